@@ -1,0 +1,250 @@
+//! Names of everything that a deployment owns, derived from its one `name` (DESIGN: two
+//! environments live side by side in one account).
+
+use serde::Serialize;
+
+/// Environment variable of the dispatcher: the deployment's name. All else is derived from it or
+/// read from the parameters under [`Names::parameters`].
+pub const ENV_NAME: &str = "CI_NAME";
+/// Environment variable of the dispatcher: the log filter, in `tracing` syntax (`info` when unset).
+pub const ENV_LOG: &str = "CI_LOG";
+
+/// Environment variable of the dispatcher: another address for the forge, as `AWS_ENDPOINT_URL` is
+/// one for AWS. Never set by a stack; the lab's functions inherit it.
+pub const ENV_FORGE_ENDPOINT: &str = "CI_FORGE_ENDPOINT";
+
+/// Route of the forge's deliveries.
+pub const ROUTE_DISPATCH: &str = "POST /dispatch";
+/// Route of the runners' requests, with IAM authorization.
+pub const ROUTE_RUNNER: &str = "POST /runner";
+
+/// `action` of the scheduled event: end what is over its limit, sweep, re-issue, drain.
+pub const ACTION_CLEANUP: &str = "cleanup";
+/// `action` of the nudge that the dispatcher sends itself after it recorded a job.
+pub const ACTION_DRAIN: &str = "drain";
+
+/// Parameter of the `runner` and `dispatch` templates: id of the HTTP API that `state` owns.
+pub const PARAM_API_ID: &str = "ApiId";
+/// Parameter of the `runner` and `dispatch` templates: subnets to launch in, separated by commas.
+pub const PARAM_SUBNET_IDS: &str = "SubnetIds";
+/// Parameter of the `runner` template: the VPC of those subnets.
+pub const PARAM_VPC_ID: &str = "VpcId";
+/// Parameter of the `dispatch` template: key of the function's code in the artifacts bucket.
+pub const PARAM_CODE_KEY: &str = "CodeKey";
+/// Output of `state`: id of the HTTP API.
+pub const OUTPUT_API_ID: &str = "ApiId";
+/// Output of `state`: address of the HTTP API, without a path.
+pub const OUTPUT_API_ENDPOINT: &str = "ApiEndpoint";
+
+/// Attribute of the ledger: the partition key, a string.
+pub const ATTRIBUTE_PARTITION: &str = "pk";
+/// Attribute of the ledger: the sort key, a string.
+pub const ATTRIBUTE_SORT: &str = "sk";
+/// Attribute of the ledger: when the row may be deleted, in seconds since 1970.
+pub const ATTRIBUTE_TTL: &str = "ttl";
+
+/// Longest deployment name: `<name>-artifacts-<account>-<region>` must fit 63 characters with the
+/// longest region name (14), and role names (64) must fit `<name>-runner-<rights>`.
+pub const NAME_MAX_CHARS: usize = 24;
+
+/// The names of one deployment. Serialized, it is the `names` object of the template context.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Names {
+    /// The deployment's own name, which prefixes everything.
+    pub name: String,
+    /// The dispatcher's Lambda function.
+    pub function: String,
+    /// The ledger, a DynamoDB table.
+    pub table: String,
+    /// The dispatcher's log group.
+    pub log_group: String,
+    /// The dispatcher's role.
+    pub function_role: String,
+    /// The role that Scheduler assumes to invoke the tick.
+    pub schedule_role: String,
+    /// The schedule of the tick.
+    pub schedule: String,
+    /// The `EventBridge` rule for EC2 state changes.
+    pub state_rule: String,
+    /// The `EventBridge` rule for Spot interruption warnings.
+    pub interruption_rule: String,
+    /// The HTTP API.
+    pub api: String,
+    /// The runners' security group.
+    pub security_group: String,
+    /// Role and instance profile of pools without rights of their own; see [`Names::runner_role`].
+    pub runner: String,
+    /// Topic that alarms go to.
+    pub topic: String,
+    /// Stack of what must survive: table, bucket, log group, HTTP API.
+    pub stack_state: String,
+    /// Stack of what runners are made of: security group, roles, launch templates, pool documents.
+    pub stack_runner: String,
+    /// Stack of the dispatcher: function, routes, schedule, rules, alarms.
+    pub stack_dispatch: String,
+    /// Tag key that everything of this deployment carries. On instances its value is the pool.
+    pub tag: String,
+    /// Tag key of an instance's launch id.
+    pub tag_launch: String,
+    /// Tag key of an instance's own time limit in minutes: the sweep needs nothing else to end it.
+    pub tag_limit_minutes: String,
+    /// Root of the deployment's parameters, without a slash at its end.
+    pub parameters: String,
+    /// Parameter: the [`crate::pool::Settings`] document.
+    pub parameter_settings: String,
+    /// Parameter folder of the [`crate::pool::Pool`] documents, with a slash at its end.
+    pub parameter_pools: String,
+    /// Parameter folder of the secrets, with a slash at its end.
+    pub parameter_secrets: String,
+    /// Parameter: the forge's CA certificate as PEM, when it has one of its own.
+    pub parameter_forge_ca: String,
+}
+
+impl Names {
+    /// All names of the deployment called `name`.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let with = |suffix: &str| format!("{name}-{suffix}");
+        Self {
+            name: name.to_owned(),
+            function: with("dispatch"),
+            table: with("runs"),
+            log_group: format!("/aws/lambda/{name}-dispatch"),
+            function_role: with("dispatch"),
+            schedule_role: with("tick"),
+            schedule: with("tick"),
+            state_rule: with("instance-state"),
+            interruption_rule: with("spot-interruption"),
+            api: with("api"),
+            security_group: with("runner"),
+            runner: with("runner"),
+            topic: with("alarms"),
+            stack_state: with("state"),
+            stack_runner: with("runner"),
+            stack_dispatch: with("dispatch"),
+            tag: name.to_owned(),
+            tag_launch: format!("{name}:launch"),
+            tag_limit_minutes: format!("{name}:limit-minutes"),
+            parameters: format!("/{name}"),
+            parameter_settings: format!("/{name}/settings"),
+            parameter_pools: format!("/{name}/pool/"),
+            parameter_secrets: format!("/{name}/secret/"),
+            parameter_forge_ca: format!("/{name}/forge-ca"),
+        }
+    }
+
+    /// Bucket of the Lambda's code. Bucket names are global, hence account and region.
+    #[must_use]
+    pub fn bucket(&self, account: &str, region: &str) -> String {
+        format!("{}-artifacts-{account}-{region}", self.name)
+    }
+
+    /// Launch template of one pool.
+    #[must_use]
+    pub fn launch_template(&self, pool: &str) -> String {
+        format!("{}-{pool}", self.name)
+    }
+
+    /// Role and instance profile of the pools that hold the set of rights called `rights`
+    /// (`None`: no rights beyond asking for their own credential).
+    #[must_use]
+    pub fn runner_role(&self, rights: Option<&str>) -> String {
+        match rights {
+            None | Some(RIGHTS_RUNNER) => self.runner.clone(),
+            Some(rights) => format!("{}-{rights}", self.runner),
+        }
+    }
+
+    /// Whether `role` is one of the runners' roles, the only callers that the runner route serves.
+    #[must_use]
+    pub fn is_runner_role(&self, role: &str) -> bool {
+        role.strip_prefix(&self.runner)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+
+    /// Parameter of one secret.
+    #[must_use]
+    pub fn secret(&self, secret: Secret) -> String {
+        format!("{}{}", self.parameter_secrets, secret.name())
+    }
+
+    /// Parameter of one pool's document.
+    #[must_use]
+    pub fn pool(&self, pool: &str) -> String {
+        format!("{}{pool}", self.parameter_pools)
+    }
+}
+
+/// The set of rights whose role has the plain name `<name>-runner`, as in the reference.
+pub const RIGHTS_RUNNER: &str = "runner";
+
+/// What lives in `SecureString` parameters, written by `up` and `secret set`, never by a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Secret {
+    /// Shared with the forge; signs every delivery.
+    Webhook,
+    /// The forge's API token of the dispatcher.
+    ForgeToken,
+    /// The forge's reusable runner registration token, global scope.
+    RegistrationToken,
+    /// Read-only token that pools with `git_token` get for `url.insteadOf`.
+    GitToken,
+}
+
+impl Secret {
+    /// Every secret, in the order in which people are asked for them.
+    pub const ALL: [Self; 4] = [
+        Self::Webhook,
+        Self::ForgeToken,
+        Self::RegistrationToken,
+        Self::GitToken,
+    ];
+
+    /// The name that people type and that ends the parameter's path.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::ForgeToken => "forge-token",
+            Self::RegistrationToken => "registration-token",
+            Self::GitToken => "git-token",
+        }
+    }
+
+    /// The secret called `name`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|secret| secret.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_finds_its_names_again() {
+        let names = Names::of("tinqs-ci");
+        assert_eq!(names.function, "tinqs-ci-dispatch");
+        assert_eq!(names.table, "tinqs-ci-runs");
+        assert_eq!(names.runner_role(Some("runner")), "tinqs-ci-runner");
+        assert_eq!(names.log_group, "/aws/lambda/tinqs-ci-dispatch");
+    }
+
+    #[test]
+    fn only_runner_roles_of_this_deployment_are_runner_roles() {
+        let names = Names::of("ci");
+        assert!(names.is_runner_role("ci-runner"));
+        assert!(names.is_runner_role("ci-runner-deploy"));
+        assert!(!names.is_runner_role("ci-runnerx"));
+        assert!(!names.is_runner_role("ci-dispatch"));
+    }
+
+    #[test]
+    fn every_secret_is_found_by_its_name() {
+        for secret in Secret::ALL {
+            assert_eq!(Secret::named(secret.name()), Some(secret));
+        }
+        assert_eq!(Secret::named("password"), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! The documents that the stacks publish as parameters and the dispatcher reads: one [`Settings`]
+//! and one [`Pool`] per pool. CloudFormation fills in what only it knows (template version, subnet
+//! parameter), so both sides parse the same types.
+
+use serde::{Deserialize, Serialize};
+
+/// What holds for the whole deployment. Parameter `/<name>/settings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the forge answers, without a slash at its end.
+    pub forge_url: String,
+    /// Which forge it is.
+    pub forge_kind: ForgeKind,
+    /// Most runners of all pools together at any moment.
+    pub max_runners: u32,
+}
+
+/// The forges that we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForgeKind {
+    /// Gitea.
+    Gitea,
+    /// Forgejo.
+    Forgejo,
+}
+
+/// One pool: what it serves and what its instances are. Parameter `/<name>/pool/<pool>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Its name, unique in the deployment.
+    pub name: String,
+    /// The labels that its runners register; a job matches if each of its labels is among them.
+    pub labels: Vec<Label>,
+    /// Whether it also serves jobs without labels (any runner may take those).
+    pub default: bool,
+    /// Where its runners are registered, hence whose jobs the forge lets them take.
+    pub scope: Scope,
+    /// Repositories that it serves: `owner/name`, `owner/*` or `*`.
+    pub repositories: Vec<String>,
+    /// Instance types in order of preference.
+    pub types: Vec<String>,
+    /// Subnets to launch in, separated by commas, in order of preference.
+    pub subnets: String,
+    /// How its instances are bought.
+    pub market: Market,
+    /// Credit mode of burstable (T) types; `None` for pools without one.
+    pub credit: Option<Credit>,
+    /// Most runners of this pool at any moment.
+    pub max_runners: u32,
+    /// Minutes after which an instance is ended whatever it does.
+    pub limit_minutes: u32,
+    /// Minutes within which an instance must have asked for its credential.
+    pub boot_limit_minutes: u32,
+    /// Minutes that a registered runner may wait for a job.
+    pub idle_limit_minutes: u32,
+    /// Whether its runners get the read-only git token.
+    pub git_token: bool,
+    /// Id of its launch template.
+    pub template_id: String,
+    /// Version of its launch template; a string, as EC2 has it.
+    pub template_version: String,
+}
+
+/// One label and how the runner serves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    /// The name in `runs-on`.
+    pub name: String,
+    /// `host` or `docker://IMAGE`, as the runner's own label syntax has it.
+    pub serve: String,
+}
+
+/// Where runners are registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// The whole forge.
+    Global,
+    /// One organization (or user), by name.
+    Organization(String),
+    /// One repository, `owner/name`.
+    Repository(String),
+}
+
+/// How instances are bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Market {
+    /// Spot only.
+    Spot,
+    /// Spot first, On-Demand when no candidate has capacity.
+    SpotFirst,
+    /// On-Demand only.
+    OnDemand,
+}
+
+/// CPU credit mode of T types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credit {
+    /// The baseline, no surplus charges.
+    Standard,
+    /// Surplus credits, charged.
+    Unlimited,
+}
+
+impl Pool {
+    /// Whether it serves a job of `repository` (`owner/name`) that asks for `labels`.
+    #[must_use]
+    pub fn serves(&self, repository: &str, labels: &[String]) -> bool {
+        self.serves_repository(repository) && self.serves_labels(labels)
+    }
+
+    /// Whether its runners carry every label of `labels`.
+    #[must_use]
+    pub fn serves_labels(&self, labels: &[String]) -> bool {
+        if labels.is_empty() {
+            return self.default;
+        }
+        labels
+            .iter()
+            .all(|label| self.labels.iter().any(|own| own.name == *label))
+    }
+
+    /// Whether scope and list of repositories admit `repository` (`owner/name`). Forges compare
+    /// names without case.
+    #[must_use]
+    pub fn serves_repository(&self, repository: &str) -> bool {
+        let owner = repository.split('/').next().unwrap_or_default();
+        let in_scope = match &self.scope {
+            Scope::Global => true,
+            Scope::Organization(name) => name.eq_ignore_ascii_case(owner),
+            Scope::Repository(name) => name.eq_ignore_ascii_case(repository),
+        };
+        in_scope
+            && self
+                .repositories
+                .iter()
+                .any(|pattern| match pattern.split_once('/') {
+                    None => pattern == "*",
+                    Some((of, "*")) => of.eq_ignore_ascii_case(owner),
+                    Some(_) => pattern.eq_ignore_ascii_case(repository),
+                })
+    }
+
+    /// Its subnets, in order of preference.
+    pub fn subnets(&self) -> impl Iterator<Item = &str> {
+        self.subnets
+            .split(',')
+            .map(str::trim)
+            .filter(|subnet| !subnet.is_empty())
+    }
+}

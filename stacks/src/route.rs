@@ -1,0 +1,56 @@
+//! The runner route's words: what boot files send, what the dispatcher answers.
+//!
+//! Requests are JSON, `{"ask":"credential"}` or `{"mark":"online"}` with an optional `text`.
+//! The answer to a credential request is plain text, one fact a line, so that a shell needs no JSON
+//! parser: `runner <.runner document>` and, for pools that ask, `git <token>`.
+//! Status 200: done. 403: refused for good, the machine ends. 5xx: ask again.
+
+use serde::{Deserialize, Serialize};
+
+/// What a runner sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Request {
+    /// Give me my one-job credential.
+    Ask {
+        /// The only thing that can be asked for.
+        ask: Ask,
+    },
+    /// Something happened here.
+    Mark {
+        /// What happened.
+        mark: Mark,
+        /// A few words for people: the last words of a failed boot.
+        #[serde(default)]
+        text: String,
+    },
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// The one-job credential.
+    Credential,
+}
+
+/// Marks in the life of a runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// The runner process is started and registered.
+    Online,
+    /// It took its job.
+    Started,
+    /// The machine is about to end by itself.
+    Ending,
+    /// The boot failed; `text` says where.
+    Failed,
+}
+
+/// First word of the answer's line that holds the `.runner` document.
+pub const LINE_RUNNER: &str = "runner";
+/// First word of the answer's line that holds the git token.
+pub const LINE_GIT: &str = "git";
+/// Longest `text` of a mark that is kept, in characters: a last line, not a log.
+pub const TEXT_MAX_CHARS: usize = 300;
