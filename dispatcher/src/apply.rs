@@ -1,0 +1,318 @@
+//! Acts on what the planner decided: one match, each arm repeatable. An action whose conditions no
+//! longer hold does nothing; the next round sees the new world.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::forge::Forge;
+use crate::job::Fact;
+use crate::launch::Answer;
+use crate::ledger::{Note, number, text};
+use crate::plan::{Action, Claim, EndReason};
+use crate::shell::{Failure, LaunchOutcome, Launched, Outcome, Shell};
+use crate::world::{Launch, Runner, World};
+
+/// How long jobs are held after their pool had no capacity or its request was refused, in
+/// milliseconds: capacity changes in minutes, and a fixed configuration should show soon.
+pub const HOLD_MS: u64 = 60_000;
+/// Waits between tries of one candidate, in milliseconds: EC2's request bucket refills 2 a second.
+const ASK_AGAIN_MS: u64 = 700;
+/// Longest such wait, in milliseconds.
+const ASK_AGAIN_MAX_MS: u64 = 5_000;
+/// Most tries of one launch in one drain; the next drain goes on with the same token.
+const TRIES_MAX: u32 = 30;
+
+/// What an action came to, as far as the loop cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Progress {
+    /// The world has changed, or may have: look again.
+    Changed,
+    /// Nothing more to do about it in this drain.
+    Waits,
+}
+
+/// What the actions need.
+#[derive(Debug, Clone, Copy)]
+pub struct Hands<'a> {
+    /// AWS.
+    pub shell: &'a Shell,
+    /// The forge.
+    pub forge: &'a Forge,
+    /// When this invocation must be done.
+    pub deadline: Instant,
+    /// The clock, in milliseconds since 1970.
+    pub now_ms: fn() -> u64,
+}
+
+impl Hands<'_> {
+    /// Carries out one action of a drain. What the forge says is written into `world`.
+    pub async fn apply(&self, action: Action, world: &mut World) -> Result<Progress, Failure> {
+        match action {
+            Action::Reissue(launch) => self.issue(launch).await,
+            Action::Launch { launch, claims } => self.claim_and_issue(launch, &claims, world).await,
+            Action::Adopt { claim, launch } => {
+                let _outcome = self.shell.adopt(&claim, &launch).await?;
+                self.note_claimed(&launch, std::slice::from_ref(&claim))
+                    .await;
+                Ok(Progress::Changed)
+            }
+            Action::Verify(jobs) => {
+                for job in jobs {
+                    let verdict = self.forge.verdict(&job).await;
+                    world.verdicts.insert(job, verdict);
+                }
+                Ok(Progress::Changed)
+            }
+            Action::Forget(job) => {
+                tracing::info!(%job, "the forge says that the job no longer waits");
+                self.shell.forget_job(&job).await?;
+                Ok(Progress::Changed)
+            }
+            // The row goes when EC2 says that the instance has ended, so there is nothing to wait for.
+            Action::EndCancelled(instances) => {
+                self.end(&instances, EndReason::JobCancelled).await?;
+                Ok(Progress::Waits)
+            }
+            Action::GiveUp(job) => {
+                tracing::error!(%job, "gave up: every machine launched for it ended without it");
+                let note = Note {
+                    reason: "every machine launched for it ended without taking it; see the \
+                             runners' last words in the ledger",
+                    ..Note::default()
+                };
+                let _outcome = self
+                    .shell
+                    .move_job(&job, None, Fact::GivenUp, &note, (self.now_ms)())
+                    .await?;
+                self.shell.forget_job(&job).await?;
+                Ok(Progress::Changed)
+            }
+        }
+    }
+
+    async fn claim_and_issue(
+        &self,
+        launch: Launch,
+        claims: &[Claim],
+        world: &World,
+    ) -> Result<Progress, Failure> {
+        let cap_pool = world.pool(&launch.pool).map_or(0, |pool| pool.max_runners);
+        let claimed = self
+            .shell
+            .claim(&launch, claims, cap_pool, world.max_runners)
+            .await?;
+        if claimed != Outcome::Written {
+            tracing::info!(
+                launch = launch.id,
+                "the claim lost against a change; looking again"
+            );
+            return Ok(Progress::Changed);
+        }
+        // What follows only shows people where the job stands, so EC2 need not wait for it.
+        let (progress, ()) = tokio::join!(
+            self.issue(launch.clone()),
+            self.note_claimed(&launch.id, claims)
+        );
+        progress
+    }
+
+    /// Sends a launch until the answer is definite or the time is out. A launch that is left open
+    /// is sent again by the next drain, word for word.
+    async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
+        let mut wait_ms = ASK_AGAIN_MS;
+        for _ in 0..TRIES_MAX {
+            let outcome = self.shell.run_instances(&launch).await;
+            let answer = match outcome {
+                LaunchOutcome::Launched(made) => return self.record(&launch, &made).await,
+                LaunchOutcome::Unknown(failure) => {
+                    tracing::warn!(launch = launch.id, %failure, "no definite answer; asking again");
+                    Answer::AskAgain
+                }
+                LaunchOutcome::Refused {
+                    answer,
+                    code,
+                    message,
+                } => {
+                    tracing::warn!(launch = launch.id, code, message, "EC2 refused");
+                    if matches!(answer, Answer::NextCandidate) {
+                        if launch.at + 1 >= launch.candidates.len() {
+                            return self
+                                .give_back(&launch, &format!("no capacity: {code}"))
+                                .await;
+                        }
+                        let moved = self.shell.next_candidate(&launch, &code).await?;
+                        if moved != Outcome::Written {
+                            return Ok(Progress::Changed);
+                        }
+                        launch.at += 1;
+                        launch.tried.push(code);
+                    } else if matches!(answer, Answer::Hold) {
+                        return self.give_back(&launch, &format!("{code}: {message}")).await;
+                    }
+                    answer
+                }
+            };
+            match answer {
+                Answer::LookUp => {
+                    let made = self.shell.instances_of_token(&launch.token()).await?;
+                    return self.record(&launch, &made).await;
+                }
+                Answer::AskAgain => {
+                    let wait = Duration::from_millis(wait_ms).mul_f64(0.75 + fastrand::f64() / 2.0);
+                    if Instant::now() + wait >= self.deadline {
+                        break;
+                    }
+                    tokio::time::sleep(wait).await;
+                    wait_ms = (wait_ms * 2).min(ASK_AGAIN_MAX_MS);
+                }
+                Answer::NextCandidate | Answer::Hold => {}
+            }
+        }
+        tracing::warn!(
+            launch = launch.id,
+            "left open; the next drain sends it again"
+        );
+        Ok(Progress::Waits)
+    }
+
+    /// Records the instances of `launch`, those that ended already among them: they are closed by
+    /// the next sweep, which finds them ended.
+    async fn record(&self, launch: &Launch, made: &[Launched]) -> Result<Progress, Failure> {
+        let candidate = launch.candidate();
+        let now_ms = (self.now_ms)();
+        let runners: Vec<Runner> = made
+            .iter()
+            .take(launch.count as usize)
+            .map(|launched| Runner {
+                instance: launched.instance.clone(),
+                pool: launch.pool.clone(),
+                launch: launch.id.clone(),
+                instance_type: candidate
+                    .map(|c| c.instance_type.clone())
+                    .unwrap_or_default(),
+                spot: candidate.is_some_and(|c| c.spot),
+                launched_ms: now_ms,
+                limit_minutes: launch.limit_minutes,
+                credential_ms: None,
+                forge_id: None,
+                busy_ms: None,
+                job: None,
+                ending_ms: launched.ended.then_some(now_ms),
+                end_reason: None,
+                online_ms: None,
+                interrupted_ms: None,
+            })
+            .collect();
+        let _outcome = self.shell.record_launched(launch, &runners).await?;
+        tracing::info!(
+            launch = launch.id,
+            pool = launch.pool,
+            asked = launch.count,
+            made = runners.len(),
+            "launched"
+        );
+        for job in launch.jobs.iter().skip(runners.len()) {
+            let _outcome = self.shell.release_job(job, &launch.id, now_ms).await?;
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Gives up a launch for now: its reservations are free again and its jobs wait for a while.
+    async fn give_back(&self, launch: &Launch, why: &str) -> Result<Progress, Failure> {
+        tracing::error!(
+            launch = launch.id,
+            pool = launch.pool,
+            why,
+            "launched nothing"
+        );
+        let _outcome = self.shell.record_launched(launch, &[]).await?;
+        let now_ms = (self.now_ms)();
+        let note = Note {
+            reason: why,
+            ..Note::default()
+        };
+        for job in &launch.jobs {
+            let released = self
+                .shell
+                .release_job(job, &launch.id, now_ms + HOLD_MS)
+                .await?;
+            if released == Outcome::Written {
+                let _outcome = self
+                    .shell
+                    .move_job(job, None, Fact::Released, &note, now_ms)
+                    .await?;
+            }
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Shows in the jobs' history that they were launched for. Only people read it, so a failure
+    /// is logged and no more.
+    async fn note_claimed(&self, launch: &str, claims: &[Claim]) {
+        let note = Note {
+            reason: "a machine was asked for",
+            launch: Some(launch),
+            ..Note::default()
+        };
+        for claim in claims {
+            let noted = self
+                .shell
+                .move_job(&claim.job, None, Fact::Claimed, &note, (self.now_ms)())
+                .await;
+            if let Err(failure) = noted {
+                tracing::warn!(job = %claim.job, %failure, "could not note the claim");
+            }
+        }
+    }
+
+    /// Ends instances for one reason and writes it where they are tracked.
+    pub async fn end(&self, instances: &[String], reason: EndReason) -> Result<(), Failure> {
+        if instances.is_empty() {
+            return Ok(());
+        }
+        let now_ms = (self.now_ms)();
+        for instance in instances {
+            let sets = [
+                ("ending_ms", number(now_ms)),
+                ("end_reason", text(reason.word())),
+            ];
+            if let Err(failure) = self.shell.set_runner(instance, &sets, "").await {
+                // The machine must go even while the ledger can't be written.
+                tracing::warn!(instance, %failure, "could not note why the instance ends");
+            }
+        }
+        tracing::info!(?instances, reason = reason.word(), "ending");
+        self.shell.end_instances(instances).await
+    }
+
+    /// Closes the row of a runner whose instance has ended, and what its job needs to know.
+    pub async fn close(&self, runner: &Runner, word: &str) -> Result<(), Failure> {
+        let now_ms = (self.now_ms)();
+        let mut ended = runner.clone();
+        let reason = ended.end_reason.get_or_insert_with(|| word.to_owned());
+        tracing::info!(instance = runner.instance, reason, "runner ended");
+        let over_limit = reason == EndReason::OverLimit.word();
+        let note = Note {
+            reason: if over_limit {
+                "its machine was ended: over the pool's limit"
+            } else {
+                "its machine went away"
+            },
+            instance: Some(&runner.instance),
+            ..Note::default()
+        };
+        if let Some(job) = &runner.job {
+            let fact = if over_limit {
+                Fact::OverLimit
+            } else {
+                Fact::MachineLost
+            };
+            // Refused when the forge has reported the end already, which is the usual case.
+            let _outcome = self.shell.move_job(job, None, fact, &note, now_ms).await?;
+        }
+        let _outcome = self.shell.close_runner(&ended, now_ms).await?;
+        Ok(())
+    }
+}

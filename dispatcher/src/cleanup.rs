@@ -1,0 +1,71 @@
+//! The tick: ends what is over its limit, sweeps what nobody tracks, closes what is gone, and lets
+//! the drain re-issue and launch. Ending by tag and age works with the ledger and the forge down.
+
+use crate::apply::Hands;
+use crate::drain::{drain, world};
+use crate::handler::Config;
+use crate::plan::{self, EndReason, Sweep};
+use crate::shell::Failure;
+use crate::world::World;
+
+/// Runs one tick. The first failure is reported after everything that could be done was done.
+pub async fn tick(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), Failure> {
+    let instances = hands.shell.instances().await;
+    let ledger = match hands.shell.live().await {
+        Ok(live) => Some(world(live, config, (hands.now_ms)())),
+        Err(failure) => {
+            tracing::error!(%failure, "the ledger can't be read; sweeping by tag and age alone");
+            None
+        }
+    };
+    let swept = match instances {
+        Ok(instances) => {
+            let sweeps = plan::sweep((hands.now_ms)(), &instances, ledger.as_ref());
+            apply_sweep(hands, sweeps, ledger.as_ref()).await
+        }
+        Err(failure) => Err(failure),
+    };
+    let drained = drain(hands, config, holder).await;
+    swept.and(drained)
+}
+
+async fn apply_sweep(
+    hands: Hands<'_>,
+    sweeps: Vec<Sweep>,
+    ledger: Option<&World>,
+) -> Result<(), Failure> {
+    let mut result = Ok(());
+    for reason in [
+        EndReason::OverLimit,
+        EndReason::BootLimit,
+        EndReason::Orphan,
+        EndReason::JobCancelled,
+    ] {
+        let instances: Vec<String> = sweeps
+            .iter()
+            .filter_map(|sweep| match sweep {
+                Sweep::End {
+                    instance,
+                    reason: own,
+                } if *own == reason => Some(instance.clone()),
+                Sweep::End { .. } | Sweep::Close { .. } => None,
+            })
+            .collect();
+        result = result.and(hands.end(&instances, reason).await);
+    }
+    for sweep in sweeps {
+        let Sweep::Close { instance } = sweep else {
+            continue;
+        };
+        let runner = ledger.and_then(|world| {
+            world
+                .runners
+                .iter()
+                .find(|runner| runner.instance == instance)
+        });
+        if let Some(runner) = runner {
+            result = result.and(hands.close(runner, "gone").await);
+        }
+    }
+    result
+}

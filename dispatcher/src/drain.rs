@@ -1,0 +1,106 @@
+//! The only place that launches. Woken by the nudge, the tick and the end of an instance; it works
+//! on until nothing is left to do or its time is nearly out, and never wakes itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::apply::{Hands, Progress};
+use crate::handler::Config;
+use crate::ledger::Live;
+use crate::plan::{self, Plan};
+use crate::shell::Failure;
+use crate::world::World;
+
+/// Most rounds of one drain. A thousand jobs are about a dozen launches, all in one round; rounds
+/// beyond the first few only follow changes made by others.
+const ROUNDS_MAX: usize = 40;
+/// A drain starts no round with less than this left of its invocation, in seconds.
+const RESERVE_S: u64 = 5;
+
+/// Drains the list of waiting jobs, unless somebody else is at it.
+pub async fn drain(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), Failure> {
+    for _ in 0..ROUNDS_MAX {
+        if !hands.shell.take_lease(holder, (hands.now_ms)()).await? {
+            tracing::info!("another drain is at it and will look again");
+            return Ok(());
+        }
+        let drained = rounds(hands, config, holder).await;
+        let quiet = hands.shell.release_lease(holder).await?;
+        drained?;
+        if quiet || out_of_time(hands.deadline) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), Failure> {
+    let mut verdicts = BTreeMap::new();
+    for round in 0..ROUNDS_MAX {
+        if out_of_time(hands.deadline) {
+            tracing::warn!("out of time; the tick goes on");
+            return Ok(());
+        }
+        if round > 0 && !hands.shell.take_lease(holder, (hands.now_ms)()).await? {
+            return Ok(());
+        }
+        let live = hands.shell.live().await?;
+        sweep_remains(hands, config, &live).await;
+        let mut world = world(live, config, (hands.now_ms)());
+        world.verdicts = std::mem::take(&mut verdicts);
+        let Plan { actions, held } = plan::drain(&world);
+        for held in &held {
+            tracing::info!(job = %held.job, because = ?held.because, "held");
+        }
+        let mut changed = false;
+        for action in actions {
+            changed |= hands.apply(action, &mut world).await? == Progress::Changed;
+        }
+        if !changed {
+            return Ok(());
+        }
+        verdicts = world.verdicts;
+    }
+    Ok(())
+}
+
+/// The world that `live` and `config` describe.
+#[must_use]
+pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
+    World {
+        now_ms,
+        max_runners: config.settings.max_runners,
+        pools: config.pools.clone(),
+        jobs: live.jobs,
+        launches: live.launches,
+        runners: live.runners,
+        counters: live.counters,
+        verdicts: BTreeMap::new(),
+    }
+}
+
+/// Deletes registrations that nobody will use. The list keeps them until the forge has done it.
+async fn sweep_remains(hands: Hands<'_>, config: &Config, live: &Live) {
+    for remains in &live.remains {
+        let Some(pool) = config.pools.iter().find(|pool| pool.name == remains.pool) else {
+            continue;
+        };
+        let deleted = hands
+            .forge
+            .delete_runner(&pool.scope, remains.forge_id)
+            .await;
+        if let Err(error) = deleted {
+            tracing::warn!(instance = remains.instance, %error, "its registration stays for now");
+            continue;
+        }
+        if let Err(failure) = hands.shell.clear_remains(&remains.instance).await {
+            tracing::warn!(instance = remains.instance, %failure, "could not strike it off");
+        }
+    }
+}
+
+fn out_of_time(deadline: Instant) -> bool {
+    Instant::now() + Duration::from_secs(RESERVE_S) >= deadline
+}

@@ -1,0 +1,542 @@
+//! What is done about each event.
+//!
+//! A delivery is answered 2xx only after what it asks for is durable, and before anything else: a
+//! small forge sends its deliveries one after the other and never twice, so a slow answer holds up
+//! every hook that it has.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use stacks::names::{Names, Secret as SecretName};
+use stacks::pool::{Pool, Settings};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::apply::Hands;
+use crate::cleanup::tick;
+use crate::delivery::{BadDelivery, Delivery};
+use crate::drain::drain;
+use crate::event::{BadEvent, Event, HttpRequest};
+use crate::forge::{Forge, ForgeConfig, ForgeError};
+use crate::job::{Fact, Job};
+use crate::ledger::{Note, key_value, number};
+use crate::plan::EndReason;
+use crate::runner;
+use crate::secret::Secret;
+use crate::shell::{Failure, Outcome, Parameters, Shell};
+
+/// How long parameters are kept, in seconds: `up` and a rotated token show within a minute.
+const CONFIG_KEEP_S: u64 = 60;
+/// A signature that does not match makes us read the parameters again, if they are older than
+/// this, in seconds: a rotated secret works at once, and a flood of bad ones costs little.
+const CONFIG_RECHECK_S: u64 = 5;
+
+/// What the stacks and the operators say.
+#[derive(Debug)]
+pub struct Config {
+    /// What holds for all pools.
+    pub settings: Settings,
+    /// The pools, by name.
+    pub pools: Vec<Pool>,
+    /// Signs the deliveries.
+    pub webhook: Option<Secret>,
+    /// Read-only token for pools that ask.
+    pub git_token: Option<Secret>,
+    forge: Forge,
+    read_at: Instant,
+}
+
+/// Why the parameters can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadConfig {
+    /// They can't be read.
+    #[error(transparent)]
+    Call(#[from] Failure),
+    /// One is missing.
+    #[error("the parameter {0} is missing: run `cargo xtask up`")]
+    Missing(String),
+    /// One can't be parsed.
+    #[error("the parameter {name} can't be read: {message}: run `cargo xtask up`")]
+    Unreadable {
+        /// Its path.
+        name: String,
+        /// The parser's words.
+        message: String,
+    },
+    /// The forge's address or CA is unusable.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+}
+
+/// An invocation that failed. Lambda counts it, the alarm sees it, the next tick tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The event is none of ours.
+    #[error(transparent)]
+    Event(#[from] BadEvent),
+    /// The parameters can't be used.
+    #[error(transparent)]
+    Config(#[from] BadConfig),
+    /// A call to AWS failed.
+    #[error(transparent)]
+    Call(#[from] Failure),
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    status: u16,
+    content_type: &'static str,
+    body: String,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Decision {
+    Recorded,
+    Duplicate,
+    Ignored,
+    Refused,
+}
+
+/// The function: one AWS account, one forge, and the parameters as last read.
+#[derive(Debug)]
+pub struct Handler {
+    shell: Shell,
+    forge_endpoint: Option<String>,
+    config: Mutex<Option<Arc<Config>>>,
+}
+
+impl Handler {
+    /// The function over `shell`; `forge_endpoint` is another address for the forge.
+    #[must_use]
+    pub fn new(shell: Shell, forge_endpoint: Option<String>) -> Self {
+        Self {
+            shell,
+            forge_endpoint,
+            config: Mutex::new(None),
+        }
+    }
+
+    /// Handles one invocation, which must be done by `deadline`. `request_id` is unique to it.
+    pub async fn handle(
+        &self,
+        payload: &Value,
+        request_id: &str,
+        deadline: Instant,
+    ) -> Result<Value, Error> {
+        let event = Event::parse(payload)?;
+        match event {
+            Event::Delivery(request) => Ok(self.delivery(&request).await.into_value()),
+            Event::Runner { caller, request } => {
+                let config = self.config(Duration::from_secs(CONFIG_KEEP_S)).await?;
+                let answer = runner::serve(
+                    &self.shell,
+                    &config.forge,
+                    &config,
+                    &caller,
+                    &request,
+                    now_ms(),
+                )
+                .await?;
+                Ok(answer.into_value())
+            }
+            Event::Tick => {
+                let config = self.config(Duration::from_secs(CONFIG_KEEP_S)).await?;
+                tick(self.hands(&config, deadline), &config, request_id).await?;
+                Ok(json!({"done": "tick"}))
+            }
+            Event::Nudge => {
+                let config = self.config(Duration::from_secs(CONFIG_KEEP_S)).await?;
+                let hands = self.hands(&config, deadline);
+                drain(hands, &config, request_id).await?;
+                Ok(json!({"done": "drain"}))
+            }
+            Event::InstanceState { instance, state } => {
+                self.instance_state(&instance, &state, request_id, deadline)
+                    .await
+            }
+            Event::SpotInterruption { instance } => {
+                let _outcome = self
+                    .shell
+                    .set_runner(&instance, &[("interrupted_ms", number(now_ms()))], "")
+                    .await?;
+                Ok(json!({"done": "interruption noted"}))
+            }
+        }
+    }
+
+    fn hands<'a>(&'a self, config: &'a Config, deadline: Instant) -> Hands<'a> {
+        Hands {
+            shell: &self.shell,
+            forge: &config.forge,
+            deadline,
+            now_ms,
+        }
+    }
+
+    /// An instance ended: its row is closed, and if jobs wait for a machine they get one. The rule
+    /// sees the whole account, so unknown ids are the rule and not the exception.
+    async fn instance_state(
+        &self,
+        instance: &str,
+        state: &str,
+        request_id: &str,
+        deadline: Instant,
+    ) -> Result<Value, Error> {
+        if !matches!(
+            state,
+            "shutting-down" | "stopping" | "stopped" | "terminated"
+        ) {
+            return Ok(json!({"done": "nothing"}));
+        }
+        let Some(runner) = self.shell.runner(instance).await? else {
+            return Ok(json!({"done": "not ours"}));
+        };
+        let config = self.config(Duration::from_secs(CONFIG_KEEP_S)).await?;
+        let hands = self.hands(&config, deadline);
+        hands.close(&runner, "ended").await?;
+        drain(hands, &config, request_id).await?;
+        Ok(json!({"done": "closed"}))
+    }
+
+    async fn delivery(&self, request: &HttpRequest) -> Answer {
+        let config = match self.config(Duration::from_secs(CONFIG_KEEP_S)).await {
+            Ok(config) => config,
+            Err(error) => return broken(&error),
+        };
+        let mut verified = Delivery::verify(request, config.webhook.as_ref());
+        if verified == Err(BadDelivery::BadSignature)
+            && let Ok(config) = self.config(Duration::from_secs(CONFIG_RECHECK_S)).await
+        {
+            verified = Delivery::verify(request, config.webhook.as_ref());
+        }
+        let delivery = match verified {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                tracing::warn!(%error, "delivery not taken");
+                return Answer::not_taken(&error);
+            }
+        };
+        match self.record(&config, &delivery).await {
+            Ok(answer) => answer,
+            Err(error) => broken(&error),
+        }
+    }
+
+    async fn record(&self, config: &Config, delivery: &Delivery) -> Result<Answer, Failure> {
+        match delivery {
+            Delivery::Ignored(reason) => Ok(decided(Decision::Ignored, reason, None, None)),
+            Delivery::Queued(job) => self.queued(config, job).await,
+            Delivery::Started { job, runner } => self.started(job, runner).await,
+            Delivery::Ended {
+                job,
+                conclusion,
+                runner,
+            } => self.ended(job, conclusion, runner.as_deref()).await,
+        }
+    }
+
+    async fn queued(&self, config: &Config, job: &Job) -> Result<Answer, Failure> {
+        let Some(pool) = pool_for(&config.pools, job) else {
+            let reason = no_pool(&config.pools, job);
+            let _outcome = self.shell.record_refused(job, &reason, now_ms()).await?;
+            return Ok(decided(Decision::Refused, &reason, Some(job), None));
+        };
+        let recorded = self.shell.record_waiting(job, &pool.name, now_ms()).await?;
+        let (decision, reason) = match recorded {
+            Outcome::Written => (Decision::Recorded, "the job waits for a machine"),
+            Outcome::Refused(_) => (Decision::Duplicate, "the job was recorded before"),
+        };
+        if decision == Decision::Recorded {
+            self.nudge().await;
+        }
+        Ok(decided(decision, reason, Some(job), Some(&pool.name)))
+    }
+
+    /// The job goes off the list first and its machine counts as busy second: see
+    /// [`crate::world`] for why this order never launches twice.
+    async fn started(&self, job: &Job, runner: &str) -> Result<Answer, Failure> {
+        let reason = format!("a runner has it: {runner}");
+        let note = Note {
+            reason: &reason,
+            instance: Some(runner),
+            ..Note::default()
+        };
+        let moved = self
+            .shell
+            .move_job(&job.key, Some(job), Fact::Started, &note, now_ms())
+            .await?;
+        if runner.starts_with("i-") {
+            let sets = [("busy_ms", number(now_ms())), ("job", key_value(&job.key))];
+            let _outcome = self
+                .shell
+                .set_runner(runner, &sets, "attribute_not_exists(job)")
+                .await?;
+        }
+        Ok(recorded_or_duplicate(&moved, &reason, job))
+    }
+
+    async fn ended(
+        &self,
+        job: &Job,
+        conclusion: &str,
+        runner: Option<&str>,
+    ) -> Result<Answer, Failure> {
+        let cancelled = conclusion == "cancelled";
+        let reason = format!("the forge says: {conclusion}");
+        let note = Note {
+            reason: &reason,
+            instance: runner,
+            conclusion: Some(conclusion),
+            ..Note::default()
+        };
+        let moved = self
+            .shell
+            .move_job(
+                &job.key,
+                Some(job),
+                Fact::Ended { cancelled },
+                &note,
+                now_ms(),
+            )
+            .await?;
+        if let (true, Outcome::Written, Some(runner)) = (cancelled, &moved, runner)
+            && runner.starts_with("i-")
+        {
+            let sets = [(
+                "end_reason",
+                crate::ledger::text(EndReason::JobCancelled.word()),
+            )];
+            let marked = self.shell.set_runner(runner, &sets, "").await?;
+            if marked == Outcome::Written {
+                self.nudge().await;
+            }
+        }
+        Ok(recorded_or_duplicate(&moved, &reason, job))
+    }
+
+    /// A lost nudge costs a tick, so it fails no delivery.
+    async fn nudge(&self) {
+        if let Err(failure) = self.shell.nudge().await {
+            tracing::warn!(%failure, "the nudge failed; the next tick launches");
+        }
+    }
+
+    /// The parameters, read again when older than `keep`.
+    async fn config(&self, keep: Duration) -> Result<Arc<Config>, BadConfig> {
+        let mut held = self.config.lock().await;
+        if let Some(config) = held.as_ref().filter(|c| c.read_at.elapsed() < keep) {
+            return Ok(Arc::clone(config));
+        }
+        let read = async {
+            let parameters = self.shell.parameters().await?;
+            self.parse(parameters)
+        };
+        match (read.await, held.as_ref()) {
+            (Ok(config), _) => {
+                let config = Arc::new(config);
+                *held = Some(Arc::clone(&config));
+                Ok(config)
+            }
+            // What was good a minute ago serves better than nothing while AWS is not at its best.
+            (Err(BadConfig::Call(failure)), Some(old)) => {
+                tracing::warn!(%failure, "using the parameters as last read");
+                Ok(Arc::clone(old))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn parse(&self, mut parameters: Parameters) -> Result<Config, BadConfig> {
+        let names = self.shell.names();
+        let settings: Settings = document(
+            &names.parameter_settings,
+            parameters.get(&names.parameter_settings),
+        )?;
+        let pools: Vec<Pool> = parameters
+            .iter()
+            .filter(|(name, _)| name.starts_with(&names.parameter_pools))
+            .map(|(name, value)| document(name, Some(value)))
+            .collect::<Result<_, _>>()?;
+        let ca = parameters.remove(&names.parameter_forge_ca);
+        let mut secret = |name| parameters.remove(&names.secret(name)).and_then(Secret::new);
+        let forge = Forge::new(ForgeConfig {
+            url: settings.forge_url.clone(),
+            kind: settings.forge_kind,
+            endpoint: self.forge_endpoint.clone(),
+            ca,
+            token: secret(SecretName::ForgeToken),
+            registration_token: secret(SecretName::RegistrationToken),
+        })?;
+        Ok(Config {
+            webhook: secret(SecretName::Webhook),
+            git_token: secret(SecretName::GitToken),
+            settings,
+            pools,
+            forge,
+            read_at: Instant::now(),
+        })
+    }
+}
+
+fn document<T: serde::de::DeserializeOwned>(
+    name: &str,
+    value: Option<&String>,
+) -> Result<T, BadConfig> {
+    let value = value.ok_or_else(|| BadConfig::Missing(name.to_owned()))?;
+    serde_json::from_str(value).map_err(|error| BadConfig::Unreadable {
+        name: name.to_owned(),
+        message: error.to_string(),
+    })
+}
+
+/// The pool that serves `job`: the first that does, in order of their names.
+fn pool_for<'a>(pools: &'a [Pool], job: &Job) -> Option<&'a Pool> {
+    pools
+        .iter()
+        .find(|pool| pool.serves(&job.key.repository, &job.labels))
+}
+
+/// Why no pool serves `job`, for the person who wrote its `runs-on`.
+fn no_pool(pools: &[Pool], job: &Job) -> String {
+    if job.labels.is_empty() {
+        return "the job has no runs-on, and no pool is the default".to_owned();
+    }
+    let labels = job.labels.join(", ");
+    if pools.iter().any(|pool| pool.serves_labels(&job.labels)) {
+        return format!(
+            "no pool serves {labels} for {}: see the pools' scope and repositories",
+            job.key.repository
+        );
+    }
+    let mut known: Vec<&str> = pools
+        .iter()
+        .flat_map(|pool| pool.labels.iter().map(|label| label.name.as_str()))
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    format!(
+        "no pool serves runs-on [{labels}]; there is {}",
+        known.join(", ")
+    )
+}
+
+fn recorded_or_duplicate(moved: &Outcome, reason: &str, job: &Job) -> Answer {
+    match moved {
+        Outcome::Written => decided(Decision::Recorded, reason, Some(job), None),
+        Outcome::Refused(_) => decided(
+            Decision::Duplicate,
+            "the job's end or start was recorded before",
+            Some(job),
+            None,
+        ),
+    }
+}
+
+fn decided(decision: Decision, reason: &str, job: Option<&Job>, pool: Option<&str>) -> Answer {
+    let jobs: Vec<Value> = job
+        .into_iter()
+        .map(|job| {
+            json!({
+                "repository": job.key.repository,
+                "id": job.key.id,
+                "attempt": job.key.attempt,
+                "name": job.name,
+                "labels": job.labels,
+                "pool": pool,
+            })
+        })
+        .collect();
+    tracing::info!(
+        ?decision,
+        reason,
+        job = job.map(|job| job.key.to_string()),
+        "delivery"
+    );
+    Answer::json(
+        202,
+        &json!({ "decision": decision, "reason": reason, "jobs": jobs }),
+    )
+}
+
+/// Nothing was recorded, and the forge's delivery log shows it: somebody can press *replay*.
+fn broken(error: &dyn std::fmt::Display) -> Answer {
+    tracing::error!(%error, "delivery not recorded");
+    Answer::json(
+        503,
+        &json!({ "error": "not-recorded", "reason": error.to_string() }),
+    )
+}
+
+impl Answer {
+    /// A plain text answer.
+    #[must_use]
+    pub fn text(status: u16, text: &str) -> Self {
+        Self {
+            status,
+            content_type: "text/plain",
+            body: format!("{text}\n"),
+        }
+    }
+
+    /// An answer whose body is not for any log.
+    #[must_use]
+    pub fn secret(body: String) -> Self {
+        Self {
+            status: 200,
+            content_type: "text/plain",
+            body,
+        }
+    }
+
+    fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            content_type: "application/json",
+            body: body.to_string(),
+        }
+    }
+
+    fn not_taken(error: &BadDelivery) -> Self {
+        let (status, kind) = match error {
+            BadDelivery::TooLarge(_) => (413, "too-large"),
+            BadDelivery::NoSecret | BadDelivery::NotSigned | BadDelivery::BadSignature => {
+                (401, "bad-signature")
+            }
+            BadDelivery::Unreadable(_) => (400, "unreadable"),
+        };
+        Self::json(
+            status,
+            &json!({ "error": kind, "reason": error.to_string() }),
+        )
+    }
+
+    fn into_value(self) -> Value {
+        json!({
+            "statusCode": self.status,
+            "headers": { "content-type": self.content_type },
+            "body": self.body,
+            "isBase64Encoded": false,
+        })
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The deployment that this process serves, from its environment.
+pub fn names_from_env() -> Result<Names, crate::shell::MissingVariable> {
+    std::env::var(stacks::names::ENV_NAME)
+        .ok()
+        .filter(|name| !name.is_empty())
+        .map(|name| Names::of(&name))
+        .ok_or(crate::shell::MissingVariable(stacks::names::ENV_NAME))
+}

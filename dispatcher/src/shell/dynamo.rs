@@ -1,0 +1,351 @@
+//! DynamoDB as the ledger needs it: one consistent query, single writes, transactions.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+
+use super::Shell;
+
+/// One item.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// Most tries of a transaction that lost against another one: each wait doubles, so the last is
+/// well under the time that a delivery may take.
+const CONFLICT_TRIES: u32 = 8;
+/// Most pages of one query: a megabyte each, hence some 20,000 waiting jobs.
+const PAGES_MAX: usize = 16;
+
+/// One write, alone or in a transaction.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Put the item where there is none.
+    PutNew(Item),
+    /// Put the item, whatever is there.
+    Put(Item),
+    /// Delete under a condition (empty: none).
+    Delete {
+        /// Partition and sort key.
+        key: (String, String),
+        /// Condition expression.
+        condition: String,
+        /// Values in it.
+        values: Item,
+    },
+    /// Update under a condition (empty: none).
+    Update {
+        /// Partition and sort key.
+        key: (String, String),
+        /// Update expression.
+        update: String,
+        /// Condition expression.
+        condition: String,
+        /// Values in both.
+        values: Item,
+    },
+}
+
+/// What became of conditional writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// All were written.
+    Written,
+    /// Nothing was: the conditions of the changes with these indexes did not hold.
+    Refused(Vec<usize>),
+}
+
+/// A call to AWS that failed, without the request's contents.
+#[derive(Debug, thiserror::Error)]
+#[error("{call} failed: {code}: {message}")]
+pub struct Failure {
+    /// Which call.
+    pub call: &'static str,
+    /// AWS's error code, or the kind of failure when there was no answer.
+    pub code: String,
+    /// AWS's words.
+    pub message: String,
+}
+
+impl Failure {
+    pub(super) fn of<E, R>(call: &'static str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: fmt::Debug,
+    {
+        let (code, message) = if let Some(answer) = error.as_service_error() {
+            (
+                answer.code().unwrap_or("unknown"),
+                answer.message().unwrap_or_default(),
+            )
+        } else if matches!(error, SdkError::TimeoutError(_)) {
+            ("timeout", "no answer in time")
+        } else if matches!(error, SdkError::DispatchFailure(_)) {
+            ("no-connection", "could not connect")
+        } else {
+            ("bad-answer", "the answer can't be read")
+        };
+        Self {
+            call,
+            code: code.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl Shell {
+    /// Every item of one partition, consistently, in the order of the sort key.
+    pub(crate) async fn partition(&self, pk: &str) -> Result<Vec<Item>, Failure> {
+        let mut items = Vec::new();
+        let mut start = None;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .dynamo()
+                .query()
+                .table_name(&self.names.table)
+                .consistent_read(true)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Failure::of("dynamodb:Query", &error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    /// One item, consistently.
+    pub(crate) async fn item(&self, pk: &str, sk: &str) -> Result<Option<Item>, Failure> {
+        self.dynamo()
+            .get_item()
+            .table_name(&self.names.table)
+            .consistent_read(true)
+            .set_key(Some(key_item(&(pk.to_owned(), sk.to_owned()))))
+            .send()
+            .await
+            .map(|answer| answer.item)
+            .map_err(|error| Failure::of("dynamodb:GetItem", &error))
+    }
+
+    /// Writes one change.
+    pub(crate) async fn write(&self, change: Change) -> Result<Outcome, Failure> {
+        self.write_all(vec![change]).await
+    }
+
+    /// Writes all of `changes` or none. One change alone is a plain conditional write, at half the
+    /// price of a transaction.
+    pub(crate) async fn write_all(&self, changes: Vec<Change>) -> Result<Outcome, Failure> {
+        let mut changes = changes;
+        if changes.len() == 1 {
+            return self.write_one(changes.remove(0)).await;
+        }
+        let items: Vec<TransactWriteItem> = changes
+            .into_iter()
+            .map(|change| self.transact_item(change))
+            .collect();
+        let mut wait = Duration::from_millis(15);
+        for attempt in 1..=CONFLICT_TRIES {
+            let sent = self
+                .dynamo()
+                .transact_write_items()
+                .set_transact_items(Some(items.clone()))
+                .send()
+                .await;
+            let Err(error) = sent else {
+                return Ok(Outcome::Written);
+            };
+            match refusals(&error) {
+                Some(refused) if !refused.is_empty() => return Ok(Outcome::Refused(refused)),
+                Some(_) if attempt < CONFLICT_TRIES => {
+                    tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
+                    wait *= 2;
+                }
+                _ => return Err(Failure::of("dynamodb:TransactWriteItems", &error)),
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    async fn write_one(&self, change: Change) -> Result<Outcome, Failure> {
+        let table = &self.names.table;
+        let client = self.dynamo();
+        let result = match change {
+            Change::PutNew(item) => client
+                .put_item()
+                .table_name(table)
+                .set_item(Some(item))
+                .condition_expression("attribute_not_exists(pk)")
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| Failure::of("dynamodb:PutItem", &error)),
+            Change::Put(item) => client
+                .put_item()
+                .table_name(table)
+                .set_item(Some(item))
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| Failure::of("dynamodb:PutItem", &error)),
+            Change::Delete {
+                key,
+                condition,
+                values,
+            } => client
+                .delete_item()
+                .table_name(table)
+                .set_key(Some(key_item(&key)))
+                .set_condition_expression(some(condition))
+                .set_expression_attribute_values(some_item(values))
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| Failure::of("dynamodb:DeleteItem", &error)),
+            Change::Update {
+                key,
+                update,
+                condition,
+                values,
+            } => client
+                .update_item()
+                .table_name(table)
+                .set_key(Some(key_item(&key)))
+                .set_condition_expression(some(condition))
+                .set_expression_attribute_names(reserved_names(&update))
+                .set_expression_attribute_values(some_item(values))
+                .update_expression(update)
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| Failure::of("dynamodb:UpdateItem", &error)),
+        };
+        match result {
+            Ok(()) => Ok(Outcome::Written),
+            Err(failure) if failure.code == "ConditionalCheckFailedException" => {
+                Ok(Outcome::Refused(vec![0]))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn transact_item(&self, change: Change) -> TransactWriteItem {
+        const KNOWN: &str = "table and item are set";
+        let table = &self.names.table;
+        let item = TransactWriteItem::builder();
+        match change {
+            Change::PutNew(new) => item.put(
+                Put::builder()
+                    .table_name(table)
+                    .set_item(Some(new))
+                    .condition_expression("attribute_not_exists(pk)")
+                    .build()
+                    .expect(KNOWN),
+            ),
+            Change::Put(new) => item.put(
+                Put::builder()
+                    .table_name(table)
+                    .set_item(Some(new))
+                    .build()
+                    .expect(KNOWN),
+            ),
+            Change::Delete {
+                key,
+                condition,
+                values,
+            } => item.delete(
+                Delete::builder()
+                    .table_name(table)
+                    .set_key(Some(key_item(&key)))
+                    .set_condition_expression(some(condition))
+                    .set_expression_attribute_values(some_item(values))
+                    .build()
+                    .expect(KNOWN),
+            ),
+            Change::Update {
+                key,
+                update,
+                condition,
+                values,
+            } => item.update(
+                Update::builder()
+                    .table_name(table)
+                    .set_key(Some(key_item(&key)))
+                    .set_condition_expression(some(condition))
+                    .set_expression_attribute_names(reserved_names(&update))
+                    .set_expression_attribute_values(some_item(values))
+                    .update_expression(update)
+                    .return_values_on_condition_check_failure(
+                        ReturnValuesOnConditionCheckFailure::None,
+                    )
+                    .build()
+                    .expect(KNOWN),
+            ),
+        }
+        .build()
+    }
+}
+
+fn key_item(key: &(String, String)) -> Item {
+    Item::from([
+        ("pk".to_owned(), AttributeValue::S(key.0.clone())),
+        ("sk".to_owned(), AttributeValue::S(key.1.clone())),
+    ])
+}
+
+/// `ttl` is a reserved word of expressions and is written `#ttl` there.
+fn reserved_names(expression: &str) -> Option<HashMap<String, String>> {
+    expression
+        .contains("#ttl")
+        .then(|| HashMap::from([("#ttl".to_owned(), "ttl".to_owned())]))
+}
+
+fn some(expression: String) -> Option<String> {
+    (!expression.is_empty()).then_some(expression)
+}
+
+fn some_item(values: Item) -> Option<Item> {
+    (!values.is_empty()).then_some(values)
+}
+
+/// The changes whose conditions did not hold; empty when the transaction only lost a race and may
+/// be sent again; `None` for every other error.
+fn refusals<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<usize>> {
+    let SdkError::ServiceError(answer) = error else {
+        return None;
+    };
+    if let TransactWriteItemsError::TransactionCanceledException(cancelled) = answer.err() {
+        let codes: Vec<&str> = cancelled
+            .cancellation_reasons()
+            .iter()
+            .map(|reason| reason.code().unwrap_or("None"))
+            .collect();
+        let refused: Vec<usize> = codes
+            .iter()
+            .enumerate()
+            .filter(|(_, code)| **code == "ConditionalCheckFailed")
+            .map(|(index, _)| index)
+            .collect();
+        let retriable = codes.iter().all(|code| {
+            matches!(
+                *code,
+                "None" | "TransactionConflict" | "ThrottlingError" | "ConditionalCheckFailed"
+            )
+        });
+        return retriable.then_some(refused);
+    }
+    matches!(
+        answer.err(),
+        TransactWriteItemsError::TransactionInProgressException(_)
+    )
+    .then(Vec::new)
+}

@@ -1,0 +1,172 @@
+//! The only place that knows the AWS SDK: clients, made when first used, and plain answers.
+
+mod dynamo;
+mod ec2;
+mod parameters;
+
+use std::sync::OnceLock;
+
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use stacks::names::Names;
+
+pub use dynamo::{Change, Failure, Item, Outcome};
+pub use ec2::{LaunchOutcome, Launched};
+pub use parameters::Parameters;
+
+/// Longest time for one call to AWS, its retries included, in seconds. API Gateway cuts at 30.
+const CALL_TIMEOUT_S: u64 = 10;
+/// Longest time for one attempt, in seconds.
+const ATTEMPT_TIMEOUT_S: u64 = 4;
+/// Longest time to a connection, in milliseconds.
+const CONNECT_TIMEOUT_MS: u64 = 2_000;
+
+/// AWS, as the dispatcher uses it.
+#[derive(Debug)]
+pub struct Shell {
+    names: Names,
+    config: SdkConfig,
+    dynamo: OnceLock<aws_sdk_dynamodb::Client>,
+    ec2: OnceLock<aws_sdk_ec2::Client>,
+    lambda: OnceLock<aws_sdk_lambda::Client>,
+    ssm: OnceLock<aws_sdk_ssm::Client>,
+}
+
+/// Where AWS is and as whom we call: what Lambda puts into the environment.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The region.
+    pub region: String,
+    /// The function's credentials.
+    pub credentials: Credentials,
+    /// Another address for all services (`AWS_ENDPOINT_URL`), as the SDKs read it.
+    pub endpoint: Option<String>,
+    /// Another address for EC2 (`AWS_ENDPOINT_URL_EC2`).
+    pub endpoint_ec2: Option<String>,
+}
+
+impl Place {
+    /// Reads the variables that Lambda sets for every function.
+    pub fn from_env() -> Result<Self, MissingVariable> {
+        let get = |name: &'static str| {
+            std::env::var(name)
+                .ok()
+                .filter(|value| !value.is_empty())
+                .ok_or(MissingVariable(name))
+        };
+        Ok(Self {
+            region: get("AWS_REGION")?,
+            credentials: Credentials::new(
+                get("AWS_ACCESS_KEY_ID")?,
+                get("AWS_SECRET_ACCESS_KEY")?,
+                get("AWS_SESSION_TOKEN").ok(),
+                None,
+                "lambda",
+            ),
+            endpoint: get("AWS_ENDPOINT_URL").ok(),
+            endpoint_ec2: get("AWS_ENDPOINT_URL_EC2").ok(),
+        })
+    }
+}
+
+/// An environment variable that Lambda or the stack should have set.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment variable {0} is not set: deploy with `cargo xtask up`")]
+pub struct MissingVariable(pub &'static str);
+
+impl Shell {
+    /// AWS at `place`, for the deployment called `names`.
+    #[must_use]
+    pub fn new(names: Names, place: Place) -> Self {
+        let seconds = std::time::Duration::from_secs;
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        let mut config = SdkConfig::builder()
+            .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
+            .region(Region::new(place.region))
+            .credentials_provider(
+                aws_credential_types::provider::SharedCredentialsProvider::new(place.credentials),
+            )
+            .http_client(http)
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(std::time::Duration::from_millis(CONNECT_TIMEOUT_MS))
+                    .operation_attempt_timeout(seconds(ATTEMPT_TIMEOUT_S))
+                    .operation_timeout(seconds(CALL_TIMEOUT_S))
+                    .build(),
+            );
+        config.set_endpoint_url(place.endpoint.clone());
+        let config = config.build();
+        let shell = Self {
+            names,
+            config,
+            dynamo: OnceLock::new(),
+            ec2: OnceLock::new(),
+            lambda: OnceLock::new(),
+            ssm: OnceLock::new(),
+        };
+        if place.endpoint_ec2.is_some() {
+            let config = shell
+                .config
+                .to_builder()
+                .endpoint_url(place.endpoint_ec2.unwrap_or_default())
+                .build();
+            shell
+                .ec2
+                .set(aws_sdk_ec2::Client::new(&config))
+                .expect("nobody has it yet");
+        }
+        shell
+    }
+
+    /// The deployment's names.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    fn dynamo(&self) -> &aws_sdk_dynamodb::Client {
+        self.dynamo
+            .get_or_init(|| aws_sdk_dynamodb::Client::new(&self.config))
+    }
+
+    fn ec2(&self) -> &aws_sdk_ec2::Client {
+        self.ec2
+            .get_or_init(|| aws_sdk_ec2::Client::new(&self.config))
+    }
+
+    fn ssm(&self) -> &aws_sdk_ssm::Client {
+        self.ssm
+            .get_or_init(|| aws_sdk_ssm::Client::new(&self.config))
+    }
+
+    /// Wakes the drain: an asynchronous invocation of this function. It may be lost or doubled
+    /// without harm, so it is sent once.
+    pub async fn nudge(&self) -> Result<(), Failure> {
+        let lambda = self
+            .lambda
+            .get_or_init(|| aws_sdk_lambda::Client::new(&self.config));
+        let payload = serde_json::json!({ "action": stacks::names::ACTION_DRAIN }).to_string();
+        lambda
+            .invoke()
+            .function_name(&self.names.function)
+            .invocation_type(aws_sdk_lambda::types::InvocationType::Event)
+            .payload(aws_sdk_lambda::primitives::Blob::new(payload))
+            .customize()
+            .config_override(
+                aws_sdk_lambda::config::Config::builder().retry_config(RetryConfig::disabled()),
+            )
+            .send()
+            .await
+            .map_err(|error| Failure::of("lambda:Invoke", &error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! What the planner sees: plain data, read at one moment.
+//!
+//! The ledger's live partition is read in the order counters, jobs, launches, runners. That order
+//! matters: a job is taken off the list before its runner counts as busy, and a launch is replaced
+//! by its runners in one transaction. Read in this order, a machine may be seen twice but never
+//! missed, so a race can only delay a launch, not double it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use stacks::pool::{Market, Pool};
+
+use crate::job::JobKey;
+
+/// Everything that a decision rests on.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// When it was read, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// Most runners of all pools together.
+    pub max_runners: u32,
+    /// The pools, in order of preference.
+    pub pools: Vec<Pool>,
+    /// Jobs that wait for a runner, oldest first.
+    pub jobs: Vec<WaitingJob>,
+    /// Launches without a recorded outcome.
+    pub launches: Vec<Launch>,
+    /// Runners that have not ended.
+    pub runners: Vec<Runner>,
+    /// Reserved runners, by counter.
+    pub counters: BTreeMap<String, u32>,
+    /// What the forge said of jobs that we asked about.
+    pub verdicts: BTreeMap<JobKey, Verdict>,
+}
+
+/// A job on the list of those that wait for a runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingJob {
+    /// Its key.
+    pub key: JobKey,
+    /// The pool that serves it.
+    pub pool: String,
+    /// When it was recorded.
+    pub recorded_ms: u64,
+    /// The launch that claimed it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
+    /// How many launches have claimed it so far.
+    #[serde(default)]
+    pub launches: u32,
+    /// Not to be claimed before this moment.
+    #[serde(default)]
+    pub not_before_ms: u64,
+}
+
+/// One `RunInstances` request in all its parts, written down before it is sent, so that it can be
+/// sent again without a difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// Its id; with the number of the candidate it is the client token.
+    pub id: String,
+    /// The pool.
+    pub pool: String,
+    /// The jobs on whose behalf it is made.
+    pub jobs: Vec<JobKey>,
+    /// Instances asked for.
+    pub count: u32,
+    /// Where to ask, in order.
+    pub candidates: Vec<Candidate>,
+    /// The candidate being tried, an index into `candidates`.
+    #[serde(rename = "candidate_at")]
+    pub at: usize,
+    /// Id of the launch template.
+    pub template_id: String,
+    /// Version of the launch template.
+    pub template_version: String,
+    /// Credit mode for T types, as EC2 spells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit: Option<String>,
+    /// The instances' own limit in minutes.
+    pub limit_minutes: u32,
+    /// When it was claimed.
+    pub claimed_ms: u64,
+    /// Why earlier candidates failed.
+    #[serde(default)]
+    pub tried: Vec<String>,
+}
+
+/// One place to ask for instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Instance type.
+    pub instance_type: String,
+    /// Subnet.
+    pub subnet: String,
+    /// Whether as Spot.
+    pub spot: bool,
+}
+
+/// An instance that we launched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner {
+    /// EC2's id, which is also the runner's name at the forge.
+    pub instance: String,
+    /// Its pool.
+    pub pool: String,
+    /// Its launch.
+    pub launch: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// Whether as Spot.
+    pub spot: bool,
+    /// When EC2 said yes.
+    pub launched_ms: u64,
+    /// Minutes after which it is ended whatever it does.
+    pub limit_minutes: u32,
+    /// When it was given its credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_ms: Option<u64>,
+    /// The forge's id of it, once registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge_id: Option<u64>,
+    /// When its runner process was up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online_ms: Option<u64>,
+    /// When EC2 warned that it takes the instance back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted_ms: Option<u64>,
+    /// When it took a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_ms: Option<u64>,
+    /// The job that it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobKey>,
+    /// When it or we began to end it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending_ms: Option<u64>,
+    /// Why it ends or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_reason: Option<String>,
+}
+
+/// What the forge says of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It still waits for a runner.
+    Waiting,
+    /// It does not: taken, ended or deleted.
+    Gone,
+    /// The forge could not tell.
+    Unknown,
+}
+
+/// An instance as EC2 describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// EC2's id.
+    pub id: String,
+    /// The pool in its tag.
+    pub pool: String,
+    /// The launch in its tag, if it has one.
+    pub launch: Option<String>,
+    /// The limit in its tag, in minutes, if it has one that can be read.
+    pub limit_minutes: Option<u32>,
+    /// Whether it is past ending: shutting down or terminated.
+    pub ended: bool,
+    /// When it was launched.
+    pub launched_ms: u64,
+}
+
+impl Runner {
+    /// Whether it could still take a job.
+    #[must_use]
+    pub fn is_supply(&self) -> bool {
+        self.busy_ms.is_none() && self.ending_ms.is_none()
+    }
+}
+
+impl Launch {
+    /// The candidate being tried.
+    #[must_use]
+    pub fn candidate(&self) -> Option<&Candidate> {
+        self.candidates.get(self.at)
+    }
+
+    /// The client token of the candidate being tried. Each has its own: a token with other
+    /// parameters is an error, and in another zone it would launch a second time.
+    #[must_use]
+    pub fn token(&self) -> String {
+        format!("{}-{}", self.id, self.at)
+    }
+}
+
+/// Name of the counter over all pools.
+pub const COUNTER_ALL: &str = "all";
+
+/// Name of the counter of one pool.
+#[must_use]
+pub fn counter_of(pool: &str) -> String {
+    format!("pool#{pool}")
+}
+
+impl World {
+    /// Runners reserved under the counter called `name`.
+    #[must_use]
+    pub fn reserved(&self, name: &str) -> u32 {
+        self.counters.get(name).copied().unwrap_or_default()
+    }
+
+    /// The pool called `name`.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == name)
+    }
+}
+
+/// Which markets a pool's candidates use, in order.
+#[must_use]
+pub fn markets(market: Market) -> &'static [bool] {
+    match market {
+        Market::Spot => &[true],
+        Market::SpotFirst => &[true, false],
+        Market::OnDemand => &[false],
+    }
+}

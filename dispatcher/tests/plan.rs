@@ -1,0 +1,401 @@
+//! The planner, as tables and short stories: given this world, exactly these steps.
+
+use std::collections::BTreeMap;
+
+use dispatcher::job::JobKey;
+use dispatcher::plan::{self, Action, Because, EndReason, LAUNCHES_MAX, Sweep, UNKNOWN_GRACE_MS};
+use dispatcher::world::{Instance, Launch, Runner, Verdict, WaitingJob, World};
+use stacks::pool::{Label, Market, Pool, Scope};
+
+const MINUTE_MS: u64 = 60_000;
+const NOW_MS: u64 = 1_000 * MINUTE_MS;
+
+fn pool(name: &str, max_runners: u32) -> Pool {
+    Pool {
+        name: name.to_owned(),
+        labels: vec![Label {
+            name: name.to_owned(),
+            serve: "host".to_owned(),
+        }],
+        default: false,
+        scope: Scope::Global,
+        repositories: vec!["*".to_owned()],
+        types: vec!["m7a.medium".to_owned(), "c7a.medium".to_owned()],
+        subnets: "subnet-a, subnet-b".to_owned(),
+        market: Market::SpotFirst,
+        credit: None,
+        max_runners,
+        limit_minutes: 30,
+        boot_limit_minutes: 5,
+        idle_limit_minutes: 3,
+        git_token: false,
+        template_id: "lt-1".to_owned(),
+        template_version: "7".to_owned(),
+    }
+}
+
+fn key(id: u64) -> JobKey {
+    JobKey {
+        repository: "acme/app".to_owned(),
+        id,
+        attempt: 0,
+    }
+}
+
+/// Job `id` of pool `go`, recorded `id` milliseconds after the epoch, so ids are also ages.
+fn waiting(id: u64) -> WaitingJob {
+    WaitingJob {
+        key: key(id),
+        pool: "go".to_owned(),
+        recorded_ms: id,
+        launch: None,
+        launches: 0,
+        not_before_ms: 0,
+    }
+}
+
+fn claimed(id: u64, launch: &str, launches: u32) -> WaitingJob {
+    WaitingJob {
+        launch: Some(launch.to_owned()),
+        launches,
+        ..waiting(id)
+    }
+}
+
+fn runner(instance: &str, launch: &str) -> Runner {
+    Runner {
+        instance: instance.to_owned(),
+        pool: "go".to_owned(),
+        launch: launch.to_owned(),
+        instance_type: "m7a.medium".to_owned(),
+        spot: true,
+        launched_ms: NOW_MS - MINUTE_MS,
+        limit_minutes: 30,
+        credential_ms: None,
+        forge_id: None,
+        online_ms: None,
+        interrupted_ms: None,
+        busy_ms: None,
+        job: None,
+        ending_ms: None,
+        end_reason: None,
+    }
+}
+
+fn world(jobs: Vec<WaitingJob>, runners: Vec<Runner>) -> World {
+    World {
+        now_ms: NOW_MS,
+        max_runners: 1000,
+        pools: vec![pool("go", 1000)],
+        jobs,
+        launches: Vec::new(),
+        runners,
+        counters: BTreeMap::new(),
+        verdicts: BTreeMap::new(),
+    }
+}
+
+/// The plan in one line an action, as a person would say it.
+fn told(world: &World) -> Vec<String> {
+    plan::drain(world)
+        .actions
+        .iter()
+        .map(|action| match action {
+            Action::Reissue(launch) => format!("reissue {}", launch.id),
+            Action::Launch { claims, .. } => format!(
+                "launch for {}",
+                claims
+                    .iter()
+                    .map(|claim| claim.job.id.to_string())
+                    .collect::<Vec<_>>()
+                    .join(",")
+            ),
+            Action::Adopt { claim, launch } => format!("adopt {} by {launch}", claim.job.id),
+            Action::Verify(jobs) => format!(
+                "verify {}",
+                jobs.iter()
+                    .map(|job| job.id.to_string())
+                    .collect::<Vec<_>>()
+                    .join(",")
+            ),
+            Action::Forget(job) => format!("forget {}", job.id),
+            Action::GiveUp(job) => format!("give up {}", job.id),
+            Action::EndCancelled(instances) => format!("end {}", instances.join(",")),
+        })
+        .collect()
+}
+
+#[test]
+fn each_waiting_job_gets_one_machine_and_a_claimed_one_no_second() {
+    assert_eq!(
+        told(&world(vec![waiting(1), waiting(2)], vec![])),
+        ["launch for 1,2"]
+    );
+    assert!(told(&world(vec![claimed(1, "a", 1)], vec![runner("i-1", "a")])).is_empty());
+}
+
+#[test]
+fn a_machine_that_lost_its_job_serves_the_next_one() {
+    let free = world(vec![waiting(2)], vec![runner("i-1", "a")]);
+    assert_eq!(told(&free), ["adopt 2 by a"]);
+
+    let mut busy = runner("i-1", "a");
+    busy.busy_ms = Some(NOW_MS);
+    assert_eq!(told(&world(vec![waiting(2)], vec![busy])), ["launch for 2"]);
+
+    let mut ending = runner("i-1", "a");
+    ending.ending_ms = Some(NOW_MS);
+    assert_eq!(
+        told(&world(vec![waiting(2)], vec![ending])),
+        ["launch for 2"]
+    );
+}
+
+#[test]
+fn a_machine_that_went_away_is_replaced_once_the_forge_says_the_job_still_waits() {
+    let mut story = world(
+        vec![claimed(1, "a", 1), claimed(2, "b", 1)],
+        vec![runner("i-2", "b")],
+    );
+    assert_eq!(told(&story), ["verify 1"], "the one whose launch is gone");
+
+    story.verdicts.insert(key(1), Verdict::Waiting);
+    assert_eq!(told(&story), ["launch for 1"]);
+
+    story.verdicts.insert(key(1), Verdict::Unknown);
+    assert_eq!(
+        told(&story),
+        ["launch for 1"],
+        "a silent forge delays nobody"
+    );
+
+    story.verdicts.insert(key(1), Verdict::Gone);
+    assert_eq!(told(&story), ["forget 1"]);
+}
+
+#[test]
+fn a_job_whose_machines_all_went_away_is_given_up() {
+    let mut story = world(vec![claimed(1, "a", LAUNCHES_MAX)], vec![]);
+    story.verdicts.insert(key(1), Verdict::Waiting);
+    assert_eq!(told(&story), ["give up 1"]);
+}
+
+#[test]
+fn a_launch_without_an_outcome_is_sent_again_and_counts_as_supply() {
+    let mut story = world(vec![claimed(1, "a", 1), waiting(2)], vec![]);
+    story.launches = vec![Launch {
+        id: "a".to_owned(),
+        pool: "go".to_owned(),
+        jobs: vec![key(1)],
+        count: 1,
+        candidates: vec![],
+        at: 0,
+        template_id: "lt-1".to_owned(),
+        template_version: "7".to_owned(),
+        credit: None,
+        limit_minutes: 30,
+        claimed_ms: NOW_MS,
+        tried: vec![],
+    }];
+    assert_eq!(told(&story), ["reissue a", "launch for 2"]);
+}
+
+#[test]
+fn caps_hold_the_youngest_jobs_and_say_which_cap_it_was() {
+    let mut story = world((1..=4).map(waiting).collect(), vec![]);
+    story.pools[0].max_runners = 5;
+    story.counters.insert("pool#go".to_owned(), 3);
+    let plan = plan::drain(&story);
+    assert_eq!(told(&story), ["launch for 1,2"]);
+    assert!(
+        plan.held
+            .iter()
+            .all(|held| held.because == Because::PoolFull)
+    );
+    assert_eq!(
+        plan.held.iter().map(|held| held.job.id).collect::<Vec<_>>(),
+        [3, 4]
+    );
+
+    story.max_runners = 4;
+    story.counters.insert("all".to_owned(), 3);
+    let plan = plan::drain(&story);
+    assert_eq!(told(&story), ["launch for 1"]);
+    assert!(
+        plan.held
+            .iter()
+            .all(|held| held.because == Because::FleetFull)
+    );
+}
+
+#[test]
+fn a_job_that_backs_off_or_lost_its_pool_is_held_with_that_reason() {
+    let mut later = waiting(1);
+    later.not_before_ms = NOW_MS + 1;
+    let mut orphan = waiting(2);
+    orphan.pool = "gone".to_owned();
+    let plan = plan::drain(&world(vec![later, orphan], vec![]));
+    assert!(plan.actions.is_empty());
+    let reasons: Vec<_> = plan.held.iter().map(|held| held.because).collect();
+    assert_eq!(reasons, [Because::BackingOff, Because::PoolGone]);
+}
+
+#[test]
+fn a_thousand_jobs_are_a_dozen_launches_each_of_which_fits_a_transaction() {
+    let story = world((0..1000).map(waiting).collect(), vec![]);
+    let launches: Vec<_> = plan::drain(&story)
+        .actions
+        .into_iter()
+        .map(|action| {
+            let Action::Launch { launch, claims } = action else {
+                panic!("{action:?}");
+            };
+            assert_eq!(claims.len(), launch.count as usize);
+            assert!(claims.len() + 3 <= 100);
+            launch
+        })
+        .collect();
+    assert_eq!(launches.len(), 12);
+    let ids: std::collections::BTreeSet<_> = launches.iter().map(|l| &l.id).collect();
+    assert_eq!(ids.len(), 12);
+}
+
+#[test]
+fn every_candidate_has_its_own_token_and_spot_comes_before_on_demand() {
+    let story = world(vec![waiting(1)], vec![]);
+    let Some(Action::Launch { mut launch, .. }) = plan::drain(&story).actions.pop() else {
+        panic!("no launch");
+    };
+    assert!(launch.token().len() <= 64, "EC2's limit");
+    let order: Vec<_> = launch
+        .candidates
+        .iter()
+        .map(|c| (c.spot, c.instance_type.as_str(), c.subnet.as_str()))
+        .collect();
+    assert_eq!(
+        order,
+        [
+            (true, "m7a.medium", "subnet-a"),
+            (true, "m7a.medium", "subnet-b"),
+            (true, "c7a.medium", "subnet-a"),
+            (true, "c7a.medium", "subnet-b"),
+            (false, "m7a.medium", "subnet-a"),
+            (false, "m7a.medium", "subnet-b"),
+            (false, "c7a.medium", "subnet-a"),
+            (false, "c7a.medium", "subnet-b"),
+        ]
+    );
+    let first = launch.token();
+    launch.at += 1;
+    assert_ne!(launch.token(), first);
+}
+
+#[test]
+fn two_drains_that_decide_the_same_derive_the_same_launch() {
+    let story = world(vec![waiting(1), waiting(2)], vec![]);
+    assert_eq!(plan::drain(&story), plan::drain(&story));
+}
+
+#[test]
+fn the_machine_of_a_cancelled_job_is_ended() {
+    let mut cancelled = runner("i-1", "a");
+    cancelled.busy_ms = Some(NOW_MS);
+    cancelled.end_reason = Some(EndReason::JobCancelled.word().to_owned());
+    assert_eq!(told(&world(vec![], vec![cancelled])), ["end i-1"]);
+}
+
+fn instance(id: &str, age_minutes: u64) -> Instance {
+    Instance {
+        id: id.to_owned(),
+        pool: "go".to_owned(),
+        launch: Some("a".to_owned()),
+        limit_minutes: Some(30),
+        ended: false,
+        launched_ms: NOW_MS - age_minutes * MINUTE_MS,
+    }
+}
+
+fn end(id: &str, reason: EndReason) -> Sweep {
+    Sweep::End {
+        instance: id.to_owned(),
+        reason,
+    }
+}
+
+#[test]
+fn nothing_outlives_its_limit_even_without_a_ledger() {
+    let old = [instance("i-1", 31)];
+    assert_eq!(
+        plan::sweep(NOW_MS, &old, None),
+        [end("i-1", EndReason::OverLimit)]
+    );
+    let young = [instance("i-1", 29)];
+    assert!(
+        plan::sweep(NOW_MS, &young, None).is_empty(),
+        "29 of 30 minutes live"
+    );
+    let mut unlabelled = instance("i-2", 61);
+    unlabelled.limit_minutes = None;
+    assert_eq!(
+        plan::sweep(NOW_MS, &[unlabelled], None),
+        [end("i-2", EndReason::OverLimit)]
+    );
+}
+
+#[test]
+fn a_tracked_machine_lives_to_its_limit_unless_it_never_boots() {
+    let mut busy = runner("i-1", "a");
+    busy.credential_ms = Some(NOW_MS - 28 * MINUTE_MS);
+    busy.busy_ms = Some(NOW_MS - 28 * MINUTE_MS);
+    let booting = runner("i-2", "a");
+    let ledger = world(vec![], vec![busy, booting]);
+    let instances = [instance("i-1", 29), instance("i-2", 6)];
+    assert_eq!(
+        plan::sweep(NOW_MS, &instances, Some(&ledger)),
+        [end("i-2", EndReason::BootLimit)]
+    );
+}
+
+#[test]
+fn an_untracked_machine_is_an_orphan_only_after_its_grace_and_without_an_open_launch() {
+    let empty = world(vec![], vec![]);
+    assert!(plan::sweep(NOW_MS, &[instance("i-1", 4)], Some(&empty)).is_empty());
+    assert_eq!(
+        plan::sweep(NOW_MS, &[instance("i-1", 6)], Some(&empty)),
+        [end("i-1", EndReason::Orphan)]
+    );
+    let mut open = world(vec![], vec![]);
+    open.launches = vec![Launch {
+        id: "a".to_owned(),
+        pool: "go".to_owned(),
+        jobs: vec![],
+        count: 1,
+        candidates: vec![],
+        at: 0,
+        template_id: String::new(),
+        template_version: String::new(),
+        credit: None,
+        limit_minutes: 30,
+        claimed_ms: 0,
+        tried: vec![],
+    }];
+    assert!(plan::sweep(NOW_MS, &[instance("i-1", 6)], Some(&open)).is_empty());
+}
+
+#[test]
+fn a_row_whose_machine_is_gone_is_closed_but_not_before_ec2_can_show_it() {
+    let mut old = runner("i-1", "a");
+    old.launched_ms = NOW_MS - UNKNOWN_GRACE_MS - 1;
+    let young = runner("i-2", "a");
+    let ended = runner("i-3", "a");
+    let ledger = world(vec![], vec![old, young, ended]);
+    let mut shown_ended = instance("i-3", 1);
+    shown_ended.ended = true;
+    let closed = |id: &str| Sweep::Close {
+        instance: id.to_owned(),
+    };
+    assert_eq!(
+        plan::sweep(NOW_MS, &[shown_ended], Some(&ledger)),
+        [closed("i-1"), closed("i-3")]
+    );
+}
