@@ -20,6 +20,8 @@ pub const HOLD_MS: u64 = 60_000;
 const ASK_AGAIN_MS: u64 = 700;
 /// Longest such wait, in milliseconds.
 const ASK_AGAIN_MAX_MS: u64 = 5_000;
+/// Most tries to close a row that changes meanwhile: a runner registers once and starts once.
+const CLOSE_TRIES: u32 = 4;
 /// Most tries of one launch in one drain; the next drain goes on with the same token.
 const TRIES_MAX: u32 = 30;
 
@@ -287,32 +289,57 @@ impl Hands<'_> {
         self.shell.end_instances(instances).await
     }
 
-    /// Closes the row of a runner whose instance has ended, and what its job needs to know.
+    /// Closes the row of a runner whose instance has ended, and tells its job. The row may change
+    /// while it is closed (the machine registers, the forge reports a start): then it is read again.
     pub async fn close(&self, runner: &Runner, word: &str) -> Result<(), Failure> {
-        let now_ms = (self.now_ms)();
-        let mut ended = runner.clone();
-        let reason = ended.end_reason.get_or_insert_with(|| word.to_owned());
-        tracing::info!(instance = runner.instance, reason, "runner ended");
-        let over_limit = reason == EndReason::OverLimit.word();
+        let mut current = Some(runner.clone());
+        for _ in 0..CLOSE_TRIES {
+            let Some(mut ended) = current else {
+                return Ok(());
+            };
+            ended.end_reason.get_or_insert_with(|| word.to_owned());
+            let closed = self.shell.close_runner(&ended, (self.now_ms)()).await?;
+            if closed == Outcome::Written {
+                tracing::info!(
+                    instance = ended.instance,
+                    reason = ended.end_reason,
+                    "runner ended"
+                );
+                return self.tell_job(&ended).await;
+            }
+            current = self.shell.runner(&runner.instance).await?;
+        }
+        tracing::warn!(
+            instance = runner.instance,
+            "its row kept changing; the tick closes it"
+        );
+        Ok(())
+    }
+
+    /// Tells a job that its machine is gone. Refused when the forge has reported its end already,
+    /// which is the usual case.
+    async fn tell_job(&self, ended: &Runner) -> Result<(), Failure> {
+        let Some(job) = &ended.job else {
+            return Ok(());
+        };
+        let over_limit = ended.end_reason.as_deref() == Some(EndReason::OverLimit.word());
+        let (fact, reason) = if over_limit {
+            (
+                Fact::OverLimit,
+                "its machine was ended: over the pool's limit",
+            )
+        } else {
+            (Fact::MachineLost, "its machine went away")
+        };
         let note = Note {
-            reason: if over_limit {
-                "its machine was ended: over the pool's limit"
-            } else {
-                "its machine went away"
-            },
-            instance: Some(&runner.instance),
+            reason,
+            instance: Some(&ended.instance),
             ..Note::default()
         };
-        if let Some(job) = &runner.job {
-            let fact = if over_limit {
-                Fact::OverLimit
-            } else {
-                Fact::MachineLost
-            };
-            // Refused when the forge has reported the end already, which is the usual case.
-            let _outcome = self.shell.move_job(job, None, fact, &note, now_ms).await?;
-        }
-        let _outcome = self.shell.close_runner(&ended, now_ms).await?;
+        let _outcome = self
+            .shell
+            .move_job(job, None, fact, &note, (self.now_ms)())
+            .await?;
         Ok(())
     }
 }

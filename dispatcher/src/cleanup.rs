@@ -2,7 +2,7 @@
 //! the drain re-issue and launch. Ending by tag and age works with the ledger and the forge down.
 
 use crate::apply::Hands;
-use crate::drain::{drain, world};
+use crate::drain::{drain, sweep_remains, world};
 use crate::handler::Config;
 use crate::plan::{self, EndReason, Sweep};
 use crate::shell::Failure;
@@ -29,6 +29,26 @@ pub async fn tick(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(),
     swept.and(drained)
 }
 
+/// Ends every machine and takes every registration back, so that `down` leaves nothing at the forge
+/// either. Launches nothing.
+pub async fn retire(hands: Hands<'_>, config: &Config) -> Result<(), Failure> {
+    let instances: Vec<String> = hands
+        .shell
+        .instances()
+        .await?
+        .into_iter()
+        .filter(|instance| !instance.ended)
+        .map(|instance| instance.id)
+        .collect();
+    hands.end(&instances, EndReason::Retired).await?;
+    for runner in hands.shell.live().await?.runners {
+        hands.close(&runner, EndReason::Retired.word()).await?;
+    }
+    let live = hands.shell.live().await?;
+    sweep_remains(hands, config, &live).await;
+    Ok(())
+}
+
 async fn apply_sweep(
     hands: Hands<'_>,
     sweeps: Vec<Sweep>,
@@ -40,6 +60,7 @@ async fn apply_sweep(
         EndReason::BootLimit,
         EndReason::Orphan,
         EndReason::JobCancelled,
+        EndReason::Retired,
     ] {
         let instances: Vec<String> = sweeps
             .iter()

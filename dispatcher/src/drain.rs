@@ -82,7 +82,7 @@ pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
 }
 
 /// Deletes registrations that nobody will use. The list keeps them until the forge has done it.
-async fn sweep_remains(hands: Hands<'_>, config: &Config, live: &Live) {
+pub(crate) async fn sweep_remains(hands: Hands<'_>, config: &Config, live: &Live) {
     for remains in &live.remains {
         let Some(pool) = config.pools.iter().find(|pool| pool.name == remains.pool) else {
             continue;

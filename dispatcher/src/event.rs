@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use serde_json::Value;
-use stacks::names::{ACTION_CLEANUP, ACTION_DRAIN, ROUTE_DISPATCH, ROUTE_RUNNER};
+use stacks::names::{ACTION_CLEANUP, ACTION_DRAIN, ACTION_RETIRE, ROUTE_DISPATCH, ROUTE_RUNNER};
 
 /// Everything that the function is woken by.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub enum Event {
     Tick,
     /// The nudge that follows a recorded job.
     Nudge,
+    /// The deployment is about to be taken down.
+    Retire,
     /// EC2 says that an instance changed its state.
     InstanceState {
         /// Its id.
@@ -89,6 +91,7 @@ impl Event {
             return match action {
                 ACTION_CLEANUP => Ok(Self::Tick),
                 ACTION_DRAIN => Ok(Self::Nudge),
+                ACTION_RETIRE => Ok(Self::Retire),
                 other => Err(BadEvent::Unknown(format!("action {}", shortened(other)))),
             };
         }

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::apply::Hands;
-use crate::cleanup::tick;
+use crate::cleanup::{retire, tick};
 use crate::delivery::{BadDelivery, Delivery};
 use crate::drain::drain;
 use crate::event::{BadEvent, Event, HttpRequest};
@@ -154,6 +154,11 @@ impl Handler {
                 let hands = self.hands(&config, deadline);
                 drain(hands, &config, request_id).await?;
                 Ok(json!({"done": "drain"}))
+            }
+            Event::Retire => {
+                let config = self.config(Duration::from_secs(CONFIG_KEEP_S)).await?;
+                retire(self.hands(&config, deadline), &config).await?;
+                Ok(json!({"done": "retired"}))
             }
             Event::InstanceState { instance, state } => {
                 self.instance_state(&instance, &state, request_id, deadline)

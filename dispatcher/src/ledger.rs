@@ -337,17 +337,29 @@ impl Shell {
     }
 
     /// Closes a runner's row exactly once: history, counters, and what remains of it at the forge.
+    /// Refused when the row is gone, or is not as it was read any more: what it registered or took
+    /// since must not be forgotten.
     pub async fn close_runner(&self, runner: &Runner, now_ms: u64) -> Result<Outcome, Failure> {
         let ended = EndedRow {
             runner,
             ended_ms: now_ms,
         };
         let pk = format!("runner#{}", runner.instance);
+        let mut values = Item::new();
+        let condition = ["attribute_exists(pk)".to_owned()]
+            .into_iter()
+            .chain(
+                [("forge_id", runner.forge_id), ("busy_ms", runner.busy_ms)]
+                    .into_iter()
+                    .map(|(name, seen)| unchanged(name, seen, &mut values)),
+            )
+            .collect::<Vec<_>>()
+            .join(" AND ");
         let mut changes = vec![
             Change::Delete {
                 key: live_key(&runner_sk(&runner.instance)),
-                condition: "attribute_exists(pk)".to_owned(),
-                values: Item::new(),
+                condition,
+                values,
             },
             Change::Put(item(&Row {
                 pk: &pk,
@@ -628,6 +640,17 @@ fn claim_update(claim: &Claim, launch: &str) -> Change {
         update: "SET launch = :launch, launches = :launches".to_owned(),
         condition,
         values,
+    }
+}
+
+/// The condition that an attribute is as it was read.
+fn unchanged(name: &str, seen: Option<u64>, values: &mut Item) -> String {
+    match seen {
+        None => format!("attribute_not_exists({name})"),
+        Some(seen) => {
+            values.insert(format!(":{name}"), number(seen));
+            format!("{name} = :{name}")
+        }
     }
 }
 

@@ -295,6 +295,8 @@ pub enum EndReason {
     Orphan,
     /// Its job was cancelled, and the forge can't reach an ephemeral runner any more.
     JobCancelled,
+    /// The deployment is taken down.
+    Retired,
 }
 
 impl EndReason {
@@ -306,6 +308,7 @@ impl EndReason {
             Self::BootLimit => "boot-limit",
             Self::Orphan => "orphan",
             Self::JobCancelled => "job-cancelled",
+            Self::Retired => "retired",
         }
     }
 }

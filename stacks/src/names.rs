@@ -23,6 +23,10 @@ pub const ACTION_CLEANUP: &str = "cleanup";
 /// `action` of the nudge that the dispatcher sends itself after it recorded a job.
 pub const ACTION_DRAIN: &str = "drain";
 
+/// `action` of the call with which `down` begins: end every machine, unregister every runner, and
+/// launch nothing.
+pub const ACTION_RETIRE: &str = "retire";
+
 /// Parameter of the `runner` and `dispatch` templates: id of the HTTP API that `state` owns.
 pub const PARAM_API_ID: &str = "ApiId";
 /// Parameter of the `runner` and `dispatch` templates: subnets to launch in, separated by commas.

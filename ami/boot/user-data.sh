@@ -1,0 +1,225 @@
+#!/bin/sh
+# Boot of one runner: ask for the one-job credential, run that job, power off.
+#
+# Rules that this file keeps:
+# - Three ends, none of which needs another: the deadline below, the exit trap, the dispatcher's
+#   sweep. Everything that ends the machine first kills the unit ci-runner outright: a runner that
+#   is told to stop in the middle of a job reports that job as a success.
+# - No secret is in this file, in an argument list, in an environment or on a disk. Role keys and
+#   metadata tokens go to curl by standard input, the runner's credential lives in tmpfs.
+# - The job runs as the user ci, which can end neither the deadline nor this script. A pool whose
+#   image puts ci into the docker group gives its jobs root: there only the sweep is a real bound.
+#
+# A Tera template. The provisioner strips comment and blank lines, so no line of a here-document may
+# be one.
+
+# Before anything else, so that nothing that hangs or fails below can outlive it.
+systemd-run --quiet --collect --unit=ci-deadline --on-active={{ pool.limit_minutes }}min \
+  /bin/sh -c 'systemctl kill --signal=SIGKILL ci-runner.service; systemctl poweroff --force' ||
+  { systemctl poweroff --force; exit 1; }
+
+set -eu
+umask 077
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+
+deployment='{{ names.name }}'
+pool='{{ pool.name }}'
+region='{{ region }}'
+runner_url='{{ runner_url }}'
+boot_limit_s=$(({{ pool.boot_limit_minutes }} * 60))
+idle_limit_s=$(({{ pool.idle_limit_minutes }} * 60))
+home=/home/ci
+# tmpfs: what lies here is gone with the machine and never on a volume.
+state=/run/ci
+log=$state/log/runner.log
+
+# What the trap reports: where we are, and why we stop there.
+phase=start
+words=
+# The mark that the end sends: a boot has failed until the runner had its job, or none came.
+last_mark=failed
+
+say() { printf 'ci %s/%s: %s\n' "$deployment" "$pool" "$*"; }
+
+fail() {
+  words=$*
+  exit 1
+}
+
+# The clock may jump when time is first synchronised; uptime does not.
+now_s() {
+  read -r up _ </proc/uptime
+  echo "${up%%.*}"
+}
+
+metadata() {
+  printf 'header = "X-aws-ec2-metadata-token: %s"\n' "$1" |
+    curl -fsS -m 2 -K - "http://169.254.169.254/latest/meta-data/$2"
+}
+
+metadata_token() {
+  curl -fsS -m 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+    http://169.254.169.254/latest/api/token
+}
+
+field() { printf '%s' "$1" | sed -n 's/.*"'"$2"'" *: *"\([^"]*\)".*/\1/p'; }
+
+# route BODY FILE: asks the dispatcher, signed as this instance; the answer goes to FILE, the HTTP
+# status to standard output. Role keys are read each time: they rotate while a job runs.
+route() (
+  token=$(metadata_token) || return 1
+  role=$(metadata "$token" iam/security-credentials/) || return 1
+  keys=$(metadata "$token" "iam/security-credentials/$role") || return 1
+  printf 'user = "%s:%s"\nheader = "x-amz-security-token: %s"\n' \
+    "$(field "$keys" AccessKeyId)" "$(field "$keys" SecretAccessKey)" "$(field "$keys" Token)" |
+    curl -sS -m 15 --connect-timeout 5 -o "$2" -w '%{http_code}' -K - \
+      --aws-sigv4 "aws:amz:$region:execute-api" -H 'Content-Type: application/json' \
+      --data-binary "$1" "$runner_url"
+)
+
+# mark WORD TEXT: tells the dispatcher; never fatal. TEXT loses what JSON would have to escape.
+mark() {
+  text=$(printf '%s' "${2-}" | tr -c 'A-Za-z0-9 .,:;/_=()+@-' ' ' | cut -c 1-300)
+  route "{\"mark\":\"$1\",\"text\":\"$text\"}" /dev/null >/dev/null 2>&1 || :
+}
+
+kill_runner() { systemctl kill --signal=SIGKILL ci-runner.service >/dev/null 2>&1 || :; }
+
+finish() {
+  code=$?
+  trap - EXIT
+  trap '' INT TERM HUP
+  kill_runner
+  say "ends in phase $phase (exit $code) $words"
+  mark "$last_mark" "$phase: ${words:-exit $code}"
+  rm -rf "$state"
+  systemctl poweroff --force || poweroff -f || shutdown -h now
+}
+trap finish EXIT
+trap 'words="told to stop"; exit 143' INT TERM HUP
+
+boot_end_s=$(($(now_s) + boot_limit_s))
+# pause SECONDS: before the next try; ends the boot when its time is over.
+pause() {
+  [ "$(now_s)" -lt "$boot_end_s" ] || fail "boot limit of $boot_limit_s s reached: $words"
+  sleep "$1"
+}
+
+phase=identity
+token=
+until token=$(metadata_token) && instance=$(metadata "$token" instance-id); do
+  words='metadata service does not answer'
+  pause 1
+done
+say "instance $instance"
+
+phase=user
+id ci >/dev/null 2>&1 || useradd --create-home --shell /bin/bash ci
+install -d -m 0700 -o ci "$state" "$state/log" "$home" "$home/work"
+
+phase=credential
+delay_s=1
+while :; do
+  status=$(route '{"ask":"credential"}' "$state/answer") || status=000
+  case $status in
+    200) break ;;
+    403) fail "refused: $(head -c 200 "$state/answer")" ;;
+    *) words="the runner route answered $status" ;;
+  esac
+  say "$words; asks again in $delay_s s"
+  pause "$delay_s"
+  [ "$delay_s" -ge 8 ] || delay_s=$((delay_s * 2))
+done
+words=
+sed -n 's/^runner //p' "$state/answer" >"$state/.runner"
+[ -s "$state/.runner" ] || fail 'the answer holds no runner document'
+{% if pool.git_token %}
+phase=git
+forge='{{ forge_url }}'
+git_token=$(sed -n 's/^git //p' "$state/answer")
+case $git_token in
+  '' | *[!A-Za-z0-9._-]*) fail 'the answer holds no usable git token' ;;
+esac
+# Written by the shell itself: the token stands in no argument list and, by the include, on no disk.
+printf '[url "%s://ci:%s@%s/"]\n\tinsteadOf = %s/\n' \
+  "${forge%%://*}" "$git_token" "${forge#*://}" "$forge" >"$state/gitconfig"
+printf '[include]\n\tpath = %s/gitconfig\n' "$state" >"$home/.gitconfig"
+chown ci: "$state/gitconfig" "$home/.gitconfig"
+git_token=
+{% endif %}
+rm -f "$state/answer"
+
+phase=runner
+{% if install %}
+# A stock image: the pinned runner by checksum, and git for the job's checkout.
+command -v git >/dev/null || timeout 300 dnf -q -y install git || fail 'git could not be installed'
+if ! command -v gitea-runner >/dev/null; then
+  file=gitea-runner-{{ install.version }}-linux-{{ install.arch }}
+  until curl -fsSL --proto '=https' -m 120 -o "/root/$file" \
+    "https://dl.gitea.com/gitea-runner/{{ install.version }}/$file"; do
+    words="could not download $file"
+    pause 2
+  done
+  echo '{{ install.sha256 }} ' "/root/$file" | sha256sum -c - >/dev/null ||
+    fail "$file has another checksum than the pinned one"
+  install -m 0755 "/root/$file" /usr/local/bin/gitea-runner
+  rm -f "/root/$file"
+fi
+{% endif %}
+runner=$(command -v gitea-runner || command -v act_runner) || fail 'the image has no runner'
+
+# shutdown_timeout is the second shield: a runner that is told to stop all the same lets its job end.
+# timeout lies behind the deadline, because a job that the runner cancels itself may turn green too.
+cat >"$state/config.yaml" <<END
+log:
+  level: info
+runner:
+  file: .runner
+  capacity: 1
+  timeout: {{ pool.limit_minutes * 2 }}m
+  shutdown_timeout: {{ pool.limit_minutes }}m
+  fetch_interval: 1s
+  fetch_interval_max: 1s
+cache:
+  enabled: false
+host:
+  workdir_parent: $home/work
+END
+chown ci: "$state/.runner" "$state/config.yaml"
+
+# KillSignal: whoever stops this unit, also the shutdown of the machine, kills runner and job
+# outright. OOMPolicy: a job that runs out of memory fails by itself and is reported by its runner.
+systemd-run --quiet --collect --unit=ci-runner --uid=ci --working-directory="$state" \
+  --property=KillSignal=SIGKILL --property=OOMPolicy=continue \
+  /bin/sh -c "exec env -i HOME=$home LANG=C.UTF-8 PATH=$PATH USER=ci \
+    $runner daemon --config $state/config.yaml >>$log 2>&1"
+mark online &
+say "runner $runner started"
+
+# One job and the runner exits. A runner with a job is left alone, however long that takes: its end
+# is the deadline's business.
+has_job() { grep -q 'task [0-9][0-9]* repo is' "$log" 2>/dev/null; }
+started() {
+  phase=job
+  last_mark=ending
+  say 'job started'
+  mark started &
+}
+
+idle_end_s=$(($(now_s) + idle_limit_s))
+while systemctl is-active ci-runner.service >/dev/null 2>&1; do
+  if [ "$phase" = runner ]; then
+    if has_job; then
+      started
+    elif [ "$(now_s)" -ge "$idle_end_s" ]; then
+      last_mark=ending
+      fail "no job within $idle_limit_s s"
+    fi
+  fi
+  sleep 1
+done
+# A job shorter than one look shows only now.
+[ "$phase" = job ] || ! has_job || started
+[ "$phase" = job ] || fail "the runner ended without a job: $(tail -n 1 "$log" 2>/dev/null)"
+words='ended'

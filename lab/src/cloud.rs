@@ -1,0 +1,294 @@
+//! The life of instances: what EC2's book says and the machine behind it, kept in step. Every
+//! change of state goes through [`Cloud::change`], which also tells the bus.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::Error;
+use crate::ec2::{Change, Instance, Plan, Reason, State, World};
+use crate::emulator::Emulator;
+use crate::error::chain;
+use crate::events::{Event, Events, Kind};
+use crate::machine::{Ended, Machine, Yard};
+
+/// How long a graceful stop may take before the machine is cut off. EC2 gives minutes; nothing of
+/// ours may need them, and `init` gives its units two seconds.
+const GRACE: Duration = Duration::from_secs(8);
+/// Machines that boot at the same time: more only make each other slower.
+const BOOTS_AT_ONCE: usize = 8;
+/// How long an instance that is only an entry stays pending.
+const ENTRY_BOOT: Duration = Duration::from_millis(200);
+
+/// How a machine is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    /// It is not.
+    Not,
+    /// Its power button is pressed.
+    Graceful,
+    /// It is cut off.
+    Outright,
+}
+
+/// Book and machines.
+pub(crate) struct Cloud {
+    pub(crate) emulator: Emulator,
+    pub(crate) yard: Yard,
+    world: Mutex<World>,
+    stops: Mutex<HashMap<String, watch::Sender<Stop>>>,
+    events: Events,
+    boots: Semaphore,
+}
+
+/// One instance, for `status`, tests and the demo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceReport {
+    /// Its id.
+    pub id: String,
+    /// EC2's state name.
+    pub state: String,
+    /// EC2's reason code for its end.
+    pub reason: Option<String>,
+    /// Its type.
+    pub instance_type: String,
+    /// Its zone.
+    pub zone: String,
+    /// Whether it is a Spot instance.
+    pub spot: bool,
+    /// What an hour of it costs, in dollars.
+    pub usd_per_hour: f64,
+    /// Its tags.
+    pub tags: std::collections::BTreeMap<String, String>,
+    /// When it was launched.
+    pub launched: Timestamp,
+    /// When its machine was up.
+    pub running: Option<Timestamp>,
+    /// When it was over.
+    pub ended: Option<Timestamp>,
+    /// Process 1 of its namespaces, as the host numbers it.
+    pub pid: Option<i32>,
+    /// What it wrote to its console.
+    pub console: PathBuf,
+}
+
+impl Cloud {
+    pub(crate) fn new(emulator: Emulator, yard: Yard) -> Arc<Self> {
+        Arc::new(Self {
+            events: Events::start(emulator.clone()),
+            emulator,
+            yard,
+            world: Mutex::new(World::new(Timestamp::now())),
+            stops: Mutex::default(),
+            boots: Semaphore::new(BOOTS_AT_ONCE),
+        })
+    }
+
+    /// The book. Nothing awaits while it is held.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Launches `plan` and boots what is new.
+    pub(crate) fn launch(
+        self: &Arc<Self>,
+        plan: &Plan,
+    ) -> Result<crate::ec2::Launched, crate::ec2::Fault> {
+        let (launched, new) = self.world().launch(plan, Timestamp::now())?;
+        if new {
+            for id in &launched.ids {
+                let (sender, receiver) = watch::channel(Stop::Not);
+                self.stops().insert(id.clone(), sender);
+                self.tell(id, Kind::State(State::Pending.name()));
+                tokio::spawn(Arc::clone(self).live(id.clone(), receiver));
+            }
+        }
+        Ok(launched)
+    }
+
+    /// Ends an instance: state before and after.
+    pub(crate) fn end(&self, id: &str, reason: Reason, stop: Stop) -> Option<(State, State)> {
+        let before = self.world().instances.get(id)?.state;
+        let after = self.change(id, Change::Terminate(reason)).unwrap_or(before);
+        if let Some(sender) = self.stops().get(id) {
+            sender.send_if_modified(|now| {
+                let more = stop > *now;
+                *now = (*now).max(stop);
+                more
+            });
+        }
+        Some((before, after))
+    }
+
+    /// Warns that a Spot instance is taken back, and takes it back `after` that.
+    pub(crate) fn interrupt(self: &Arc<Self>, id: &str, after: Duration) -> bool {
+        if !self.world().instances.contains_key(id) {
+            return false;
+        }
+        self.yard.keys.warn(id, Timestamp::now(), after);
+        self.tell(id, Kind::Interruption);
+        let (cloud, id) = (Arc::clone(self), id.to_owned());
+        tokio::spawn(async move {
+            sleep(after).await;
+            cloud.end(&id, Reason::Spot, Stop::Graceful);
+        });
+        true
+    }
+
+    /// Cuts off every machine and waits until they are gone, within `limit`.
+    pub(crate) async fn close(&self, limit: Duration) -> usize {
+        let ids: Vec<String> = self.stops().keys().cloned().collect();
+        for id in &ids {
+            self.end(id, Reason::Host, Stop::Outright);
+        }
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline && !self.stops().is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.stops().len()
+    }
+
+    /// All instances, the oldest first.
+    pub(crate) fn report(&self) -> Vec<InstanceReport> {
+        let world = self.world();
+        let mut all: Vec<InstanceReport> = world
+            .instances
+            .values()
+            .map(|one| InstanceReport {
+                id: one.id.clone(),
+                state: one.state.name().to_owned(),
+                reason: one.reason.map(|reason| reason.code().to_owned()),
+                instance_type: one.blueprint.instance_type.clone(),
+                zone: one.blueprint.zone.clone(),
+                spot: one.blueprint.spot,
+                usd_per_hour: crate::ec2::usd_per_hour(
+                    &one.blueprint.instance_type,
+                    &one.blueprint.zone,
+                    one.blueprint.spot,
+                ),
+                tags: one.blueprint.tags.clone(),
+                launched: one.launched,
+                running: one.running,
+                ended: one.ended,
+                pid: self.yard.pid(&one.id),
+                console: self.yard.console(&one.id),
+            })
+            .collect();
+        all.sort_by_key(|one| one.launched);
+        all
+    }
+
+    fn change(&self, id: &str, change: Change) -> Option<State> {
+        let state = self.world().change(id, change, Timestamp::now())?;
+        tracing::info!(instance = id, state = state.name(), "state");
+        self.tell(id, Kind::State(state.name()));
+        Some(state)
+    }
+
+    fn tell(&self, id: &str, kind: Kind) {
+        let region = self
+            .world()
+            .instances
+            .get(id)
+            .map(|one| one.blueprint.region.clone());
+        if let Some(region) = region {
+            let instance = id.to_owned();
+            self.events.send(Event {
+                instance,
+                region,
+                kind,
+            });
+        }
+    }
+
+    async fn live(self: Arc<Self>, id: String, stop: watch::Receiver<Stop>) {
+        let Some(instance) = self.world().instances.get(&id).cloned() else {
+            return;
+        };
+        let boot = self.world().faults.boot;
+        let ended = if boot {
+            self.run_machine(&instance, stop).await
+        } else {
+            self.run_entry(&id, stop).await;
+            Ok(Ended::CutOff)
+        };
+        match ended {
+            Ok(Ended::PoweredOff) => {
+                self.change(&id, Change::PoweredOff);
+            }
+            Ok(Ended::CutOff) => {}
+            Err(error) => {
+                tracing::error!(instance = id, error = chain(&error), "machine failed");
+                self.change(&id, Change::Terminate(Reason::Host));
+            }
+        }
+        self.yard.keys.revoke(&id);
+        self.change(&id, Change::Gone);
+        self.stops().remove(&id);
+    }
+
+    async fn run_machine(
+        &self,
+        instance: &Instance,
+        mut stop: watch::Receiver<Stop>,
+    ) -> Result<Ended, Error> {
+        let mut machine = {
+            let _permit = self.boots.acquire().await.map_err(|e| Error::bug(&e))?;
+            if *stop.borrow() != Stop::Not {
+                return Ok(Ended::CutOff);
+            }
+            let apis = self.emulator.apis(&instance.blueprint.region).await?;
+            let apis: Vec<String> = apis.into_iter().map(|api| api.api_id).collect();
+            Machine::start(&self.yard, instance, &apis).await?
+        };
+        self.change(&instance.id, Change::Booted);
+        if self.world().faults.crashes_boot() {
+            self.end(&instance.id, Reason::Host, Stop::Outright);
+        }
+        let mut cut_off_at = None;
+        loop {
+            // Copied out first: the value must not stay locked while we wait.
+            let wanted = *stop.borrow_and_update();
+            match wanted {
+                Stop::Not => {}
+                Stop::Graceful => {
+                    machine.press_power_button();
+                    cut_off_at.get_or_insert(Instant::now() + GRACE);
+                }
+                Stop::Outright => machine.cut_off(),
+            }
+            let never = Instant::now() + Duration::from_hours(24);
+            tokio::select! {
+                ended = machine.ended() => return ended,
+                changed = stop.changed() => changed.map_err(|error| Error::bug(&error))?,
+                () = sleep_until(cut_off_at.unwrap_or(never)) => {
+                    machine.cut_off();
+                    return machine.ended().await;
+                }
+            }
+        }
+    }
+
+    async fn run_entry(&self, id: &str, mut stop: watch::Receiver<Stop>) {
+        tokio::select! {
+            () = sleep(ENTRY_BOOT) => {}
+            _ = stop.changed() => return,
+        }
+        self.change(id, Change::Booted);
+        while *stop.borrow() == Stop::Not {
+            if stop.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn stops(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Stop>>> {
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,125 @@
+//! What the lab's EC2 is told to get wrong: `POST /_lab/faults`. The document replaces the one
+//! before; `{}` ends all faults.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::ec2::fault::Fault;
+
+/// EC2 is eventually consistent: an instance is described a moment after its launch, not at once.
+const VISIBLE_AFTER_MS: u32 = 500;
+/// Longest delay of an answer: above the SDK's own patience a longer one tests nothing more.
+const LATENCY_MAX_MS: u32 = 60_000;
+
+/// The faults in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Faults {
+    /// The next launches fail.
+    pub run_error: Option<RunError>,
+    /// Capacity that runs out.
+    pub capacity: Vec<Capacity>,
+    /// Every answer comes this much later.
+    pub latency_ms: u32,
+    /// This many launches succeed, but are answered with `InternalError`: the caller can't know.
+    pub lose_answers: u32,
+    /// This many instances lose their host when they have just begun to boot.
+    pub crash_boots: u32,
+    /// Whether instances boot. Without, they are only entries, for tests with hundreds of them.
+    pub boot: bool,
+    /// When a new instance is described.
+    pub visible_after_ms: u32,
+}
+
+/// An error for the next launches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunError {
+    /// EC2's code.
+    pub code: String,
+    /// How many launches.
+    pub count: u32,
+}
+
+/// How many more instances come of a type in a subnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// Which type; every type when left out.
+    #[serde(default)]
+    pub instance_type: Option<String>,
+    /// Which subnet; every subnet when left out.
+    #[serde(default)]
+    pub subnet: Option<String>,
+    /// How many are left.
+    pub left: u32,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            run_error: None,
+            capacity: Vec::new(),
+            latency_ms: 0,
+            lose_answers: 0,
+            crash_boots: 0,
+            boot: true,
+            visible_after_ms: VISIBLE_AFTER_MS,
+        }
+    }
+}
+
+impl Faults {
+    pub(crate) fn visible_after(&self) -> SignedDuration {
+        SignedDuration::from_millis(i64::from(self.visible_after_ms))
+    }
+
+    pub(crate) fn latency(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(u64::from(self.latency_ms.min(LATENCY_MAX_MS)))
+    }
+
+    /// The error of this launch, used up.
+    pub(crate) fn next_run_error(&mut self) -> Option<Fault> {
+        let error = self.run_error.as_mut()?;
+        error.count = error.count.checked_sub(1)?;
+        Some(Fault::named(&error.code))
+    }
+
+    /// Whether the answer of this launch is lost, used up.
+    pub(crate) fn loses_answer(&mut self) -> bool {
+        let loses = self.lose_answers > 0;
+        self.lose_answers = self.lose_answers.saturating_sub(1);
+        loses
+    }
+
+    /// Whether the machine that boots now loses its host, used up.
+    pub(crate) fn crashes_boot(&mut self) -> bool {
+        let crashes = self.crash_boots > 0;
+        self.crash_boots = self.crash_boots.saturating_sub(1);
+        crashes
+    }
+
+    pub(crate) fn capacity(&self, instance_type: &str, subnet: &str) -> u32 {
+        self.capacity
+            .iter()
+            .filter(|limit| limit.covers(instance_type, subnet))
+            .map(|limit| limit.left)
+            .min()
+            .unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn use_capacity(&mut self, instance_type: &str, subnet: &str, count: u32) {
+        for limit in &mut self.capacity {
+            if limit.covers(instance_type, subnet) {
+                limit.left = limit.left.saturating_sub(count);
+            }
+        }
+    }
+}
+
+impl Capacity {
+    fn covers(&self, instance_type: &str, subnet: &str) -> bool {
+        let is = |own: &Option<String>, value: &str| own.as_deref().is_none_or(|own| own == value);
+        is(&self.instance_type, instance_type) && is(&self.subnet, subnet)
+    }
+}

@@ -1,0 +1,133 @@
+//! What can go wrong with a lab, for people: what happened and what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The lab could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the lab's folder.
+    #[error("{} can't be used: check its rights and the free space", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program that the lab needs and the machine lacks.
+    #[error("{program} is missing: {hint}")]
+    Missing {
+        /// Its name.
+        program: &'static str,
+        /// How to get it.
+        hint: &'static str,
+    },
+    /// The kernel or the container allows no namespaces.
+    #[error("instances need namespaces, and {what} is refused here: {hint}")]
+    Namespaces {
+        /// The step that failed.
+        what: &'static str,
+        /// What would allow it.
+        hint: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The emulator could not be installed.
+    #[error("ministack could not be installed ({step}): {output}")]
+    Install {
+        /// The command that failed.
+        step: &'static str,
+        /// Its last lines.
+        output: String,
+    },
+    /// Something did not become ready in time.
+    #[error("{what} was not ready within {limit_s} s: see {}", log.display())]
+    NotReady {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        limit_s: u64,
+        /// Where it says why.
+        log: PathBuf,
+    },
+    /// The daemon ended while it started.
+    #[error("the lab's daemon ended while it started: {words} (log: {})", log.display())]
+    Died {
+        /// Its last words.
+        words: String,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// A request between parts of the lab failed.
+    #[error("{what} failed: {detail}; `cargo xtask lab down` and `up` start afresh")]
+    Request {
+        /// Which request.
+        what: String,
+        /// The answer or the reason there is none.
+        detail: String,
+    },
+    /// An instance could not be started or ended.
+    #[error("instance {id}: {detail}")]
+    Machine {
+        /// The instance.
+        id: String,
+        /// What happened.
+        detail: String,
+    },
+    /// Certificates could not be made.
+    #[error("the lab's certificates can't be made: {0}")]
+    Certificate(String),
+    /// The stand-in forge did not start.
+    #[error("the stand-in forge can't start: {0}")]
+    Forge(String),
+    /// Processes of the lab outlive it.
+    #[error("{count} processes of the lab are still there: {detail}")]
+    Left {
+        /// How many.
+        count: usize,
+        /// Their ids.
+        detail: String,
+    },
+    /// A state that this code excludes.
+    #[error("bug in the lab: {0}")]
+    Bug(String),
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn request(what: impl Into<String>, detail: impl std::fmt::Display) -> Self {
+        Self::Request {
+            what: what.into(),
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(crate) fn machine(id: &str, detail: impl std::fmt::Display) -> Self {
+        Self::Machine {
+            id: id.to_owned(),
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(crate) fn bug(detail: &impl std::fmt::Display) -> Self {
+        Self::Bug(detail.to_string())
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,155 @@
+//! EC2's events on the emulator's bus. `PutEvents` takes no event of an `aws.` source, so the lab
+//! does the bus's work: it asks the emulator which deployed rules match and invokes their targets.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::Error;
+use crate::ec2::hex_id;
+use crate::emulator::Emulator;
+use crate::folder::ACCOUNT;
+
+/// Events that wait for delivery: five for each of a hundred instances. More are dropped, as EC2
+/// promises no delivery either.
+const QUEUE_MAX: usize = 500;
+
+/// One event of EC2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) instance: String,
+    pub(crate) region: String,
+    pub(crate) kind: Kind,
+}
+
+/// What it tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The instance is in this state now.
+    State(&'static str),
+    /// It will be taken back in two minutes.
+    Interruption,
+}
+
+/// Where events go.
+#[derive(Clone)]
+pub(crate) struct Events(mpsc::Sender<Event>);
+
+impl Events {
+    /// Starts the delivery, which ends with the last sender.
+    pub(crate) fn start(emulator: Emulator) -> Self {
+        let (sender, mut queue) = mpsc::channel::<Event>(QUEUE_MAX);
+        tokio::spawn(async move {
+            while let Some(event) = queue.recv().await {
+                if let Err(error) = deliver(&emulator, &event).await {
+                    tracing::warn!(instance = event.instance, %error, "event not delivered");
+                }
+            }
+        });
+        Self(sender)
+    }
+
+    pub(crate) fn send(&self, event: Event) {
+        if let Err(error) = self.0.try_send(event) {
+            tracing::warn!(%error, "event dropped");
+        }
+    }
+}
+
+async fn deliver(emulator: &Emulator, event: &Event) -> Result<(), Error> {
+    let region = &event.region;
+    let document = document(event, Timestamp::now());
+    let events = async |target: &str, body: Value| {
+        let target = format!("AWSEvents.{target}");
+        emulator.json(region, "events", &target, &body).await
+    };
+    let rules = events("ListRules", json!({})).await?.unwrap_or_default();
+    for rule in rules["Rules"].as_array().into_iter().flatten() {
+        let Some(pattern) = rule["EventPattern"].as_str() else {
+            continue;
+        };
+        if rule["State"] != "ENABLED" {
+            continue;
+        }
+        let question = json!({ "EventPattern": pattern, "Event": document.to_string() });
+        let matches = events("TestEventPattern", question)
+            .await?
+            .unwrap_or_default();
+        if matches["Result"] != true {
+            continue;
+        }
+        let targets = events("ListTargetsByRule", json!({ "Rule": rule["Name"] })).await?;
+        for target in targets.unwrap_or_default()["Targets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let arn = target["Arn"].as_str().unwrap_or_default();
+            if let Some(function) = function_of(arn) {
+                emulator.invoke_event(region, function, &document).await?;
+            } else {
+                tracing::warn!(arn, "the lab delivers events to functions only");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The function of `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]`.
+fn function_of(arn: &str) -> Option<&str> {
+    arn.split_once(":function:")?.1.split(':').next()
+}
+
+fn document(event: &Event, now: Timestamp) -> Value {
+    let Event {
+        instance, region, ..
+    } = event;
+    let (kind, detail) = match event.kind {
+        Kind::State(state) => (
+            "EC2 Instance State-change Notification",
+            json!({ "instance-id": instance, "state": state }),
+        ),
+        Kind::Interruption => (
+            "EC2 Spot Instance Interruption Warning",
+            json!({ "instance-id": instance, "instance-action": "terminate" }),
+        ),
+    };
+    let id = format!("{}{}", hex_id(), hex_id());
+    json!({
+        "version": "0",
+        "id": format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..32]),
+        "detail-type": kind,
+        "source": "aws.ec2",
+        "account": ACCOUNT,
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "region": region,
+        "resources": [format!("arn:aws:ec2:{region}:{ACCOUNT}:instance/{instance}")],
+        "detail": detail,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_ec2s_shape() {
+        let event = Event {
+            instance: "i-1".to_owned(),
+            region: "eu-west-1".to_owned(),
+            kind: Kind::State("terminated"),
+        };
+        let document = document(&event, Timestamp::UNIX_EPOCH);
+        assert_eq!(document["source"], "aws.ec2");
+        assert_eq!(document["detail"]["state"], "terminated");
+        assert_eq!(document["time"], "1970-01-01T00:00:00Z");
+        assert_eq!(document["id"].as_str().map(str::len), Some(36));
+    }
+
+    #[test]
+    fn targets_are_functions() {
+        let arn = "arn:aws:lambda:eu-west-1:111111111111:function:lab-ci-dispatch";
+        assert_eq!(function_of(arn), Some("lab-ci-dispatch"));
+        assert_eq!(function_of("arn:aws:sqs:eu-west-1:1:queue"), None);
+    }
+}

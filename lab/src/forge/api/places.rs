@@ -1,0 +1,305 @@
+//! Accounts, repositories, hooks, tokens and commit statuses.
+
+use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+
+use super::super::model::{CommitStatus, Hook, Repository, Scope, Token};
+use super::super::payload::{self, Email, actions, time};
+use super::super::state::{Kind, State};
+use super::super::workflow::strings;
+use super::super::{Shared, git, now, random_hex};
+use super::{Answer, Refusal, Request, created, id, reply};
+
+/// Longest name of an account or repository, as in the forge.
+const NAME_MAX_CHARS: usize = 100;
+
+fn to_value<T: serde::Serialize>(body: T) -> Value {
+    serde_json::to_value(body).unwrap_or_default()
+}
+
+fn text<'a>(body: &'a Value, key: &str) -> &'a str {
+    body[key].as_str().unwrap_or_default()
+}
+
+/// A name that may become a folder's.
+fn name<'a>(body: &'a Value, key: &str) -> Result<&'a str, Refusal> {
+    let name = text(body, key);
+    let fits = !name.is_empty()
+        && name.len() <= NAME_MAX_CHARS
+        && !name.starts_with('.')
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
+    if fits {
+        Ok(name)
+    } else {
+        Err(Refusal::Unprocessable(format!(
+            "[{key}]: {name:?} is not a name"
+        )))
+    }
+}
+
+pub(super) async fn create_repository(
+    shared: &Shared,
+    request: &Request<'_>,
+    token: &Token,
+) -> Answer {
+    let body = request.json()?;
+    let name = name(&body, "name")?.to_owned();
+    if body["auto_init"] == json!(true) {
+        return Err(Refusal::Unprocessable(
+            "the stand-in makes empty repositories only: push the first commit".to_owned(),
+        ));
+    }
+    let branch = match text(&body, "default_branch") {
+        "" => "main",
+        branch => branch,
+    };
+    let owner = shared.with(|state, _| {
+        let owner = match request.segments {
+            ["orgs", login, ..] => state
+                .account(login)
+                .filter(|account| account.organization)
+                .ok_or(Refusal::NotFound)?,
+            _ => &state.accounts[&token.account],
+        };
+        if state.repository(&owner.login, &name).is_some() {
+            let message = "The repository with the same name already exists.";
+            return Err(Refusal::Conflict(message.to_owned()));
+        }
+        Ok(owner.clone())
+    })?;
+    let folder = git::folder(&shared.data, &owner.login, &name);
+    git::create(&folder, branch)
+        .await
+        .map_err(|error| Refusal::Failed(error.to_string()))?;
+    shared.with(|state, _| {
+        let id = state.number(Kind::Repository);
+        let repository = Repository {
+            id,
+            owner: owner.id,
+            name,
+            private: body["private"] == json!(true),
+            default_branch: branch.to_owned(),
+            size_kb: git::size_kb(&folder),
+            language: String::new(),
+            branches: 0,
+            created: now(),
+            updated: now(),
+        };
+        state.repositories.insert(id, repository);
+        Ok(created(&to_value(payload::repository(state.place(id)))))
+    })
+}
+
+/// What needs no scope; `None` for anything else.
+pub(super) fn answer(
+    state: &mut State,
+    request: &Request<'_>,
+    token: &Token,
+    now: i64,
+) -> Option<Answer> {
+    let own = (request.method, request.segments);
+    Some(match own {
+        (&Method::GET, ["user"]) => {
+            let account = &state.accounts[&token.account];
+            let body = to_value(payload::user(&state.site, account, Email::Own));
+            Ok(reply(StatusCode::OK, &body))
+        }
+        (&Method::POST, ["orgs"]) => create_organization(state, request, now),
+        (&Method::GET, ["orgs", login]) => match state.account(login) {
+            Some(account) if account.organization => {
+                let body = to_value(payload::organization(&state.site, account));
+                Ok(reply(StatusCode::OK, &body))
+            }
+            Some(_) | None => Err(Refusal::NotFound),
+        },
+        (&Method::POST, ["users", login, "tokens"]) => create_token(state, request, token, login),
+        (_, ["repos", owner, name]) => repository(state, request.method, owner, name),
+        (_, ["repos", owner, name, "statuses", sha])
+        | (&Method::GET, ["repos", owner, name, "commits", sha, "statuses"]) => {
+            let found = state.repository(owner, name).map(|found| found.id);
+            match found {
+                Some(repository) => statuses(state, request, repository, sha, now),
+                None => Err(Refusal::NotFound),
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn create_organization(state: &mut State, request: &Request<'_>, now: i64) -> Answer {
+    let body = request.json()?;
+    let login = name(&body, "username")?;
+    if state.account(login).is_some() {
+        let message = format!("user already exists [name: {login}]");
+        return Err(Refusal::Unprocessable(message));
+    }
+    let id = state.add_account(login, true, now);
+    let account = &state.accounts[&id];
+    Ok(created(&to_value(payload::organization(
+        &state.site,
+        account,
+    ))))
+}
+
+/// A token of the administrator's with fewer rights: `read:…` scopes only read.
+fn create_token(state: &mut State, request: &Request<'_>, token: &Token, login: &str) -> Answer {
+    let body = request.json()?;
+    let account = state.account(login).ok_or(Refusal::NotFound)?.id;
+    if account != token.account {
+        return Err(Refusal::Forbidden("tokens are made by their owner"));
+    }
+    let scopes = strings(Some(&body["scopes"]));
+    let admin = scopes
+        .iter()
+        .any(|scope| scope == "all" || scope == "write:admin");
+    let write = admin || scopes.iter().any(|scope| scope.starts_with("write:"));
+    let secret = random_hex(20);
+    let number = i64::try_from(state.tokens.len()).unwrap_or(i64::MAX);
+    state.tokens.insert(
+        secret.clone(),
+        Token {
+            account,
+            admin,
+            write,
+            only: None,
+        },
+    );
+    Ok(created(&json!({
+        "id": number + 1,
+        "name": text(&body, "name"),
+        "sha1": secret,
+        "token_last_eight": &secret[secret.len() - 8..],
+        "scopes": scopes,
+    })))
+}
+
+fn repository(state: &mut State, method: &Method, owner: &str, name: &str) -> Answer {
+    let id = state.repository(owner, name).ok_or(Refusal::NotFound)?.id;
+    match *method {
+        Method::GET => {
+            let body = to_value(payload::repository(state.place(id)));
+            Ok(reply(StatusCode::OK, &body))
+        }
+        Method::DELETE => {
+            state.jobs.retain(|_, job| job.repository != id);
+            let jobs = &state.jobs;
+            state.tasks.retain(|_, task| jobs.contains_key(&task.job));
+            state.runs.retain(|_, run| run.repository != id);
+            state.repositories.remove(&id);
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        _ => Err(Refusal::NotFound),
+    }
+}
+
+fn statuses(
+    state: &mut State,
+    request: &Request<'_>,
+    repository: i64,
+    sha: &str,
+    now: i64,
+) -> Answer {
+    match *request.method {
+        Method::GET => {
+            let found: Vec<Value> = state
+                .statuses
+                .iter()
+                .rev()
+                .filter(|status| status.repository == repository && status.sha == sha)
+                .map(to_value)
+                .collect();
+            Ok(request.list(&found))
+        }
+        Method::POST => {
+            let body = request.json()?;
+            let word = text(&body, "state");
+            if !["pending", "success", "error", "failure", "warning"].contains(&word) {
+                return Err(Refusal::Unprocessable(format!("[State]: {word:?}")));
+            }
+            let status = CommitStatus {
+                id: state.number(Kind::Status),
+                repository,
+                sha: sha.to_owned(),
+                status: word.to_owned(),
+                target_url: text(&body, "target_url").to_owned(),
+                description: text(&body, "description").to_owned(),
+                context: text(&body, "context").to_owned(),
+                created_at: time(now),
+            };
+            let answer = created(&to_value(&status));
+            state.statuses.push(status);
+            Ok(answer)
+        }
+        _ => Err(Refusal::NotFound),
+    }
+}
+
+pub(super) fn hooks(
+    state: &mut State,
+    request: &Request<'_>,
+    scope: Scope,
+    rest: &[&str],
+    now: i64,
+) -> Answer {
+    let own = |state: &State, text: &str| {
+        let id = id(text)?;
+        let hook = state.hooks.get(&id).filter(|hook| hook.scope == scope);
+        hook.map(|_| id).ok_or(Refusal::NotFound)
+    };
+    match (request.method, rest) {
+        (&Method::GET, []) => {
+            let hooks = state.hooks.values().filter(|hook| hook.scope == scope);
+            let hooks: Vec<Value> = hooks.map(actions::hook).collect();
+            Ok(request.list(&hooks))
+        }
+        (&Method::POST, []) => {
+            let hook = new_hook(state.number(Kind::Hook), scope, &request.json()?, now)?;
+            let answer = created(&actions::hook(&hook));
+            state.hooks.insert(hook.id, hook);
+            Ok(answer)
+        }
+        (&Method::GET, [hook]) => {
+            let id = own(state, hook)?;
+            Ok(reply(StatusCode::OK, &actions::hook(&state.hooks[&id])))
+        }
+        (&Method::DELETE, [hook]) => {
+            let id = own(state, hook)?;
+            state.hooks.remove(&id);
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        _ => Err(Refusal::NotFound),
+    }
+}
+
+/// Events default to `push`, and a hook is off unless it says otherwise, as in the forge.
+fn new_hook(id: i64, scope: Scope, body: &Value, now: i64) -> Result<Hook, Refusal> {
+    let config = &body["config"];
+    let url = text(config, "url");
+    if text(body, "type") != "gitea" || text(config, "content_type") != "json" {
+        return Err(Refusal::Unprocessable(
+            "the stand-in has hooks of type gitea with content_type json only".to_owned(),
+        ));
+    }
+    if !url.starts_with("http://") {
+        return Err(Refusal::Unprocessable(format!(
+            "the stand-in delivers to http:// addresses only, not to {url:?}"
+        )));
+    }
+    let mut events = strings(Some(&body["events"]));
+    if events.is_empty() {
+        events.push("push".to_owned());
+    }
+    Ok(Hook {
+        id,
+        scope,
+        url: url.to_owned(),
+        secret: text(config, "secret").to_owned(),
+        authorization: text(body, "authorization_header").to_owned(),
+        events,
+        active: body["active"] == json!(true),
+        created: now,
+    })
+}

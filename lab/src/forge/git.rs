@@ -1,0 +1,381 @@
+//! Bare repositories on disk, and git itself for everything about them.
+//!
+//! Invariant: git runs with a clean environment and a time limit; its arguments are ids and paths
+//! that git or we made, never texts of users.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+use super::payload::push::{COMMITS_MAX, Commit, Person, Pushed, ZERO};
+
+/// For one git command, a clone of a lab's repository included.
+const GIT_TIMEOUT: Duration = Duration::from_mins(1);
+/// What one git command may print: a pack of anything that a demo pushes.
+const OUTPUT_MAX_BYTES: u64 = 256 << 20;
+/// The forge counts at most so many commits of a new branch.
+const NEW_BRANCH_COMMITS_MAX: usize = 10;
+/// Workflow files of one commit; more is a mistake.
+const WORKFLOWS_MAX: usize = 50;
+/// As much of a workflow file as the forge reads.
+const WORKFLOW_MAX_BYTES: usize = 1 << 20;
+/// Folders of workflows: the first that exists wins.
+const WORKFLOW_FOLDERS: [&str; 2] = [".gitea/workflows", ".github/workflows"];
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("git cannot be run; install git (apt-get install git)")]
+    Spawn(#[source] std::io::Error),
+    #[error("git {command} failed: {stderr}")]
+    Failed { command: String, stderr: String },
+    #[error("git {command} took longer than {} s", GIT_TIMEOUT.as_secs())]
+    Slow { command: String },
+    #[error("git printed what cannot be read: {0}")]
+    Strange(String),
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs one command to its end, with `input` on its standard input.
+async fn run(mut command: Command, what: &str, input: Bytes) -> Result<Vec<u8>, Error> {
+    if !input.is_empty() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = command.spawn().map_err(Error::Spawn)?;
+    let stdin = child.stdin.take();
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(Error::Strange("it has no output".to_owned()));
+    };
+    let feed = async move {
+        if let Some(mut stdin) = stdin {
+            // A git that has read enough closes its end; its exit code tells.
+            let _ = stdin.write_all(&input).await;
+        }
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let (mut stdout, mut stderr) = (stdout.take(OUTPUT_MAX_BYTES), stderr.take(1 << 16));
+    let all = async {
+        let ((), read, _) = tokio::join!(
+            feed,
+            stdout.read_to_end(&mut out),
+            stderr.read_to_end(&mut err)
+        );
+        read.and(child.wait().await)
+    };
+    let status = tokio::time::timeout(GIT_TIMEOUT, all)
+        .await
+        .map_err(|_| Error::Slow {
+            command: what.to_owned(),
+        })?
+        .map_err(Error::Spawn)?;
+    if status.success() {
+        Ok(out)
+    } else {
+        Err(Error::Failed {
+            command: what.to_owned(),
+            stderr: String::from_utf8_lossy(&err).trim().to_owned(),
+        })
+    }
+}
+
+async fn git(folder: &Path, args: &[&str]) -> Result<String, Error> {
+    let what = args.first().copied().unwrap_or_default();
+    let out = run(command(folder, args), what, Bytes::new()).await?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// The folder of one repository. Names are checked when a repository is made.
+pub(crate) fn folder(data: &Path, owner: &str, name: &str) -> PathBuf {
+    data.join(owner.to_lowercase())
+        .join(format!("{}.git", name.to_lowercase()))
+}
+
+pub(crate) async fn create(folder: &Path, default_branch: &str) -> Result<(), Error> {
+    tokio::fs::create_dir_all(folder)
+        .await
+        .map_err(Error::Spawn)?;
+    let branch = format!("--initial-branch={default_branch}");
+    git(folder, &["init", "--bare", "--quiet", &branch]).await?;
+    Ok(())
+}
+
+/// Every branch and tag with what it points at.
+pub(crate) async fn refs(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
+    let format = "--format=%(objectname) %(refname)";
+    let list = git(folder, &["for-each-ref", format, "refs/heads", "refs/tags"]).await?;
+    Ok(list
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(id, name)| (name.to_owned(), id.to_owned()))
+        .collect())
+}
+
+/// What a push did to one ref. `default` is the default branch's tip before the push, if any.
+pub(crate) async fn pushed(
+    folder: &Path,
+    reference: &str,
+    before: Option<&String>,
+    after: Option<&String>,
+    default: Option<&String>,
+) -> Result<Pushed, Error> {
+    let is_branch = reference.starts_with("refs/heads/");
+    let (range, base) = match (before, default.filter(|_| is_branch)) {
+        (Some(before), _) => (Some(before), before.clone()),
+        (None, Some(default)) => (Some(default), default.clone()),
+        (None, None) => (None, ZERO.to_owned()),
+    };
+    let mut pushed = Pushed {
+        reference: reference.to_owned(),
+        before: before.cloned().unwrap_or_else(|| ZERO.to_owned()),
+        after: after.cloned().unwrap_or_else(|| ZERO.to_owned()),
+        base,
+        commits: Vec::new(),
+        total: 0,
+        head: None,
+        files: Vec::new(),
+    };
+    let Some(after) = after else {
+        return Ok(pushed);
+    };
+    let peeled = format!("{after}^{{commit}}");
+    let head = git(folder, &["rev-parse", "--verify", "--quiet", &peeled]).await?;
+    let head = commit(folder, head.trim()).await?;
+    if is_branch {
+        let not = range.map_or_else(String::new, |range| format!("^{range}"));
+        let mut args = vec!["rev-list", after];
+        args.extend(Some(not.as_str()).filter(|not| !not.is_empty()));
+        let list = git(folder, &args).await?;
+        let ids: Vec<&str> = list.lines().collect();
+        pushed.total = match before {
+            Some(_) => ids.len(),
+            None => ids.len().min(NEW_BRANCH_COMMITS_MAX),
+        };
+        for id in ids.iter().take(COMMITS_MAX) {
+            pushed.commits.push(commit(folder, id).await?);
+        }
+        pushed.files = match before {
+            Some(before) => {
+                let args = ["diff-tree", "-r", "--root", "--name-only", before, after];
+                let files = git(folder, &args).await?;
+                files.lines().map(str::to_owned).collect()
+            }
+            None => [&head.added, &head.removed, &head.modified]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+        };
+    }
+    pushed.head = Some(head);
+    Ok(pushed)
+}
+
+/// One commit with the files that it changed against its first parent.
+async fn commit(folder: &Path, id: &str) -> Result<Commit, Error> {
+    let raw = git(folder, &["cat-file", "commit", id]).await?;
+    let (head, message) = raw
+        .split_once("\n\n")
+        .ok_or_else(|| Error::Strange(format!("commit {id}")))?;
+    let line = |kind: &str| {
+        head.lines()
+            .find_map(|line| line.strip_prefix(kind))
+            .and_then(signature)
+            .ok_or_else(|| Error::Strange(format!("commit {id}: no {kind}")))
+    };
+    let (author, _, _) = line("author ")?;
+    let (committer, timestamp, seconds) = line("committer ")?;
+    let mut commit = Commit {
+        id: id.to_owned(),
+        message: message.to_owned(),
+        author,
+        committer,
+        timestamp,
+        committed: seconds,
+        added: Vec::new(),
+        removed: Vec::new(),
+        modified: Vec::new(),
+    };
+    let args = [
+        "diff-tree",
+        "--no-commit-id",
+        "--name-status",
+        "--no-renames",
+        "-r",
+        "--root",
+        id,
+    ];
+    for line in git(folder, &args).await?.lines() {
+        match line.split_once('\t') {
+            Some(("A", file)) => commit.added.push(file.to_owned()),
+            Some(("D", file)) => commit.removed.push(file.to_owned()),
+            Some((_, file)) => commit.modified.push(file.to_owned()),
+            None => {}
+        }
+    }
+    Ok(commit)
+}
+
+/// `NAME <EMAIL> SECONDS OFFSET`: who, when in the forge's format, when in seconds.
+fn signature(line: &str) -> Option<(Person, String, i64)> {
+    let (name, rest) = line.split_once(" <")?;
+    let (email, rest) = rest.split_once("> ")?;
+    let (seconds, offset) = rest.split_once(' ')?;
+    let seconds: i64 = seconds.parse().ok()?;
+    let offset: i32 = offset.parse().ok()?;
+    let offset = Offset::from_seconds((offset / 100) * 3600 + (offset % 100) * 60).ok()?;
+    let moment = Timestamp::from_second(seconds).ok()?;
+    let format = if offset == Offset::UTC {
+        "%Y-%m-%dT%H:%M:%SZ"
+    } else {
+        "%Y-%m-%dT%H:%M:%S%:z"
+    };
+    let timestamp = moment
+        .to_zoned_datetime(TimeZone::fixed(offset))
+        .strftime(format)
+        .to_string();
+    let person = Person {
+        name: name.to_owned(),
+        email: email.to_owned(),
+        username: String::new(),
+    };
+    Some((person, timestamp, seconds))
+}
+
+/// The workflow files at a commit: path and text.
+pub(crate) async fn workflows(folder: &Path, id: &str) -> Result<Vec<(String, String)>, Error> {
+    for of in WORKFLOW_FOLDERS {
+        let list = git(folder, &["ls-tree", "-r", "--name-only", id, of]).await?;
+        if list.is_empty() {
+            continue;
+        }
+        let mut files = Vec::new();
+        let paths = list.lines().filter(|path| {
+            Path::new(path)
+                .extension()
+                .is_some_and(|extension| extension == "yml" || extension == "yaml")
+        });
+        for path in paths.take(WORKFLOWS_MAX) {
+            let object = format!("{id}:{path}");
+            let mut text = git(folder, &["cat-file", "blob", &object]).await?;
+            let end = text.floor_char_boundary(WORKFLOW_MAX_BYTES);
+            text.truncate(end);
+            files.push((path.to_owned(), text));
+        }
+        return Ok(files);
+    }
+    Ok(Vec::new())
+}
+
+/// Kilobytes on disk, as the forge shows them.
+pub(crate) fn size_kb(folder: &Path) -> u64 {
+    fn bytes(folder: &Path, depth: u8) -> u64 {
+        // objects/pack and objects/xx are the deepest.
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return 0;
+        };
+        entries
+            .flatten()
+            .map(|entry| match entry.metadata() {
+                Ok(meta) if meta.is_dir() && depth > 0 => bytes(&entry.path(), depth - 1),
+                Ok(meta) => meta.len(),
+                Err(_) => 0,
+            })
+            .sum()
+    }
+    bytes(folder, 4) / 1024
+}
+
+/// One request of git's smart HTTP protocol.
+#[derive(Debug)]
+pub(crate) struct HttpRequest<'a> {
+    pub(crate) method: &'a str,
+    /// Below the repository: `info/refs`, `git-upload-pack`, `git-receive-pack`.
+    pub(crate) service: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) content_type: &'a str,
+    pub(crate) content_encoding: &'a str,
+    pub(crate) protocol: &'a str,
+    /// Who pushes; without one, receive-pack is refused by git itself.
+    pub(crate) user: Option<&'a str>,
+    pub(crate) body: Bytes,
+}
+
+/// What git answers: status, headers, body.
+pub(crate) type HttpAnswer = (u16, Vec<(String, String)>, Bytes);
+
+pub(crate) async fn http(folder: &Path, request: HttpRequest<'_>) -> Result<HttpAnswer, Error> {
+    let mut backend = command(folder, &["http-backend"]);
+    backend
+        .env("GIT_PROJECT_ROOT", folder)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("PATH_INFO", format!("/{}", request.service))
+        .env("REQUEST_METHOD", request.method)
+        .env("QUERY_STRING", request.query)
+        .env("CONTENT_TYPE", request.content_type)
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .env("HTTP_CONTENT_ENCODING", request.content_encoding)
+        .env("GIT_PROTOCOL", request.protocol);
+    if let Some(user) = request.user {
+        backend.env("REMOTE_USER", user);
+    }
+    let out = Bytes::from(run(backend, "http-backend", request.body).await?);
+    let end = out
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .ok_or_else(|| Error::Strange("http-backend's answer".to_owned()))?;
+    let mut status = 200;
+    let mut headers = Vec::new();
+    for line in String::from_utf8_lossy(&out[..end]).lines() {
+        match line.split_once(": ") {
+            Some(("Status", value)) => {
+                status = value
+                    .split(' ')
+                    .next()
+                    .and_then(|code| code.parse().ok())
+                    .unwrap_or(500);
+            }
+            Some((name, value)) => headers.push((name.to_owned(), value.trim().to_owned())),
+            None => {}
+        }
+    }
+    Ok((status, headers, out.slice(end + 4..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_keeps_its_offset() {
+        for (line, expected) in [
+            ("Lab Admin <a@b> 1795509500 +0000", "2026-11-24T08:38:20Z"),
+            ("A <a@b> 1795509500 +0130", "2026-11-24T10:08:20+01:30"),
+            ("A <a@b> 1795509500 -0500", "2026-11-24T03:38:20-05:00"),
+        ] {
+            let (_, timestamp, seconds) = signature(line).unwrap();
+            assert_eq!((timestamp.as_str(), seconds), (expected, 1_795_509_500));
+        }
+        assert_eq!(signature("nobody"), None);
+    }
+}

@@ -1,0 +1,216 @@
+//! A stand-in for Gitea 1.26, as strict as its recordings: repositories over git's smart HTTP, the
+//! API's part that we use, workflows, the runner protocol and webhooks.
+//!
+//! Invariant: all state is in one place behind one lock, changed by functions without I/O or clock;
+//! what they announce is delivered by one worker. Nothing survives the process except the bare
+//! repositories, which belong to nobody after it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+mod api;
+mod deliver;
+mod engine;
+pub mod expression;
+mod git;
+mod model;
+mod payload;
+mod push;
+mod rpc;
+mod serve;
+mod state;
+mod workflow;
+
+use deliver::{Delivery, Records};
+use model::Site;
+use state::State;
+
+/// After this silence of its runner a job has failed: the forge's `ZOMBIE_TASK_TIMEOUT`.
+pub const ZOMBIE_AFTER: Duration = Duration::from_mins(10);
+/// How often silence is looked for. The forge looks every five minutes; a demo has less time.
+const ZOMBIE_LOOK: Duration = Duration::from_secs(1);
+
+/// What a forge is started with.
+#[derive(Clone)]
+pub struct Config {
+    /// Where it listens: a port of 127.0.0.1, 0 for any.
+    pub listen: SocketAddr,
+    /// How it calls itself in payloads and clone addresses, `http://forge.lab:3000`.
+    pub root_url: String,
+    /// Folder of its repositories; made when missing.
+    pub data: PathBuf,
+    /// The administrator's API token.
+    pub admin_token: String,
+    /// Registers runners for the whole forge.
+    pub registration_token: String,
+    /// Usually [`ZOMBIE_AFTER`].
+    pub zombie_after: Duration,
+}
+
+// Written by hand: the tokens are not to be printed.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("root_url", &self.root_url)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a forge does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Its address cannot be had.
+    #[error(
+        "the forge cannot listen on {address}; is another lab running? (`cargo xtask lab status`)"
+    )]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Its folder cannot be made.
+    #[error("the forge cannot make its folder {folder}; check the rights there")]
+    Folder {
+        /// Where.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A running forge. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Forge {
+    address: SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Forge {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://` and its address: how the host reaches it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Forge {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Starts a forge on the current runtime.
+pub async fn start(config: Config) -> Result<Forge, Error> {
+    tokio::fs::create_dir_all(&config.data)
+        .await
+        .map_err(|source| Error::Folder {
+            folder: config.data.clone(),
+            source,
+        })?;
+    let listen = |source| Error::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+
+    let (queue, waiting) = mpsc::channel(deliver::QUEUE_MAX);
+    let records = Records::default();
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State::new(
+            Site::of(&config.root_url),
+            &config.admin_token,
+            &config.registration_token,
+            now(),
+        )),
+        data: config.data,
+        queue,
+        records: Arc::clone(&records),
+        pushes: tokio::sync::Mutex::new(()),
+    });
+    let silent_s = i64::try_from(config.zombie_after.as_secs()).unwrap_or(i64::MAX);
+    let tasks = vec![
+        tokio::spawn(deliver::work(waiting, records)),
+        tokio::spawn(look_for_zombies(Arc::clone(&shared), silent_s)),
+        tokio::spawn(serve::run(listener, shared)),
+    ];
+    Ok(Forge { address, tasks })
+}
+
+async fn look_for_zombies(shared: Arc<Shared>, silent_s: i64) {
+    let mut ticks = tokio::time::interval(ZOMBIE_LOOK);
+    loop {
+        ticks.tick().await;
+        shared.with(|state, now| state.fail_zombies(silent_s, now));
+    }
+}
+
+/// What every request reaches.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    data: PathBuf,
+    queue: mpsc::Sender<Delivery>,
+    records: Records,
+    /// One push at a time: refs are compared before and after.
+    pushes: tokio::sync::Mutex<()>,
+}
+
+impl Shared {
+    /// Looks at or changes the state, and sends what that announced, in order.
+    fn with<T>(&self, change: impl FnOnce(&mut State, i64) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = change(&mut state, now());
+        for delivery in state.outbox.drain(..) {
+            if self.queue.try_send(delivery).is_err() {
+                tracing::warn!(
+                    limit = deliver::QUEUE_MAX,
+                    "a delivery is dropped: too many wait for a slow hook"
+                );
+            }
+        }
+        answer
+    }
+}
+
+/// Seconds since the epoch.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// `bytes` random bytes in hex.
+fn random_hex(bytes: usize) -> String {
+    let random: Vec<u8> = (0..bytes).map(|_| fastrand::u8(..)).collect();
+    hex::encode(random)
+}
+
+fn random_uuid() -> String {
+    let hex = random_hex(16);
+    format!(
+        "{}-{}-4{}-a{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
+}

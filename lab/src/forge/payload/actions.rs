@@ -1,0 +1,257 @@
+//! Bodies of runs, jobs, runners and hooks, and the two events about them.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::super::model::{Account, Hook, Job, Run, Runner, Status, Task};
+use super::{Email, OrganizationBody, Place, RepositoryBody, UserBody, time, user};
+
+#[derive(Debug, Serialize)]
+struct StepBody {
+    name: String,
+    number: usize,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conclusion: Option<&'static str>,
+    started_at: String,
+    completed_at: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct JobBody {
+    id: i64,
+    url: String,
+    html_url: String,
+    run_id: i64,
+    run_url: String,
+    name: String,
+    labels: Vec<String>,
+    run_attempt: i64,
+    head_sha: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_branch: Option<String>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conclusion: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runner_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runner_name: Option<String>,
+    steps: Vec<StepBody>,
+    created_at: String,
+    started_at: String,
+    completed_at: String,
+}
+
+/// One job. Its steps exist once a runner has it, and each shows the *job's* status: a quirk of the
+/// forge's (measured), by which a job cancelled by its runner shows every step as a success.
+pub(crate) fn job(place: Place<'_>, run: &Run, job: &Job, task: Option<&Task>) -> JobBody {
+    let steps = task.map_or_else(Vec::new, |task| {
+        job.steps
+            .iter()
+            .zip(&task.steps)
+            .enumerate()
+            .map(|(number, (name, times))| StepBody {
+                name: name.clone(),
+                number,
+                status: job.status.word(),
+                conclusion: job.status.conclusion(),
+                started_at: time(times.started),
+                completed_at: time(times.stopped),
+            })
+            .collect()
+    });
+    JobBody {
+        id: job.id,
+        url: format!("{}/actions/jobs/{}", place.api(), job.id),
+        html_url: format!("{}/actions/runs/{}/jobs/{}", place.page(), run.id, job.id),
+        run_id: run.id,
+        run_url: format!("{}/actions/runs/{}", place.api(), run.id),
+        name: job.name.clone(),
+        labels: job.labels.clone(),
+        run_attempt: job.attempt,
+        head_sha: run.sha.clone(),
+        head_branch: run.branch().map(str::to_owned),
+        status: job.status.word(),
+        conclusion: job.status.conclusion(),
+        runner_id: task.map(|task| task.runner),
+        runner_name: task.map(|task| task.runner_name.clone()),
+        steps,
+        created_at: time(job.created),
+        started_at: time(job.started),
+        completed_at: time(job.stopped),
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct RunBody {
+    id: i64,
+    url: String,
+    html_url: String,
+    display_title: String,
+    path: String,
+    event: &'static str,
+    run_attempt: i64,
+    run_number: i64,
+    head_sha: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_branch: Option<String>,
+    status: &'static str,
+    actor: UserBody,
+    trigger_actor: UserBody,
+    repository: RepositoryBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conclusion: Option<&'static str>,
+    started_at: String,
+    completed_at: String,
+}
+
+/// One run. Its attempt stays 0 (measured).
+pub(crate) fn run(place: Place<'_>, actor: &Account, run: &Run) -> RunBody {
+    RunBody {
+        id: run.id,
+        url: format!("{}/actions/runs/{}", place.api(), run.id),
+        html_url: format!("{}/actions/runs/{}", place.page(), run.id),
+        display_title: run.title.clone(),
+        path: format!("{}@{}", run.file(), run.reference),
+        event: "push",
+        run_attempt: 0,
+        run_number: run.number,
+        head_sha: run.sha.clone(),
+        head_branch: run.branch().map(str::to_owned),
+        status: run.status.word(),
+        actor: user(place.site, actor, Email::NoReply),
+        trigger_actor: user(place.site, actor, Email::NoReply),
+        repository: super::repository_for(place, super::View::Nobody),
+        conclusion: run.status.conclusion(),
+        started_at: time(run.started),
+        completed_at: time(run.stopped),
+    }
+}
+
+/// The event `workflow_job`.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobEvent {
+    action: &'static str,
+    workflow_job: JobBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<OrganizationBody>,
+    repository: RepositoryBody,
+    sender: UserBody,
+}
+
+pub(crate) fn job_event(place: Place<'_>, actor: &Account, body: JobBody) -> JobEvent {
+    JobEvent {
+        action: body.status,
+        workflow_job: body,
+        organization: place.organization(),
+        repository: super::repository(place),
+        sender: user(place.site, actor, Email::NoReply),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct WorkflowBody {
+    id: String,
+    name: String,
+    path: String,
+    state: &'static str,
+    created_at: String,
+    updated_at: String,
+    url: String,
+    html_url: String,
+    badge_url: String,
+    deleted_at: &'static str,
+}
+
+/// The event `workflow_run`.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunEvent {
+    action: &'static str,
+    workflow: WorkflowBody,
+    workflow_run: RunBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<OrganizationBody>,
+    repository: RepositoryBody,
+    sender: UserBody,
+}
+
+/// The action of a run's event, where its status has one.
+pub(crate) const fn run_action(status: Status) -> Option<&'static str> {
+    match status {
+        Status::Waiting => Some("requested"),
+        Status::Running => Some("in_progress"),
+        Status::Done(_) => Some("completed"),
+        Status::Blocked => None,
+    }
+}
+
+/// `committed` is when the workflow's file was last changed.
+pub(crate) fn run_event(
+    place: Place<'_>,
+    actor: &Account,
+    of: &Run,
+    action: &'static str,
+    committed: i64,
+) -> RunEvent {
+    let branch = &place.repository.default_branch;
+    let file = of.file().to_owned();
+    RunEvent {
+        action,
+        workflow: WorkflowBody {
+            name: of.workflow.clone(),
+            path: of.path.clone(),
+            state: "active",
+            created_at: time(committed),
+            updated_at: time(committed),
+            url: format!("{}/actions/workflows/{file}", place.api()),
+            html_url: format!("{}/src/branch/{branch}/{}", place.page(), of.path),
+            badge_url: format!(
+                "{}/actions/workflows/{file}/badge.svg?branch={branch}",
+                place.page()
+            ),
+            deleted_at: super::NEVER,
+            id: file,
+        },
+        workflow_run: run(place, actor, of),
+        organization: place.organization(),
+        repository: super::repository(place),
+        sender: user(place.site, actor, Email::NoReply),
+    }
+}
+
+/// Seconds without a call after which a runner counts as offline.
+const RUNNER_OFFLINE_S: i64 = 60;
+
+pub(crate) fn runner(runner: &Runner, busy: bool, now: i64) -> Value {
+    let online = now - runner.online < RUNNER_OFFLINE_S;
+    let labels: Vec<Value> = runner
+        .labels
+        .iter()
+        .map(|name| json!({"id": 0, "name": name, "type": "custom"}))
+        .collect();
+    json!({
+        "id": runner.id,
+        "name": runner.name,
+        "status": if online { "online" } else { "offline" },
+        "busy": busy,
+        "disabled": runner.disabled,
+        "ephemeral": runner.ephemeral,
+        "labels": labels,
+    })
+}
+
+/// A hook, without its secret.
+pub(crate) fn hook(hook: &Hook) -> Value {
+    json!({
+        "id": hook.id,
+        "type": "gitea",
+        "branch_filter": "*",
+        "config": {"content_type": "json", "url": hook.url},
+        "events": hook.events,
+        "authorization_header": hook.authorization,
+        "active": hook.active,
+        "updated_at": time(hook.created),
+        "created_at": time(hook.created),
+    })
+}

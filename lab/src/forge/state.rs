@@ -1,0 +1,190 @@
+//! All that the forge holds, and how it is found.
+//!
+//! Invariant: no I/O and no clock. What has to be delivered is put into the outbox, which its owner
+//! empties after every change.
+
+use std::collections::BTreeMap;
+
+use super::deliver::Delivery;
+use super::model::{
+    Account, CommitStatus, Hook, Job, Repository, Run, Runner, Scope, Site, Task, Token,
+};
+use super::payload::{self, Place, actions, push};
+
+/// What gets numbers of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Account,
+    Repository,
+    Hook,
+    Run,
+    Job,
+    Task,
+    Runner,
+    Status,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) site: Site,
+    pub(crate) accounts: BTreeMap<i64, Account>,
+    pub(crate) repositories: BTreeMap<i64, Repository>,
+    pub(crate) hooks: BTreeMap<i64, Hook>,
+    pub(crate) runs: BTreeMap<i64, Run>,
+    pub(crate) jobs: BTreeMap<i64, Job>,
+    pub(crate) tasks: BTreeMap<i64, Task>,
+    pub(crate) runners: BTreeMap<i64, Runner>,
+    pub(crate) statuses: Vec<CommitStatus>,
+    pub(crate) tokens: BTreeMap<String, Token>,
+    pub(crate) registration: BTreeMap<Scope, String>,
+    /// Grows whenever there is a new job to hand out: runners that saw it do not search again.
+    pub(crate) tasks_version: i64,
+    /// What is to be delivered, in order.
+    pub(crate) outbox: Vec<Delivery>,
+    numbers: BTreeMap<Kind, i64>,
+}
+
+impl State {
+    /// An empty forge with its administrator.
+    pub(crate) fn new(site: Site, admin_token: &str, registration_token: &str, now: i64) -> Self {
+        let mut state = Self {
+            site,
+            accounts: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            runners: BTreeMap::new(),
+            statuses: Vec::new(),
+            tokens: BTreeMap::new(),
+            registration: BTreeMap::from([(Scope::Global, registration_token.to_owned())]),
+            tasks_version: 1,
+            outbox: Vec::new(),
+            numbers: BTreeMap::new(),
+        };
+        let account = state.add_account("labadmin", false, now);
+        let admin = Token {
+            account,
+            admin: true,
+            write: true,
+            only: None,
+        };
+        state.tokens.insert(admin_token.to_owned(), admin);
+        state
+    }
+
+    /// The next number of its kind; none is used twice.
+    pub(crate) fn number(&mut self, kind: Kind) -> i64 {
+        let number = self.numbers.entry(kind).or_default();
+        *number += 1;
+        *number
+    }
+
+    pub(crate) fn add_account(&mut self, login: &str, organization: bool, now: i64) -> i64 {
+        let id = self.number(Kind::Account);
+        let account = Account {
+            id,
+            login: login.to_owned(),
+            organization,
+            email: format!("{login}@forge.lab"),
+            avatar: super::random_hex(16),
+            created: now,
+        };
+        self.accounts.insert(id, account);
+        id
+    }
+
+    pub(crate) fn account(&self, login: &str) -> Option<&Account> {
+        self.accounts
+            .values()
+            .find(|account| account.login.eq_ignore_ascii_case(login))
+    }
+
+    pub(crate) fn repository(&self, owner: &str, name: &str) -> Option<&Repository> {
+        let owner = self.account(owner)?.id;
+        self.repositories.values().find(|repository| {
+            repository.owner == owner && repository.name.eq_ignore_ascii_case(name)
+        })
+    }
+
+    /// A repository with its surroundings, for payloads.
+    pub(crate) fn place(&self, repository: i64) -> Place<'_> {
+        let repository = &self.repositories[&repository];
+        Place {
+            site: &self.site,
+            owner: &self.accounts[&repository.owner],
+            repository,
+        }
+    }
+
+    pub(crate) fn job_body(&self, job: &Job) -> actions::JobBody {
+        let task = job.task.and_then(|task| self.tasks.get(&task));
+        actions::job(self.place(job.repository), &self.runs[&job.run], job, task)
+    }
+
+    pub(crate) fn run_body(&self, run: &Run) -> actions::RunBody {
+        let actor = &self.accounts[&run.actor];
+        actions::run(self.place(run.repository), actor, run)
+    }
+
+    pub(crate) fn is_busy(&self, runner: i64) -> bool {
+        self.tasks
+            .values()
+            .any(|task| task.running && task.runner == runner)
+    }
+
+    /// The runner of these credentials.
+    pub(crate) fn runner_of(&self, uuid: &str, token: &str) -> Option<i64> {
+        self.runners
+            .values()
+            .find(|runner| runner.uuid == uuid && runner.token == token)
+            .map(|runner| runner.id)
+    }
+
+    pub(crate) fn announce_push(&mut self, repository: i64, actor: i64, pushed: &push::Pushed) {
+        let event = push::push_event(self.place(repository), &self.accounts[&actor], pushed);
+        self.announce(repository, "push", &payload::bytes(&event));
+    }
+
+    pub(crate) fn announce_job(&mut self, job: i64) {
+        let job = &self.jobs[&job];
+        let repository = job.repository;
+        let actor = &self.accounts[&self.runs[&job.run].actor];
+        let event = actions::job_event(self.place(repository), actor, self.job_body(job));
+        self.announce(repository, "workflow_job", &payload::bytes(&event));
+    }
+
+    pub(crate) fn announce_run(&mut self, run: i64, action: &'static str) {
+        let run = &self.runs[&run];
+        let repository = run.repository;
+        let actor = &self.accounts[&run.actor];
+        let event = actions::run_event(self.place(repository), actor, run, action, run.committed);
+        self.announce(repository, "workflow_run", &payload::bytes(&event));
+    }
+
+    /// One delivery for each hook that listens: the repository's, its owner's, the system's.
+    fn announce(&mut self, repository: i64, event: &'static str, body: &[u8]) {
+        let repository = &self.repositories[&repository];
+        let mut hooks: Vec<&Hook> = self
+            .hooks
+            .values()
+            .filter(|hook| {
+                hook.active
+                    && hook.scope.covers(repository)
+                    && hook.events.iter().any(|wanted| wanted == event)
+            })
+            .collect();
+        hooks.sort_by_key(|hook| (std::cmp::Reverse(hook.scope), hook.id));
+        for hook in hooks {
+            let target = match hook.scope {
+                Scope::Repository(_) => "repository",
+                Scope::Owner(owner) if self.accounts[&owner].organization => "organization",
+                Scope::Owner(_) => "user",
+                Scope::Global => "system",
+            };
+            self.outbox
+                .push(Delivery::new(hook, target, event, body.to_owned()));
+        }
+    }
+}

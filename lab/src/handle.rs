@@ -1,0 +1,210 @@
+//! A lab as other programs have it: found, brought up, ended.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use crate::cloud::InstanceReport;
+use crate::folder::{ENV_MARK, Folder, LabFile};
+use crate::leftovers::{Leftovers, leftovers, processes};
+use crate::web::Web;
+use crate::{Error, ministack};
+
+/// The emulator is the slowest part of the start.
+const UP_LIMIT: Duration = Duration::from_secs(90);
+/// Instances are cut off at once; the rest is closing files.
+const DOWN_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at something that is about to change.
+const LOOK: Duration = Duration::from_millis(50);
+/// What instances need of the host.
+const PROGRAMS: [&str; 4] = ["bash", "curl", "git", "sed"];
+
+/// A running lab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lab {
+    folder: Folder,
+    file: LabFile,
+}
+
+/// What runs in a lab.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Its instances, ended ones too, the oldest first.
+    pub instances: Vec<InstanceReport>,
+    /// What the machine holds of it.
+    pub there: Leftovers,
+}
+
+impl Lab {
+    /// Starts the lab in `folder`, or finds the one that runs there. `progress` hears of every step
+    /// that takes a while.
+    pub async fn up(folder: &Folder, progress: impl FnMut(&str)) -> Result<Self, Error> {
+        let program = std::env::current_exe().map_err(|error| Error::bug(&error))?;
+        Self::up_with(folder, &program, progress).await
+    }
+
+    /// The same for callers that have no `internal` commands: `program` has them.
+    pub async fn up_with(
+        folder: &Folder,
+        program: &Path,
+        mut progress: impl FnMut(&str),
+    ) -> Result<Self, Error> {
+        if let Some(lab) = Self::find(folder) {
+            return Ok(lab);
+        }
+        check_machine(program)?;
+        ministack::install(&mut progress)?;
+        sweep(folder).await?;
+        progress("starting the lab");
+        let mut daemon = spawn(folder, program)?;
+        let deadline = Instant::now() + UP_LIMIT;
+        loop {
+            if let Some(lab) = Self::find(folder) {
+                return Ok(lab);
+            }
+            let ended = daemon.try_wait();
+            if ended.is_ok_and(|status| status.is_some()) {
+                return Err(Error::Died {
+                    words: last_words(&folder.log()),
+                    log: folder.log(),
+                });
+            }
+            if Instant::now() > deadline {
+                let _ = daemon.kill();
+                return Err(Error::NotReady {
+                    what: "the lab",
+                    limit_s: UP_LIMIT.as_secs(),
+                    log: folder.log(),
+                });
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// The lab that runs in `folder`.
+    #[must_use]
+    pub fn find(folder: &Folder) -> Option<Self> {
+        let file = LabFile::read(folder)?;
+        let command = fs::read(format!("/proc/{}/cmdline", file.pid)).ok()?;
+        let words: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
+        let path = folder.path().as_os_str().as_encoded_bytes();
+        let is_daemon = words.contains(&b"serve".as_slice()) && words.contains(&path);
+        is_daemon.then(|| Self {
+            folder: folder.clone(),
+            file,
+        })
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub fn file(&self) -> &LabFile {
+        &self.file
+    }
+
+    /// Where it keeps its things.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// What runs in it.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let url = format!("{}/_lab/instances", self.file.ec2_endpoint);
+        Ok(Status {
+            instances: Web::new().get_json(&url, Duration::from_secs(10)).await?,
+            there: leftovers(&self.folder),
+        })
+    }
+
+    /// Ends the lab in `folder`, running or crashed, and tells what is left: nothing, or an error.
+    pub async fn down(folder: &Folder) -> Result<Leftovers, Error> {
+        if let Some(lab) = Self::find(folder) {
+            let _ = kill(Pid::from_raw(lab.file.pid), Signal::SIGTERM);
+            let deadline = Instant::now() + DOWN_LIMIT;
+            while Self::find(folder).is_some() && Instant::now() < deadline {
+                sleep(LOOK).await;
+            }
+        }
+        sweep(folder).await?;
+        Ok(leftovers(folder))
+    }
+}
+
+/// Ends what a crashed daemon left and clears its files.
+async fn sweep(folder: &Folder) -> Result<(), Error> {
+    let deadline = Instant::now() + DOWN_LIMIT;
+    loop {
+        let left = processes(folder);
+        if left.is_empty() {
+            break;
+        }
+        if Instant::now() > deadline {
+            let pids: Vec<String> = left.iter().map(|one| one.pid.to_string()).collect();
+            return Err(Error::Left {
+                count: left.len(),
+                detail: pids.join(" "),
+            });
+        }
+        for process in &left {
+            let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+        }
+        sleep(LOOK).await;
+    }
+    folder
+        .clear()
+        .map_err(|error| Error::file(folder.path(), error))
+}
+
+/// Whether instances can exist on this machine; tried in a process of its own.
+fn check_machine(program: &Path) -> Result<(), Error> {
+    for needed in PROGRAMS {
+        let there = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(needed).exists());
+        if !there.contains(&true) {
+            return Err(Error::Missing {
+                program: needed,
+                hint: "instances use the host's programs; `apt-get install bash curl git sed`",
+            });
+        }
+    }
+    let output = Command::new(program)
+        .args(["internal", "init", "--as", "probe"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| Error::bug(&error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Machine {
+        id: "none can be made".to_owned(),
+        detail: words.trim().to_owned(),
+    })
+}
+
+fn spawn(folder: &Folder, program: &Path) -> Result<Child, Error> {
+    let failed = |error: io::Error| Error::file(&folder.log(), error);
+    fs::create_dir_all(folder.path()).map_err(failed)?;
+    let log = fs::File::create(folder.log()).map_err(failed)?;
+    Command::new(program)
+        .args(["internal", "serve"])
+        .arg(folder.path())
+        .env(ENV_MARK, folder.path())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(failed)?)
+        .stderr(log)
+        .spawn()
+        .map_err(failed)
+}
+
+fn last_words(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    last.unwrap_or("it said nothing").to_owned()
+}

@@ -1,0 +1,95 @@
+//! What came to the front door as a delivery and how it was answered: `GET /_lab/deliveries`. The
+//! demo and the tests read their times here, whichever forge sent them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::front_door::FrontDoor;
+
+/// Deliveries that are kept, the newest: a demo has some dozens, a test of a burst a thousand.
+const ENTRIES_MAX: usize = 2_000;
+/// Longest body that is kept; a longer one is kept as its beginning.
+const BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// One delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it came in, in milliseconds since 1970.
+    pub received_ms: u64,
+    /// When it was answered.
+    pub answered_ms: u64,
+    /// The headers as they came.
+    pub headers: Vec<(String, String)>,
+    /// The body as it came.
+    pub body: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// The body of the answer.
+    pub answer: String,
+}
+
+/// The deliveries of a lab's life.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Journal(Arc<Mutex<VecDeque<Entry>>>);
+
+impl Entry {
+    /// A delivery that has just come in.
+    pub(crate) fn of(parts: &Parts, body: &Bytes) -> Self {
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.to_string(), value)
+            })
+            .collect();
+        Self {
+            received_ms: now_ms(),
+            answered_ms: 0,
+            headers,
+            body: text(body),
+            status: 0,
+            answer: String::new(),
+        }
+    }
+}
+
+impl Journal {
+    /// Notes how `entry` was answered.
+    pub(crate) fn note(&self, mut entry: Entry, answer: &Response<Bytes>) {
+        entry.answered_ms = now_ms();
+        entry.status = answer.status().as_u16();
+        entry.answer = text(answer.body());
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() == ENTRIES_MAX {
+            entries.pop_front();
+        }
+        entries.push_back(entry);
+    }
+}
+
+/// `GET /_lab/deliveries`, the oldest first.
+pub(crate) async fn list(State(door): State<FrontDoor>) -> Json<Vec<Entry>> {
+    let entries = door
+        .journal
+        .0
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    Json(entries.iter().cloned().collect())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(BODY_MAX_BYTES)]).into_owned()
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
+}

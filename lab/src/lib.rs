@@ -1,0 +1,54 @@
+//! A whole cloud and a forge on one machine: what the demo shows and the tests run against.
+//!
+//! `Lab::up` starts a daemon ([`serve`]) that holds everything: the AWS emulator as a child process,
+//! our own EC2 whose instances are namespaces of this machine, their metadata services, the front
+//! door that stands for API Gateway, and the stand-in [`forge`]. Other processes find it by its
+//! [`LabFile`]. The daemon's children are the same program again, in the parts that [`init`] and
+//! [`runner`] name.
+//!
+//! Invariants: everything listens on 127.0.0.1 or inside a namespace; nothing outlives the daemon;
+//! templates and the dispatcher know nothing of the lab.
+
+mod cloud;
+mod ec2;
+mod emulator;
+mod error;
+mod events;
+mod folder;
+pub mod forge;
+mod front_door;
+mod handle;
+pub mod init;
+mod journal;
+mod leftovers;
+mod machine;
+mod metadata;
+mod ministack;
+pub mod runner;
+pub mod serve;
+mod sigv4;
+mod tls;
+mod web;
+
+pub use cloud::InstanceReport;
+pub use ec2::{Capacity, Faults, RunError};
+pub use error::Error;
+pub use folder::{
+    ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,
+};
+pub use handle::{Lab, Status};
+pub use journal::Entry;
+pub use leftovers::{Leftovers, leftovers};
+
+use std::process::ExitCode;
+
+/// The hidden commands `internal serve|runner|init …`: the program plays its other parts.
+#[must_use]
+pub fn internal(args: &[String]) -> ExitCode {
+    match args.split_first() {
+        Some((part, rest)) if part == "serve" => serve::main(rest),
+        Some((part, rest)) if part == "runner" => runner::main(rest.to_vec()),
+        Some((part, rest)) if part == "init" => init::main(rest),
+        Some(_) | None => ExitCode::FAILURE,
+    }
+}

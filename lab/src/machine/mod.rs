@@ -1,0 +1,207 @@
+//! One instance as a machine: namespaces with an overlay root, its metadata service, its way out.
+//!
+//! A machine is three things. The *enclosure* (a process of the host) makes the namespaces and
+//! waits. Process 1 inside is [`crate::init`]. The daemon serves what the machine may reach, on
+//! listeners bound inside its network namespace, which has nothing but a loopback: what is not
+//! forwarded here can't be reached.
+
+pub(crate) mod enclosure;
+pub(crate) mod image;
+mod netlink;
+mod network;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinSet;
+
+use crate::Error;
+use crate::ec2::Instance;
+use crate::folder::{ENV_MARK, Folder};
+use crate::machine::enclosure::Spec;
+use crate::metadata::Keys;
+
+pub(crate) use self::network::Ways;
+
+/// Mounts and namespaces take milliseconds; a machine under load gets this long.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// Marks an enclosure and its process 1 with the instance's id.
+pub(crate) const ENV_INSTANCE: &str = "CI_LAB_INSTANCE";
+
+/// Where machines stand: what all of them share.
+pub(crate) struct Yard {
+    pub(crate) folder: Folder,
+    pub(crate) keys: Keys,
+    pub(crate) ways: Ways,
+    pids: Mutex<HashMap<String, i32>>,
+}
+
+/// How a machine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By its own shutdown.
+    PoweredOff,
+    /// Killed from outside, or fallen over.
+    CutOff,
+}
+
+/// A running machine. Dropped, it is cut off.
+pub(crate) struct Machine {
+    id: String,
+    enclosure: Child,
+    stdin: ChildStdin,
+    words: Lines<BufReader<ChildStdout>>,
+    init: Pid,
+    outcome: Ended,
+    services: JoinSet<()>,
+}
+
+impl Yard {
+    pub(crate) fn new(folder: Folder, keys: Keys, ways: Ways) -> Self {
+        Self {
+            folder,
+            keys,
+            ways,
+            pids: Mutex::default(),
+        }
+    }
+
+    /// Where the instance's console goes.
+    pub(crate) fn console(&self, id: &str) -> PathBuf {
+        self.folder.instances().join(id).join("console.log")
+    }
+
+    /// Process 1 of a machine that runs.
+    pub(crate) fn pid(&self, id: &str) -> Option<i32> {
+        self.pids().get(id).copied()
+    }
+
+    fn pids(&self) -> MutexGuard<'_, HashMap<String, i32>> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Machine {
+    /// Boots `instance`. From inside, the APIs with these ids are reached at their AWS names.
+    pub(crate) async fn start(
+        yard: &Yard,
+        instance: &Instance,
+        apis: &[String],
+    ) -> Result<Self, Error> {
+        let boot = async {
+            let mut machine = Self::enclose(yard, instance, apis)?;
+            machine.expect("ready").await?;
+            let pid = machine.enclosure.id().unwrap_or_default();
+            machine.services = network::open(yard, instance, pid).await?;
+            let go = machine.stdin.write_all(b"go\n").await;
+            go.map_err(|error| Error::machine(&instance.id, error))?;
+            let init = machine.expect("init").await?;
+            let init: i32 = init.parse().map_err(|error| Error::bug(&error))?;
+            machine.init = Pid::from_raw(init);
+            yard.pids().insert(instance.id.clone(), init);
+            Ok(machine)
+        };
+        tokio::time::timeout(START_LIMIT, boot)
+            .await
+            .map_err(|_| Error::machine(&instance.id, "its namespaces were not ready in time"))?
+    }
+
+    /// Presses the power button: the machine shuts down as it likes.
+    pub(crate) fn press_power_button(&self) {
+        self.signal(Signal::SIGPWR);
+    }
+
+    /// Pulls the plug.
+    pub(crate) fn cut_off(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Waits until nothing of the machine is left. May be cancelled and called again.
+    pub(crate) async fn ended(&mut self) -> Result<Ended, Error> {
+        while let Some(line) = self.next_word().await? {
+            if line == "exit 0" {
+                self.outcome = Ended::PoweredOff;
+            }
+        }
+        self.services.abort_all();
+        let wait = self.enclosure.wait().await;
+        wait.map_err(|error| Error::machine(&self.id, error))?;
+        Ok(self.outcome)
+    }
+
+    fn enclose(yard: &Yard, instance: &Instance, apis: &[String]) -> Result<Self, Error> {
+        let id = &instance.id;
+        let folder = yard.folder.instances().join(id);
+        fs::create_dir_all(folder.join("root")).map_err(|e| Error::file(&folder, e))?;
+        fs::create_dir_all(folder.join("scratch")).map_err(|e| Error::file(&folder, e))?;
+        let console_path = yard.console(id);
+        let console = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&console_path)
+            .map_err(|error| Error::file(&console_path, error))?;
+        let spec = Spec {
+            image: yard.folder.image(),
+            hostname: format!("ip-{}", instance.address.replace('.', "-")),
+            hosts: Ways::hosts(&instance.blueprint.region, apis),
+        };
+        spec.write(&folder)?;
+        let program = yard.folder.image().join(image::PROGRAM);
+        let mut enclosure = Command::new(program)
+            .args(["internal", "init", "--as", "enclosure"])
+            .arg(&folder)
+            .env_clear()
+            .env("PATH", image::PATH)
+            .env(ENV_MARK, yard.folder.path())
+            .env(ENV_INSTANCE, id)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(console)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| Error::machine(id, error))?;
+        let (Some(stdin), Some(stdout)) = (enclosure.stdin.take(), enclosure.stdout.take()) else {
+            return Err(Error::Bug("a piped child without pipes".to_owned()));
+        };
+        Ok(Self {
+            id: id.clone(),
+            enclosure,
+            stdin,
+            words: BufReader::new(stdout).lines(),
+            init: Pid::from_raw(0),
+            outcome: Ended::CutOff,
+            services: JoinSet::new(),
+        })
+    }
+
+    async fn expect(&mut self, word: &str) -> Result<String, Error> {
+        match self.next_word().await? {
+            Some(line) if line.starts_with(word) => Ok(line[word.len()..].trim().to_owned()),
+            Some(line) => Err(Error::machine(&self.id, format!("said {line}, not {word}"))),
+            None => Err(Error::machine(
+                &self.id,
+                "its enclosure failed, its console says why",
+            )),
+        }
+    }
+
+    async fn next_word(&mut self) -> Result<Option<String>, Error> {
+        let line = self.words.next_line().await;
+        line.map_err(|error| Error::machine(&self.id, error))
+    }
+
+    fn signal(&self, signal: Signal) {
+        // The enclosure reaps process 1 and then ends at once: while it lives, the id is ours.
+        if self.init.as_raw() > 0 && self.enclosure.id().is_some() {
+            let _ = kill(self.init, signal);
+        }
+    }
+}

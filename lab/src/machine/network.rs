@@ -1,0 +1,171 @@
+//! What a machine reaches: its metadata service, the forge, the front door. Each is a listener
+//! bound by a thread that joined the machine's network namespace and served by the daemon.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::Listener;
+use nix::sched::{CloneFlags, setns};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::Error;
+use crate::ec2::Instance;
+use crate::folder::FORGE_URL;
+use crate::machine::Yard;
+use crate::machine::netlink::METADATA;
+use crate::metadata;
+
+/// Where the forge's name points inside.
+const FORGE: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 1);
+/// Where the APIs' names point inside.
+const DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 2);
+/// A TLS handshake over a loopback.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The ways out, the same for all machines.
+pub(crate) struct Ways {
+    /// Where the daemon's forge listens.
+    pub(crate) forge: SocketAddr,
+    /// The front door as instances see it.
+    pub(crate) door: Router,
+    /// Its certificate.
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+}
+
+impl Ways {
+    /// `/etc/hosts` of an instance.
+    pub(crate) fn hosts(region: &str, apis: &[String]) -> String {
+        let mut hosts = String::from("127.0.0.1 localhost\n");
+        let _ = writeln!(hosts, "{FORGE} {}", forge_name().0);
+        for api in apis {
+            let _ = writeln!(hosts, "{DOOR} {api}.execute-api.{region}.amazonaws.com");
+        }
+        hosts
+    }
+}
+
+/// Binds and serves everything inside the network namespace of `enclosure`, until dropped.
+pub(crate) async fn open(
+    yard: &Yard,
+    instance: &Instance,
+    enclosure: u32,
+) -> Result<JoinSet<()>, Error> {
+    let failed = |error: std::io::Error| Error::machine(&instance.id, error);
+    let namespace = File::open(format!("/proc/{enclosure}/ns/net")).map_err(failed)?;
+    let [metadata, forge, door] = bind_inside(namespace).await.map_err(failed)?;
+    let mut services = JoinSet::new();
+    let router = metadata::router(instance, &yard.keys);
+    services.spawn(async move {
+        let _ = axum::serve(metadata, router).await;
+    });
+    services.spawn(forward(forge, yard.ways.forge));
+    let door = TlsListener {
+        inner: door,
+        acceptor: TlsAcceptor::from(Arc::clone(&yard.ways.tls)),
+    };
+    let router = yard.ways.door.clone();
+    services.spawn(async move {
+        let _ = axum::serve(door, router).await;
+    });
+    Ok(services)
+}
+
+/// Host and port of the forge's address.
+fn forge_name() -> (&'static str, u16) {
+    let authority = FORGE_URL.rsplit('/').next().unwrap_or(FORGE_URL);
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+    (host, port.parse().unwrap_or(80))
+}
+
+async fn bind_inside(namespace: File) -> std::io::Result<[TcpListener; 3]> {
+    let addresses = [
+        SocketAddrV4::new(METADATA, 80),
+        SocketAddrV4::new(FORGE, forge_name().1),
+        SocketAddrV4::new(DOOR, 443),
+    ];
+    let (sender, receiver) = oneshot::channel();
+    // A thread of its own: it never returns to the host's network and must not serve anything else.
+    std::thread::spawn(move || {
+        let bind = || -> std::io::Result<Vec<StdListener>> {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            addresses.iter().map(StdListener::bind).collect()
+        };
+        let _ = sender.send(bind());
+    });
+    let bound = receiver
+        .await
+        .map_err(|_| std::io::Error::other("the thread in the namespace died"))??;
+    let mut listeners = Vec::new();
+    for listener in bound {
+        listener.set_nonblocking(true)?;
+        listeners.push(TcpListener::from_std(listener)?);
+    }
+    <[TcpListener; 3]>::try_from(listeners)
+        .map_err(|_| std::io::Error::other("not three listeners"))
+}
+
+async fn forward(listener: TcpListener, to: SocketAddr) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Ok((mut inside, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        connections.spawn(async move {
+            if let Ok(mut outside) = TcpStream::connect(to).await {
+                let _ = outside.set_nodelay(true);
+                let _ = inside.set_nodelay(true);
+                let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
+            }
+        });
+    }
+}
+
+struct TlsListener {
+    inner: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let Ok((stream, from)) = self.inner.accept().await else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let handshake = self.acceptor.accept(stream);
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.inner.local_addr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::forge_name;
+
+    #[test]
+    fn the_forges_address_gives_name_and_port() {
+        assert_eq!(forge_name(), ("forge.lab", 3000));
+    }
+}

@@ -1,0 +1,127 @@
+//! The metadata service as `IMDSv2` has it.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::ec2::{OnShutdown, State as InstanceState};
+use crate::emulator::Profile;
+
+fn service() -> Service {
+    let now = Timestamp::UNIX_EPOCH;
+    let blueprint = crate::ec2::Blueprint {
+        region: "eu-west-1".to_owned(),
+        zone: "eu-west-1a".to_owned(),
+        vpc: "vpc-1".to_owned(),
+        subnet: "subnet-1".to_owned(),
+        image: "ami-1".to_owned(),
+        instance_type: "t3.small".to_owned(),
+        user_data: b"#!/bin/sh\n".to_vec(),
+        profile: Some(Profile {
+            arn: "arn".to_owned(),
+            id: "AIPA1".to_owned(),
+            role: "ci-runner".to_owned(),
+            role_id: "AROA1".to_owned(),
+        }),
+        security_groups: Vec::new(),
+        spot: true,
+        credit: None,
+        tags: BTreeMap::new(),
+        tokens_required: true,
+        on_shutdown: OnShutdown::Terminate,
+        template: None,
+    };
+    Service {
+        instance: Instance {
+            id: "i-1".to_owned(),
+            reservation: "r-1".to_owned(),
+            token: None,
+            address: "172.31.1.2".to_owned(),
+            blueprint,
+            state: InstanceState::Running,
+            reason: None,
+            launched: now,
+            visible: now,
+            running: None,
+            ended: None,
+        },
+        keys: Keys::default(),
+        tokens: Mutex::default(),
+    }
+}
+
+fn ask(
+    service: &Service,
+    method: &Method,
+    path: &str,
+    header: Option<(&str, &str)>,
+) -> (u16, String) {
+    let mut headers = HeaderMap::new();
+    if let Some((name, value)) = header {
+        let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        headers.insert(name, value.parse().unwrap());
+    }
+    let answer = service.answer(method, path, &headers, Timestamp::UNIX_EPOCH);
+    (answer.status().as_u16(), answer.into_body())
+}
+
+#[test]
+fn nothing_is_told_without_a_token() {
+    let service = service();
+    let path = "/latest/meta-data/instance-id";
+    assert_eq!(ask(&service, &Method::GET, path, None).0, 401);
+    let wrong = Some(("x-aws-ec2-metadata-token", "guess"));
+    assert_eq!(ask(&service, &Method::GET, path, wrong).0, 401);
+    let (status, _) = ask(&service, &Method::PUT, "/latest/api/token", None);
+    assert_eq!(status, 400);
+    let (status, _) = ask(&service, &Method::GET, "/latest/api/token", None);
+    assert_eq!(status, 405);
+}
+
+#[test]
+fn a_token_opens_identity_user_data_and_credentials() {
+    let service = service();
+    let life = Some(("x-aws-ec2-metadata-token-ttl-seconds", "60"));
+    let (status, token) = ask(&service, &Method::PUT, "/latest/api/token", life);
+    assert_eq!(status, 200);
+    let get = |path: &str| {
+        let token = Some(("x-aws-ec2-metadata-token", token.as_str()));
+        ask(&service, &Method::GET, path, token)
+    };
+    assert_eq!(get("/latest/meta-data/instance-id").1, "i-1");
+    assert_eq!(get("/latest/user-data").1, "#!/bin/sh\n");
+    let folder = "/latest/meta-data/iam/security-credentials/";
+    assert_eq!(get(folder).1, "ci-runner");
+    let (status, document) = get(&format!("{folder}ci-runner"));
+    assert_eq!(status, 200);
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    let holder = service
+        .keys
+        .holder(document["AccessKeyId"].as_str().unwrap())
+        .unwrap();
+    assert_eq!(holder.instance, "i-1");
+    assert_eq!(get(&format!("{folder}other")).0, 404);
+    assert_eq!(get("/latest/meta-data/tags/instance/").0, 404);
+}
+
+#[test]
+fn an_interruption_shows_only_once_it_is_announced() {
+    let service = service();
+    let now = Timestamp::UNIX_EPOCH;
+    let path = "/latest/meta-data/spot/instance-action";
+    assert_eq!(service.value(path, now), None);
+    service.keys.warn("i-1", now, Duration::from_mins(2));
+    let notice = service.value(path, now).unwrap();
+    assert!(notice.contains("1970-01-01T00:02:00Z"), "{notice}");
+}
+
+#[test]
+fn revoked_keys_have_no_holder() {
+    let service = service();
+    let issued = service
+        .keys
+        .issue(&service.instance, Timestamp::UNIX_EPOCH)
+        .unwrap();
+    assert!(service.keys.holder(&issued.key.id).is_some());
+    service.keys.revoke("i-1");
+    assert!(service.keys.holder(&issued.key.id).is_none());
+}

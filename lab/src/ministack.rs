@@ -1,0 +1,204 @@
+//! The emulator: its private virtualenv, and its process with a clean environment. Functions
+//! inherit that environment, so it holds the endpoints, and templates hold nothing of the lab.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use crate::Error;
+use crate::folder::{ACCOUNT, ENV_MARK, Folder, REGION, cache_folder};
+use crate::machine::image;
+use crate::sigv4::Key;
+use crate::web::Web;
+
+/// The version that all measurements were made with.
+const VERSION: &str = "1.5.33";
+/// It answers half a second after its start; a machine that also compiles gets this long.
+const START_LIMIT: Duration = Duration::from_mins(1);
+/// Its port is taken by another program once in thousands of times.
+const STARTS_MAX: usize = 5;
+/// Ports to choose from: Linux hands out 32768 and above by itself.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// Lines of pip's output that are shown when it fails.
+const TAIL_LINES: usize = 8;
+
+/// Where its virtualenv is, shared by all checkouts.
+fn home() -> PathBuf {
+    cache_folder().join(format!("ministack-{VERSION}"))
+}
+
+/// Installs the emulator unless it is there. `progress` hears about what takes seconds.
+pub(crate) fn install(progress: &mut dyn FnMut(&str)) -> Result<(), Error> {
+    let home = home();
+    let done = home.join("installed");
+    let cache = cache_folder();
+    let failed = |error| Error::file(&cache, error);
+    fs::create_dir_all(&cache).map_err(failed)?;
+    // Two labs that start at once (tests do) must not both install: the second waits and finds it.
+    let lock = fs::File::create(cache.join("ministack.lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    if done.exists() {
+        return Ok(());
+    }
+    if !runs("python3", &["--version"]) {
+        return Err(Error::Missing {
+            program: "python3",
+            hint: "the lab's AWS emulator is a Python package; `apt-get install python3 \
+                   python3-venv`",
+        });
+    }
+    // A half-made one is of no use to anybody.
+    let _ = fs::remove_dir_all(&home);
+    progress(&format!(
+        "installing ministack {VERSION} (once, about 10 s and 90 MB)"
+    ));
+    fs::create_dir_all(&home).map_err(|error| Error::file(&home, error))?;
+    let venv = home.display().to_string();
+    step("python3 -m venv", "python3", &["-m", "venv", &venv])?;
+    let pip = home.join("bin/pip").display().to_string();
+    let package = format!("ministack=={VERSION}");
+    step("pip install", &pip, &["install", "--quiet", &package])?;
+    fs::write(&done, "").map_err(|error| Error::file(&done, error))
+}
+
+/// Starts the emulator and waits until it answers.
+pub(crate) async fn start(
+    folder: &Folder,
+    ec2: &str,
+    forge: &str,
+    key: &Key,
+) -> Result<(tokio::process::Child, SocketAddr), Error> {
+    for _ in 0..STARTS_MAX {
+        let Some(listen) = free_address() else {
+            continue;
+        };
+        let mut child = spawn(folder, listen, ec2, forge, key)?;
+        if ready(folder, listen, &mut child).await? {
+            return Ok((child, listen));
+        }
+    }
+    Err(Error::request(
+        "the start of ministack",
+        format!("it ends at once, see {}", folder.emulator_log().display()),
+    ))
+}
+
+/// An address that nobody listens on now. The emulator binds it a moment later, so it is taken at
+/// random from below the ports that the kernel gives to whoever asks for any.
+fn free_address() -> Option<SocketAddr> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS)));
+    TcpListener::bind(address).ok().map(|_| address)
+}
+
+/// It dies with its parent, and everything it starts dies with it.
+fn spawn(
+    folder: &Folder,
+    listen: SocketAddr,
+    ec2: &str,
+    forge: &str,
+    key: &Key,
+) -> Result<tokio::process::Child, Error> {
+    let home_folder = folder.emulator();
+    let temporary = home_folder.join("tmp");
+    fs::create_dir_all(&temporary).map_err(|error| Error::file(&temporary, error))?;
+    let log = folder.emulator_log();
+    let out = fs::File::create(&log).map_err(|error| Error::file(&log, error))?;
+    let err = out.try_clone().map_err(|error| Error::file(&log, error))?;
+    let program = folder.image().join(image::PROGRAM);
+    tokio::process::Command::new(&program)
+        .args(["internal", "init", "--as", "keeper"])
+        .arg(home().join("bin/ministack"))
+        .env_clear()
+        .env("PATH", format!("{}:/sbin:/bin", image::PATH))
+        .env("HOME", &home_folder)
+        .env("TMPDIR", &temporary)
+        .env("LANG", "C.UTF-8")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("BIND_HOST", listen.ip().to_string())
+        .env("GATEWAY_PORT", listen.port().to_string())
+        .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
+        .env("MINISTACK_REGION", REGION)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", &key.id)
+        .env("AWS_SECRET_ACCESS_KEY", &key.secret)
+        .env("AWS_ENDPOINT_URL", format!("http://{listen}"))
+        .env("AWS_ENDPOINT_URL_EC2", ec2)
+        .env("CI_FORGE_ENDPOINT", forge)
+        .env(ENV_MARK, folder.path())
+        .current_dir(&home_folder)
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Error::file(&program, error))
+}
+
+/// Waits until it answers; false if it ended instead.
+async fn ready(
+    folder: &Folder,
+    listen: SocketAddr,
+    child: &mut tokio::process::Child,
+) -> Result<bool, Error> {
+    let deadline = Instant::now() + START_LIMIT;
+    let web = Web::new();
+    while Instant::now() < deadline {
+        let request = http::Request::get(format!("http://{listen}/_ministack/health"))
+            .body(Bytes::new())
+            .map_err(|error| Error::bug(&error))?;
+        let answer = web.send(request, Duration::from_secs(2)).await;
+        let answers = answer.is_ok_and(|answer| answer.status().is_success());
+        // Asked second: if another program has the port, ours is gone.
+        if child.try_wait().is_ok_and(|status| status.is_some()) {
+            return Ok(false);
+        }
+        if answers {
+            return Ok(true);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Err(Error::NotReady {
+        what: "ministack",
+        limit_s: START_LIMIT.as_secs(),
+        log: folder.emulator_log(),
+    })
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn step(name: &'static str, program: &str, arguments: &[&str]) -> Result<(), Error> {
+    let failed = |output: String| Error::Install { step: name, output };
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    if text.contains("ensurepip is not available") {
+        return Err(Error::Missing {
+            program: "python3-venv",
+            hint: "`apt-get install python3-venv`, then again",
+        });
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join(" | ");
+    Err(failed(tail))
+}

@@ -1,0 +1,351 @@
+//! The boot file on real instances of the lab, against a stand-in of the runner route inside them:
+//! what it asks, what it tells, how it ends, and that no end of a machine turns a job green.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Bench, post};
+
+const TEMPLATE: &str = include_str!("../../ami/boot/user-data.sh");
+/// Where the instance finds the runner route of these tests.
+const ROUTE: &str = "http://127.0.0.1:8088/runner";
+
+/// The runner route inside an instance: the first credential request is put off, marks are printed.
+const ROUTE_SERVER: &str = r#"
+import http.server, json, sys
+answers = json.load(open("/run/answers.json"))
+class Route(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        signed = "AWS4-HMAC-SHA256" in self.headers.get("authorization", "")
+        signed = signed and "x-amz-security-token" in self.headers["authorization"]
+        print("route", "signed" if signed else "UNSIGNED", json.dumps(body), flush=True)
+        status, text = (200, "") if "mark" in body else answers.pop(0)
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+    def log_message(self, *args):
+        pass
+print("route listens", flush=True)
+http.server.HTTPServer(("127.0.0.1", 8088), Route).serve_forever()
+"#;
+
+/// The boot file as the provisioner would render it, for a pool with a git token.
+fn boot_file() -> String {
+    let mut context = tera::Context::new();
+    context.insert("names", &stacks::names::Names::of("lab-ci"));
+    context.insert("region", lab::REGION);
+    context.insert("runner_url", ROUTE);
+    context.insert("forge_url", lab::FORGE_URL);
+    context.insert("install", &Value::Null);
+    context.insert(
+        "pool",
+        &json!({
+            "name": "base", "limit_minutes": 10, "boot_limit_minutes": 1,
+            "idle_limit_minutes": 1, "git_token": true,
+        }),
+    );
+    let mut tera = tera::Tera::default();
+    tera.add_raw_template("user-data.sh", TEMPLATE).unwrap();
+    tera.render("user-data.sh", &context).unwrap()
+}
+
+/// User-data that first starts the route with these answers to credential requests.
+fn user_data(boot_file: &str, answers: &Value) -> String {
+    format!(
+        "#!/bin/sh\n\
+         cat >/run/answers.json <<'ANSWERS'\n{answers}\nANSWERS\n\
+         cat >/run/route.py <<'ROUTE'\n{ROUTE_SERVER}\nROUTE\n\
+         systemd-run --quiet --unit=route python3 /run/route.py\n\
+         until curl -s -o /dev/null http://127.0.0.1:8088/; do sleep 0.1; done\n\
+         {}",
+        boot_file.strip_prefix("#!/bin/sh\n").unwrap()
+    )
+}
+
+/// The lab's forge, as its administrator uses it.
+struct Forge<'a>(&'a Bench);
+
+impl Forge<'_> {
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let file = self.0.lab.file();
+        let token = format!("token {}", file.forge_token);
+        let headers = [("authorization", token.as_str())];
+        let (status, answer) = post(&file.forge, path, &headers, &body.to_string());
+        assert!(status < 300, "{path}: {status} {answer}");
+        serde_json::from_str(&answer).unwrap_or_default()
+    }
+
+    /// A new private repository whose workflow has one job with this script.
+    fn job(&self, name: &str, script: &str) {
+        self.post(
+            "/api/v1/user/repos",
+            &json!({"name": name, "private": true}),
+        );
+        let work = tempfile::tempdir().unwrap();
+        let folder = work.path().join(".gitea/workflows");
+        std::fs::create_dir_all(&folder).unwrap();
+        let workflow = json!({
+            "on": "push",
+            "jobs": {"job": {"runs-on": name, "steps": [{"run": script}, {"run": "true"}]}},
+        });
+        std::fs::write(folder.join("ci.yml"), workflow.to_string()).unwrap();
+        let file = self.0.lab.file();
+        let host = file.forge.strip_prefix("http://").unwrap();
+        let url = format!("http://lab:{}@{host}/labadmin/{name}.git", file.forge_token);
+        let push = "git init -q --initial-branch=main && git add . \
+            && git -c user.name=a -c user.email=a@b commit -qm c && git push -q \"$1\" main";
+        let status = std::process::Command::new("sh")
+            .args(["-c", push, "sh", &url])
+            .current_dir(work.path())
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// The credential of a new ephemeral runner, as the dispatcher answers with it.
+    fn credential(&self, label: &str) -> Value {
+        let file = self.0.lab.file();
+        let body = json!({
+            "name": "i-test", "token": file.registration_token, "labels": [label],
+            "ephemeral": true,
+        });
+        let path = "/api/actions/runner.v1.RunnerService/Register";
+        let runner = self.post(path, &body)["runner"].take();
+        let id: i64 = runner["id"].as_str().unwrap().parse().unwrap();
+        let document = json!({
+            "id": id, "uuid": runner["uuid"], "token": runner["token"], "name": "i-test",
+            "address": lab::FORGE_URL, "labels": [format!("{label}:host")], "ephemeral": true,
+        });
+        let git = self.post(
+            "/api/v1/users/labadmin/tokens",
+            &json!({"name": "git", "scopes": ["read:repository"]}),
+        );
+        let git = git["sha1"].as_str().unwrap();
+        json!([200, format!("runner {document}\ngit {git}\n")])
+    }
+
+    fn get(&self, path: &str) -> String {
+        let file = self.0.lab.file();
+        let output = std::process::Command::new("curl")
+            .args([
+                "-sS",
+                "-H",
+                &format!("authorization: token {}", file.forge_token),
+            ])
+            .arg(format!("{}/api/v1/repos/labadmin/{path}", file.forge))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `status[/conclusion]` of the repository's job.
+    fn standing(&self, name: &str) -> String {
+        let jobs: Value = serde_json::from_str(&self.get(&format!("{name}/actions/jobs"))).unwrap();
+        let job = &jobs["jobs"][0];
+        let conclusion = job["conclusion"].as_str().map(|word| format!("/{word}"));
+        format!(
+            "{}{}",
+            job["status"].as_str().unwrap(),
+            conclusion.unwrap_or_default()
+        )
+    }
+
+    fn log(&self, name: &str) -> String {
+        let jobs: Value = serde_json::from_str(&self.get(&format!("{name}/actions/jobs"))).unwrap();
+        self.get(&format!(
+            "{name}/actions/jobs/{}/logs",
+            jobs["jobs"][0]["id"]
+        ))
+    }
+}
+
+/// The marks on a console, in order.
+fn marks(console: &str) -> Vec<&str> {
+    console
+        .lines()
+        .filter_map(|line| line.split_once("\"mark\": \""))
+        .filter_map(|(_, rest)| rest.split('"').next())
+        .collect()
+}
+
+#[test]
+fn it_renders_for_every_kind_of_pool_into_a_short_script_that_a_shell_can_read() {
+    for install in [
+        Value::Null,
+        json!({"version": "3.3.2", "sha256": "ab", "arch": "arm64"}),
+    ] {
+        let mut context = tera::Context::new();
+        context.insert("names", &stacks::names::Names::of("ci"));
+        for key in ["region", "runner_url", "forge_url"] {
+            context.insert(key, "https://x");
+        }
+        context.insert("install", &install);
+        for git_token in [true, false] {
+            let pool = json!({
+                "name": "p", "limit_minutes": 30, "boot_limit_minutes": 5,
+                "idle_limit_minutes": 2, "git_token": git_token,
+            });
+            context.insert("pool", &pool);
+            let mut tera = tera::Tera::default();
+            tera.add_raw_template("user-data.sh", TEMPLATE).unwrap();
+            let script = tera.render("user-data.sh", &context).unwrap();
+            assert!(script.len() < 15_000, "{} bytes", script.len());
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("user-data.sh");
+            std::fs::write(&file, &script).unwrap();
+            let read = std::process::Command::new("sh")
+                .arg("-n")
+                .arg(&file)
+                .status();
+            assert!(read.unwrap().success());
+            // The deadline is the first command of all.
+            let first = script
+                .lines()
+                .find(|line| !line.starts_with('#') && !line.is_empty());
+            assert!(first.unwrap().starts_with("systemd-run"), "{first:?}");
+            assert_eq!(script.contains("sha256sum -c"), !install.is_null());
+            assert_eq!(script.contains("insteadOf"), git_token);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_asks_again_runs_its_one_job_in_a_clean_environment_and_powers_off() {
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let forge = Forge(&bench);
+    let script = "env | cut -d= -f1 | sort | tr '\\n' ' '; echo\n\
+        git clone -q http://forge.lab:3000/labadmin/good.git copy && ls -A copy\n\
+        cat /proc/*/cmdline /proc/*/environ 2>/dev/null | tr '\\0' ' ' >all || true\n\
+        grep -c x-amz-security-token all || true\n\
+        id -un";
+    forge.job("good", script);
+    let answers = json!([[503, "not yet"], forge.credential("good")]);
+    let id = bench.boot(&user_data(&boot_file(), &answers)).await;
+    bench.wait_for(&id, "terminated").await;
+    let console = bench.console(&id);
+    assert_eq!(forge.standing("good"), "completed/success", "{console}");
+    let asked = console.matches("{\"ask\": \"credential\"}").count();
+    assert_eq!(asked, 2, "{console}");
+    assert!(!console.contains("UNSIGNED"), "{console}");
+    let mut told = marks(&console);
+    assert_eq!(told.pop(), Some("ending"), "{console}");
+    // Sent in the background, so in either order.
+    told.sort_unstable();
+    assert_eq!(told, ["online", "started"], "{console}");
+
+    let log = forge.log("good");
+    let names = log
+        .lines()
+        .find(|line| line.contains("GITHUB_SHA"))
+        .unwrap();
+    let own: Vec<&str> = names
+        .split(' ')
+        .filter(|name| {
+            !["CI", "PWD", "OLDPWD", "SHLVL", "_", ""].contains(name)
+                && !["GITHUB_", "GITEA_", "RUNNER_"]
+                    .iter()
+                    .any(|of| name.starts_with(of))
+        })
+        .collect();
+    assert_eq!(own, ["HOME", "LANG", "PATH", "USER"]);
+    assert!(
+        log.contains("\n.gitea\n"),
+        "a private clone by insteadOf: {log}"
+    );
+    assert!(
+        log.lines().any(|line| line == "0"),
+        "no key in a command line: {log}"
+    );
+    assert!(log.lines().any(|line| line == "ci"), "{log}");
+    assert_eq!(bench.left().of_instances(), 0);
+    bench.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_boot_that_is_refused_or_finds_no_job_says_so_and_ends() {
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let refused = json!([[403, "this instance has had its credential"]]);
+    let id = bench.boot(&user_data(&boot_file(), &refused)).await;
+    bench.wait_for(&id, "terminated").await;
+    let console = bench.console(&id);
+    assert_eq!(marks(&console), ["failed"], "{console}");
+    assert!(
+        console.contains("credential: refused: this instance has had"),
+        "{console}"
+    );
+
+    let idle = boot_file().replace("idle_limit_s=$((1 * 60))", "idle_limit_s=2");
+    let answers = json!([Forge(&bench).credential("nobody")]);
+    let id = bench.boot(&user_data(&idle, &answers)).await;
+    bench.wait_for(&id, "terminated").await;
+    let console = bench.console(&id);
+    assert_eq!(marks(&console), ["online", "ending"], "{console}");
+    assert!(console.contains("no job within 2 s"), "{console}");
+    bench.down().await;
+}
+
+/// Every way in which a machine with a running job can end, with and without the boot file's
+/// shields. Without them the job turns green: that is what they are for.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_end_of_a_busy_machine_turns_its_job_green() {
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let forge = Forge(&bench);
+    let shielded = boot_file();
+    let bare = shielded
+        .replace("--property=KillSignal=SIGKILL", "")
+        .replace("  shutdown_timeout: 10m\n", "");
+    assert_ne!(bare, shielded);
+    let script = "echo begun\nsleep 60";
+    for (name, boot_file, end) in [
+        ("stopped", &shielded, End::Graceful),
+        ("bare", &bare, End::Graceful),
+        ("late", &shielded, End::Deadline),
+        ("halted", &shielded, End::ScriptToldToStop),
+    ] {
+        forge.job(name, script);
+        let mut boot_file = boot_file.clone();
+        match end {
+            End::Graceful => {}
+            End::Deadline => {
+                boot_file = boot_file.replace("--on-active=10min", "--on-active=4s");
+            }
+            // Something tells the script to stop, as the machine's shutdown tells cloud-init.
+            End::ScriptToldToStop => {
+                let stop = "started() {\n  (sleep 1; kill -TERM $$) &\n";
+                boot_file = boot_file.replace("started() {\n", stop);
+            }
+        }
+        let answers = json!([forge.credential(name)]);
+        let id = bench.boot(&user_data(&boot_file, &answers)).await;
+        bench.wait_for_words(&id, "job started").await;
+        if matches!(end, End::Graceful) {
+            let ending = bench.ec2.terminate_instances().instance_ids(&id);
+            ending.send().await.unwrap();
+        }
+        bench.wait_for(&id, "terminated").await;
+        let expected = if name == "bare" {
+            "completed/success"
+        } else {
+            "in_progress"
+        };
+        let console = bench.console(&id);
+        assert_eq!(forge.standing(name), expected, "{name}: {console}");
+    }
+    bench.down().await;
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Graceful,
+    Deadline,
+    ScriptToldToStop,
+}

@@ -1,0 +1,305 @@
+//! A lab of a test's own, with clients for its endpoints.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its part, and a test fails by panicking"
+)]
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use aws_credential_types::Credentials;
+use aws_sdk_ec2::types::{
+    InstanceMarketOptionsRequest, LaunchTemplateIamInstanceProfileSpecificationRequest,
+    LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateSpecification, MarketType,
+    RequestLaunchTemplateData, ResourceType, ShutdownBehavior, Tag, TagSpecification,
+};
+use base64::Engine as _;
+use lab::{Faults, Folder, InstanceReport, Lab, LabFile, Leftovers};
+
+pub const SUBNET_A: &str = "subnet-00000001";
+pub const SUBNET_B: &str = "subnet-00000002";
+pub const ROLE: &str = "lab-ci-runner";
+pub const POLICY: &str = "ask-for-credential";
+
+pub struct Bench {
+    pub lab: Lab,
+    pub ec2: aws_sdk_ec2::Client,
+    pub emulator: aws_sdk_ec2::Client,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// A fresh lab; `None`, with the reason printed, where none is possible.
+    pub async fn up() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Path::new(env!("CARGO_BIN_EXE_lab-internal"));
+        let at = Folder::at(folder.path());
+        let up = Lab::up_with(&at, program, |step| eprintln!("{step}"));
+        let lab = match up.await {
+            Ok(lab) => lab,
+            Err(lab::Error::Machine { detail, .. }) => {
+                eprintln!("SKIPPED, no namespaces here: {detail}");
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let client = |endpoint: &str| {
+            let config = aws_sdk_ec2::Config::builder()
+                .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
+                .region(aws_sdk_ec2::config::Region::new(lab::REGION))
+                .endpoint_url(endpoint)
+                .credentials_provider(credentials(lab.file()))
+                .retry_config(aws_sdk_ec2::config::retry::RetryConfig::disabled())
+                .http_client(http_client())
+                .build();
+            aws_sdk_ec2::Client::from_conf(config)
+        };
+        let bench = Self {
+            ec2: client(&lab.file().ec2_endpoint),
+            emulator: client(&lab.file().aws_endpoint),
+            lab,
+            folder,
+        };
+        bench.make_profile().await;
+        Some(bench)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends the lab; what is left of it must be nothing.
+    pub async fn down(self) {
+        let folder = self.lab.folder().clone();
+        let left = Lab::down(&folder).await.unwrap();
+        assert_eq!(left, Leftovers::default());
+    }
+
+    pub fn left(&self) -> Leftovers {
+        lab::leftovers(self.lab.folder())
+    }
+
+    pub fn iam(&self) -> aws_sdk_iam::Client {
+        let config = aws_sdk_iam::Config::builder()
+            .behavior_version(aws_sdk_iam::config::BehaviorVersion::latest())
+            .region(aws_sdk_iam::config::Region::new(lab::REGION))
+            .endpoint_url(&self.lab.file().aws_endpoint)
+            .credentials_provider(credentials(self.lab.file()))
+            .http_client(http_client())
+            .build();
+        aws_sdk_iam::Client::from_conf(config)
+    }
+
+    /// A role and profile like those of our runners.
+    async fn make_profile(&self) {
+        let iam = self.iam();
+        let role = iam.create_role().role_name(ROLE);
+        role.assume_role_policy_document("{}").send().await.unwrap();
+        let resource = format!(
+            "arn:aws:execute-api:{}:{}:*/$default/POST/runner",
+            lab::REGION,
+            lab::ACCOUNT
+        );
+        let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource }
+        ]});
+        iam.put_role_policy()
+            .role_name(ROLE)
+            .policy_name(POLICY)
+            .policy_document(policy.to_string())
+            .send()
+            .await
+            .unwrap();
+        let profile = iam.create_instance_profile().instance_profile_name(ROLE);
+        profile.send().await.unwrap();
+        iam.add_role_to_instance_profile()
+            .instance_profile_name(ROLE)
+            .role_name(ROLE)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// A launch template as our stacks make them, with this user-data.
+    pub async fn template(&self, user_data: &str) -> LaunchTemplateSpecification {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(user_data);
+        let data = RequestLaunchTemplateData::builder()
+            .image_id("ami-0c1ab00000000c1ab")
+            .user_data(encoded)
+            .iam_instance_profile(
+                LaunchTemplateIamInstanceProfileSpecificationRequest::builder()
+                    .name(ROLE)
+                    .build(),
+            )
+            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+            .metadata_options(
+                LaunchTemplateInstanceMetadataOptionsRequest::builder()
+                    .http_tokens("required".into())
+                    .build(),
+            )
+            .build();
+        let made = self
+            .emulator
+            .create_launch_template()
+            .launch_template_name(format!("t-{}", fastrand::u64(..)))
+            .launch_template_data(data)
+            .send()
+            .await
+            .unwrap();
+        LaunchTemplateSpecification::builder()
+            .launch_template_id(
+                made.launch_template()
+                    .unwrap()
+                    .launch_template_id()
+                    .unwrap(),
+            )
+            .version("1")
+            .build()
+    }
+
+    /// One Spot instance of `template`, as the dispatcher asks for it.
+    pub fn request(
+        &self,
+        template: &LaunchTemplateSpecification,
+    ) -> aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder {
+        let tag = Tag::builder().key("lab-ci").value("build").build();
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::Instance)
+            .tags(tag)
+            .build();
+        let spot = InstanceMarketOptionsRequest::builder()
+            .market_type(MarketType::Spot)
+            .build();
+        self.ec2
+            .run_instances()
+            .launch_template(template.clone())
+            .instance_type("t3.small".into())
+            .subnet_id(SUBNET_A)
+            .min_count(1)
+            .max_count(1)
+            .instance_market_options(spot)
+            .tag_specifications(tags)
+    }
+
+    /// Runs one instance with `user_data` and gives its id.
+    pub async fn boot(&self, user_data: &str) -> String {
+        let template = self.template(user_data).await;
+        let made = self.request(&template).send().await.unwrap();
+        made.instances()[0].instance_id().unwrap().to_owned()
+    }
+
+    pub async fn instance(&self, id: &str) -> InstanceReport {
+        let status = self.lab.status().await.unwrap();
+        let mut all = status.instances.into_iter();
+        all.find(|one| one.id == id).unwrap()
+    }
+
+    /// Waits until the instance is in `state`.
+    pub async fn wait_for(&self, id: &str, state: &str) -> InstanceReport {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let one = self.instance(id).await;
+            if one.state == state {
+                return one;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{id} is {}, not {state}; console:\n{}",
+                one.state,
+                self.console(id)
+            );
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// Waits until the console holds `words`.
+    pub async fn wait_for_words(&self, id: &str, words: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let console = self.console(id);
+            if console.contains(words) {
+                return console;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "no {words} on the console:\n{console}"
+            );
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    pub fn console(&self, id: &str) -> String {
+        let path = self.path().join("instances").join(id).join("console.log");
+        std::fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// Replaces the faults in force.
+    pub fn faults(&self, faults: &Faults) {
+        let body = serde_json::to_string(faults).unwrap();
+        let (status, answer) = post(&self.lab.file().ec2_endpoint, "/_lab/faults", &[], &body);
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    /// `POST /_lab/instances/ID/WHAT`.
+    pub fn strike(&self, id: &str, what: &str) {
+        let path = format!("/_lab/instances/{id}/{what}");
+        let (status, _) = post(
+            &self.lab.file().ec2_endpoint,
+            &path,
+            &[],
+            "{\"notice_s\":0}",
+        );
+        assert_eq!(status, 204);
+    }
+}
+
+/// Instances that are entries only.
+pub fn no_boot() -> Faults {
+    Faults {
+        boot: false,
+        ..Faults::default()
+    }
+}
+
+pub fn credentials(file: &LabFile) -> Credentials {
+    Credentials::new(
+        &file.access_key_id,
+        &file.secret_access_key,
+        None,
+        None,
+        "lab",
+    )
+}
+
+pub fn http_client() -> aws_sdk_ec2::config::SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_http()
+}
+
+/// A plain HTTP POST of JSON: status and body.
+pub fn post(base: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let address = base.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    if !headers.iter().any(|(name, _)| *name == "content-type") {
+        request.push_str("content-type: application/json\r\n");
+    }
+    for (name, value) in headers {
+        write!(request, "{name}: {value}\r\n").unwrap();
+    }
+    stream
+        .write_all(format!("{request}\r\n{body}").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}

@@ -1,0 +1,186 @@
+//! Executes a plan, and nothing that is not in it.
+
+use std::collections::BTreeMap;
+
+use stacks::names;
+
+use crate::deployment::Deployment;
+use crate::error::Error;
+use crate::package::Code;
+use crate::plan::{Action, Plan, Repair, StackPlan, Wish};
+use crate::progress::{Event, Progress};
+use crate::render::{Stack, stack_name};
+use crate::secrets::SecretValue;
+use crate::shell::Request;
+use crate::shell::{ChangeKind, Shell};
+
+/// What a deployment tells those who use it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Outputs of all stacks.
+    pub outputs: BTreeMap<String, String>,
+}
+
+impl Outcome {
+    /// Address of the HTTP API, without a path.
+    #[must_use]
+    pub fn api_endpoint(&self) -> Option<&str> {
+        self.outputs
+            .get(names::OUTPUT_API_ENDPOINT)
+            .map(String::as_str)
+    }
+
+    /// Id of the HTTP API.
+    #[must_use]
+    pub fn api_id(&self) -> Option<&str> {
+        self.outputs.get(names::OUTPUT_API_ID).map(String::as_str)
+    }
+}
+
+pub(crate) async fn apply(
+    shell: &Shell,
+    deployment: &Deployment,
+    plan: &Plan,
+    code: &Code,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    if let Some((stack, because)) = plan.blocked() {
+        return Err(Error::Blocked {
+            stack: stack.to_owned(),
+            because: because.to_owned(),
+        });
+    }
+    if plan.make_spot_role {
+        progress.report(Event::Step("making the account's role for Spot".to_owned()));
+        shell.make_spot_role().await?;
+    }
+    for stack in &plan.stacks {
+        // The code's bucket belongs to `state`, and the function of `dispatch` needs the code.
+        if stack.stack == Stack::Dispatch && plan.upload_code.is_some() {
+            upload(shell, deployment, plan, code, progress).await?;
+        }
+        apply_stack(shell, deployment, stack, progress).await?;
+        if stack.stack == Stack::State {
+            write_secrets(shell, deployment, plan, progress).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn apply_stack(
+    shell: &Shell,
+    deployment: &Deployment,
+    plan: &StackPlan,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    match plan.repair {
+        None => {}
+        Some(Repair::DeleteLeftover | Repair::DeleteFailedCreate) => {
+            progress.report(Event::Step(format!(
+                "{}: deleting what was half made",
+                plan.name
+            )));
+            shell.delete_stack(&plan.name, progress).await?;
+        }
+        Some(Repair::ContinueRollback) => {
+            progress.report(Event::Step(format!(
+                "{}: continuing its rollback",
+                plan.name
+            )));
+            shell.continue_rollback(&plan.name, progress).await?;
+        }
+    }
+    let kind = match &plan.action {
+        Action::Create => Some(ChangeKind::Create),
+        Action::Update => Some(ChangeKind::Update),
+        Action::Unchanged | Action::Blocked(_) => None,
+    };
+    if let Some(kind) = kind {
+        progress.report(Event::Step(match kind {
+            ChangeKind::Create => format!("{}: creating", plan.name),
+            ChangeKind::Update => format!("{}: updating", plan.name),
+        }));
+        let request = Request {
+            stack: &plan.name,
+            kind,
+            template: &deployment.rendered.template(plan.stack).body,
+            parameters: &granted(shell, deployment, plan).await?,
+            tags: &plan.tags,
+        };
+        shell.deploy(&request, progress).await?;
+    }
+    if plan.protect {
+        shell.protect(&plan.name, true).await?;
+    }
+    Ok(())
+}
+
+/// The values of a stack's parameters, now that the stacks before it are made.
+async fn granted(
+    shell: &Shell,
+    deployment: &Deployment,
+    plan: &StackPlan,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut values = BTreeMap::new();
+    for (name, wish) in &plan.parameters {
+        let value = match wish {
+            Wish::Value(value) => value.clone(),
+            Wish::StateOutput(output) => state_output(shell, deployment, output).await?,
+        };
+        values.insert(name.clone(), value);
+    }
+    Ok(values)
+}
+
+async fn state_output(
+    shell: &Shell,
+    deployment: &Deployment,
+    output: &str,
+) -> Result<String, Error> {
+    let name = stack_name(&deployment.environment, Stack::State);
+    let stack = shell.stack(&name).await?;
+    let value = stack.and_then(|stack| stack.outputs.get(output).cloned());
+    value.ok_or_else(|| Error::Blocked {
+        stack: name,
+        because: format!("it has no output {output}"),
+    })
+}
+
+async fn upload(
+    shell: &Shell,
+    deployment: &Deployment,
+    plan: &Plan,
+    code: &Code,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let kilobytes = code.zip.len() / 1024;
+    progress.report(Event::Step(format!(
+        "uploading the function's code, {kilobytes} KB"
+    )));
+    let names = deployment.environment.names();
+    let bucket = names.bucket(&plan.account, &plan.region);
+    Ok(shell.upload(&bucket, code).await?)
+}
+
+async fn write_secrets(
+    shell: &Shell,
+    deployment: &Deployment,
+    plan: &Plan,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let names = deployment.environment.names();
+    for (secret, value) in &deployment.secrets {
+        if plan.write_secrets.contains(&secret.name()) {
+            progress.report(Event::Step(format!("writing the secret {}", secret.name())));
+            shell.write_secret(&names, *secret, value).await?;
+        }
+    }
+    if plan.make_webhook_secret {
+        progress.report(Event::Step("making the webhook secret".to_owned()));
+        let value = SecretValue::random()?;
+        shell
+            .write_secret(&names, names::Secret::Webhook, &value)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Where AWS is, who we are there, and what its errors mean. Clients are made here and nowhere else.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::region::Region;
+
+/// One region of AWS, or something that stands in for it.
+#[derive(Clone, Default)]
+pub struct Target {
+    /// The region.
+    pub region: String,
+    /// Address of everything but EC2, when it is not AWS's own.
+    pub endpoint: Option<String>,
+    /// Address of EC2, when it is not AWS's own.
+    pub ec2_endpoint: Option<String>,
+    /// Access key id and secret, when they are not those of the shell.
+    pub credentials: Option<(String, String)>,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("region", &self.region)
+            .field("endpoint", &self.endpoint)
+            .field("ec2_endpoint", &self.ec2_endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Target {
+    /// AWS itself, in `region`, with the shell's credentials.
+    #[must_use]
+    pub fn aws(region: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{call} failed: {message}")]
+pub struct CallError {
+    /// The action's name.
+    pub call: &'static str,
+    /// AWS's code, when it answered at all.
+    pub code: Option<String>,
+    /// AWS's words, or why there are none.
+    pub message: String,
+}
+
+impl CallError {
+    /// Whether AWS answered with `code`.
+    #[must_use]
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        let code = self.code.as_deref()?;
+        Some(match code {
+            "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
+                "the credentials have expired: log in again"
+            }
+            "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "AuthFailure"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch" => {
+                "AWS does not know these credentials in this region: check them, the clock, and that \
+                 the region is enabled for the account"
+            }
+            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
+                "the credentials may not do this: use a role that may deploy"
+            }
+            "InvalidSubnetID.NotFound" | "InvalidVpcID.NotFound" => {
+                "[network] of the environment names something that this account and region do not have"
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Turns what the SDK says of a failed `call` into a [`CallError`].
+pub(crate) fn failed<E, R>(call: &'static str) -> impl FnOnce(SdkError<E, R>) -> CallError
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+    R: fmt::Debug + 'static,
+{
+    move |error| {
+        let code = error.code().map(str::to_owned);
+        let said = error.message().map(str::to_owned);
+        let message = match (&code, said) {
+            (Some(code), Some(message)) => format!("{message} ({code})"),
+            (Some(code), None) => code.clone(),
+            (None, _) => chain(&error),
+        };
+        CallError {
+            call,
+            code,
+            message,
+        }
+    }
+}
+
+/// What an error and its causes say.
+fn chain(error: &dyn StdError) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !said.ends_with(&more) {
+            said = format!("{said}: {more}");
+        }
+        cause = error.source();
+    }
+    said
+}
+
+/// The clients of one target.
+pub(crate) struct Clients {
+    pub(crate) cloudformation: aws_sdk_cloudformation::Client,
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) lambda: aws_sdk_lambda::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) ssm: aws_sdk_ssm::Client,
+    pub(crate) sts: aws_sdk_sts::Client,
+}
+
+/// Longest that one attempt may take: the slowest call uploads a few megabytes.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Clients {
+    /// Clients with credentials that were found, but not yet tried.
+    pub(crate) async fn connect(target: &Target) -> Result<Self, CallError> {
+        let https = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(https)
+            .timeout_config(timeouts)
+            .region(Region::new(target.region.clone()));
+        if let Some((id, secret)) = &target.credentials {
+            loader = loader.credentials_provider(Credentials::new(
+                id,
+                secret,
+                None,
+                None,
+                "environment of the lab",
+            ));
+        }
+        if let Some(endpoint) = &target.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let config = loader.load().await;
+        found_credentials(&config).await?;
+
+        let mut ec2 = aws_sdk_ec2::config::Builder::from(&config);
+        if let Some(endpoint) = &target.ec2_endpoint {
+            ec2 = ec2.endpoint_url(endpoint);
+        }
+        // An address of one's own has no name per bucket.
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(target.endpoint.is_some())
+            .build();
+        Ok(Self {
+            cloudformation: aws_sdk_cloudformation::Client::new(&config),
+            ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
+            iam: aws_sdk_iam::Client::new(&config),
+            lambda: aws_sdk_lambda::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            ssm: aws_sdk_ssm::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+        })
+    }
+}
+
+async fn found_credentials(config: &aws_types::SdkConfig) -> Result<(), CallError> {
+    let none = |message: String| CallError {
+        call: "finding credentials",
+        code: None,
+        message,
+    };
+    let provider = config
+        .credentials_provider()
+        .ok_or_else(|| none("there is no source of credentials".to_owned()))?;
+    match provider.provide_credentials().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(none(format!(
+            "no credentials for AWS were found ({}); set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in",
+            chain(&error)
+        ))),
+    }
+}

@@ -1,0 +1,94 @@
+//! One environment in one account: what every command is about.
+
+use crate::aws::Target;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::render::{self, Rendered};
+use crate::secrets::Secrets;
+use crate::shell::ambient_region;
+
+/// One environment in one account.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// What it should be.
+    pub environment: Environment,
+    /// The templates of that.
+    pub rendered: Rendered,
+    /// Where it is.
+    pub target: Target,
+    /// Values of secrets that were given; others are left as they are.
+    pub secrets: Secrets,
+}
+
+impl Deployment {
+    /// The deployment of `environment` at `target`.
+    pub fn new(environment: Environment, target: Target) -> Result<Self, Error> {
+        let rendered = render::render(&environment)?;
+        Ok(Self {
+            environment,
+            rendered,
+            target,
+            secrets: Secrets::new(),
+        })
+    }
+
+    /// The same with values for secrets.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+}
+
+/// Refuses a deployment that would end up in the wrong place. Where the target is told outright, the
+/// shell's variables mean nothing.
+pub(crate) fn guard_target(deployment: &Deployment, account: &str) -> Result<(), Error> {
+    let told = deployment.target.endpoint.is_some();
+    let ambient = if told { None } else { ambient_region() };
+    guard(&deployment.environment, account, ambient)
+}
+
+/// Refuses what would end up in the wrong place. `ambient` is the region that the shell means.
+fn guard(environment: &Environment, account: &str, ambient: Option<String>) -> Result<(), Error> {
+    if let Some(found) = ambient.filter(|region| *region != environment.region) {
+        return Err(Error::WrongRegion {
+            found,
+            expected: environment.region.clone(),
+        });
+    }
+    match &environment.account {
+        Some(expected) if expected != account => Err(Error::WrongAccount {
+            found: account.to_owned(),
+            expected: expected.clone(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn environment() -> Environment {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
+        crate::environment::load(&path).unwrap()
+    }
+
+    #[test]
+    fn the_wrong_account_and_the_wrong_region_are_refused() {
+        let environment = environment();
+        assert!(guard(&environment, "111111111111", None).is_ok());
+        assert!(guard(&environment, "111111111111", Some("eu-west-1".to_owned())).is_ok());
+        let error = guard(&environment, "222222222222", None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("222222222222") && error.contains("111111111111"),
+            "{error}"
+        );
+        let error = guard(&environment, "111111111111", Some("us-east-1".to_owned())).unwrap_err();
+        assert!(error.to_string().contains("us-east-1"), "{error}");
+    }
+}

@@ -1,0 +1,282 @@
+//! The environment: one file with everything that differs between two deployments.
+//!
+//! Rule: an [`Environment`] exists only if the file passed every check, so that nothing behind it
+//! checks again. All problems of a file are reported together, each with its line.
+
+mod check;
+mod parse;
+mod pool;
+mod read;
+mod repositories;
+mod syntax;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use stacks::names::Names;
+use stacks::pool::{Credit, ForgeKind, Label, Market, Scope};
+
+pub use read::Problem;
+
+/// Most pools of a deployment: each is a launch template and a document of up to 4 KB in a template
+/// that may have 51,200 bytes, beside user-data of about 2 KB each.
+pub const POOLS_MAX: usize = 16;
+
+/// What one deployment is, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// Prefix of every name.
+    pub name: String,
+    /// The only account that it may be deployed to, when given.
+    pub account: Option<String>,
+    /// Region of everything.
+    pub region: String,
+    /// Address that alarms are mailed to.
+    pub notify: Option<String>,
+    /// Minutes between two ticks.
+    pub tick_minutes: u32,
+    /// ARN of the permissions boundary of every role.
+    pub permissions_boundary: Option<String>,
+    /// Whether global runners may hold rights.
+    pub trust_all_repositories: bool,
+    /// Most runners of all pools together.
+    pub max_runners: u32,
+    /// Tags of everything, beside the deployment's own.
+    pub tags: BTreeMap<String, String>,
+    /// The forge.
+    pub forge: Forge,
+    /// The dispatcher's function.
+    pub lambda: Lambda,
+    /// Where runners live.
+    pub network: Network,
+    /// The runner that boot installs on stock images.
+    pub runner: RunnerBinary,
+    /// Sets of rights by name.
+    pub rights: BTreeMap<String, Rights>,
+    /// Pools, in the order of their names.
+    pub pools: Vec<Pool>,
+}
+
+/// The forge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forge {
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// The port of that address.
+    pub port: u16,
+    /// Which forge it is.
+    pub kind: ForgeKind,
+    /// Its CA certificate as PEM.
+    pub ca: Option<String>,
+}
+
+/// The dispatcher's function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lambda {
+    /// Memory, which also sets its share of a CPU.
+    pub memory_mb: u32,
+    /// What its code is compiled for.
+    pub arch: Arch,
+}
+
+/// Where runners live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The VPC; the subnets' or the default one when left out.
+    pub vpc: Option<String>,
+    /// Subnets in order of preference; all of the default VPC when empty.
+    pub subnets: Vec<String>,
+    /// Whether the subnets have to give public addresses.
+    pub public_address: bool,
+    /// Ports to reach beside 443 and the forge's own.
+    pub ports: Vec<Port>,
+}
+
+/// A port that runners may reach.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    /// Its number.
+    pub port: u16,
+    /// The addresses behind it; every one when left out.
+    pub cidr: Option<String>,
+}
+
+/// The runner that boot installs on stock images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerBinary {
+    /// Its version.
+    pub version: String,
+    /// Its checksum per architecture.
+    pub sha256: BTreeMap<Arch, String>,
+}
+
+/// What jobs of a pool may do in the account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Buckets and key patterns, `bucket/prefix/*`.
+    pub s3: Vec<String>,
+    /// Repositories.
+    pub ecr: Vec<String>,
+    /// Services, `cluster/service`.
+    pub ecs: Vec<String>,
+    /// Parameters.
+    pub ssm: Vec<String>,
+    /// Managed policies, by ARN or by the name of one of AWS's own.
+    pub managed_policies: Vec<String>,
+    /// Roles that may be given to tasks, by name.
+    pub pass_roles: Vec<String>,
+}
+
+/// One pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Labels and how each is served, in the order of their names.
+    pub labels: Vec<Label>,
+    /// The image of its instances.
+    pub image: Image,
+    /// Instance types in order of preference.
+    pub types: Vec<String>,
+    /// Architecture of image and types.
+    pub arch: Arch,
+    /// Size of the root volume.
+    pub disk_gb: u32,
+    /// How its instances are bought.
+    pub market: Market,
+    /// Credit mode of its T types.
+    pub credit: Option<Credit>,
+    /// Most runners at any moment.
+    pub max_runners: u32,
+    /// Minutes after which an instance is ended whatever it does.
+    pub limit_minutes: u32,
+    /// Minutes within which an instance must have asked for its credential.
+    pub boot_limit_minutes: u32,
+    /// Minutes that a registered runner may wait for a job.
+    pub idle_limit_minutes: u32,
+    /// Name of its set of rights.
+    pub rights: Option<String>,
+    /// Where its runners are registered.
+    pub scope: Scope,
+    /// Repositories that it serves.
+    pub repositories: Vec<String>,
+    /// Whether it serves jobs without labels.
+    pub default: bool,
+    /// Whether its runners get the read-only git token.
+    pub git_token: bool,
+}
+
+/// The image of a pool's instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Image {
+    /// An AMI by its id.
+    Ami(String),
+    /// The AMI that a parameter names.
+    Parameter(String),
+    /// Amazon Linux 2023 as AWS ships it; boot installs the runner.
+    StockAl2023,
+}
+
+/// Processor architectures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arch {
+    /// Intel and AMD.
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// Graviton.
+    Arm64,
+}
+
+impl Arch {
+    /// As AWS calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// As downloads of the runner call it.
+    #[must_use]
+    pub const fn download_name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// Why there is no environment.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// The file can't be read.
+    #[error(
+        "cannot read {path}; an environment is a file in stacks/environments, named without its .toml"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something wrong.
+    #[error("{}", listed(path, problems))]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong with it, in the order of its lines.
+        problems: Vec<Problem>,
+    },
+}
+
+/// Reads and checks the environment file at `path`.
+pub fn load(path: &Path) -> Result<Environment, EnvironmentError> {
+    let source = std::fs::read_to_string(path).map_err(|source| EnvironmentError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    Environment::parse(&source, folder).map_err(|problems| EnvironmentError::Wrong {
+        path: path.to_owned(),
+        problems,
+    })
+}
+
+impl Environment {
+    /// The environment that `source` describes; files that it names are relative to `folder`.
+    pub fn parse(source: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
+        parse::environment(source, folder)
+    }
+
+    /// The names of the deployment.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names::of(&self.name)
+    }
+
+    /// Whether any pool buys Spot.
+    #[must_use]
+    pub fn uses_spot(&self) -> bool {
+        self.pools.iter().any(|pool| match pool.market {
+            Market::Spot | Market::SpotFirst => true,
+            Market::OnDemand => false,
+        })
+    }
+
+    /// Whether any pool hands out the git token.
+    #[must_use]
+    pub fn uses_git_token(&self) -> bool {
+        self.pools.iter().any(|pool| pool.git_token)
+    }
+}
+
+fn listed(path: &Path, problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(|problem| format!("{}:{problem}", path.display()))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

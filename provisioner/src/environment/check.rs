@@ -1,0 +1,164 @@
+//! What only pools together, or a pool and the rest of the file, can get wrong.
+
+use std::collections::BTreeMap;
+
+use stacks::names::RIGHTS_RUNNER;
+use stacks::pool::Scope;
+
+use super::pool::Found;
+use super::read::Problems;
+use super::{Environment, Image, POOLS_MAX, repositories};
+use crate::render::logical_id;
+
+pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &[Found]) {
+    if pools.len() > POOLS_MAX {
+        problems.add(
+            pools[POOLS_MAX].line,
+            format!(
+                "pool: {} pools, and {POOLS_MAX} fit one template",
+                pools.len()
+            ),
+        );
+    }
+    for found in pools {
+        rights(problems, environment, found);
+        reach(problems, environment, found);
+        stock_runner(problems, environment, found);
+    }
+    shared_role(problems, pools);
+    same_ids(problems, pools);
+    for (index, one) in pools.iter().enumerate() {
+        for other in &pools[..index] {
+            served_twice(problems, other, one);
+        }
+    }
+}
+
+/// Labels fence nothing: a global runner serves whoever can push a workflow.
+fn rights(problems: &Problems<'_>, environment: &Environment, found: &Found) {
+    let pool = &found.pool;
+    if let Some(rights) = &pool.rights
+        && !environment.rights.contains_key(rights)
+    {
+        problems.add(
+            found.line,
+            format!("pool.{}.rights: there is no [rights.{rights}]", pool.name),
+        );
+    }
+    let holds = match (&pool.rights, pool.git_token) {
+        (Some(rights), _) => format!("the rights `{rights}`"),
+        (None, true) => "the git token".to_owned(),
+        (None, false) => return,
+    };
+    if pool.scope == Scope::Global && !environment.trust_all_repositories {
+        problems.add(
+            found.line,
+            format!(
+                "pool.{}: holds {holds} and serves every repository: whoever can push a workflow \
+                 anywhere gets them. Give it a scope (scope = \"organization:NAME\"), or say \
+                 trust_all_repositories = true at the top of the file",
+                pool.name
+            ),
+        );
+    }
+}
+
+fn reach(problems: &Problems<'_>, environment: &Environment, found: &Found) {
+    let pool = &found.pool;
+    if repositories::is_empty(&pool.scope, &pool.repositories) {
+        problems.add(
+            found.line,
+            format!(
+                "pool.{}.repositories: none of them is within the pool's scope",
+                pool.name
+            ),
+        );
+    }
+    if pool.max_runners > environment.max_runners {
+        problems.add(
+            found.line,
+            format!(
+                "pool.{}.max_runners: is {}, above the deployment's own max_runners ({})",
+                pool.name, pool.max_runners, environment.max_runners
+            ),
+        );
+    }
+}
+
+fn stock_runner(problems: &Problems<'_>, environment: &Environment, found: &Found) {
+    let pool = &found.pool;
+    if pool.image == Image::StockAl2023 && !environment.runner.sha256.contains_key(&pool.arch) {
+        problems.add(
+            found.line,
+            format!(
+                "pool.{}.image: no checksum is known of runner {} for {arch}; write it as {arch} in \
+                 [runner.sha256]",
+                pool.name,
+                environment.runner.version,
+                arch = pool.arch.name()
+            ),
+        );
+    }
+}
+
+/// The set of rights called `runner` has the role that pools without rights would have.
+fn shared_role(problems: &Problems<'_>, pools: &[Found]) {
+    let with = pools
+        .iter()
+        .find(|found| found.pool.rights.as_deref() == Some(RIGHTS_RUNNER));
+    let Some(with) = with else { return };
+    for without in pools.iter().filter(|found| found.pool.rights.is_none()) {
+        problems.add(
+            without.line,
+            format!(
+                "pool.{}: has no rights, but its role would be the one of [rights.{RIGHTS_RUNNER}] \
+                 that pool `{}` holds; give that set another name",
+                without.pool.name, with.pool.name
+            ),
+        );
+    }
+}
+
+/// CloudFormation's ids have no dashes.
+fn same_ids(problems: &Problems<'_>, pools: &[Found]) {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for found in pools {
+        let name = &found.pool.name;
+        if let Some(other) = seen.insert(logical_id("Pool", name), name) {
+            problems.add(
+                found.line,
+                format!("pool.{name}: differs from pool `{other}` in its dashes alone"),
+            );
+        }
+    }
+}
+
+fn served_twice(problems: &Problems<'_>, one: &Found, other: &Found) {
+    let (a, b) = (&one.pool, &other.pool);
+    if !repositories::overlap((&a.scope, &a.repositories), (&b.scope, &b.repositories)) {
+        return;
+    }
+    for (label, line) in b.labels.iter().zip(&other.label_lines) {
+        if a.labels.iter().any(|own| own.name == label.name) {
+            problems.add(
+                *line,
+                format!(
+                    "pool.{}.labels.{label}: pool `{}` serves `{label}` too, and for some of the same \
+                     repositories; a job must have one pool",
+                    b.name,
+                    a.name,
+                    label = label.name
+                ),
+            );
+        }
+    }
+    if a.default && b.default {
+        problems.add(
+            other.line,
+            format!(
+                "pool.{}.default: pool `{}` is the default too, and for some of the same repositories",
+                b.name, a.name
+            ),
+        );
+    }
+}

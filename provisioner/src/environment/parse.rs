@@ -1,0 +1,410 @@
+//! From the file's tables to an [`Environment`].
+//!
+//! A value that is wrong leaves a problem and a default in its place; the default never escapes,
+//! because a document with problems yields nothing else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use stacks::names::NAME_MAX_CHARS;
+use stacks::pool::ForgeKind;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::read::{Problem, Problems, Section};
+use super::{
+    Arch, Environment, Forge, Lambda, Network, Port, Rights, RunnerBinary, check, pool, syntax,
+};
+
+/// Pinned runner of stock images: version and checksum of the amd64 binary.
+const RUNNER_VERSION: &str = "3.3.2";
+const RUNNER_SHA256_X86_64: &str =
+    "38b73d0d82172830c4f14f10d0300ab744914552f4dab1a972d177921faf0983";
+
+/// Most tags of one's own: AWS takes 50 on a stack, and a few are ours.
+const TAGS_MAX: usize = 40;
+/// Most bytes of a standard parameter, where the CA goes.
+const PARAMETER_MAX_BYTES: usize = 4096;
+
+pub(super) fn environment(source: &str, folder: &Path) -> Result<Environment, Vec<Problem>> {
+    let problems = Problems::new(source);
+    let (document, syntax_errors) = DeTable::parse_recoverable(source);
+    for error in syntax_errors {
+        let line = problems.line_at(error.span().map_or(0, |span| span.start));
+        problems.add(line, error.message());
+    }
+    let environment = read(&problems, document.get_ref(), folder);
+    let found = problems.into_sorted();
+    if found.is_empty() {
+        Ok(environment)
+    } else {
+        Err(found)
+    }
+}
+
+fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> Environment {
+    let mut root = Section::root(problems, document);
+    let name = name(&mut root);
+    let mut environment = Environment {
+        account: account(&mut root),
+        region: region(&mut root),
+        notify: notify(&mut root),
+        tick_minutes: root.number("tick_minutes", 1..=60).unwrap_or(1),
+        permissions_boundary: boundary(&mut root),
+        trust_all_repositories: root.boolean("trust_all_repositories", false),
+        max_runners: root
+            .required_number("max_runners", 1..=pool::RUNNERS_MAX)
+            .unwrap_or(pool::RUNNERS_MAX),
+        tags: tags(&mut root, &name),
+        forge: forge(&mut root, folder),
+        lambda: lambda(&mut root),
+        network: network(&mut root),
+        runner: runner(&mut root),
+        rights: rights(&mut root),
+        pools: Vec::new(),
+        name,
+    };
+    let pools = pool::all(&mut root, environment.max_runners);
+    check::pools(problems, &environment, &pools);
+    environment.pools = pools.into_iter().map(|found| found.pool).collect();
+    root.finish(&[
+        "name",
+        "account",
+        "region",
+        "notify",
+        "tick_minutes",
+        "permissions_boundary",
+        "trust_all_repositories",
+        "max_runners",
+        "[tags]",
+        "[forge]",
+        "[lambda]",
+        "[network]",
+        "[runner]",
+        "[rights.NAME]",
+        "[pool.NAME]",
+    ]);
+    environment
+}
+
+fn name(root: &mut Section<'_, '_>) -> String {
+    let name = root
+        .required_string("name")
+        .map(|at| at.value)
+        .unwrap_or_default();
+    if name.is_empty() {
+        root.problem("name", "must not be empty");
+    } else if name.chars().count() > NAME_MAX_CHARS {
+        root.problem("name", format_args!(
+            "has {} characters and may have {NAME_MAX_CHARS}: buckets and roles are named after it, and AWS allows no more",
+            name.chars().count()
+        ));
+    } else if !syntax::is_name(&name, NAME_MAX_CHARS) {
+        root.problem(
+            "name",
+            "must be lower-case letters, digits and single dashes, beginning with a letter",
+        );
+    } else if name.starts_with("aws") || name.starts_with("ssm") {
+        root.problem(
+            "name",
+            "may not begin with aws or ssm: AWS keeps those for its own parameters",
+        );
+    }
+    name
+}
+
+fn account(root: &mut Section<'_, '_>) -> Option<String> {
+    let account = root.string("account")?.value;
+    if !syntax::is_account(&account) {
+        root.problem(
+            "account",
+            "must be the twelve digits of an account, in quotes",
+        );
+    }
+    Some(account)
+}
+
+fn region(root: &mut Section<'_, '_>) -> String {
+    let region = root
+        .required_string("region")
+        .map(|at| at.value)
+        .unwrap_or_default();
+    if !region.is_empty() && !syntax::is_region(&region) {
+        root.problem("region", "must be a region such as eu-west-1");
+    }
+    region
+}
+
+fn notify(root: &mut Section<'_, '_>) -> Option<String> {
+    let address = root.string("notify")?.value;
+    let is_mail = address.split_once('@').is_some_and(|(user, host)| {
+        syntax::is_word(user, ".+_-", 64) && syntax::is_word(host, ".-", 253)
+    });
+    if !is_mail {
+        root.problem("notify", "must be a mail address");
+    }
+    Some(address)
+}
+
+fn boundary(root: &mut Section<'_, '_>) -> Option<String> {
+    let arn = root.string("permissions_boundary")?.value;
+    if !arn.starts_with("arn:aws")
+        || !arn.contains(":policy/")
+        || !syntax::is_word(&arn, ":/-_+=,.@", 2048)
+    {
+        root.problem(
+            "permissions_boundary",
+            "must be the ARN of a policy, arn:aws:iam::ACCOUNT:policy/NAME",
+        );
+    }
+    Some(arn)
+}
+
+fn tags(root: &mut Section<'_, '_>, name: &str) -> BTreeMap<String, String> {
+    let Some(mut section) = root.section("tags") else {
+        return BTreeMap::new();
+    };
+    let mut tags = BTreeMap::new();
+    for (key, value) in section.entries() {
+        if key.value == name || key.value.starts_with(&format!("{name}:")) {
+            section.problem(&key.value, "is the deployment's own tag");
+        } else if key.value.starts_with("aws:") || !syntax::is_word(&key.value, "+-=._:/@ ", 128) {
+            section.problem(&key.value, "is no tag key that AWS takes");
+        } else if value.chars().count() > 256 || value.chars().any(char::is_control) {
+            section.problem(&key.value, "must be a text of at most 256 characters");
+        }
+        tags.insert(key.value, value);
+    }
+    if tags.len() > TAGS_MAX {
+        root.problem("tags", format_args!("may be {TAGS_MAX} at most"));
+    }
+    tags
+}
+
+fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
+    let mut forge = Forge {
+        url: String::new(),
+        port: 443,
+        kind: ForgeKind::Gitea,
+        ca: None,
+    };
+    let Some(mut section) = root.section("forge") else {
+        root.problem("forge", "is missing: [forge] says where the forge is");
+        return forge;
+    };
+    if let Some(url) = section.required_string("url") {
+        url.value.trim_end_matches('/').clone_into(&mut forge.url);
+        match syntax::forge_port(&forge.url) {
+            Some(port) => forge.port = port,
+            None => section.problem("url", "must be http:// or https://, a host and perhaps a port and a path, and hold no user or token"),
+        }
+    }
+    if let Some(kind) = section.string("kind") {
+        match kind.value.as_str() {
+            "gitea" => {}
+            "forgejo" => forge.kind = ForgeKind::Forgejo,
+            _ => section.problem("kind", "must be gitea or forgejo"),
+        }
+    }
+    forge.ca = certificate(&mut section, folder);
+    section.finish(&["url", "kind", "ca"]);
+    forge
+}
+
+fn certificate(section: &mut Section<'_, '_>, folder: &Path) -> Option<String> {
+    let path = folder.join(section.string("ca")?.value);
+    match std::fs::read_to_string(&path) {
+        Err(error) => section.problem(
+            "ca",
+            format_args!("cannot read {}: {error}", path.display()),
+        ),
+        Ok(pem) if pem.contains("PRIVATE KEY") => {
+            section.problem(
+                "ca",
+                "holds a private key; name a file with the certificate alone",
+            );
+        }
+        Ok(pem) if !pem.contains("-----BEGIN CERTIFICATE-----") => {
+            section.problem("ca", "must be a file with a certificate as PEM");
+        }
+        Ok(pem) if pem.len() > PARAMETER_MAX_BYTES => {
+            section.problem(
+                "ca",
+                format_args!("has {} bytes and may have {PARAMETER_MAX_BYTES}", pem.len()),
+            );
+        }
+        Ok(pem) => return Some(pem.trim().to_owned()),
+    }
+    None
+}
+
+fn lambda(root: &mut Section<'_, '_>) -> Lambda {
+    let mut lambda = Lambda {
+        memory_mb: 256,
+        arch: Arch::X86_64,
+    };
+    if let Some(mut section) = root.section("lambda") {
+        lambda.memory_mb = section
+            .number("memory_mb", 128..=10_240)
+            .unwrap_or(lambda.memory_mb);
+        lambda.arch = arch(&mut section);
+        section.finish(&["memory_mb", "arch"]);
+    }
+    lambda
+}
+
+/// `arch`, x86_64 when left out.
+pub(super) fn arch(section: &mut Section<'_, '_>) -> Arch {
+    match section.string("arch").map(|at| at.value).as_deref() {
+        None | Some("x86_64") => Arch::X86_64,
+        Some("arm64") => Arch::Arm64,
+        Some(_) => {
+            section.problem("arch", "must be x86_64 or arm64");
+            Arch::X86_64
+        }
+    }
+}
+
+fn network(root: &mut Section<'_, '_>) -> Network {
+    let mut network = Network {
+        vpc: None,
+        subnets: Vec::new(),
+        public_address: true,
+        ports: Vec::new(),
+    };
+    let Some(mut section) = root.section("network") else {
+        return network;
+    };
+    network.vpc = section.string("vpc").map(|at| at.value);
+    if network
+        .vpc
+        .as_ref()
+        .is_some_and(|vpc| !syntax::is_ec2_id(vpc, "vpc-"))
+    {
+        section.problem("vpc", "must be the id of a VPC, vpc-…");
+    }
+    network.subnets = section
+        .strings("subnets")
+        .into_iter()
+        .map(|at| at.value)
+        .collect();
+    if network
+        .subnets
+        .iter()
+        .any(|subnet| !syntax::is_ec2_id(subnet, "subnet-"))
+    {
+        section.problem("subnets", "must be ids of subnets, subnet-…");
+    }
+    network.public_address = section.boolean("public_address", true);
+    for item in section.list("ports") {
+        match port(&section, item) {
+            Some(port) => network.ports.push(port),
+            None => section.problem(
+                "ports",
+                "must be numbers from 1 to 65535, or tables { port = 22, cidr = \"192.0.2.0/24\" }",
+            ),
+        }
+    }
+    section.finish(&["vpc", "subnets", "public_address", "ports"]);
+    network
+}
+
+fn port<'s>(network: &Section<'_, 's>, item: &Spanned<DeValue<'s>>) -> Option<Port> {
+    let number = |digits: &str| digits.parse::<u16>().ok().filter(|port| *port > 0);
+    if let DeValue::Integer(digits) = item.get_ref() {
+        return Some(Port {
+            port: number(digits.as_str())?,
+            cidr: None,
+        });
+    }
+    let mut section = network.as_section("ports", item)?;
+    let port = section.required_number("port", 1..=65_535)?;
+    let cidr = section.string("cidr").map(|at| at.value);
+    if cidr.as_ref().is_some_and(|cidr| !syntax::is_cidr(cidr)) {
+        section.problem("cidr", "must be a network such as 192.0.2.0/24");
+    }
+    section.finish(&["port", "cidr"]);
+    Some(Port {
+        port: u16::try_from(port).ok()?,
+        cidr,
+    })
+}
+
+fn runner(root: &mut Section<'_, '_>) -> RunnerBinary {
+    let mut runner = RunnerBinary {
+        version: RUNNER_VERSION.to_owned(),
+        sha256: BTreeMap::from([(Arch::X86_64, RUNNER_SHA256_X86_64.to_owned())]),
+    };
+    let Some(mut section) = root.section("runner") else {
+        return runner;
+    };
+    if let Some(version) = section.string("version") {
+        if !syntax::is_word(&version.value, ".", 20) {
+            section.problem("version", "must be a version such as 3.3.2");
+        }
+        if version.value != runner.version {
+            // The pinned checksums belong to the pinned version.
+            runner.sha256.clear();
+        }
+        runner.version = version.value;
+    }
+    if let Some(mut sums) = section.section("sha256") {
+        for arch in [Arch::X86_64, Arch::Arm64] {
+            let Some(sum) = sums.string(arch.name()) else {
+                continue;
+            };
+            if sum.value.len() != 64 || !sum.value.chars().all(|c| c.is_ascii_hexdigit()) {
+                sums.problem(arch.name(), "must be the 64 hexadecimal digits of a sha256");
+            }
+            runner.sha256.insert(arch, sum.value.to_lowercase());
+        }
+        sums.finish(&["x86_64", "arm64"]);
+    }
+    section.finish(&["version", "[runner.sha256]"]);
+    runner
+}
+
+fn rights(root: &mut Section<'_, '_>) -> BTreeMap<String, Rights> {
+    let Some(mut section) = root.section("rights") else {
+        return BTreeMap::new();
+    };
+    let mut all = BTreeMap::new();
+    for (name, mut set) in section.sections() {
+        // 64 characters of a role's name, less the deployment's and "-runner-".
+        if !syntax::is_name(&name, 24) {
+            section.problem(
+                &name,
+                "must be lower-case letters, digits and single dashes, 24 at most",
+            );
+        }
+        let mut words = |key: &str, shape: &str| {
+            let found = set.strings(key);
+            for word in &found {
+                if !syntax::is_word(&word.value, "-._/*+=@:,", 512) {
+                    set.problem(key, format_args!("`{}` must be {shape}", word.value));
+                }
+            }
+            found.into_iter().map(|at| at.value).collect::<Vec<_>>()
+        };
+        let rights = Rights {
+            s3: words(
+                "s3",
+                "a bucket, perhaps with a key pattern: bucket/prefix/*",
+            ),
+            ecr: words("ecr", "a repository or a pattern: team/*"),
+            ecs: words("ecs", "a service: cluster/service"),
+            ssm: words("ssm", "a parameter: /path/*"),
+            managed_policies: words("managed_policies", "an ARN, or the name of a policy of AWS"),
+            pass_roles: words("pass_roles", "the name of a role"),
+        };
+        if rights.ssm.iter().any(|path| !path.starts_with('/')) {
+            set.problem("ssm", "must be paths that begin with a slash");
+        }
+        if rights.ecs.iter().any(|service| !service.contains('/')) {
+            set.problem("ecs", "must be services: cluster/service");
+        }
+        set.finish(&["s3", "ecr", "ecs", "ssm", "managed_policies", "pass_roles"]);
+        all.insert(name, rights);
+    }
+    all
+}

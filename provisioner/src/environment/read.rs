@@ -1,0 +1,282 @@
+//! Reads TOML tables key by key, keeps every problem with its line and never stops at the first.
+//!
+//! Rule: a key that nobody asked for is a problem, so a misspelt key can't be silently ignored.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// One thing that is wrong with an environment file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Line in the file, counted from 1.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.line, self.message)
+    }
+}
+
+/// Collects problems while a document is read.
+pub(super) struct Problems<'s> {
+    source: &'s str,
+    found: RefCell<Vec<Problem>>,
+}
+
+impl<'s> Problems<'s> {
+    pub(super) fn new(source: &'s str) -> Self {
+        Self {
+            source,
+            found: RefCell::default(),
+        }
+    }
+
+    pub(super) fn add(&self, line: usize, message: impl Into<String>) {
+        self.found.borrow_mut().push(Problem {
+            line,
+            message: message.into(),
+        });
+    }
+
+    pub(super) fn line_at(&self, offset: usize) -> usize {
+        let before = self.source.get(..offset).unwrap_or(self.source);
+        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    /// All problems, in the order of the file.
+    pub(super) fn into_sorted(self) -> Vec<Problem> {
+        let mut found = self.found.into_inner();
+        found.sort();
+        found.dedup();
+        found
+    }
+}
+
+/// A value and the line it stands on.
+#[derive(Debug, Clone)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) line: usize,
+}
+
+/// One table of the file, being read.
+pub(super) struct Section<'t, 's> {
+    problems: &'t Problems<'s>,
+    table: &'t DeTable<'s>,
+    /// Path for messages, with a dot at its end unless empty.
+    path: String,
+    line: usize,
+    asked: BTreeSet<String>,
+}
+
+impl<'t, 's> Section<'t, 's> {
+    pub(super) fn root(problems: &'t Problems<'s>, table: &'t DeTable<'s>) -> Self {
+        Self::new(problems, table, String::new(), 1)
+    }
+
+    fn new(problems: &'t Problems<'s>, table: &'t DeTable<'s>, path: String, line: usize) -> Self {
+        Self {
+            problems,
+            table,
+            path,
+            line,
+            asked: BTreeSet::new(),
+        }
+    }
+
+    /// Line of the table's header.
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Line of `key`, or of the header when the key is left out.
+    pub(super) fn line_of(&self, key: &str) -> usize {
+        self.table
+            .get(key)
+            .map_or(self.line, |value| self.problems.line_at(value.span().start))
+    }
+
+    /// A problem with the value of `key`.
+    pub(super) fn problem(&self, key: &str, message: impl fmt::Display) {
+        self.problems
+            .add(self.line_of(key), format!("{}{key}: {message}", self.path));
+    }
+
+    /// A problem with the table itself.
+    pub(super) fn problem_here(&self, message: impl fmt::Display) {
+        let path = self.path.trim_end_matches('.');
+        self.problems.add(self.line, format!("{path}: {message}"));
+    }
+
+    pub(super) fn string(&mut self, key: &str) -> Option<At<String>> {
+        let value = self.take(key)?;
+        let line = self.problems.line_at(value.span().start);
+        match value.get_ref().as_str() {
+            Some(text) => Some(At {
+                value: text.to_owned(),
+                line,
+            }),
+            None => self.wrong_type(key, "a string in quotes", value.get_ref()),
+        }
+    }
+
+    pub(super) fn required_string(&mut self, key: &str) -> Option<At<String>> {
+        self.require(key);
+        self.string(key)
+    }
+
+    pub(super) fn boolean(&mut self, key: &str, default: bool) -> bool {
+        let Some(value) = self.take(key).map(Spanned::get_ref) else {
+            return default;
+        };
+        value.as_bool().unwrap_or_else(|| {
+            self.wrong_type::<()>(key, "true or false", value);
+            default
+        })
+    }
+
+    /// A whole number within `range`; `None` also when it is wrong, which is then a problem.
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        let value = self.take(key)?;
+        let DeValue::Integer(digits) = value.get_ref() else {
+            return self.wrong_type(key, "a whole number", value.get_ref());
+        };
+        let parsed = u32::from_str_radix(digits.as_str(), digits.radix()).ok();
+        let within = parsed.filter(|number| range.contains(number));
+        if within.is_none() {
+            self.problem(
+                key,
+                format_args!("must be from {} to {}", range.start(), range.end()),
+            );
+        }
+        within
+    }
+
+    pub(super) fn required_number(&mut self, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        self.require(key);
+        self.number(key, range)
+    }
+
+    /// A list of strings, empty when left out.
+    pub(super) fn strings(&mut self, key: &str) -> Vec<At<String>> {
+        let mut strings = Vec::new();
+        for item in self.list(key) {
+            let line = self.problems.line_at(item.span().start);
+            match item.get_ref().as_str() {
+                Some(text) => strings.push(At {
+                    value: text.to_owned(),
+                    line,
+                }),
+                None => {
+                    self.wrong_type::<()>(key, "a list of strings", item.get_ref());
+                }
+            }
+        }
+        strings
+    }
+
+    /// The items of a list, empty when left out.
+    pub(super) fn list(&mut self, key: &str) -> Vec<&'t Spanned<DeValue<'s>>> {
+        let Some(value) = self.take(key).map(Spanned::get_ref) else {
+            return Vec::new();
+        };
+        let Some(items) = value.as_array() else {
+            self.wrong_type::<()>(key, "a list", value);
+            return Vec::new();
+        };
+        items.iter().collect()
+    }
+
+    /// A table that may be left out.
+    pub(super) fn section(&mut self, key: &str) -> Option<Section<'t, 's>> {
+        let value = self.take(key)?;
+        self.as_section(key, value)
+    }
+
+    /// `value`, found under `key`, as a table.
+    pub(super) fn as_section(
+        &self,
+        key: &str,
+        value: &'t Spanned<DeValue<'s>>,
+    ) -> Option<Section<'t, 's>> {
+        match value.get_ref().as_table() {
+            Some(table) => Some(Section::new(
+                self.problems,
+                table,
+                format!("{}{key}.", self.path),
+                self.problems.line_at(value.span().start),
+            )),
+            None => self.wrong_type(key, "a table", value.get_ref()),
+        }
+    }
+
+    /// Every key that is a table of its own, as in `[pool.NAME]`.
+    pub(super) fn sections(&mut self) -> Vec<(String, Section<'t, 's>)> {
+        let keys: Vec<String> = self
+            .table
+            .keys()
+            .map(|key| key.get_ref().to_string())
+            .collect();
+        keys.into_iter()
+            .filter_map(|key| self.section(&key).map(|section| (key, section)))
+            .collect()
+    }
+
+    /// Every key with its string, for tables whose keys are free (labels, tags).
+    pub(super) fn entries(&mut self) -> Vec<(At<String>, String)> {
+        let table = self.table;
+        table
+            .keys()
+            .filter_map(|key| {
+                let name = key.get_ref().to_string();
+                let line = self.problems.line_at(key.span().start);
+                let value = self.string(&name)?;
+                Some((At { value: name, line }, value.value))
+            })
+            .collect()
+    }
+
+    /// Ends the table: whatever was not asked for is unknown.
+    pub(super) fn finish(self, known: &[&str]) {
+        for key in self.table.keys() {
+            let name = key.get_ref();
+            if !self.asked.contains(name.as_ref()) {
+                self.problems.add(
+                    self.problems.line_at(key.span().start),
+                    format!(
+                        "{}{name}: unknown key; known here are {}",
+                        self.path,
+                        known.join(", ")
+                    ),
+                );
+            }
+        }
+    }
+
+    fn require(&self, key: &str) {
+        if self.table.get(key).is_none() {
+            self.problem(key, "is missing");
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<&'t Spanned<DeValue<'s>>> {
+        self.asked.insert(key.to_owned());
+        self.table.get(key)
+    }
+
+    fn wrong_type<T>(&self, key: &str, expected: &str, found: &DeValue<'_>) -> Option<T> {
+        self.problem(
+            key,
+            format_args!("must be {expected}, and is of type {}", found.type_str()),
+        );
+        None
+    }
+}

@@ -1,0 +1,101 @@
+//! Sets of repositories (`*`, `owner/*`, `owner/name`) and whether two of them meet.
+
+use stacks::pool::Scope;
+
+/// A pattern of repositories. Forges compare names without case, so they are kept in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    All,
+    Owner(String),
+    One(String),
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Self {
+        let text = text.to_lowercase();
+        match text.split_once('/') {
+            None => Self::All,
+            Some((owner, "*")) => Self::Owner(owner.to_owned()),
+            Some(_) => Self::One(text),
+        }
+    }
+
+    fn of_scope(scope: &Scope) -> Self {
+        match scope {
+            Scope::Global => Self::All,
+            Scope::Organization(name) => Self::Owner(name.to_lowercase()),
+            Scope::Repository(name) => Self::One(name.to_lowercase()),
+        }
+    }
+
+    fn meet(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::All, one) | (one, Self::All) => Some(one.clone()),
+            (Self::Owner(a), Self::Owner(b)) => (a == b).then(|| self.clone()),
+            (Self::Owner(owner), Self::One(one)) | (Self::One(one), Self::Owner(owner)) => {
+                let of = one.split('/').next().unwrap_or_default();
+                (of == owner).then(|| Self::One(one.clone()))
+            }
+            (Self::One(a), Self::One(b)) => (a == b).then(|| self.clone()),
+        }
+    }
+}
+
+/// What a pool of that scope and those repositories serves.
+fn served(scope: &Scope, repositories: &[String]) -> Vec<Pattern> {
+    let scope = Pattern::of_scope(scope);
+    repositories
+        .iter()
+        .filter_map(|repository| scope.meet(&Pattern::parse(repository)))
+        .collect()
+}
+
+/// Whether the scope leaves any of the repositories.
+pub(super) fn is_empty(scope: &Scope, repositories: &[String]) -> bool {
+    served(scope, repositories).is_empty()
+}
+
+/// Whether some repository is served by both.
+pub(super) fn overlap(a: (&Scope, &[String]), b: (&Scope, &[String])) -> bool {
+    let b = served(b.0, b.1);
+    served(a.0, a.1)
+        .iter()
+        .any(|one| b.iter().any(|other| one.meet(other).is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_repositories_meet_where_one_repository_is_in_both() {
+        let org = |name: &str| Scope::Organization(name.to_owned());
+        let repo = |name: &str| Scope::Repository(name.to_owned());
+        let table: &[(Scope, &str, Scope, &str, bool)] = &[
+            (Scope::Global, "*", Scope::Global, "*", true),
+            (Scope::Global, "*", org("acme"), "*", true),
+            (org("acme"), "*", org("ACME"), "*", true),
+            (org("acme"), "*", org("other"), "*", false),
+            (Scope::Global, "acme/app", org("acme"), "*", true),
+            (Scope::Global, "acme/app", Scope::Global, "acme/web", false),
+            (Scope::Global, "acme/*", repo("acme/app"), "*", true),
+            (repo("acme/app"), "*", repo("acme/web"), "*", false),
+        ];
+        for (a, a_repositories, b, b_repositories, expected) in table {
+            let a_repositories = [(*a_repositories).to_owned()];
+            let b_repositories = [(*b_repositories).to_owned()];
+            assert_eq!(
+                overlap((a, &a_repositories), (b, &b_repositories)),
+                *expected,
+                "{a:?} {a_repositories:?} and {b:?} {b_repositories:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scope_can_leave_nothing_of_its_repositories() {
+        let scope = Scope::Organization("acme".to_owned());
+        assert!(is_empty(&scope, &["other/*".to_owned()]));
+        assert!(!is_empty(&scope, &["acme/app".to_owned()]));
+    }
+}

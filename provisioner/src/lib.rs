@@ -1,0 +1,33 @@
+//! Environment to templates to deployed stacks, and back to nothing.
+//!
+//! `environment` parses once, `render` is pure, then observe → plan → apply: `world` holds what is
+//! deployed as plain data, `plan` decides what differs, `apply` executes exactly that, and `shell`
+//! alone calls AWS. `teardown` is the way back. Invariant: nothing here knows the lab; a [`Target`]
+//! says where AWS is.
+
+mod apply;
+pub mod aws;
+mod deployment;
+pub mod differ;
+pub mod environment;
+mod error;
+pub mod package;
+pub mod plan;
+pub mod progress;
+pub mod render;
+pub mod secrets;
+mod shell;
+pub mod show;
+pub mod teardown;
+mod up;
+pub mod world;
+
+pub use apply::Outcome;
+pub use aws::Target;
+pub use deployment::Deployment;
+pub use environment::Environment;
+pub use error::Error;
+pub use plan::Plan;
+pub use render::{Rendered, Stack, render};
+pub use teardown::{Teardown, down, survey};
+pub use up::{diff, identity, outcome, read_secret, set_secret, up};

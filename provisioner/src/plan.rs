@@ -1,0 +1,369 @@
+//! What has to happen so that what is deployed becomes what is rendered. Pure: no clock, no call,
+//! no log; the plan that is printed is the plan that is executed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use stacks::names::{self, Secret};
+
+use crate::differ::{self, Effect, PropertyChange, ResourceChange};
+use crate::environment::Environment;
+use crate::render::context::stack_tags;
+use crate::render::{Rendered, Stack, Template, stack_name};
+use crate::world::{Deployed, Standing, World};
+
+/// Everything that `up` would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The deployment.
+    pub name: String,
+    /// The account it is in.
+    pub account: String,
+    /// The region it is in.
+    pub region: String,
+    /// One entry per stack, in the order in which they are made.
+    pub stacks: Vec<StackPlan>,
+    /// Whether the account's role for Spot has to be made.
+    pub make_spot_role: bool,
+    /// Key of the function's code, when it has to be uploaded.
+    pub upload_code: Option<String>,
+    /// Secrets that are written from given values.
+    pub write_secrets: Vec<&'static str>,
+    /// Whether a webhook secret is made.
+    pub make_webhook_secret: bool,
+    /// Secrets that only people can give, and have not.
+    pub missing_secrets: Vec<MissingSecret>,
+    /// What may turn out to be wrong.
+    pub notices: Vec<String>,
+}
+
+/// What happens to one stack.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StackPlan {
+    /// Which stack.
+    pub stack: Stack,
+    /// Its name.
+    pub name: String,
+    /// What is done with it.
+    pub action: Action,
+    /// What has to be done before.
+    pub repair: Option<Repair>,
+    /// Whether it has to be protected from deletion.
+    pub protect: bool,
+    /// Resources that come, go or change.
+    pub resources: Vec<ResourceChange>,
+    /// Parameters and tags of the stack itself that change.
+    pub settings: Vec<PropertyChange>,
+    /// Values of its parameters.
+    pub parameters: BTreeMap<String, Wish>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What is done with a stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is as it should be.
+    Unchanged,
+    /// Nothing can be done before somebody decides.
+    Blocked(String),
+}
+
+/// What has to be done before a stack can be made or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repair {
+    /// Delete what a change set left behind.
+    DeleteLeftover,
+    /// Delete what a failed creation left behind.
+    DeleteFailedCreate,
+    /// Continue the way back of a failed update.
+    ContinueRollback,
+}
+
+/// The value of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wish {
+    /// It is known.
+    Value(String),
+    /// It is an output of the state stack, which has to be made first.
+    StateOutput(&'static str),
+}
+
+/// A secret that only people can give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MissingSecret {
+    /// Its name.
+    pub name: &'static str,
+    /// What does not work without it.
+    pub without: &'static str,
+}
+
+impl Plan {
+    /// Whether there is anything to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.make_spot_role
+            && self.upload_code.is_none()
+            && self.write_secrets.is_empty()
+            && !self.make_webhook_secret
+            && self.stacks.iter().all(StackPlan::is_empty)
+    }
+
+    /// The first stack that somebody has to decide about, and why.
+    #[must_use]
+    pub fn blocked(&self) -> Option<(&str, &str)> {
+        self.stacks.iter().find_map(|stack| match &stack.action {
+            Action::Blocked(because) => Some((stack.name.as_str(), because.as_str())),
+            Action::Create | Action::Update | Action::Unchanged => None,
+        })
+    }
+}
+
+impl StackPlan {
+    /// Whether the stack is as it should be.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.action == Action::Unchanged && self.repair.is_none() && !self.protect
+    }
+
+    /// Takes over what CloudFormation says that it would do with each resource.
+    pub(crate) fn take_effects(&mut self, effects: &BTreeMap<String, Effect>) {
+        for resource in &mut self.resources {
+            if resource.effect == Effect::Unknown
+                && let Some(effect) = effects.get(&resource.id)
+            {
+                resource.effect = *effect;
+            }
+        }
+        // A dependent that would be replaced without a change of its own is worth a line.
+        for (id, effect) in effects {
+            let known = self.resources.iter().any(|resource| resource.id == *id);
+            if *effect == Effect::Replace && !known {
+                self.resources.push(ResourceChange {
+                    id: id.clone(),
+                    kind: String::new(),
+                    effect: *effect,
+                    holds_data: false,
+                    properties: Vec::new(),
+                });
+            }
+        }
+    }
+}
+
+/// What has to happen so that `world` becomes what `environment` rendered to.
+#[must_use]
+pub fn plan(environment: &Environment, rendered: &Rendered, code_key: &str, world: &World) -> Plan {
+    let stacks = Stack::ALL
+        .into_iter()
+        .map(|stack| stack_plan(environment, rendered.template(stack), code_key, world))
+        .collect();
+    let webhook_known = world.secrets.contains(&Secret::Webhook)
+        || world.secrets_to_write.contains(&Secret::Webhook);
+    Plan {
+        name: environment.name.clone(),
+        account: world.account.clone(),
+        region: environment.region.clone(),
+        stacks,
+        make_spot_role: environment.uses_spot() && !world.spot_role,
+        upload_code: (!world.code_uploaded).then(|| code_key.to_owned()),
+        write_secrets: world
+            .secrets_to_write
+            .iter()
+            .map(|secret| secret.name())
+            .collect(),
+        make_webhook_secret: !webhook_known,
+        missing_secrets: missing_secrets(environment, world),
+        notices: notices(environment, world),
+    }
+}
+
+fn stack_plan(
+    environment: &Environment,
+    template: &Template,
+    code_key: &str,
+    world: &World,
+) -> StackPlan {
+    let stack = template.stack;
+    let deployed = world.stacks.get(&stack);
+    let (mut action, repair) = standing(deployed);
+    let parameters = wishes(stack, code_key, world);
+    let tags = stack_tags(environment, stack);
+    let (mut resources, mut settings) = (Vec::new(), Vec::new());
+    match (&action, deployed) {
+        (Action::Create, _) => resources = differ::resources(&Value::Null, &template.value),
+        (Action::Update, Some(deployed)) => {
+            resources = differ::resources(&deployed.template, &template.value);
+            settings = settings_changes(deployed, &parameters, &tags);
+            // Descriptions and outputs are no resources, but part of the template all the same.
+            if resources.is_empty() && deployed.template != template.value {
+                settings.push(differ::change(
+                    "template",
+                    None,
+                    Some(&Value::from("its description or outputs")),
+                ));
+            }
+            if resources.is_empty() && settings.is_empty() {
+                action = Action::Unchanged;
+            }
+        }
+        (Action::Update | Action::Unchanged | Action::Blocked(_), _) => {}
+    }
+    StackPlan {
+        stack,
+        name: stack_name(environment, stack),
+        protect: stack == Stack::State && deployed.is_none_or(|deployed| !deployed.protected),
+        action,
+        repair,
+        resources,
+        settings,
+        parameters,
+        tags,
+    }
+}
+
+fn standing(deployed: Option<&Deployed>) -> (Action, Option<Repair>) {
+    let Some(deployed) = deployed else {
+        return (Action::Create, None);
+    };
+    match deployed.standing() {
+        Standing::Usable => (Action::Update, None),
+        Standing::Leftover => (Action::Create, Some(Repair::DeleteLeftover)),
+        Standing::FailedRollback => (Action::Update, Some(Repair::ContinueRollback)),
+        Standing::FailedCreate if deployed.data.is_empty() => {
+            (Action::Create, Some(Repair::DeleteFailedCreate))
+        }
+        Standing::FailedCreate => (
+            Action::Blocked(format!(
+                "its creation failed, and it still holds {}: look at it, then `cargo xtask down`",
+                deployed.data.join(", ")
+            )),
+            None,
+        ),
+        Standing::FailedDelete => (
+            Action::Blocked("its deletion failed: `cargo xtask down` goes on with it".to_owned()),
+            None,
+        ),
+        Standing::Busy => (
+            Action::Blocked(format!("an operation is running ({})", deployed.status)),
+            None,
+        ),
+    }
+}
+
+fn wishes(stack: Stack, code_key: &str, world: &World) -> BTreeMap<String, Wish> {
+    let api = world
+        .stacks
+        .get(&Stack::State)
+        .filter(|state| state.standing() == Standing::Usable)
+        .and_then(|state| state.outputs.get(names::OUTPUT_API_ID));
+    let api = api.map_or(Wish::StateOutput(names::OUTPUT_API_ID), |id| {
+        Wish::Value(id.clone())
+    });
+    let subnets: Vec<&str> = world
+        .network
+        .subnets
+        .iter()
+        .map(|subnet| subnet.id.as_str())
+        .collect();
+    let subnets = Wish::Value(subnets.join(","));
+    let wishes: Vec<(&str, Wish)> = match stack {
+        Stack::State => Vec::new(),
+        Stack::Runner => vec![
+            (names::PARAM_API_ID, api),
+            (names::PARAM_SUBNET_IDS, subnets),
+            (names::PARAM_VPC_ID, Wish::Value(world.network.vpc.clone())),
+        ],
+        Stack::Dispatch => vec![
+            (names::PARAM_API_ID, api),
+            (names::PARAM_SUBNET_IDS, subnets),
+            (names::PARAM_CODE_KEY, Wish::Value(code_key.to_owned())),
+        ],
+    };
+    wishes
+        .into_iter()
+        .map(|(name, wish)| (name.to_owned(), wish))
+        .collect()
+}
+
+fn settings_changes(
+    deployed: &Deployed,
+    parameters: &BTreeMap<String, Wish>,
+    tags: &BTreeMap<String, String>,
+) -> Vec<PropertyChange> {
+    let wanted: BTreeMap<&String, &str> = parameters
+        .iter()
+        .map(|(name, wish)| match wish {
+            Wish::Value(value) => (name, value.as_str()),
+            Wish::StateOutput(_) => (name, "(known once the state stack is made)"),
+        })
+        .collect();
+    let mut changes = Vec::new();
+    let table = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
+    differ::compare(
+        "parameter",
+        &table(serde_json::to_value(&deployed.parameters)),
+        &table(serde_json::to_value(&wanted)),
+        &mut changes,
+    );
+    differ::compare(
+        "tag",
+        &table(serde_json::to_value(&deployed.tags)),
+        &table(serde_json::to_value(tags)),
+        &mut changes,
+    );
+    changes
+}
+
+fn missing_secrets(environment: &Environment, world: &World) -> Vec<MissingSecret> {
+    let without = |secret: Secret| match secret {
+        // Made, when nobody gives it.
+        Secret::Webhook => None,
+        Secret::ForgeToken => {
+            Some("the forge's waiting jobs can't be read and used-up runners stay in its list")
+        }
+        Secret::RegistrationToken => Some("no runner can register, so no job runs"),
+        Secret::GitToken => environment
+            .uses_git_token()
+            .then_some("pools with git_token can't clone private repositories"),
+    };
+    Secret::ALL
+        .into_iter()
+        .filter(|secret| {
+            !world.secrets.contains(secret) && !world.secrets_to_write.contains(secret)
+        })
+        .filter_map(|secret| {
+            without(secret).map(|without| MissingSecret {
+                name: secret.name(),
+                without,
+            })
+        })
+        .collect()
+}
+
+fn notices(environment: &Environment, world: &World) -> Vec<String> {
+    if !environment.network.public_address {
+        return Vec::new();
+    }
+    world
+        .network
+        .subnets
+        .iter()
+        .filter(|subnet| !subnet.public_address)
+        .map(|subnet| {
+            format!(
+                "subnet {} ({}) gives no public address: behind a NAT say public_address = false in \
+                 [network], otherwise runners there reach nothing",
+                subnet.id, subnet.zone
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,198 @@
+//! Change sets: asked for what they would do, or executed.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
+use aws_sdk_cloudformation::types::{
+    Capability, Change, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement, Tag,
+};
+
+use super::stacks::{PAGES_MAX, succeeded};
+use super::{POLL, Shell};
+use crate::aws::{CallError, failed};
+use crate::differ::Effect;
+use crate::error::Error;
+use crate::progress::Progress;
+
+/// Longest that CloudFormation takes to make a change set out of fifty resources.
+const CHANGE_SET_TIMEOUT_S: u64 = 300;
+/// What a change set is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    Create,
+    Update,
+}
+
+/// What a change set is made of.
+pub(crate) struct Request<'r> {
+    pub(crate) stack: &'r str,
+    pub(crate) kind: ChangeKind,
+    pub(crate) template: &'r str,
+    pub(crate) parameters: &'r BTreeMap<String, String>,
+    pub(crate) tags: &'r BTreeMap<String, String>,
+}
+
+impl Shell {
+    /// What CloudFormation would do to each resource. The change set is deleted again.
+    pub(crate) async fn effects(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<BTreeMap<String, Effect>, Error> {
+        let name = self.make_change_set(request).await?;
+        let described = self.change_set(request.stack, &name).await;
+        self.delete_change_set(request.stack, &name).await?;
+        Ok(described?.map(effects).unwrap_or_default())
+    }
+
+    /// Makes or changes the stack through a change set. `false` when nothing differed after all.
+    pub(crate) async fn deploy(
+        &self,
+        request: &Request<'_>,
+        progress: &dyn Progress,
+    ) -> Result<bool, Error> {
+        let name = self.make_change_set(request).await?;
+        if self.change_set(request.stack, &name).await?.is_none() {
+            self.delete_change_set(request.stack, &name).await?;
+            return Ok(false);
+        }
+        let seen = self.last_event(request.stack).await?;
+        self.clients
+            .cloudformation
+            .execute_change_set()
+            .stack_name(request.stack)
+            .change_set_name(&name)
+            .send()
+            .await
+            .map_err(failed("ExecuteChangeSet"))?;
+        let ended = self.follow(request.stack, seen, progress).await?;
+        succeeded(
+            request.stack,
+            ended,
+            &["CREATE_COMPLETE", "UPDATE_COMPLETE"],
+        )
+        .map(|()| true)
+    }
+
+    async fn make_change_set(&self, request: &Request<'_>) -> Result<String, CallError> {
+        // A name of its own each time: one that was used can't be used again.
+        let name = format!("up-{:016x}", fastrand::u64(..));
+        let parameters = request.parameters.iter().map(|(key, value)| {
+            Parameter::builder()
+                .parameter_key(key)
+                .parameter_value(value)
+                .build()
+        });
+        let tags = request
+            .tags
+            .iter()
+            .map(|(key, value)| Tag::builder().key(key).value(value).build());
+        self.clients
+            .cloudformation
+            .create_change_set()
+            .stack_name(request.stack)
+            .change_set_name(&name)
+            .change_set_type(match request.kind {
+                ChangeKind::Create => ChangeSetType::Create,
+                ChangeKind::Update => ChangeSetType::Update,
+            })
+            .template_body(request.template)
+            .set_parameters(Some(parameters.collect()))
+            .set_tags(Some(tags.collect()))
+            .capabilities(Capability::CapabilityNamedIam)
+            .send()
+            .await
+            .map_err(failed("CreateChangeSet"))?;
+        Ok(name)
+    }
+
+    /// The finished change set with all its changes; `None` when it has none.
+    async fn change_set(&self, stack: &str, name: &str) -> Result<Option<Vec<Change>>, Error> {
+        let begin = Instant::now();
+        let mut page = self.change_set_page(stack, name, None).await?;
+        loop {
+            match page.status.as_ref() {
+                Some(ChangeSetStatus::CreateComplete) => break,
+                Some(ChangeSetStatus::Failed) => {
+                    let reason = page.status_reason.unwrap_or_default();
+                    if is_no_change(&reason) {
+                        return Ok(None);
+                    }
+                    return Err(Error::Stack {
+                        stack: stack.to_owned(),
+                        status: "a failed change set".to_owned(),
+                        cause: reason,
+                    });
+                }
+                Some(_) | None => {}
+            }
+            let seconds = begin.elapsed().as_secs();
+            if seconds > CHANGE_SET_TIMEOUT_S {
+                let what = format!("the change set of {stack}");
+                return Err(Error::Slow { what, seconds });
+            }
+            tokio::time::sleep(POLL).await;
+            page = self.change_set_page(stack, name, None).await?;
+        }
+        let mut changes = page.changes.unwrap_or_default();
+        let mut next = page.next_token;
+        for _ in 0..PAGES_MAX {
+            let Some(token) = next else { break };
+            let page = self.change_set_page(stack, name, Some(token)).await?;
+            changes.extend(page.changes.unwrap_or_default());
+            next = page.next_token;
+        }
+        Ok(Some(changes))
+    }
+
+    async fn change_set_page(
+        &self,
+        stack: &str,
+        name: &str,
+        token: Option<String>,
+    ) -> Result<DescribeChangeSetOutput, CallError> {
+        self.clients
+            .cloudformation
+            .describe_change_set()
+            .stack_name(stack)
+            .change_set_name(name)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(failed("DescribeChangeSet"))
+    }
+
+    async fn delete_change_set(&self, stack: &str, name: &str) -> Result<(), CallError> {
+        self.clients
+            .cloudformation
+            .delete_change_set()
+            .stack_name(stack)
+            .change_set_name(name)
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed("DeleteChangeSet"))
+    }
+}
+
+/// CloudFormation has no code for it, only these two texts.
+fn is_no_change(reason: &str) -> bool {
+    reason.contains("didn't contain changes") || reason.contains("No updates are to be performed")
+}
+
+fn effects(changes: Vec<Change>) -> BTreeMap<String, Effect> {
+    changes
+        .into_iter()
+        .filter_map(|change| change.resource_change)
+        .filter_map(|change| {
+            let effect = match (change.action.as_ref()?, change.replacement.as_ref()) {
+                (ChangeAction::Add, _) => Effect::Create,
+                (ChangeAction::Remove, _) => Effect::Delete,
+                (_, Some(Replacement::True)) => Effect::Replace,
+                (_, Some(Replacement::Conditional)) => Effect::MayReplace,
+                (_, _) => Effect::InPlace,
+            };
+            Some((change.logical_resource_id?, effect))
+        })
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! Instances that carry the deployment's tag.
+
+use std::time::Instant;
+
+use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance};
+
+use super::{POLL, Shell};
+use crate::aws::{CallError, failed};
+use crate::error::Error;
+use crate::progress::{Event, Progress};
+
+/// Most pages of a hundred: ten times the largest deployment.
+const PAGES_MAX: usize = 100;
+const PAGE: i32 = 100;
+/// Most ids that one call ends, so that one bad id spoils little.
+const END_MAX: usize = 100;
+/// Longest wait for machines that are ended outright: EC2 takes a minute or two.
+const END_TIMEOUT_S: u64 = 600;
+
+/// One instance of the deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    /// Value of the deployment's tag.
+    pub(crate) pool: String,
+}
+
+impl Shell {
+    /// The instances that carry `tag` and are not terminated.
+    pub(crate) async fn instances(&self, tag: &str) -> Result<Vec<Instance>, CallError> {
+        const ALIVE: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
+        let states = ALIVE.map(str::to_owned).to_vec();
+        let filters = vec![
+            Filter::builder().name("tag-key").values(tag).build(),
+            Filter::builder()
+                .name("instance-state-name")
+                .set_values(Some(states))
+                .build(),
+        ];
+        let mut instances = Vec::new();
+        let mut next = None;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .clients
+                .ec2
+                .describe_instances()
+                .set_filters(Some(filters.clone()))
+                .max_results(PAGE)
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(failed("DescribeInstances"))?;
+            let reservations = page.reservations.unwrap_or_default();
+            let found = reservations
+                .into_iter()
+                .flat_map(|one| one.instances.unwrap_or_default());
+            instances.extend(found.filter_map(|found| instance(found, tag)));
+            next = page.next_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(instances)
+    }
+
+    /// Ends every instance that carries `tag`, and returns when none is left. Outright: a graceful
+    /// stop would let a job that is running end as green.
+    pub(crate) async fn end_instances(
+        &self,
+        tag: &str,
+        progress: &dyn Progress,
+    ) -> Result<usize, Error> {
+        let begin = Instant::now();
+        let mut ended = 0;
+        loop {
+            let left = self.instances(tag).await?;
+            if left.is_empty() {
+                return Ok(ended);
+            }
+            let alive: Vec<String> = left
+                .iter()
+                .filter(|instance| instance.state != "shutting-down")
+                .map(|instance| instance.id.clone())
+                .collect();
+            for ids in alive.chunks(END_MAX) {
+                self.clients
+                    .ec2
+                    .terminate_instances()
+                    .set_instance_ids(Some(ids.to_vec()))
+                    .skip_os_shutdown(true)
+                    .send()
+                    .await
+                    .map_err(failed("TerminateInstances"))?;
+                ended += ids.len();
+            }
+            let seconds = begin.elapsed().as_secs();
+            let what = format!("{} instances", left.len());
+            if seconds > END_TIMEOUT_S {
+                return Err(Error::Slow { what, seconds });
+            }
+            progress.report(Event::Waiting { what, seconds });
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+fn instance(found: Ec2Instance, tag: &str) -> Option<Instance> {
+    let tags = found.tags.unwrap_or_default();
+    let pool = tags
+        .into_iter()
+        .find(|own| own.key.as_deref() == Some(tag))?;
+    Some(Instance {
+        id: found.instance_id?,
+        state: found.state?.name?.as_str().to_owned(),
+        pool: pool.value.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,121 @@
+//! What exists of a deployment, counted at AWS by name and tag, whoever made it.
+
+use aws_sdk_ec2::types::Filter;
+
+use super::Shell;
+use crate::aws::{CallError, failed};
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::render::{Stack, stack_name};
+use crate::teardown::{Found, Kind};
+
+impl Shell {
+    /// Everything that exists of the deployment.
+    pub(crate) async fn found(
+        &self,
+        environment: &Environment,
+        account: &str,
+    ) -> Result<Vec<Found>, Error> {
+        let names = environment.names();
+        let mut found = Vec::new();
+        for stack in Stack::ALL {
+            let name = stack_name(environment, stack);
+            if let Some(deployed) = self.stack(&name).await? {
+                found.push(Found::new(Kind::Stack, name, deployed.status));
+            }
+        }
+        for instance in self.instances(&names.tag).await? {
+            let detail = format!("{}, pool {}", instance.state, instance.pool);
+            found.push(Found::new(Kind::Instance, instance.id, detail));
+        }
+        let bucket = names.bucket(account, &environment.region);
+        if self.has_bucket(&bucket).await? {
+            let objects = self.objects(&bucket).await?.len();
+            found.push(Found::new(
+                Kind::Bucket,
+                bucket,
+                format!("{objects} objects"),
+            ));
+        }
+        for path in self.parameters_under(&names.parameters).await? {
+            found.push(Found::new(Kind::Parameter, path, String::new()));
+        }
+        if self.has_function(&names.function).await? {
+            found.push(Found::new(
+                Kind::Function,
+                names.function.clone(),
+                String::new(),
+            ));
+        }
+        let rights = environment
+            .rights
+            .keys()
+            .map(|set| names.runner_role(Some(set)));
+        let roles = [
+            names.function_role.clone(),
+            names.schedule_role.clone(),
+            names.runner_role(None),
+        ];
+        let mut roles: Vec<String> = roles.into_iter().chain(rights).collect();
+        roles.dedup();
+        for role in roles {
+            if self.has_role(&role).await? {
+                found.push(Found::new(Kind::Role, role, String::new()));
+            }
+        }
+        for template in self.launch_templates(&names.tag).await? {
+            found.push(Found::new(Kind::LaunchTemplate, template, String::new()));
+        }
+        for group in self.security_groups(&names.security_group).await? {
+            found.push(Found::new(Kind::SecurityGroup, group, String::new()));
+        }
+        Ok(found)
+    }
+
+    async fn has_function(&self, name: &str) -> Result<bool, CallError> {
+        let answer = self
+            .clients
+            .lambda
+            .get_function_configuration()
+            .function_name(name)
+            .send()
+            .await;
+        match answer.map_err(failed("GetFunctionConfiguration")) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is("ResourceNotFoundException") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn launch_templates(&self, tag: &str) -> Result<Vec<String>, CallError> {
+        let answer = self
+            .clients
+            .ec2
+            .describe_launch_templates()
+            .filters(Filter::builder().name("tag-key").values(tag).build())
+            .send()
+            .await
+            .map_err(failed("DescribeLaunchTemplates"))?;
+        let templates = answer.launch_templates.unwrap_or_default();
+        Ok(templates
+            .into_iter()
+            .filter_map(|template| template.launch_template_name)
+            .collect())
+    }
+
+    async fn security_groups(&self, name: &str) -> Result<Vec<String>, CallError> {
+        let answer = self
+            .clients
+            .ec2
+            .describe_security_groups()
+            .filters(Filter::builder().name("group-name").values(name).build())
+            .send()
+            .await
+            .map_err(failed("DescribeSecurityGroups"))?;
+        let groups = answer.security_groups.unwrap_or_default();
+        Ok(groups
+            .into_iter()
+            .filter_map(|group| group.group_id)
+            .collect())
+    }
+}

@@ -1,0 +1,88 @@
+//! Reads everything that a plan may depend on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Shell;
+use crate::deployment::Deployment;
+use crate::error::Error;
+use crate::progress::{Event, Progress};
+use crate::render::{Stack, stack_name};
+use crate::world::{Deployed, Standing, World, holds_data};
+
+impl Shell {
+    /// The account as it is now. Waits for operations that are running.
+    pub(crate) async fn observe(
+        &self,
+        deployment: &Deployment,
+        code_key: &str,
+        progress: &dyn Progress,
+    ) -> Result<World, Error> {
+        let environment = &deployment.environment;
+        let account = self.account().await?;
+        let network = self.network(&environment.network).await?;
+        let mut stacks = BTreeMap::new();
+        for stack in Stack::ALL {
+            let name = stack_name(environment, stack);
+            if let Some(deployed) = self.settled(&name, progress).await? {
+                stacks.insert(stack, deployed);
+            }
+        }
+        let names = environment.names();
+        let secrets = self.secrets(&names).await?;
+        let mut secrets_to_write = BTreeSet::new();
+        for (secret, value) in &deployment.secrets {
+            let path = names.secret(*secret);
+            if !secrets.contains(secret) || !self.parameter_is(&path, value).await? {
+                secrets_to_write.insert(*secret);
+            }
+        }
+        let bucket = names.bucket(&account, &environment.region);
+        Ok(World {
+            code_uploaded: self.has_object(&bucket, code_key).await?,
+            spot_role: !environment.uses_spot() || self.has_spot_role().await?,
+            account,
+            network,
+            stacks,
+            secrets,
+            secrets_to_write,
+        })
+    }
+
+    /// The stack once no operation is running on it.
+    pub(crate) async fn settled(
+        &self,
+        name: &str,
+        progress: &dyn Progress,
+    ) -> Result<Option<Deployed>, Error> {
+        let Some(mut deployed) = self.stack(name).await? else {
+            return Ok(None);
+        };
+        if deployed.standing() == Standing::Busy {
+            progress.report(Event::Step(format!(
+                "{name}: an operation is running ({}), going on when it has ended",
+                deployed.status
+            )));
+            let ended = self.follow(name, None, progress).await?;
+            match self.stack(&ended.stack_id).await? {
+                Some(settled) => deployed = settled,
+                None => return Ok(None),
+            }
+        }
+        match deployed.standing() {
+            Standing::Usable | Standing::FailedRollback => {
+                deployed.template = self.template(name).await?;
+            }
+            Standing::FailedCreate => {
+                deployed.data = self
+                    .remaining_resources(name)
+                    .await?
+                    .into_iter()
+                    .filter(|(kind, _)| holds_data(kind))
+                    .map(|(_, id)| id)
+                    .collect();
+            }
+            Standing::Busy | Standing::Leftover | Standing::FailedDelete => {}
+        }
+        Ok(Some(deployed))
+    }
+}

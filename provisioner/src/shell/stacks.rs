@@ -1,0 +1,352 @@
+//! Stacks: what they are, and how their operations go.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use aws_sdk_cloudformation::types::{Stack as CfnStack, StackEvent, TemplateStage};
+use serde_json::Value;
+
+use super::{POLL, Shell};
+use crate::aws::{CallError, failed};
+use crate::error::Error;
+use crate::progress::{Event, Progress};
+use crate::world::{Deployed, Standing, standing};
+
+/// Longest operation on a stack: an instance profile alone takes two minutes.
+const STACK_TIMEOUT_S: u64 = 1800;
+/// Most pages of a hundred events, resources or changes that are read at once.
+pub(super) const PAGES_MAX: usize = 20;
+
+/// How an operation ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) stack_id: String,
+    pub(crate) status: String,
+    /// The first thing that failed, in CloudFormation's words.
+    pub(crate) cause: Option<String>,
+}
+
+impl Shell {
+    /// The stack of that name or id, without its template; `None` when there is none.
+    pub(crate) async fn stack(&self, name: &str) -> Result<Option<Deployed>, CallError> {
+        let answer = self
+            .clients
+            .cloudformation
+            .describe_stacks()
+            .stack_name(name)
+            .send()
+            .await;
+        let answer = match answer.map_err(failed("DescribeStacks")) {
+            Err(error) if error.message.contains("does not exist") => return Ok(None),
+            answer => answer?,
+        };
+        let found = answer.stacks.unwrap_or_default().into_iter().next();
+        Ok(found
+            .map(deployed)
+            .filter(|stack| stack.status != "DELETE_COMPLETE"))
+    }
+
+    /// The template as it was sent.
+    pub(crate) async fn template(&self, name: &str) -> Result<Value, CallError> {
+        let answer = self
+            .clients
+            .cloudformation
+            .get_template()
+            .stack_name(name)
+            .template_stage(TemplateStage::Original)
+            .send()
+            .await
+            .map_err(failed("GetTemplate"))?;
+        let body = answer.template_body.unwrap_or_default();
+        serde_json::from_str(&body).map_err(|error| CallError {
+            call: "GetTemplate",
+            code: None,
+            message: format!("the template of {name} is not ours: {error}"),
+        })
+    }
+
+    /// Type and id of each resource of the stack that is not deleted.
+    pub(crate) async fn remaining_resources(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(String, String)>, CallError> {
+        let mut remaining = Vec::new();
+        let mut next = None;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .clients
+                .cloudformation
+                .list_stack_resources()
+                .stack_name(name)
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(failed("ListStackResources"))?;
+            for resource in page.stack_resource_summaries.unwrap_or_default() {
+                let status = resource
+                    .resource_status
+                    .map(|status| status.as_str().to_owned());
+                if status.as_deref() != Some("DELETE_COMPLETE") {
+                    remaining.push((
+                        resource.resource_type.unwrap_or_default(),
+                        resource.logical_resource_id.unwrap_or_default(),
+                    ));
+                }
+            }
+            next = page.next_token;
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(remaining)
+    }
+
+    /// Deletes the stack and returns when it is gone.
+    pub(crate) async fn delete_stack(
+        &self,
+        name: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let seen = self.last_event(name).await?;
+        self.clients
+            .cloudformation
+            .delete_stack()
+            .stack_name(name)
+            .send()
+            .await
+            .map_err(failed("DeleteStack"))?;
+        let ended = self.follow(name, seen, progress).await?;
+        succeeded(name, ended, &["DELETE_COMPLETE"])
+    }
+
+    /// Continues the way back of a failed update.
+    pub(crate) async fn continue_rollback(
+        &self,
+        name: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let seen = self.last_event(name).await?;
+        self.clients
+            .cloudformation
+            .continue_update_rollback()
+            .stack_name(name)
+            .send()
+            .await
+            .map_err(failed("ContinueUpdateRollback"))?;
+        let ended = self.follow(name, seen, progress).await?;
+        succeeded(name, ended, &["UPDATE_ROLLBACK_COMPLETE"])
+    }
+
+    pub(crate) async fn protect(&self, name: &str, protected: bool) -> Result<(), CallError> {
+        self.clients
+            .cloudformation
+            .update_termination_protection()
+            .stack_name(name)
+            .enable_termination_protection(protected)
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed("UpdateTerminationProtection"))
+    }
+
+    /// Reports events until the operation that began after the event `seen` has ended; until no
+    /// operation is running, when nothing was seen before.
+    pub(super) async fn follow(
+        &self,
+        name: &str,
+        seen: Option<String>,
+        progress: &dyn Progress,
+    ) -> Result<Ended, Error> {
+        let begin = Instant::now();
+        let mut stack_id = name.to_owned();
+        let mut cause = None;
+        // Right after a call the old status still stands: only an event tells that it is the new one.
+        let mut is_new = seen.is_none();
+        let mut seen = seen;
+        loop {
+            // The status first: whatever led to it is then among the events.
+            let Some((id, status)) = self.describe(&stack_id).await? else {
+                let status = "DELETE_COMPLETE".to_owned();
+                return Ok(Ended {
+                    stack_id,
+                    status,
+                    cause,
+                });
+            };
+            stack_id = id;
+            for event in self.events_since(&stack_id, &mut seen).await? {
+                is_new |= event.physical_resource_id.as_deref() == Some(&stack_id);
+                cause = cause.or_else(|| failure(&event));
+                progress.report(resource_event(name, event));
+            }
+            if is_new && !matches!(standing(&status), Standing::Busy | Standing::Leftover) {
+                return Ok(Ended {
+                    stack_id,
+                    status,
+                    cause,
+                });
+            }
+            let seconds = begin.elapsed().as_secs();
+            let what = format!("stack {name} ({status})");
+            if seconds > STACK_TIMEOUT_S {
+                return Err(Error::Slow { what, seconds });
+            }
+            progress.report(Event::Waiting { what, seconds });
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Id and status of the stack, also when it is deleted and asked for by id.
+    async fn describe(&self, name: &str) -> Result<Option<(String, String)>, CallError> {
+        let answer = self
+            .clients
+            .cloudformation
+            .describe_stacks()
+            .stack_name(name)
+            .send()
+            .await;
+        let answer = match answer.map_err(failed("DescribeStacks")) {
+            Err(error) if error.message.contains("does not exist") => return Ok(None),
+            answer => answer?,
+        };
+        Ok(answer
+            .stacks
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .map(|stack| {
+                let status = stack
+                    .stack_status
+                    .as_ref()
+                    .map(|status| status.as_str().to_owned());
+                (
+                    stack.stack_id.unwrap_or_default(),
+                    status.unwrap_or_default(),
+                )
+            }))
+    }
+
+    pub(super) async fn last_event(&self, name: &str) -> Result<Option<String>, CallError> {
+        let page = self
+            .clients
+            .cloudformation
+            .describe_stack_events()
+            .stack_name(name)
+            .send()
+            .await;
+        let page = page.map_err(failed("DescribeStackEvents"))?;
+        Ok(page
+            .stack_events
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .and_then(|event| event.event_id))
+    }
+
+    /// Events after `seen`, oldest first.
+    async fn events_since(
+        &self,
+        stack_id: &str,
+        seen: &mut Option<String>,
+    ) -> Result<Vec<StackEvent>, CallError> {
+        let mut fresh = Vec::new();
+        let mut next = None;
+        'pages: for _ in 0..PAGES_MAX {
+            let page = self
+                .clients
+                .cloudformation
+                .describe_stack_events()
+                .stack_name(stack_id)
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(failed("DescribeStackEvents"))?;
+            for event in page.stack_events.unwrap_or_default() {
+                if event.event_id.is_some() && event.event_id == *seen {
+                    break 'pages;
+                }
+                fresh.push(event);
+            }
+            next = page.next_token;
+            if next.is_none() {
+                break;
+            }
+        }
+        if let Some(newest) = fresh.first() {
+            seen.clone_from(&newest.event_id);
+        }
+        fresh.reverse();
+        Ok(fresh)
+    }
+}
+
+pub(super) fn succeeded(stack: &str, ended: Ended, good: &[&str]) -> Result<(), Error> {
+    if good.contains(&ended.status.as_str()) {
+        return Ok(());
+    }
+    Err(Error::Stack {
+        stack: stack.to_owned(),
+        status: ended.status,
+        cause: ended
+            .cause
+            .unwrap_or_else(|| "CloudFormation gives no reason".to_owned()),
+    })
+}
+
+/// The reason of an event that failed by itself, not because another one had.
+fn failure(event: &StackEvent) -> Option<String> {
+    let status = event.resource_status.as_ref()?.as_str();
+    let reason = event.resource_status_reason.as_deref().unwrap_or_default();
+    let follows = reason.contains("cancelled") || reason.starts_with("The following resource(s)");
+    if !status.ends_with("_FAILED") || follows {
+        return None;
+    }
+    let id = event.logical_resource_id.as_deref().unwrap_or_default();
+    Some(format!("{id}: {reason}"))
+}
+
+fn resource_event(stack: &str, event: StackEvent) -> Event {
+    Event::Resource {
+        stack: stack.to_owned(),
+        id: event.logical_resource_id.unwrap_or_default(),
+        kind: event.resource_type.unwrap_or_default(),
+        status: event
+            .resource_status
+            .map(|status| status.as_str().to_owned())
+            .unwrap_or_default(),
+        reason: event.resource_status_reason,
+    }
+}
+
+fn deployed(stack: CfnStack) -> Deployed {
+    let pairs = |pairs: Vec<(Option<String>, Option<String>)>| -> BTreeMap<String, String> {
+        pairs
+            .into_iter()
+            .filter_map(|(key, value)| Some((key?, value?)))
+            .collect()
+    };
+    let status = stack
+        .stack_status
+        .as_ref()
+        .map(|status| status.as_str().to_owned());
+    let parameters = stack.parameters.unwrap_or_default().into_iter();
+    let outputs = stack.outputs.unwrap_or_default().into_iter();
+    let tags = stack.tags.unwrap_or_default().into_iter();
+    Deployed {
+        status: status.unwrap_or_default(),
+        template: Value::Null,
+        parameters: pairs(
+            parameters
+                .map(|one| (one.parameter_key, one.parameter_value))
+                .collect(),
+        ),
+        outputs: pairs(
+            outputs
+                .map(|one| (one.output_key, one.output_value))
+                .collect(),
+        ),
+        tags: pairs(tags.map(|one| (one.key, one.value)).collect()),
+        protected: stack.enable_termination_protection.unwrap_or_default(),
+        data: Vec::new(),
+    }
+}

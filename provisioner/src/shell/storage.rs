@@ -1,0 +1,115 @@
+//! The bucket of the function's code.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+
+use super::Shell;
+use crate::aws::{CallError, failed};
+use crate::package::Code;
+
+/// Most rounds of a thousand objects that emptying takes: one object is added per change of code.
+const ROUNDS_MAX: usize = 100;
+
+impl Shell {
+    pub(crate) async fn has_object(&self, bucket: &str, key: &str) -> Result<bool, CallError> {
+        let answer = self
+            .clients
+            .s3
+            .head_object()
+            .bucket(bucket)
+            .key(key)
+            .send()
+            .await;
+        absent_is_false(answer.map(drop).map_err(failed("HeadObject")))
+    }
+
+    pub(crate) async fn has_bucket(&self, bucket: &str) -> Result<bool, CallError> {
+        let answer = self.clients.s3.head_bucket().bucket(bucket).send().await;
+        absent_is_false(answer.map(drop).map_err(failed("HeadBucket")))
+    }
+
+    /// Uploads the code unless somebody else did in the meantime.
+    pub(crate) async fn upload(&self, bucket: &str, code: &Code) -> Result<(), CallError> {
+        let put = self
+            .clients
+            .s3
+            .put_object()
+            .bucket(bucket)
+            .key(code.key())
+            .if_none_match("*")
+            .content_type("application/zip")
+            .body(ByteStream::from(code.zip.clone()))
+            .send()
+            .await
+            .map_err(failed("PutObject"));
+        match put {
+            Err(error) if error.is("PreconditionFailed") => Ok(()),
+            put => put.map(drop),
+        }
+    }
+
+    /// How many objects the bucket holds; a thousand stands for all that are more.
+    pub(crate) async fn objects(&self, bucket: &str) -> Result<Vec<String>, CallError> {
+        let page = self
+            .clients
+            .s3
+            .list_objects_v2()
+            .bucket(bucket)
+            .send()
+            .await
+            .map_err(failed("ListObjectsV2"))?;
+        let objects = page.contents.unwrap_or_default();
+        Ok(objects
+            .into_iter()
+            .filter_map(|object| object.key)
+            .collect())
+    }
+
+    pub(crate) async fn empty_bucket(&self, bucket: &str) -> Result<(), CallError> {
+        for _ in 0..ROUNDS_MAX {
+            let keys = self.objects(bucket).await?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let objects = keys
+                .into_iter()
+                .map(|key| ObjectIdentifier::builder().key(key).build())
+                .collect::<Result<Vec<_>, _>>()
+                .expect("the key is set above");
+            let delete = Delete::builder()
+                .set_objects(Some(objects))
+                .quiet(true)
+                .build()
+                .expect("objects are set above");
+            self.clients
+                .s3
+                .delete_objects()
+                .bucket(bucket)
+                .delete(delete)
+                .send()
+                .await
+                .map_err(failed("DeleteObjects"))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn delete_bucket(&self, bucket: &str) -> Result<(), CallError> {
+        let deleted = self.clients.s3.delete_bucket().bucket(bucket).send().await;
+        absent_is_false(deleted.map(drop).map_err(failed("DeleteBucket"))).map(drop)
+    }
+}
+
+/// HEAD answers have no body, so the status becomes the code.
+fn absent_is_false(answer: Result<(), CallError>) -> Result<bool, CallError> {
+    match answer {
+        Ok(()) => Ok(true),
+        Err(error)
+            if ["NotFound", "NoSuchKey", "NoSuchBucket"]
+                .iter()
+                .any(|code| error.is(code)) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}

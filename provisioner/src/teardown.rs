@@ -1,0 +1,269 @@
+//! From a deployment, whole or half made, to nothing.
+//!
+//! Order: the dispatcher first, so that nothing is launched any more; then what it launched; then
+//! what that was made of; then what holds data. Every step can be repeated.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::deployment::{self, Deployment};
+use crate::error::Error;
+use crate::progress::{Event, Progress};
+use crate::render::{Stack, stack_name};
+use crate::shell::{ChangeKind, Request, Shell};
+use crate::world::Standing;
+
+/// Everything that exists of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Teardown {
+    /// The deployment.
+    pub name: String,
+    /// The account it is in.
+    pub account: String,
+    /// The region it is in.
+    pub region: String,
+    /// What exists.
+    pub found: Vec<Found>,
+}
+
+/// One thing that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name or id.
+    pub name: String,
+    /// More about it, for people.
+    pub detail: String,
+}
+
+/// Kinds of things that a deployment consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A stack.
+    Stack,
+    /// An instance.
+    Instance,
+    /// The bucket of the code.
+    Bucket,
+    /// A parameter.
+    Parameter,
+    /// The function.
+    Function,
+    /// A role.
+    Role,
+    /// A launch template.
+    LaunchTemplate,
+    /// The security group.
+    SecurityGroup,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stack => "stack",
+            Self::Instance => "instance",
+            Self::Bucket => "bucket",
+            Self::Parameter => "parameter",
+            Self::Function => "function",
+            Self::Role => "role",
+            Self::LaunchTemplate => "launch template",
+            Self::SecurityGroup => "security group",
+        })
+    }
+}
+
+impl Found {
+    pub(crate) fn new(kind: Kind, name: String, detail: String) -> Self {
+        Self { kind, name, detail }
+    }
+}
+
+impl Teardown {
+    /// Whether nothing exists.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The things of one kind.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Found> {
+        self.found.iter().filter(move |found| found.kind == kind)
+    }
+}
+
+/// What exists of the deployment. Changes nothing.
+pub async fn survey(deployment: &Deployment) -> Result<Teardown, Error> {
+    let shell = Shell::connect(&deployment.target).await?;
+    let account = shell.account().await?;
+    deployment::guard_target(deployment, &account)?;
+    survey_with(&shell, deployment, account).await
+}
+
+/// Ends what `before` lists, and returns what is left, counted anew.
+pub async fn down(
+    deployment: &Deployment,
+    before: &Teardown,
+    progress: &dyn Progress,
+) -> Result<Teardown, Error> {
+    let shell = Shell::connect(&deployment.target).await?;
+    let account = shell.account().await?;
+    deployment::guard_target(deployment, &account)?;
+    let environment = &deployment.environment;
+    let names = environment.names();
+    if before.is_empty() {
+        return survey_with(&shell, deployment, account).await;
+    }
+    delete(&shell, &stack_name(environment, Stack::Dispatch), progress).await?;
+    progress.report(Event::Step("ending instances".to_owned()));
+    shell.end_instances(&names.tag, progress).await?;
+    delete(&shell, &stack_name(environment, Stack::Runner), progress).await?;
+    // An invocation that was still running when its function was deleted may have launched more;
+    // from here on there is no launch template to launch from.
+    shell.end_instances(&names.tag, progress).await?;
+
+    let bucket = names.bucket(&account, &environment.region);
+    delete_state(
+        &shell,
+        &stack_name(environment, Stack::State),
+        &bucket,
+        progress,
+    )
+    .await?;
+    if shell.has_bucket(&bucket).await? {
+        progress.report(Event::Step(format!("deleting the bucket {bucket}")));
+        shell.empty_bucket(&bucket).await?;
+        shell.delete_bucket(&bucket).await?;
+    }
+    let parameters = shell.parameters_under(&names.parameters).await?;
+    if !parameters.is_empty() {
+        progress.report(Event::Step(format!(
+            "deleting {} parameters",
+            parameters.len()
+        )));
+        shell.delete_parameters(&parameters).await?;
+    }
+    survey_with(&shell, deployment, account).await
+}
+
+async fn survey_with(
+    shell: &Shell,
+    deployment: &Deployment,
+    account: String,
+) -> Result<Teardown, Error> {
+    let environment = &deployment.environment;
+    Ok(Teardown {
+        name: environment.name.clone(),
+        region: environment.region.clone(),
+        found: shell.found(environment, &account).await?,
+        account,
+    })
+}
+
+async fn delete(shell: &Shell, name: &str, progress: &dyn Progress) -> Result<(), Error> {
+    if shell.settled(name, progress).await?.is_none() {
+        return Ok(());
+    }
+    progress.report(Event::Step(format!("{name}: deleting")));
+    shell.delete_stack(name, progress).await
+}
+
+/// Lifts what protects the data, and deletes it with its stack.
+async fn delete_state(
+    shell: &Shell,
+    name: &str,
+    bucket: &str,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let Some(mut deployed) = shell.settled(name, progress).await? else {
+        return Ok(());
+    };
+    if deployed.standing() == Standing::FailedRollback {
+        // Deleted like this, it would leave everything that it retains.
+        progress.report(Event::Step(format!("{name}: continuing its rollback")));
+        shell.continue_rollback(name, progress).await?;
+        "UPDATE_ROLLBACK_COMPLETE".clone_into(&mut deployed.status);
+    }
+    if deployed.protected {
+        progress.report(Event::Step(format!("{name}: lifting its protection")));
+        shell.protect(name, false).await?;
+    }
+    if deployed.standing() == Standing::Usable {
+        let template = lifted(&deployed.template);
+        if template != deployed.template {
+            progress.report(Event::Step(format!(
+                "{name}: letting go of what it retains"
+            )));
+            let request = Request {
+                stack: name,
+                kind: ChangeKind::Update,
+                template: &template.to_string(),
+                parameters: &deployed.parameters,
+                tags: &deployed.tags,
+            };
+            shell.deploy(&request, progress).await?;
+        }
+    }
+    if shell.has_bucket(bucket).await? {
+        shell.empty_bucket(bucket).await?;
+    }
+    progress.report(Event::Step(format!("{name}: deleting")));
+    shell.delete_stack(name, progress).await
+}
+
+/// The deployed template with nothing retained and nothing protected. What is deployed is taken, not
+/// what would be rendered now, so that nothing else changes on the way out.
+fn lifted(template: &Value) -> Value {
+    let mut lifted = template.clone();
+    let resources = lifted["Resources"].as_object_mut().into_iter().flatten();
+    for (_, resource) in resources {
+        let Some(resource) = resource.as_object_mut() else {
+            continue;
+        };
+        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+            if resource.contains_key(policy) {
+                resource.insert(policy.to_owned(), Value::from("Delete"));
+            }
+        }
+        let protection = resource
+            .get_mut("Properties")
+            .and_then(|properties| properties.get_mut("DeletionProtectionEnabled"));
+        if let Some(protection) = protection {
+            *protection = Value::from(false);
+        }
+    }
+    lifted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn lifting_frees_what_is_retained_and_changes_nothing_else() {
+        let template = json!({"Resources": {
+            "Table": {
+                "Type": "AWS::DynamoDB::Table",
+                "DeletionPolicy": "RetainExceptOnCreate",
+                "UpdateReplacePolicy": "Retain",
+                "Properties": {"TableName": "ci-runs", "DeletionProtectionEnabled": true},
+            },
+            "Topic": {"Type": "AWS::SNS::Topic"},
+        }});
+        let expected = json!({"Resources": {
+            "Table": {
+                "Type": "AWS::DynamoDB::Table",
+                "DeletionPolicy": "Delete",
+                "UpdateReplacePolicy": "Delete",
+                "Properties": {"TableName": "ci-runs", "DeletionProtectionEnabled": false},
+            },
+            "Topic": {"Type": "AWS::SNS::Topic"},
+        }});
+        assert_eq!(lifted(&template), expected);
+        assert_eq!(lifted(&expected), expected);
+    }
+}

@@ -1,0 +1,133 @@
+//! `diff` is `up` without its last call.
+
+use std::collections::BTreeMap;
+
+use stacks::names::Secret;
+
+use crate::apply::{self, Outcome};
+use crate::deployment::{Deployment, guard_target};
+use crate::error::Error;
+use crate::package::Code;
+use crate::plan::{self, Action, Plan, StackPlan, Wish};
+use crate::progress::Progress;
+use crate::render::{Stack, stack_name};
+use crate::secrets::SecretValue;
+use crate::shell::{ChangeKind, Request, Shell};
+
+/// The account that the target's credentials open, if the environment admits it.
+pub async fn identity(deployment: &Deployment) -> Result<String, Error> {
+    let shell = Shell::connect(&deployment.target).await?;
+    let account = shell.account().await?;
+    guard_target(deployment, &account)?;
+    Ok(account)
+}
+
+/// What `up` would do. When nothing differs, no call was made that changes anything; otherwise change
+/// sets were made to ask CloudFormation, and deleted again.
+pub async fn diff(
+    deployment: &Deployment,
+    code: &Code,
+    progress: &dyn Progress,
+) -> Result<Plan, Error> {
+    let shell = Shell::connect(&deployment.target).await?;
+    let account = shell.account().await?;
+    guard_target(deployment, &account)?;
+    let world = shell.observe(deployment, &code.key(), progress).await?;
+    let mut plan = plan::plan(
+        &deployment.environment,
+        &deployment.rendered,
+        &code.key(),
+        &world,
+    );
+    for stack in &mut plan.stacks {
+        ask_effects(&shell, deployment, stack).await?;
+    }
+    Ok(plan)
+}
+
+/// Executes `plan`, which has to come from [`diff`] of the same deployment and code.
+pub async fn up(
+    deployment: &Deployment,
+    plan: &Plan,
+    code: &Code,
+    progress: &dyn Progress,
+) -> Result<Outcome, Error> {
+    let shell = Shell::connect(&deployment.target).await?;
+    if !plan.is_empty() {
+        apply::apply(&shell, deployment, plan, code, progress).await?;
+    }
+    outputs(&shell, deployment).await
+}
+
+/// What is deployed tells its users; empty when nothing is deployed.
+pub async fn outcome(deployment: &Deployment) -> Result<Outcome, Error> {
+    let shell = Shell::connect(&deployment.target).await?;
+    guard_target(deployment, &shell.account().await?)?;
+    outputs(&shell, deployment).await
+}
+
+/// Writes one secret.
+pub async fn set_secret(
+    deployment: &Deployment,
+    secret: Secret,
+    value: &SecretValue,
+) -> Result<(), Error> {
+    let shell = Shell::connect(&deployment.target).await?;
+    guard_target(deployment, &shell.account().await?)?;
+    let names = deployment.environment.names();
+    Ok(shell.write_secret(&names, secret, value).await?)
+}
+
+/// The deployed value of one secret, if it has one.
+pub async fn read_secret(
+    deployment: &Deployment,
+    secret: Secret,
+) -> Result<Option<SecretValue>, Error> {
+    let shell = Shell::connect(&deployment.target).await?;
+    guard_target(deployment, &shell.account().await?)?;
+    let path = deployment.environment.names().secret(secret);
+    let value = shell.parameter(&path).await?;
+    Ok(value
+        .map(|value| SecretValue::new(secret, &value))
+        .transpose()?)
+}
+
+async fn outputs(shell: &Shell, deployment: &Deployment) -> Result<Outcome, Error> {
+    let mut outcome = Outcome::default();
+    for stack in Stack::ALL {
+        let name = stack_name(&deployment.environment, stack);
+        if let Some(deployed) = shell.stack(&name).await? {
+            outcome.outputs.extend(deployed.outputs);
+        }
+    }
+    Ok(outcome)
+}
+
+async fn ask_effects(
+    shell: &Shell,
+    deployment: &Deployment,
+    stack: &mut StackPlan,
+) -> Result<(), Error> {
+    let known: Option<BTreeMap<String, String>> = stack
+        .parameters
+        .iter()
+        .map(|(name, wish)| match wish {
+            Wish::Value(value) => Some((name.clone(), value.clone())),
+            Wish::StateOutput(_) => None,
+        })
+        .collect();
+    // A stack that has to be repaired first takes no change set yet.
+    let (Action::Update, None, Some(parameters)) = (&stack.action, stack.repair, known) else {
+        return Ok(());
+    };
+    let request = Request {
+        stack: &stack.name,
+        kind: ChangeKind::Update,
+        template: &deployment.rendered.template(stack.stack).body,
+        parameters: &parameters,
+        tags: &stack.tags,
+    };
+    let effects = shell.effects(&request).await?;
+    stack.take_effects(&effects);
+    Ok(())
+}

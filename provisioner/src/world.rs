@@ -1,0 +1,155 @@
+//! What is deployed, as plain data: everything that a plan may depend on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use stacks::names::Secret;
+
+use crate::render::Stack;
+
+/// The account as it is now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct World {
+    /// Whose account it is.
+    pub account: String,
+    /// Where runners would live.
+    pub network: Network,
+    /// The stacks that exist in any form.
+    pub stacks: BTreeMap<Stack, Deployed>,
+    /// Secrets that hold a value.
+    pub secrets: BTreeSet<Secret>,
+    /// Given secrets whose stored value is another one, or missing.
+    pub secrets_to_write: BTreeSet<Secret>,
+    /// Whether the function's code is in its bucket.
+    pub code_uploaded: bool,
+    /// Whether the account may launch Spot instances.
+    pub spot_role: bool,
+}
+
+/// Where runners would live.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The VPC.
+    pub vpc: String,
+    /// Its subnets, in order of preference.
+    pub subnets: Vec<Subnet>,
+}
+
+/// One subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// Its id.
+    pub id: String,
+    /// Its availability zone.
+    pub zone: String,
+    /// Whether instances in it get a public address.
+    pub public_address: bool,
+}
+
+/// A stack that exists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployed {
+    /// CloudFormation's word for its state.
+    pub status: String,
+    /// The template as it was sent.
+    pub template: Value,
+    /// Parameters and their values.
+    pub parameters: BTreeMap<String, String>,
+    /// Outputs and their values.
+    pub outputs: BTreeMap<String, String>,
+    /// The stack's own tags.
+    pub tags: BTreeMap<String, String>,
+    /// Whether it is protected from deletion.
+    pub protected: bool,
+    /// What holds data and would be lost if the stack were made anew.
+    pub data: Vec<String>,
+}
+
+/// What can be done with a stack, told from its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It can be updated.
+    Usable,
+    /// An operation is running.
+    Busy,
+    /// A change set made it and nothing ran: it is empty.
+    Leftover,
+    /// Its creation failed and was rolled back: it can only be deleted.
+    FailedCreate,
+    /// An update failed and so did its way back: that has to be continued first.
+    FailedRollback,
+    /// Its deletion failed.
+    FailedDelete,
+}
+
+impl Deployed {
+    /// What can be done with it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        standing(&self.status)
+    }
+}
+
+/// What can be done with a stack in `status`.
+#[must_use]
+pub fn standing(status: &str) -> Standing {
+    match status {
+        "REVIEW_IN_PROGRESS" => Standing::Leftover,
+        "CREATE_FAILED" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" => Standing::FailedCreate,
+        "UPDATE_ROLLBACK_FAILED" | "IMPORT_ROLLBACK_FAILED" => Standing::FailedRollback,
+        "DELETE_FAILED" => Standing::FailedDelete,
+        status if status.ends_with("_IN_PROGRESS") => Standing::Busy,
+        // CREATE_COMPLETE, UPDATE_COMPLETE, UPDATE_FAILED, UPDATE_ROLLBACK_COMPLETE, IMPORT_…
+        _ => Standing::Usable,
+    }
+}
+
+/// Types whose loss is a loss of data, or of an address that others hold.
+#[must_use]
+pub fn holds_data(kind: &str) -> bool {
+    matches!(
+        kind,
+        "AWS::DynamoDB::Table"
+            | "AWS::S3::Bucket"
+            | "AWS::Logs::LogGroup"
+            | "AWS::ApiGatewayV2::Api"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_a_stack_has_a_standing() {
+        for (status, expected) in [
+            ("CREATE_IN_PROGRESS", Standing::Busy),
+            ("CREATE_FAILED", Standing::FailedCreate),
+            ("CREATE_COMPLETE", Standing::Usable),
+            ("ROLLBACK_IN_PROGRESS", Standing::Busy),
+            ("ROLLBACK_FAILED", Standing::FailedCreate),
+            ("ROLLBACK_COMPLETE", Standing::FailedCreate),
+            ("DELETE_IN_PROGRESS", Standing::Busy),
+            ("DELETE_FAILED", Standing::FailedDelete),
+            ("UPDATE_IN_PROGRESS", Standing::Busy),
+            ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", Standing::Busy),
+            ("UPDATE_COMPLETE", Standing::Usable),
+            ("UPDATE_FAILED", Standing::Usable),
+            ("UPDATE_ROLLBACK_IN_PROGRESS", Standing::Busy),
+            ("UPDATE_ROLLBACK_FAILED", Standing::FailedRollback),
+            (
+                "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+                Standing::Busy,
+            ),
+            ("UPDATE_ROLLBACK_COMPLETE", Standing::Usable),
+            ("REVIEW_IN_PROGRESS", Standing::Leftover),
+            ("IMPORT_IN_PROGRESS", Standing::Busy),
+            ("IMPORT_COMPLETE", Standing::Usable),
+            ("IMPORT_ROLLBACK_IN_PROGRESS", Standing::Busy),
+            ("IMPORT_ROLLBACK_FAILED", Standing::FailedRollback),
+            ("IMPORT_ROLLBACK_COMPLETE", Standing::Usable),
+        ] {
+            assert_eq!(standing(status), expected, "{status}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The life of a deployment against a real CloudFormation: ministack, started by whoever runs this.
+//!
+//! `CI_TEST_ENDPOINT=http://127.0.0.1:PORT cargo test -p provisioner --test deploy -- --ignored`
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that can't go on says so"
+)]
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use provisioner::differ::Effect;
+use provisioner::package::{self, Code};
+use provisioner::plan::{Action, Plan, Repair};
+use provisioner::progress::{Event, Silent};
+use provisioner::secrets::{SecretValue, Secrets};
+use provisioner::show::{self, Colour, Words};
+use provisioner::teardown::Kind;
+use provisioner::{Deployment, Environment, Stack, Target};
+use stacks::names::Secret;
+
+fn target() -> Target {
+    Target {
+        region: "eu-west-1".to_owned(),
+        endpoint: Some(
+            std::env::var("CI_TEST_ENDPOINT").expect("CI_TEST_ENDPOINT names ministack"),
+        ),
+        ec2_endpoint: None,
+        credentials: Some(("111111111111".to_owned(), "secret".to_owned())),
+    }
+}
+
+fn deployment(change: impl Fn(String) -> String) -> Deployment {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
+    let source = change(std::fs::read_to_string(path).unwrap());
+    let environment = Environment::parse(&source, Path::new("."))
+        .unwrap_or_else(|problems| panic!("{problems:?}"));
+    Deployment::new(environment, target()).unwrap()
+}
+
+fn words() -> Words {
+    Words {
+        colour: Colour::Off,
+        set_secret: "cargo xtask secret set NAME lab".to_owned(),
+    }
+}
+
+fn named(name: &str) -> Deployment {
+    deployment(|source| source.replace("\"lab-ci\"", &format!("\"{name}\"")))
+}
+
+fn code(content: &str) -> Code {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    package::package(file.path()).unwrap()
+}
+
+fn properties(plan: &Plan) -> Vec<String> {
+    plan.stacks
+        .iter()
+        .flat_map(|stack| {
+            let settings = stack
+                .settings
+                .iter()
+                .map(|change| format!("{}: {}", stack.stack, change.path));
+            let resources = stack.resources.iter().flat_map(|resource| {
+                resource
+                    .properties
+                    .iter()
+                    .map(|change| format!("{} {}", resource.id, change.path))
+            });
+            settings.chain(resources).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[tokio::test]
+#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
+async fn a_deployment_is_made_changed_left_alone_and_ended() {
+    let first = named("story-ci");
+    let code = code("binary");
+
+    let plan = provisioner::diff(&first, &code, &Silent).await.unwrap();
+    println!("{}", show::plan(&plan, &words()));
+    assert!(
+        plan.stacks
+            .iter()
+            .all(|stack| stack.action == Action::Create)
+    );
+    assert!(plan.make_webhook_secret);
+    assert_eq!(
+        plan.missing_secrets
+            .iter()
+            .map(|missing| missing.name)
+            .collect::<Vec<_>>(),
+        ["forge-token", "registration-token"]
+    );
+
+    let events = Mutex::new(Vec::new());
+    let note = |event: Event| events.lock().unwrap().push(event);
+    let outcome = provisioner::up(&first, &plan, &code, &note).await.unwrap();
+    assert!(outcome.api_endpoint().is_some());
+    println!(
+        "{}",
+        show::hand_over(&first.environment, &outcome, None, &words())
+    );
+    let seen = events.into_inner().unwrap();
+    assert!(seen.iter().any(|event| matches!(event, Event::Resource { id, status, .. } if id == "Function" && status == "CREATE_COMPLETE")), "{seen:?}");
+
+    let again = provisioner::diff(&first, &code, &Silent).await.unwrap();
+    assert!(
+        again.is_empty(),
+        "{}\n{again:?}",
+        show::plan(&again, &words())
+    );
+
+    // Secrets that are given are written once.
+    let value = SecretValue::new(Secret::ForgeToken, "0123456789abcdef").unwrap();
+    let given = first
+        .clone()
+        .with_secrets(Secrets::from([(Secret::ForgeToken, value)]));
+    let plan = provisioner::diff(&given, &code, &Silent).await.unwrap();
+    assert_eq!(plan.write_secrets, ["forge-token"]);
+    provisioner::up(&given, &plan, &code, &Silent)
+        .await
+        .unwrap();
+    assert!(
+        provisioner::diff(&given, &code, &Silent)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    // What was edited is named, and nothing else.
+    let edited = deployment(|source| {
+        source
+            .replace("\"lab-ci\"", "\"story-ci\"")
+            .replacen("types = [\"t3.small\"]", "types = [\"t3.medium\"]", 1)
+            .replace("memory_mb = 256", "memory_mb = 512")
+    });
+    let plan = provisioner::diff(&edited, &code, &Silent).await.unwrap();
+    println!("{}", show::plan(&plan, &words()));
+    assert_eq!(
+        properties(&plan),
+        ["PoolBaseDocument Value.types[0]", "Function MemorySize"]
+    );
+    assert!(plan.stacks[0].is_empty());
+    provisioner::up(&edited, &plan, &code, &Silent)
+        .await
+        .unwrap();
+    assert!(
+        provisioner::diff(&edited, &code, &Silent)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    // Other code is another key.
+    let other = self::code("other binary");
+    let plan = provisioner::diff(&edited, &other, &Silent).await.unwrap();
+    println!("{}", show::plan(&plan, &words()));
+    assert_eq!(properties(&plan), ["dispatch: parameter.CodeKey"]);
+    assert_eq!(plan.upload_code, Some(other.key()));
+
+    let found = provisioner::survey(&edited).await.unwrap();
+    println!("{}", show::survey(&found, Colour::Off));
+    assert_eq!(found.of(Kind::Stack).count(), 3);
+    let left = provisioner::down(&edited, &found, &Silent).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    let nothing = provisioner::survey(&edited).await.unwrap();
+    assert!(nothing.is_empty());
+    assert!(show::survey(&nothing, Colour::Off).starts_with("There is nothing"));
+}
+
+#[tokio::test]
+#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
+async fn a_pool_that_is_taken_out_leaves_its_stack() {
+    let first = named("pools-ci");
+    let code = code("binary");
+    let plan = provisioner::diff(&first, &code, &Silent).await.unwrap();
+    provisioner::up(&first, &plan, &code, &Silent)
+        .await
+        .unwrap();
+    let fewer = deployment(|source| {
+        let source = source.replace("\"lab-ci\"", "\"pools-ci\"");
+        source.split("[pool.go]").next().unwrap().to_owned()
+    });
+    let plan = provisioner::diff(&fewer, &code, &Silent).await.unwrap();
+    println!("{}", show::plan(&plan, &words()));
+    let runner = plan
+        .stacks
+        .iter()
+        .find(|stack| stack.stack == Stack::Runner)
+        .unwrap();
+    let effects: Vec<(&str, Effect)> = runner
+        .resources
+        .iter()
+        .map(|one| (one.id.as_str(), one.effect))
+        .collect();
+    assert_eq!(
+        effects,
+        [
+            ("PoolGoDocument", Effect::Delete),
+            ("PoolGoTemplate", Effect::Delete)
+        ]
+    );
+    provisioner::up(&fewer, &plan, &code, &Silent)
+        .await
+        .unwrap();
+    let found = provisioner::survey(&fewer).await.unwrap();
+    assert!(
+        provisioner::down(&fewer, &found, &Silent)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
+async fn down_ends_what_is_half_made() {
+    let whole = named("half-ci");
+    let code = code("binary");
+    let mut plan = provisioner::diff(&whole, &code, &Silent).await.unwrap();
+    // Somebody pressed Ctrl-C after the first stack.
+    plan.stacks.truncate(1);
+    provisioner::up(&whole, &plan, &code, &Silent)
+        .await
+        .unwrap();
+    let rest = provisioner::diff(&whole, &code, &Silent).await.unwrap();
+    let actions: Vec<&Action> = rest.stacks.iter().map(|stack| &stack.action).collect();
+    assert_eq!(
+        actions,
+        [&Action::Unchanged, &Action::Create, &Action::Create]
+    );
+    let found = provisioner::survey(&whole).await.unwrap();
+    assert!(
+        provisioner::down(&whole, &found, &Silent)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
+async fn an_up_that_failed_says_why_and_the_next_one_repairs_it() {
+    let deployment = named("failed-ci");
+    let code = code("binary");
+    let mut wrong = deployment.clone();
+    let body = &mut wrong.rendered.templates[2].body;
+    *body = body.replace(
+        "\"FunctionName\":{\"Ref\":\"Function\"}",
+        "\"FunctionName\":\"nobody\"",
+    );
+    let plan = provisioner::diff(&wrong, &code, &Silent).await.unwrap();
+    let error = provisioner::up(&wrong, &plan, &code, &Silent)
+        .await
+        .unwrap_err();
+    println!("{error}");
+    assert!(
+        error.to_string().contains("failed-ci-dispatch") && error.to_string().contains("nobody"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("cargo xtask up"));
+
+    let plan = provisioner::diff(&deployment, &code, &Silent)
+        .await
+        .unwrap();
+    println!("{}", show::plan(&plan, &words()));
+    assert_eq!(plan.stacks[2].repair, Some(Repair::DeleteFailedCreate));
+    provisioner::up(&deployment, &plan, &code, &Silent)
+        .await
+        .unwrap();
+    assert!(
+        provisioner::diff(&deployment, &code, &Silent)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let found = provisioner::survey(&deployment).await.unwrap();
+    assert!(
+        provisioner::down(&deployment, &found, &Silent)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
+async fn another_account_is_refused_before_anything_happens() {
+    let deployment = deployment(|source| source.replace("\"111111111111\"", "\"222222222222\""));
+    let error = provisioner::diff(&deployment, &code("binary"), &Silent)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("222222222222"), "{error}");
+}

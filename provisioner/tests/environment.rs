@@ -1,0 +1,377 @@
+//! Environment files that are wrong: every problem is said, with its line and what to do.
+
+use std::path::Path;
+
+use provisioner::environment::{self, Environment, Problem};
+
+const RIGHT: &str = r#"name = "my-ci"
+region = "eu-west-1"
+max_runners = 5
+[forge]
+url = "https://git.example.com"
+[pool.base]
+image = { stock = "al2023" }
+types = ["m7a.medium"]
+[pool.base.labels]
+linux = "host"
+"#;
+
+fn problems(source: &str) -> Vec<Problem> {
+    Environment::parse(source, Path::new(".")).expect_err("the file is wrong")
+}
+
+/// `RIGHT` with `from` replaced by `to`.
+fn changed(from: &str, to: &str) -> String {
+    assert!(RIGHT.contains(from), "{from}");
+    RIGHT.replace(from, to)
+}
+
+#[test]
+fn the_right_one_is_right() {
+    let environment = Environment::parse(RIGHT, Path::new(".")).unwrap();
+    assert_eq!(environment.name, "my-ci");
+    assert_eq!(environment.pools[0].max_runners, 5);
+    assert_eq!(environment.pools[0].repositories, ["*"]);
+}
+
+/// What is replaced, by what, the line of the problem, and how it begins.
+const MISTAKES: &[(&str, &str, usize, &str)] = &[
+    // Types, unknown keys, missing ones.
+    (
+        "max_runners = 5",
+        "max_runners = \"5\"",
+        3,
+        "max_runners: must be a whole number, and is of type string",
+    ),
+    (
+        "max_runners = 5",
+        "max_runners = 0",
+        3,
+        "max_runners: must be from 1 to 1000",
+    ),
+    (
+        "max_runners = 5",
+        "max_runners = 5\ntick_minute = 1",
+        4,
+        "tick_minute: unknown key",
+    ),
+    (
+        "max_runners = 5",
+        "max_runners = 5\naccount = 111111111111",
+        4,
+        "account: must be a string in quotes",
+    ),
+    (
+        "max_runners = 5",
+        "max_runners = 5\naccount = \"1234\"",
+        4,
+        "account: must be the twelve digits",
+    ),
+    ("max_runners = 5\n", "", 1, "max_runners: is missing"),
+    ("[forge]\nurl", "[forge]\nurI", 5, "forge.uri: unknown key"),
+    (
+        "url = \"https://git.example.com\"",
+        "url = \"https://me:token@git.example.com\"",
+        5,
+        "forge.url: must be",
+    ),
+    (
+        "url = ",
+        "kind = \"github\"\nurl = ",
+        5,
+        "forge.kind: must be gitea or forgejo",
+    ),
+    (
+        "url = ",
+        "ca = \"nowhere.pem\"\nurl = ",
+        5,
+        "forge.ca: cannot read",
+    ),
+    // Names that AWS does not take.
+    (
+        "\"my-ci\"",
+        "\"a-name-that-is-much-too-long-for-aws\"",
+        1,
+        "name: has 36 characters and may have 24",
+    ),
+    ("\"my-ci\"", "\"My CI\"", 1, "name: must be lower-case"),
+    ("\"my-ci\"", "\"aws-ci\"", 1, "name: may not begin with aws"),
+    (
+        "\"eu-west-1\"",
+        "\"ireland\"",
+        2,
+        "region: must be a region",
+    ),
+    // Pools.
+    (
+        "types = [\"m7a.medium\"]",
+        "types = []",
+        8,
+        "pool.base.types: must be from 1 to",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = \"m7a.medium\"",
+        8,
+        "pool.base.types: must be a list",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = [\"t3.small\"]",
+        6,
+        "pool.base.credit: is missing",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7a.medium\"]\ncredit = \"standard\"",
+        9,
+        "pool.base.credit: is for T types only",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7g.medium\"]",
+        8,
+        "pool.base.types: `m7g.medium` is not x86_64",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7a.medium\"]\nlimit_minutes = 5\nboot_limit_minutes = 3\nidle_limit_minutes = 3",
+        9,
+        "pool.base.limit_minutes: is 5, which",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7a.medium\"]\nmarket = \"reserved\"",
+        9,
+        "pool.base.market: must be",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7a.medium\"]\nscope = \"everyone\"",
+        9,
+        "pool.base.scope: must be",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7a.medium\"]\nmax_runners = 6",
+        6,
+        "pool.base.max_runners: is 6, above",
+    ),
+    (
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7a.medium\"]\nrights = \"release\"\nscope = \"organization:acme\"",
+        6,
+        "pool.base.rights: there is no [rights.release]",
+    ),
+    (
+        "{ stock = \"al2023\" }",
+        "{ stock = \"ubuntu\" }",
+        7,
+        "pool.base.image: must be one of",
+    ),
+    (
+        "{ stock = \"al2023\" }",
+        "{ ami = \"ami-0123456789abcdef0\", ssm = \"/x\" }",
+        7,
+        "pool.base.image: must be one of",
+    ),
+    (
+        "linux = \"host\"",
+        "linux = \"vm\"",
+        10,
+        "pool.base.labels.linux: must be served as",
+    ),
+    (
+        "linux = \"host\"",
+        "\"linux:host\" = \"host\"",
+        10,
+        "pool.base.labels.linux:host: must be letters",
+    ),
+    // Networks.
+    (
+        "[pool.base]",
+        "[network]\nports = [0]\n[pool.base]",
+        7,
+        "network.ports: must be numbers from 1 to 65535",
+    ),
+    (
+        "[pool.base]",
+        "[network]\nports = [{ port = 22, cidr = \"everywhere\" }]\n[pool.base]",
+        7,
+        "network.ports.cidr: must be a network",
+    ),
+    (
+        "[pool.base]",
+        "[network]\nsubnets = [\"mine\"]\n[pool.base]",
+        7,
+        "network.subnets: must be ids",
+    ),
+    (
+        "[pool.base]",
+        "[tags]\nmy-ci = \"x\"\n[pool.base]",
+        7,
+        "tags.my-ci: is the deployment's own tag",
+    ),
+];
+
+#[test]
+fn one_mistake_gives_one_problem_at_its_line() {
+    for (from, to, line, message) in MISTAKES {
+        let source = changed(from, to);
+        // Where a key is misspelt, the right one is missing as well.
+        let found = problems(&source);
+        assert!(
+            found.iter().any(|problem| {
+                problem.line == *line
+                    && problem
+                        .message
+                        .to_lowercase()
+                        .starts_with(&message.to_lowercase())
+            }),
+            "{to}\nfound: {found:#?}"
+        );
+        assert!(found.len() <= 2, "{found:#?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_said_at_once_in_the_order_of_the_file() {
+    let source = RIGHT
+        .replace("\"my-ci\"", "\"My CI\"")
+        .replace("max_runners = 5", "max_runners = \"five\"\nunknown = 1")
+        .replace("types = [\"m7a.medium\"]", "types = [7]\ndisk_gb = 1");
+    let lines: Vec<usize> = problems(&source)
+        .iter()
+        .map(|problem| problem.line)
+        .collect();
+    assert_eq!(lines, [1, 3, 4, 9, 9, 10]);
+}
+
+#[test]
+fn what_is_not_toml_is_said_with_its_line() {
+    let found = problems("name = \"x\"\nregion = eu-west-1\n");
+    assert!(found.iter().any(|problem| problem.line == 2), "{found:?}");
+    let twice = changed("linux = \"host\"", "linux = \"host\"\nlinux = \"host\"");
+    assert!(problems(&twice).iter().any(|problem| problem.line == 11));
+}
+
+#[test]
+fn a_file_names_itself_before_each_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrong.toml");
+    std::fs::write(&path, changed("max_runners = 5", "max_runners = -5")).unwrap();
+    let error = environment::load(&path).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("{}:3: max_runners: must be from 1 to 1000", path.display())
+    );
+    let missing = environment::load(Path::new("nowhere.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(missing.contains("nowhere.toml") && missing.contains("stacks/environments"));
+}
+
+fn second_pool(lines: &str, label: &str) -> String {
+    format!(
+        "{RIGHT}[pool.second]\nimage = {{ stock = \"al2023\" }}\ntypes = [\"m7a.medium\"]\n{lines}\n[pool.second.labels]\n{label} = \"host\"\n"
+    )
+}
+
+#[test]
+fn a_label_has_one_pool_unless_no_repository_can_reach_both() {
+    let found = problems(&second_pool("", "linux"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].message.contains("pool.second.labels.linux")
+            && found[0].message.contains("`base`")
+    );
+    assert_eq!(found[0].line, 16);
+
+    let apart = second_pool("scope = \"organization:acme\"", "linux").replacen(
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7a.medium\"]\nrepositories = [\"other/*\"]",
+        1,
+    );
+    assert!(Environment::parse(&apart, Path::new(".")).is_ok());
+    assert!(Environment::parse(&second_pool("", "other"), Path::new(".")).is_ok());
+}
+
+#[test]
+fn a_global_pool_with_rights_or_git_token_needs_consent() {
+    let rights = "rights = \"release\"\n";
+    let set = "[rights.release]\ns3 = [\"bucket/*\"]\n";
+    for (lines, set) in [(rights, set), ("git_token = true\n", "")] {
+        let source = format!("{}{set}", second_pool(lines, "release"));
+        let found = problems(&source);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].line, 11);
+        assert!(
+            found[0].message.contains("scope = \"organization:NAME\"")
+                && found[0].message.contains("trust_all_repositories = true")
+        );
+
+        let trusted = source.replace(
+            "max_runners = 5",
+            "max_runners = 5\ntrust_all_repositories = true",
+        );
+        assert!(Environment::parse(&trusted, Path::new(".")).is_ok());
+        let scoped = source.replace(lines, &format!("{lines}scope = \"organization:acme\"\n"));
+        assert!(Environment::parse(&scoped, Path::new(".")).is_ok());
+    }
+}
+
+#[test]
+fn a_pool_without_rights_does_not_get_those_of_another() {
+    let source = format!(
+        "{}[rights.runner]\ns3 = [\"bucket/*\"]\n",
+        second_pool(
+            "rights = \"runner\"\nscope = \"organization:acme\"",
+            "release"
+        )
+    );
+    let found = problems(&source);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains("pool.base: has no rights"));
+}
+
+#[test]
+fn a_runner_without_a_known_checksum_is_not_installed() {
+    let arm = changed(
+        "types = [\"m7a.medium\"]",
+        "types = [\"m7g.medium\"]\narch = \"arm64\"",
+    );
+    assert!(
+        problems(&arm)[0]
+            .message
+            .contains("no checksum is known of runner 3.3.2")
+    );
+    let sum = "a".repeat(64);
+    let known = arm.replace(
+        "[pool.base]\n",
+        &format!("[runner.sha256]\narm64 = \"{sum}\"\n[pool.base]\n"),
+    );
+    assert!(Environment::parse(&known, Path::new(".")).is_ok());
+    let other = changed(
+        "[pool.base]\n",
+        "[runner]\nversion = \"4.0.0\"\n[pool.base]\n",
+    );
+    assert!(
+        problems(&other)[0]
+            .message
+            .contains("no checksum is known of runner 4.0.0")
+    );
+}
+
+#[test]
+fn there_are_not_more_pools_than_fit_a_template() {
+    use std::fmt::Write;
+    let mut source = RIGHT.to_owned();
+    for number in 0..16 {
+        write!(source, "[pool.p{number}]\nimage = {{ stock = \"al2023\" }}\ntypes = [\"m7a.medium\"]\n[pool.p{number}.labels]\nl{number} = \"host\"\n").unwrap();
+    }
+    assert!(
+        problems(&source)[0]
+            .message
+            .contains("17 pools, and 16 fit")
+    );
+}

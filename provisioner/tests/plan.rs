@@ -1,0 +1,307 @@
+//! Stories of what `up` would do, from the world as it is. No call is made here.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says so")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use provisioner::environment::{self, Environment};
+use provisioner::plan::{self, Action, Plan, Repair, Wish};
+use provisioner::render::{self, Stack};
+use provisioner::show::{self, Colour, Words};
+use provisioner::world::{Deployed, Network, Subnet, World};
+use serde_json::Value;
+use stacks::names::{OUTPUT_API_ID, Secret};
+
+const CODE: &str = "dispatch/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.zip";
+
+fn lab() -> Environment {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
+    environment::load(&path).unwrap()
+}
+
+fn nothing() -> World {
+    World {
+        account: "111111111111".to_owned(),
+        network: Network {
+            vpc: "vpc-11111111".to_owned(),
+            subnets: vec![Subnet {
+                id: "subnet-11111111".to_owned(),
+                zone: "eu-west-1a".to_owned(),
+                public_address: false,
+            }],
+        },
+        ..World::default()
+    }
+}
+
+fn plan_of(environment: &Environment, world: &World) -> Plan {
+    plan::plan(
+        environment,
+        &render::render(environment).unwrap(),
+        CODE,
+        world,
+    )
+}
+
+/// The world after that plan was executed.
+fn executed(environment: &Environment, world: &World) -> World {
+    let rendered = render::render(environment).unwrap();
+    let plan = plan_of(environment, world);
+    let stacks = plan.stacks.into_iter().map(|stack| {
+        let parameters = stack.parameters.into_iter().map(|(name, wish)| match wish {
+            Wish::Value(value) => (name, value),
+            Wish::StateOutput(_) => (name, "api1".to_owned()),
+        });
+        let deployed = Deployed {
+            status: "CREATE_COMPLETE".to_owned(),
+            template: rendered.template(stack.stack).value.clone(),
+            parameters: parameters.collect(),
+            outputs: BTreeMap::from([(OUTPUT_API_ID.to_owned(), "api1".to_owned())]),
+            tags: stack.tags,
+            protected: stack.stack == Stack::State,
+            data: Vec::new(),
+        };
+        (stack.stack, deployed)
+    });
+    World {
+        stacks: stacks.collect(),
+        secrets: BTreeSet::from(Secret::ALL),
+        code_uploaded: true,
+        spot_role: true,
+        ..world.clone()
+    }
+}
+
+fn actions(plan: &Plan) -> Vec<Action> {
+    plan.stacks
+        .iter()
+        .map(|stack| stack.action.clone())
+        .collect()
+}
+
+/// `Resource property` and `stack: setting` of everything that changes.
+fn changes(plan: &Plan) -> Vec<String> {
+    let mut changes = Vec::new();
+    for stack in &plan.stacks {
+        changes.extend(
+            stack
+                .settings
+                .iter()
+                .map(|change| format!("{}: {}", stack.stack, change.path)),
+        );
+        for resource in &stack.resources {
+            changes.extend(
+                resource
+                    .properties
+                    .iter()
+                    .map(|change| format!("{} {}", resource.id, change.path)),
+            );
+        }
+    }
+    changes
+}
+
+#[test]
+fn in_an_empty_account_everything_is_made_and_the_api_is_waited_for() {
+    let plan = plan_of(&lab(), &nothing());
+    assert_eq!(
+        actions(&plan),
+        [Action::Create, Action::Create, Action::Create]
+    );
+    assert!(plan.make_spot_role && plan.make_webhook_secret && plan.stacks[0].protect);
+    assert_eq!(plan.upload_code.as_deref(), Some(CODE));
+    assert_eq!(
+        plan.stacks[1].parameters["ApiId"],
+        Wish::StateOutput(OUTPUT_API_ID)
+    );
+    let missing: Vec<&str> = plan
+        .missing_secrets
+        .iter()
+        .map(|missing| missing.name)
+        .collect();
+    assert_eq!(missing, ["forge-token", "registration-token"]);
+}
+
+#[test]
+fn what_was_done_needs_no_doing() {
+    let environment = lab();
+    let plan = plan_of(&environment, &executed(&environment, &nothing()));
+    assert!(plan.is_empty(), "{plan:?}");
+    assert!(plan.missing_secrets.is_empty());
+}
+
+#[test]
+fn each_edit_names_the_properties_that_follow_from_it_and_no_others() {
+    type Edit = fn(&mut Environment);
+    let table: &[(&str, Edit, &[&str])] = &[
+        (
+            "memory",
+            |e| e.lambda.memory_mb = 512,
+            &["Function MemorySize"],
+        ),
+        (
+            "types",
+            |e| e.pools[0].types = vec!["t3.large".to_owned()],
+            &["PoolBaseDocument Value.types[0]"],
+        ),
+        (
+            "disk",
+            |e| e.pools[1].disk_gb = 30,
+            &["PoolGoTemplate LaunchTemplateData.BlockDeviceMappings[0].Ebs.VolumeSize"],
+        ),
+        (
+            "tick",
+            |e| e.tick_minutes = 2,
+            &["Schedule ScheduleExpression", "TickAlarm Period"],
+        ),
+        (
+            "cap",
+            |e| e.max_runners = 10,
+            &["Settings Value.max_runners"],
+        ),
+        (
+            "forge",
+            |e| e.forge.kind = stacks::pool::ForgeKind::Forgejo,
+            &["Settings Value.forge_kind"],
+        ),
+    ];
+    for (name, edit, expected) in table {
+        let before = lab();
+        let world = executed(&before, &nothing());
+        let mut after = before;
+        edit(&mut after);
+        assert_eq!(changes(&plan_of(&after, &world)), *expected, "{name}");
+    }
+}
+
+#[test]
+fn a_tag_is_a_change_of_every_stack() {
+    let before = lab();
+    let world = executed(&before, &nothing());
+    let mut after = before;
+    after.tags.insert("team".to_owned(), "builds".to_owned());
+    let changed = changes(&plan_of(&after, &world));
+    for stack in ["state: tag.team", "runner: tag.team", "dispatch: tag.team"] {
+        assert!(changed.contains(&stack.to_owned()), "{changed:?}");
+    }
+}
+
+#[test]
+fn other_code_changes_the_dispatcher_alone() {
+    let environment = lab();
+    let world = World {
+        code_uploaded: false,
+        ..executed(&environment, &nothing())
+    };
+    let rendered = render::render(&environment).unwrap();
+    let other = CODE.replace('a', "b").replace("dispbtch", "dispatch");
+    let plan = plan::plan(&environment, &rendered, &other, &world);
+    assert_eq!(changes(&plan), ["dispatch: parameter.CodeKey"]);
+    assert_eq!(plan.upload_code, Some(other));
+}
+
+#[test]
+fn half_made_stacks_are_repaired_or_somebody_has_to_decide() {
+    let because = |word: &str| Some(word.to_owned());
+    let data = vec!["Table".to_owned()];
+    type Row<'r> = (&'r str, &'r [String], Option<Repair>, Option<String>);
+    let table: &[Row<'_>] = &[
+        (
+            "REVIEW_IN_PROGRESS",
+            &[],
+            Some(Repair::DeleteLeftover),
+            None,
+        ),
+        (
+            "ROLLBACK_COMPLETE",
+            &[],
+            Some(Repair::DeleteFailedCreate),
+            None,
+        ),
+        ("CREATE_FAILED", &[], Some(Repair::DeleteFailedCreate), None),
+        ("ROLLBACK_FAILED", &data, None, because("still holds Table")),
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            &[],
+            Some(Repair::ContinueRollback),
+            None,
+        ),
+        ("DELETE_FAILED", &[], None, because("cargo xtask down")),
+        ("UPDATE_ROLLBACK_COMPLETE", &[], None, None),
+    ];
+    let environment = lab();
+    for (status, data, repair, because) in table {
+        let mut world = executed(&environment, &nothing());
+        let state = world.stacks.get_mut(&Stack::State).unwrap();
+        (*status).clone_into(&mut state.status);
+        state.data = data.to_vec();
+        let plan = plan_of(&environment, &world);
+        assert_eq!(plan.stacks[0].repair, *repair, "{status}");
+        assert_eq!(plan.blocked().is_some(), because.is_some(), "{status}");
+        if let Some(because) = because {
+            assert!(plan.blocked().unwrap().1.contains(because), "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_new_api_reaches_the_stacks_that_name_it() {
+    let environment = lab();
+    let mut world = executed(&environment, &nothing());
+    world.stacks.remove(&Stack::State);
+    let plan = plan_of(&environment, &world);
+    assert_eq!(
+        actions(&plan),
+        [Action::Create, Action::Update, Action::Update]
+    );
+    assert_eq!(
+        changes(&plan),
+        ["runner: parameter.ApiId", "dispatch: parameter.ApiId"]
+    );
+}
+
+#[test]
+fn subnets_without_public_addresses_are_said_where_they_matter() {
+    let mut environment = lab();
+    assert!(plan_of(&environment, &nothing()).notices.is_empty());
+    environment.network.public_address = true;
+    let notices = plan_of(&environment, &nothing()).notices;
+    assert_eq!(notices.len(), 1);
+    assert!(
+        notices[0].contains("subnet-11111111") && notices[0].contains("public_address = false")
+    );
+}
+
+#[test]
+fn people_read_what_changes() {
+    let before = lab();
+    let mut world = executed(&before, &nothing());
+    world.secrets.remove(&Secret::RegistrationToken);
+    let runner = &mut world.stacks.get_mut(&Stack::Runner).unwrap().template;
+    runner["Resources"]["Extra"] = serde_json::json!({"Type": "AWS::SNS::Topic"});
+    let script = &mut runner["Resources"]["PoolGoTemplate"]["Properties"]["LaunchTemplateData"];
+    script["UserData"] = serde_json::json!({"Fn::Base64": "#!/bin/sh\n"});
+    let mut after = before;
+    after.lambda.memory_mb = 512;
+    after.pools[0].types.push("t3.large".to_owned());
+    let mut plan = plan_of(&after, &world);
+    // The script itself is another part's; what matters here is how a script is shown.
+    for resource in plan
+        .stacks
+        .iter_mut()
+        .flat_map(|stack| &mut stack.resources)
+    {
+        for property in &mut resource.properties {
+            if property.path.ends_with("UserData") {
+                property.after = Some(Value::from("#!/bin/sh\nexit 1\n"));
+            }
+        }
+    }
+    let words = Words {
+        colour: Colour::Off,
+        set_secret: "cargo xtask secret set NAME lab".to_owned(),
+    };
+    let text = format!("{}\n{}", show::plan(&plan, &words), show::summary(&plan));
+    insta::assert_snapshot!(text);
+}

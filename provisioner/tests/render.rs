@@ -1,0 +1,374 @@
+//! Every environment of the repository renders to templates that hold what the design promises.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says so")]
+
+use std::path::{Path, PathBuf};
+
+use provisioner::environment::{self, Environment};
+use provisioner::render::{self, Stack};
+use serde_json::Value;
+use stacks::names;
+use stacks::pool::{Pool, Settings};
+
+fn environments() -> Vec<(String, Environment)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let environment = environment::load(&path).unwrap_or_else(|error| panic!("{error}"));
+            (name, environment)
+        })
+        .collect()
+}
+
+fn resources<'v>(template: &'v Value, kind: &str) -> Vec<&'v Value> {
+    template["Resources"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter(|resource| resource["Type"] == kind)
+        .map(|resource| &resource["Properties"])
+        .collect()
+}
+
+/// What CloudFormation would make of a document with holes.
+fn filled(value: &Value) -> String {
+    render::flatten(value)
+        .unwrap()
+        .replace("${SubnetIds}", "subnet-11111111,subnet-22222222")
+}
+
+#[test]
+fn the_three_environments_render_to_the_same_bytes_every_time() {
+    let all = environments();
+    assert_eq!(
+        all.iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>(),
+        ["example", "lab", "tinqs"]
+    );
+    for (name, environment) in all {
+        let once = render::render(&environment).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let again = render::render(&environment).unwrap();
+        assert_eq!(once, again, "{name}");
+        assert_eq!(once.digest(), again.digest(), "{name}");
+    }
+}
+
+#[test]
+fn templates_take_the_parameters_and_give_the_outputs_of_the_contract() {
+    for (_, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let keys = |stack: Stack, section: &str| -> Vec<String> {
+            rendered.template(stack).value[section]
+                .as_object()
+                .map(|object| object.keys().cloned().collect())
+                .unwrap_or_default()
+        };
+        assert!(keys(Stack::State, "Parameters").is_empty());
+        assert_eq!(
+            keys(Stack::Runner, "Parameters"),
+            [
+                names::PARAM_API_ID,
+                names::PARAM_SUBNET_IDS,
+                names::PARAM_VPC_ID
+            ]
+        );
+        assert_eq!(
+            keys(Stack::Dispatch, "Parameters"),
+            [
+                names::PARAM_API_ID,
+                names::PARAM_CODE_KEY,
+                names::PARAM_SUBNET_IDS
+            ]
+        );
+        let outputs = keys(Stack::State, "Outputs");
+        assert!(outputs.contains(&names::OUTPUT_API_ID.to_owned()));
+        assert!(outputs.contains(&names::OUTPUT_API_ENDPOINT.to_owned()));
+    }
+}
+
+#[test]
+fn the_dispatcher_can_parse_every_document_that_the_stacks_publish() {
+    for (name, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let template = &rendered.template(Stack::Runner).value;
+        let names = environment.names();
+        let mut pools = 0;
+        for parameter in resources(template, "AWS::SSM::Parameter") {
+            let path = parameter["Name"].as_str().unwrap();
+            let text = filled(&parameter["Value"]);
+            if path == names.parameter_settings {
+                let settings: Settings = serde_json::from_str(&text).unwrap();
+                assert_eq!(settings.forge_url, environment.forge.url);
+            } else if let Some(pool) = path.strip_prefix(&names.parameter_pools) {
+                let document: Pool = serde_json::from_str(&text)
+                    .unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+                assert_eq!(document.name, pool);
+                assert_eq!(
+                    document.subnets().collect::<Vec<_>>(),
+                    ["subnet-11111111", "subnet-22222222"]
+                );
+                assert!(document.template_id.starts_with("${Pool"));
+                pools += 1;
+            }
+        }
+        assert_eq!(pools, environment.pools.len());
+    }
+}
+
+#[test]
+fn launch_templates_leave_to_the_request_what_a_request_cannot_take_out_again() {
+    for (_, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let templates = resources(
+            &rendered.template(Stack::Runner).value,
+            "AWS::EC2::LaunchTemplate",
+        );
+        assert_eq!(templates.len(), environment.pools.len());
+        for properties in templates {
+            let data = properties["LaunchTemplateData"].as_object().unwrap();
+            for absent in [
+                "NetworkInterfaces",
+                "InstanceMarketOptions",
+                "CreditSpecification",
+                "TagSpecifications",
+                "KeyName",
+            ] {
+                assert!(!data.contains_key(absent), "{absent}");
+            }
+            assert_eq!(data["MetadataOptions"]["HttpTokens"], "required");
+            assert_eq!(data["MetadataOptions"]["HttpPutResponseHopLimit"], 1);
+            assert_eq!(data["InstanceInitiatedShutdownBehavior"], "terminate");
+            // What the dispatcher's role may launch from is told by this tag.
+            let tags = properties["TagSpecifications"][0]["Tags"]
+                .as_array()
+                .unwrap();
+            assert!(
+                tags.iter()
+                    .any(|tag| tag["Key"] == environment.name.as_str())
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_reaches_a_runner_and_it_reaches_only_the_listed_ports() {
+    let lab = environments()
+        .into_iter()
+        .find(|(name, _)| name == "lab")
+        .unwrap()
+        .1;
+    let rendered = render::render(&lab).unwrap();
+    let groups = resources(
+        &rendered.template(Stack::Runner).value,
+        "AWS::EC2::SecurityGroup",
+    );
+    assert_eq!(groups.len(), 1);
+    assert!(groups[0].get("SecurityGroupIngress").is_none());
+    let mut ports: Vec<i64> = groups[0]["SecurityGroupEgress"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| {
+            assert_eq!(rule["FromPort"], rule["ToPort"]);
+            assert_eq!(rule["IpProtocol"], "tcp");
+            rule["FromPort"].as_i64().unwrap()
+        })
+        .collect();
+    ports.dedup();
+    assert_eq!(ports, [443, 3000]);
+}
+
+#[test]
+fn every_runner_role_is_denied_what_is_the_deployments_own() {
+    for (_, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let roles = resources(&rendered.template(Stack::Runner).value, "AWS::IAM::Role");
+        assert!(!roles.is_empty());
+        for role in roles {
+            let denied: Vec<&str> = role["Policies"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
+                .filter(|statement| statement["Effect"] == "Deny")
+                .map(|statement| statement["Action"].as_str().unwrap())
+                .collect();
+            assert_eq!(
+                denied,
+                [
+                    "ssm:*",
+                    "s3:*",
+                    "dynamodb:*",
+                    "lambda:*",
+                    "cloudformation:*",
+                    "iam:PassRole"
+                ]
+            );
+        }
+    }
+}
+
+#[test]
+fn what_holds_data_outlives_its_stack() {
+    for (_, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let resources = rendered.template(Stack::State).value["Resources"]
+            .as_object()
+            .unwrap();
+        for (id, resource) in resources {
+            assert_eq!(resource["DeletionPolicy"], "RetainExceptOnCreate", "{id}");
+            assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{id}");
+        }
+        assert_eq!(
+            resources["Table"]["Properties"]["DeletionProtectionEnabled"],
+            true
+        );
+    }
+}
+
+#[test]
+fn the_function_knows_its_name_and_nothing_secret() {
+    for (_, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let functions = resources(
+            &rendered.template(Stack::Dispatch).value,
+            "AWS::Lambda::Function",
+        );
+        let variables = functions[0]["Environment"]["Variables"]
+            .as_object()
+            .unwrap();
+        assert_eq!(
+            variables.keys().collect::<Vec<_>>(),
+            [names::ENV_LOG, names::ENV_NAME]
+        );
+    }
+}
+
+#[test]
+fn a_value_cannot_break_out_of_its_template() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
+    let source = std::fs::read_to_string(path).unwrap();
+    let hostile = "x\\\"\\nResources: {}\\n# ${AWS::AccountId} {{ names }}";
+    let source = source.replace(
+        "[forge]",
+        &format!(
+            "[tags]\nevil = \"{}\"\n[forge]",
+            hostile.replace("\\n", " ")
+        ),
+    );
+    let environment = Environment::parse(&source, Path::new(".")).unwrap();
+    let rendered = render::render(&environment).unwrap();
+    for template in &rendered.templates {
+        assert!(template.value["Resources"].as_object().unwrap().len() > 3);
+    }
+    let tags = &resources(
+        &rendered.template(Stack::State).value,
+        "AWS::DynamoDB::Table",
+    )[0]["Tags"];
+    assert!(
+        tags.as_array()
+            .unwrap()
+            .iter()
+            .any(|tag| tag["Value"] == hostile.replace("\\n", " ").replace("\\\"", "\"").as_str())
+    );
+}
+
+#[test]
+fn what_is_too_large_for_aws_is_said_with_what_to_do() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
+    let source = std::fs::read_to_string(path).unwrap();
+    let many: Vec<String> = (0..200)
+        .map(|number| format!("\"some-organization/some-repository-{number}\""))
+        .collect();
+    let source = source.replace(
+        "default = true",
+        &format!("default = true\nrepositories = [{}]", many.join(", ")),
+    );
+    let environment = Environment::parse(&source, Path::new(".")).unwrap();
+    let error = render::render(&environment).unwrap_err().to_string();
+    assert!(
+        error.contains("the document of pool base") && error.contains("fewer"),
+        "{error}"
+    );
+}
+
+/// A right that nothing uses is one too many, and a call without its right fails on AWS alone: no
+/// emulator would tell.
+#[test]
+fn the_dispatcher_has_the_rights_of_the_calls_that_it_makes_and_no_others() {
+    const CALLS: [(&str, &str); 17] = [
+        ("run_instances", "ec2:RunInstances"),
+        ("terminate_instances", "ec2:TerminateInstances"),
+        ("describe_instances", "ec2:DescribeInstances"),
+        (
+            "describe_spot_price_history",
+            "ec2:DescribeSpotPriceHistory",
+        ),
+        ("describe_subnets", "ec2:DescribeSubnets"),
+        (
+            "describe_instance_type_offerings",
+            "ec2:DescribeInstanceTypeOfferings",
+        ),
+        ("get_item", "dynamodb:GetItem"),
+        ("batch_get_item", "dynamodb:BatchGetItem"),
+        ("put_item", "dynamodb:PutItem"),
+        ("update_item", "dynamodb:UpdateItem"),
+        ("delete_item", "dynamodb:DeleteItem"),
+        ("query", "dynamodb:Query"),
+        ("scan", "dynamodb:Scan"),
+        ("get_parameters_by_path", "ssm:GetParametersByPath"),
+        ("get_parameters", "ssm:GetParameters"),
+        ("put_parameter", "ssm:PutParameter"),
+        ("invoke", "lambda:InvokeFunction"),
+    ];
+    // What AWS asks for beside a call: tags and the role of RunInstances, images by parameter, logs.
+    const BESIDE: [&str; 5] = [
+        "ec2:CreateTags",
+        "iam:PassRole",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "ssm:GetParameters",
+    ];
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dispatcher/src/shell");
+    let source: String = std::fs::read_dir(sources)
+        .unwrap()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    let mut used: Vec<&str> = CALLS
+        .into_iter()
+        .filter(|(call, _)| source.contains(&format!(".{call}()")))
+        .map(|(_, action)| action)
+        .collect();
+    used.sort_unstable();
+    for (name, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let role =
+            &rendered.template(Stack::Dispatch).value["Resources"]["FunctionRole"]["Properties"];
+        let mut granted: Vec<&str> = role["Policies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
+            .flat_map(|statement| {
+                let action = &statement["Action"];
+                action
+                    .as_array()
+                    .map_or_else(|| vec![action], |all| all.iter().collect())
+            })
+            .map(|action| action.as_str().unwrap())
+            .filter(|action| !BESIDE.contains(action))
+            .collect();
+        granted.sort_unstable();
+        granted.dedup();
+        assert_eq!(granted, used, "{name}");
+    }
+}

@@ -1,0 +1,219 @@
+//! `cargo xtask demo`: the mission on this machine, from stacks to zero. It takes no part in what
+//! it shows: it pushes, watches, replays a delivery, breaks one machine, and counts what is left.
+
+mod forge;
+mod report;
+mod stage;
+mod story;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lab::{Folder, Lab};
+
+use self::forge::Forge;
+use self::report::{JobReport, Promise, Report, summary};
+use self::stage::Stage;
+use self::watch::{Seen, Watch};
+use crate::http::HttpError;
+use crate::{place, say};
+
+/// What is pushed when no other workflow is given.
+const WORKFLOW: &str = include_str!("workflow.yml");
+/// Longest that all jobs may take, and after them the last machine to be gone. A boot takes a
+/// second or two in the lab; a lost machine is replaced within a tick of a minute.
+const JOBS_LIMIT: Duration = Duration::from_secs(180);
+/// How often the watcher looks.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often the announcement of the first job is sent again.
+const REPLAYS: usize = 10;
+
+/// Why the demo could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The lab.
+    #[error(transparent)]
+    Lab(#[from] lab::Error),
+    /// The stacks.
+    #[error(transparent)]
+    Place(#[from] place::Error),
+    /// The forge, the front door or EC2.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] dispatcher::shell::Failure),
+    /// git.
+    #[error("git failed: {0}")]
+    Git(String),
+    /// A file.
+    #[error("a file of the demo can't be used: {source}")]
+    File {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The workflow.
+    #[error("the workflow is no YAML map with jobs: {0}")]
+    Workflow(String),
+    /// It took too long.
+    #[error("after {0} s: {1}")]
+    TooLong(u64, String),
+    /// Somebody pressed Ctrl-C.
+    #[error("stopped; everything was cleaned up")]
+    Stopped,
+}
+
+/// Runs the demo, and cleans up whatever happens.
+pub async fn run(root: &Path, workflow: Option<&Path>) -> Result<Report, DemoError> {
+    let start = Instant::now();
+    let workflow = match workflow {
+        None => WORKFLOW.to_owned(),
+        Some(path) => std::fs::read_to_string(path).map_err(|source| DemoError::File { source })?,
+    };
+    let expected = expectations(&workflow)?;
+
+    let folder = Folder::default_one();
+    let told = tokio::select! {
+        told = tell(root, &folder, &workflow) => told,
+        _ = tokio::signal::ctrl_c() => Err(DemoError::Stopped),
+    };
+    say("lab: going down");
+    let left = Lab::down(&folder).await?;
+    let mut seen = told?;
+    seen.left.extend(remains(&left));
+
+    let report = verdict(seen, &expected, start);
+    say(&summary(&report));
+    Ok(report)
+}
+
+/// Everything between lab up and lab down.
+async fn tell(root: &Path, folder: &Folder, workflow: &str) -> Result<Seen, DemoError> {
+    let lab = Lab::up(folder, |step| say(&format!("lab: {step}"))).await?;
+    let stage = Stage::new(root, lab.file())?;
+    say("stacks: going up");
+    stage.up().await?;
+
+    let forge = Forge {
+        url: &lab.file().forge,
+        token: &lab.file().forge_token,
+    };
+    forge
+        .prepare(&stage.hook_url(), &lab.file().webhook_secret)
+        .await?;
+    let mut watch = Watch::new(lab.file(), &stage);
+    watch.break_one_boot().await?;
+    forge.push(workflow)?;
+    watch.pushed();
+    say("pushed; seconds count from here");
+
+    let begun = Instant::now();
+    loop {
+        watch.look(&forge).await?;
+        watch.replay_once(REPLAYS).await?;
+        if watch.is_over() {
+            break;
+        }
+        if begun.elapsed() > JOBS_LIMIT {
+            return Err(DemoError::TooLong(
+                JOBS_LIMIT.as_secs(),
+                watch.what_is_open(),
+            ));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    watch.search_for_secrets(folder)?;
+
+    say("stacks: going down");
+    let mut seen = watch.into_seen();
+    seen.left.extend(stage.down().await?);
+    let runners = forge.runners().await?;
+    if runners > 0 {
+        seen.left.push(format!("{runners} runners at the forge"));
+    }
+    Ok(seen)
+}
+
+/// How each job of the workflow is meant to end, by its id: `DEMO_EXPECT` in its env, or success.
+fn expectations(workflow: &str) -> Result<BTreeMap<String, String>, DemoError> {
+    let bad = |what: &str| DemoError::Workflow(what.to_owned());
+    let document: serde_yaml::Value =
+        serde_yaml::from_str(workflow).map_err(|error| bad(&error.to_string()))?;
+    let jobs = document
+        .get("jobs")
+        .and_then(serde_yaml::Value::as_mapping)
+        .ok_or_else(|| bad("no jobs"))?;
+    let mut expected = BTreeMap::new();
+    for (id, job) in jobs {
+        let id = id.as_str().ok_or_else(|| bad("a job without a name"))?;
+        let conclusion = job
+            .get("env")
+            .and_then(|env| env.get("DEMO_EXPECT"))
+            .and_then(serde_yaml::Value::as_str)
+            .unwrap_or("success");
+        let name = job
+            .get("name")
+            .and_then(serde_yaml::Value::as_str)
+            .unwrap_or(id);
+        expected.insert(name.to_owned(), conclusion.to_owned());
+    }
+    Ok(expected)
+}
+
+/// What the lab left on this machine, counted from the kernel's own lists.
+fn remains(left: &lab::Leftovers) -> Vec<String> {
+    [
+        (left.processes, "processes of instances"),
+        (left.mounts, "mounts"),
+        (left.namespaces, "namespaces"),
+        (left.services, "processes of the lab"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect()
+}
+
+fn verdict(seen: Seen, expected: &BTreeMap<String, String>, start: Instant) -> Report {
+    let jobs: Vec<JobReport> = seen
+        .jobs
+        .values()
+        .map(|job| {
+            let base = job.name.split(" (").next().unwrap_or(&job.name);
+            let meant = expected.get(base).map_or("success", String::as_str);
+            JobReport::of(job, meant)
+        })
+        .collect();
+    let mut promises = seen.promises;
+    let as_meant = jobs.iter().filter(|job| job.result == job.expected).count();
+    promises.insert(
+        0,
+        Promise {
+            name: "every job ended as its workflow says",
+            held: as_meant == jobs.len() && !jobs.is_empty(),
+            seen: format!("{as_meant} of {}", jobs.len()),
+        },
+    );
+    let gone = jobs.iter().filter(|job| job.instance_gone).count();
+    promises.push(Promise {
+        name: "every machine is gone",
+        held: gone == jobs.len(),
+        seen: format!("{gone} of {}", jobs.len()),
+    });
+    promises.push(Promise {
+        name: "nothing is left at AWS, forge or on this machine",
+        held: seen.left.is_empty(),
+        seen: format!("{} left", seen.left.len()),
+    });
+    Report {
+        ok: promises.iter().all(|promise| promise.held),
+        left: seen.left.len() as u64,
+        leftovers: seen.left,
+        seconds: start.elapsed().as_secs_f64(),
+        cost_usd: seen.cost_usd,
+        jobs,
+        promises,
+    }
+}

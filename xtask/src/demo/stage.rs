@@ -1,0 +1,136 @@
+//! The deployment that the demo is about: the lab's environment, put up and taken down by the same
+//! calls as `up` and `down`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_credential_types::Credentials;
+use dispatcher::shell::Shell;
+use lab::{Folder, LabFile};
+use provisioner::progress::{Event, Progress};
+use provisioner::teardown;
+
+use super::DemoError;
+use crate::locate;
+use crate::place::{Error, Place, environment_path};
+use crate::say;
+
+/// The environment of the lab.
+const ENVIRONMENT: &str = "lab";
+/// Largest file that is searched for secrets, in bytes: consoles and logs are far smaller.
+const SEARCH_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Shows each step and each stack that is done; the resources are shown by `up` itself.
+struct Steps;
+
+impl Progress for Steps {
+    fn report(&self, event: Event) {
+        match event {
+            Event::Step(what) => say(&format!("  · {what}")),
+            Event::Resource {
+                stack, id, status, ..
+            } if stack == id && !status.ends_with("IN_PROGRESS") => {
+                say(&format!("  · {id}: {status}"));
+            }
+            Event::Resource { .. } | Event::Waiting { .. } => {}
+        }
+    }
+}
+
+/// The deployment in the lab.
+pub struct Stage {
+    place: Place,
+    /// Its ledger.
+    pub ledger: Shell,
+}
+
+impl Stage {
+    /// The deployment in `lab`.
+    pub fn new(root: &Path, lab: &LabFile) -> Result<Self, DemoError> {
+        let environment = provisioner::environment::load(&environment_path(root, ENVIRONMENT))
+            .map_err(provisioner::Error::from)
+            .map_err(Error::from)?;
+        let names = environment.names();
+        let place = locate::in_lab(root, ENVIRONMENT, environment, lab)?;
+        let (key, secret) = (&lab.access_key_id, &lab.secret_access_key);
+        let ledger = Shell::new(
+            names,
+            dispatcher::shell::Place {
+                region: lab.region.clone(),
+                credentials: Credentials::new(key, secret, None, None, "lab"),
+                endpoint: Some(lab.aws_endpoint.clone()),
+                endpoint_ec2: Some(lab.ec2_endpoint.clone()),
+            },
+        );
+        Ok(Self { place, ledger })
+    }
+
+    /// Where the forge sends its deliveries.
+    pub fn hook_url(&self) -> String {
+        self.place.hook_url.clone().unwrap_or_default()
+    }
+
+    /// Puts the stacks up.
+    pub async fn up(&self) -> Result<(), DemoError> {
+        let progress = Steps;
+        let code = self.place.code(&progress).await?;
+        let deployment = &self.place.deployment;
+        let plan = provisioner::diff(deployment, &code, &progress)
+            .await
+            .map_err(Error::from)?;
+        provisioner::up(deployment, &plan, &code, &progress)
+            .await
+            .map_err(Error::from)?;
+        Ok(())
+    }
+
+    /// Takes them down, and says what AWS still has.
+    pub async fn down(&self) -> Result<Vec<String>, DemoError> {
+        let progress = Steps;
+        let deployment = &self.place.deployment;
+        let found = teardown::survey(deployment).await.map_err(Error::from)?;
+        let left = teardown::down(deployment, &found, &progress)
+            .await
+            .map_err(Error::from)?;
+        Ok(left
+            .found
+            .into_iter()
+            .map(|found| format!("{} {}", found.kind, found.name))
+            .collect())
+    }
+
+    /// Everything that was written where people and machines may look: templates, user-data, the
+    /// lab's logs and its instances' consoles.
+    pub fn written(&self, folder: &Folder) -> io::Result<Vec<(String, Vec<u8>)>> {
+        let rendered = &self.place.deployment.rendered;
+        let templates = rendered
+            .templates
+            .iter()
+            .map(|it| (it.stack.to_string(), it.body.clone().into_bytes()));
+        let user_data = rendered
+            .user_data
+            .iter()
+            .map(|it| (it.pool.clone(), it.script.clone().into_bytes()));
+        let mut written: Vec<_> = templates.chain(user_data).collect();
+        for path in logs(folder.path())? {
+            if path.metadata()?.len() <= SEARCH_MAX_BYTES {
+                written.push((path.display().to_string(), std::fs::read(&path)?));
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// The lab's logs, and the console of each instance.
+fn logs(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|end| end == "log");
+    let mut logs = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        logs.push(entry?.path());
+    }
+    for entry in std::fs::read_dir(folder.join("instances"))? {
+        logs.push(entry?.path().join("console.log"));
+    }
+    logs.retain(|path| is_log(path) && path.is_file());
+    Ok(logs)
+}

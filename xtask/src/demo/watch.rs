@@ -1,0 +1,375 @@
+//! Watches forge, front door and EC2, prints each mark once, and does the demo's two misdeeds: one
+//! machine is destroyed while it boots, and one delivery is sent again and again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::Method;
+use lab::LabFile;
+use serde_json::Value;
+
+use super::DemoError;
+use super::forge::{Forge, ForgeJob};
+use super::report::Promise;
+use super::stage::Stage;
+use super::story::{ANNOUNCED, Delivery, JobStory, Machine, STARTED, stories};
+use crate::http::{json, send};
+use crate::say;
+
+/// EC2's reason code for an instance whose host failed.
+const HOST_FAILED: &str = "Server.InternalError";
+
+/// What the watcher saw, for the report.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Every job.
+    pub jobs: BTreeMap<u64, JobStory>,
+    /// The promises that were put to the test.
+    pub promises: Vec<Promise>,
+    /// What is left.
+    pub left: Vec<String>,
+    /// What the machines cost.
+    pub cost_usd: f64,
+}
+
+/// The watcher.
+pub struct Watch<'a> {
+    lab: &'a LabFile,
+    stage: &'a Stage,
+    pushed_ms: u64,
+    told: BTreeSet<String>,
+    deliveries: Vec<Delivery>,
+    machines: Vec<Machine>,
+    registered: BTreeMap<String, u64>,
+    forge_jobs: Vec<ForgeJob>,
+    jobs: BTreeMap<u64, JobStory>,
+    destroyed: Option<String>,
+    replayed: Option<Vec<String>>,
+    secrets_found: Option<Vec<String>>,
+    searched: usize,
+}
+
+impl<'a> Watch<'a> {
+    /// A watcher of `lab`.
+    pub fn new(lab: &'a LabFile, stage: &'a Stage) -> Self {
+        Self {
+            lab,
+            stage,
+            pushed_ms: 0,
+            told: BTreeSet::new(),
+            deliveries: Vec::new(),
+            machines: Vec::new(),
+            registered: BTreeMap::new(),
+            forge_jobs: Vec::new(),
+            jobs: BTreeMap::new(),
+            destroyed: None,
+            replayed: None,
+            secrets_found: None,
+            searched: 0,
+        }
+    }
+
+    /// The push is done: all times count from here.
+    pub fn pushed(&mut self) {
+        self.pushed_ms = now_ms();
+    }
+
+    /// Looks once, and tells what is new.
+    pub async fn look(&mut self, forge: &Forge<'_>) -> Result<(), DemoError> {
+        let get = async |url: String| json(Method::GET, &url, None, &Value::Null).await;
+        let deliveries = get(format!("{}/_lab/deliveries", self.lab.front_door)).await?;
+        let machines = get(format!("{}/_lab/instances", self.lab.ec2_endpoint)).await?;
+        self.deliveries = serde_json::from_value(deliveries).unwrap_or_default();
+        self.machines = serde_json::from_value(machines).unwrap_or_default();
+        self.forge_jobs = forge.jobs().await?;
+        for runner in self.stage.ledger.live().await?.runners {
+            if let Some(at) = runner.credential_ms {
+                self.registered.insert(runner.instance, at);
+            }
+        }
+        self.jobs = stories(
+            self.pushed_ms,
+            &self.deliveries,
+            &self.machines,
+            &self.registered,
+        );
+        // A job that the server skips is announced to nobody; the forge's own list has it.
+        for job in &self.forge_jobs {
+            let story = self.jobs.entry(job.id).or_default();
+            story.id = job.id;
+            story.name.clone_from(&job.name);
+            story.conclusion.clone_from(&job.conclusion);
+        }
+        self.tell();
+        self.find_destroyed();
+        Ok(())
+    }
+
+    fn tell(&mut self) {
+        let mut lines = Vec::new();
+        for machine in &self.machines {
+            let pool = machine
+                .tags
+                .get(&self.stage.ledger.names().tag)
+                .cloned()
+                .unwrap_or_default();
+            let market = if machine.spot { "Spot" } else { "On-Demand" };
+            let launched = super::story::millis(machine.launched);
+            let what = format!(
+                "{} launched for pool {pool} ({} {market})",
+                machine.id, machine.instance_type
+            );
+            lines.push((launched, what));
+            if let Some(ended) = machine.ended {
+                lines.push((super::story::millis(ended), format!("{} gone", machine.id)));
+            }
+        }
+        for job in self.jobs.values() {
+            for (&mark, &at) in &job.marks {
+                let on = job.machine.as_deref().unwrap_or("a machine");
+                let what = match mark {
+                    ANNOUNCED => format!("{} needs a runner", job.name),
+                    STARTED => format!("{} started on {on}", job.name),
+                    super::story::ENDED => format!(
+                        "{} ended: {}",
+                        job.name,
+                        job.conclusion.as_deref().unwrap_or("?")
+                    ),
+                    _ => continue,
+                };
+                lines.push((at, what));
+            }
+        }
+        lines.sort();
+        for (at, what) in lines {
+            if self.told.insert(what.clone()) {
+                #[expect(clippy::cast_precision_loss, reason = "milliseconds of a demo")]
+                let after = at.saturating_sub(self.pushed_ms) as f64 / 1000.0;
+                say(&format!("  {after:6.1} s  {what}"));
+            }
+        }
+    }
+
+    /// Lets the host of the next machine fail while that machine boots.
+    pub async fn break_one_boot(&self) -> Result<(), DemoError> {
+        let url = format!("{}/_lab/faults", self.lab.ec2_endpoint);
+        let faults = serde_json::json!({ "crash_boots": 1 });
+        json(Method::POST, &url, None, &faults).await?;
+        Ok(())
+    }
+
+    /// Notes which machine that was.
+    fn find_destroyed(&mut self) {
+        let destroyed = self.machines.iter().find(|machine| {
+            machine.ended.is_some()
+                && machine.reason.as_deref() == Some(HOST_FAILED)
+                && !self.registered.contains_key(&machine.id)
+        });
+        if let (None, Some(machine)) = (&self.destroyed, destroyed) {
+            say(&format!(
+                "           {} was destroyed while it booted",
+                machine.id
+            ));
+            self.destroyed = Some(machine.id.clone());
+        }
+    }
+
+    /// Sends the first announcement again, `times` times at once.
+    pub async fn replay_once(&mut self, times: usize) -> Result<(), DemoError> {
+        if self.replayed.is_some() {
+            return Ok(());
+        }
+        let Some(delivery) = self.jobs.values().find_map(|job| job.announcement.clone()) else {
+            return Ok(());
+        };
+        let url = format!("{}/dispatch", self.lab.front_door);
+        let mut sends = tokio::task::JoinSet::new();
+        for _ in 0..times {
+            let (url, delivery) = (url.clone(), delivery.clone());
+            sends.spawn(async move {
+                send(
+                    Method::POST,
+                    &url,
+                    &passed_on(&delivery.headers),
+                    Bytes::from(delivery.body),
+                )
+                .await
+            });
+        }
+        let mut decisions = Vec::new();
+        while let Some(answer) = sends.join_next().await {
+            let (_, body) = answer
+                .map_err(|error| DemoError::TooLong(0, format!("a replay was lost: {error}")))??;
+            let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+            decisions.push(answer["decision"].as_str().unwrap_or("?").to_owned());
+        }
+        say(&format!(
+            "           the same delivery {times} times more: {}",
+            counted(&decisions)
+        ));
+        self.replayed = Some(decisions);
+        Ok(())
+    }
+
+    /// Whether every job has ended and every machine is gone.
+    pub fn is_over(&self) -> bool {
+        let ended = self.forge_jobs.iter().all(|job| job.status == "completed");
+        let told = self.jobs.values().all(|job| job.conclusion.is_some());
+        let gone = self.machines.iter().all(Machine::is_gone);
+        !self.forge_jobs.is_empty() && ended && told && gone
+    }
+
+    /// What keeps the demo from its end.
+    pub fn what_is_open(&self) -> String {
+        let jobs = self
+            .forge_jobs
+            .iter()
+            .filter(|job| job.status != "completed")
+            .map(|job| format!("{} is {}", job.name, job.status));
+        let machines = self
+            .machines
+            .iter()
+            .filter(|machine| !machine.is_gone())
+            .map(|machine| format!("{} is {}", machine.id, machine.state));
+        jobs.chain(machines).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Looks for every secret in all that the lab wrote: logs, consoles, templates, user-data.
+    pub fn search_for_secrets(&mut self, folder: &lab::Folder) -> Result<(), DemoError> {
+        let secrets = [
+            self.lab.forge_token.as_str(),
+            self.lab.registration_token.as_str(),
+            self.lab.webhook_secret.as_str(),
+        ];
+        let written = self
+            .stage
+            .written(folder)
+            .map_err(|source| DemoError::File { source })?;
+        self.searched = written.len();
+        let found = written
+            .into_iter()
+            .filter(|(_, bytes)| secrets.iter().any(|secret| holds(bytes, secret)))
+            .map(|(name, _)| name)
+            .collect();
+        self.secrets_found = Some(found);
+        Ok(())
+    }
+
+    /// The story, with the promises that this watcher can judge.
+    pub fn into_seen(mut self) -> Seen {
+        let now_ms = now_ms();
+        #[expect(clippy::cast_precision_loss, reason = "seconds of a demo")]
+        let cost_usd = self
+            .machines
+            .iter()
+            .map(|machine| machine.billed_s(now_ms) as f64 / 3600.0 * machine.usd_per_hour)
+            .sum();
+        let promises = vec![
+            self.served_once(),
+            self.replays_held(),
+            self.destroyed_was_replaced(),
+            self.no_secret_found(),
+        ];
+        Seen {
+            jobs: std::mem::take(&mut self.jobs),
+            promises,
+            left: Vec::new(),
+            cost_usd,
+        }
+    }
+
+    fn served_once(&self) -> Promise {
+        let served: BTreeSet<&String> = self
+            .jobs
+            .values()
+            .filter_map(|job| job.machine.as_ref())
+            .collect();
+        let started = self
+            .jobs
+            .values()
+            .filter(|job| job.machine.is_some())
+            .count();
+        let launched = self.machines.len() - usize::from(self.destroyed.is_some());
+        Promise {
+            name: "one machine for each job, and no more",
+            held: served.len() == started && launched == started,
+            seen: format!("{started} jobs, {launched} machines"),
+        }
+    }
+
+    fn replays_held(&self) -> Promise {
+        let decisions = self.replayed.clone().unwrap_or_default();
+        Promise {
+            name: "the same delivery ten times changes nothing",
+            held: !decisions.is_empty() && decisions.iter().all(|d| d == "duplicate"),
+            seen: counted(&decisions),
+        }
+    }
+
+    fn destroyed_was_replaced(&self) -> Promise {
+        let served = self
+            .jobs
+            .values()
+            .filter_map(|job| job.machine.as_ref())
+            .any(|machine| Some(machine) == self.destroyed.as_ref());
+        Promise {
+            name: "a machine destroyed while booting is replaced",
+            held: self.destroyed.is_some() && !served,
+            seen: self
+                .destroyed
+                .clone()
+                .unwrap_or_else(|| "none was destroyed".to_owned()),
+        }
+    }
+
+    fn no_secret_found(&self) -> Promise {
+        let found = self.secrets_found.clone().unwrap_or_default();
+        Promise {
+            name: "no secret in logs, consoles or templates",
+            held: self.secrets_found.is_some() && found.is_empty(),
+            seen: if found.is_empty() {
+                format!("none in {} files", self.searched)
+            } else {
+                found.join(", ")
+            },
+        }
+    }
+}
+
+/// The headers that make a delivery what it is; the others belong to one connection.
+fn passed_on(headers: &[(String, String)]) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            name.starts_with("x-") || name == "content-type"
+        })
+        .cloned()
+        .collect()
+}
+
+fn holds(bytes: &[u8], secret: &str) -> bool {
+    bytes
+        .windows(secret.len())
+        .any(|part| part == secret.as_bytes())
+}
+
+fn counted(words: &[String]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for word in words {
+        *counts.entry(word).or_default() += 1;
+    }
+    let counts: Vec<String> = counts
+        .into_iter()
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
+    counts.join(", ")
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

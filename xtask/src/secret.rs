@@ -1,0 +1,63 @@
+//! `cargo xtask secret set NAME [ENV]`: the value comes from the prompt, standard input or a file,
+//! never from an argument, which every process of the machine could read.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use provisioner::secrets::SecretValue;
+use stacks::names::Secret;
+
+use crate::place::{Error, Place};
+use crate::say;
+
+/// Longest value that is read: one byte more than a parameter takes, so that too long is said.
+const READ_MAX_BYTES: u64 = 4097;
+
+/// Where the value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The prompt on a terminal, standard input otherwise.
+    Asked,
+    /// A file.
+    File(PathBuf),
+}
+
+/// Writes the secret called `name`.
+pub async fn set(place: &Place, name: &str, source: &Source) -> Result<(), Error> {
+    let secret = Secret::named(name).ok_or_else(|| Error::NoSuchSecret(name.to_owned()))?;
+    let text = read(name, source)?;
+    let value = SecretValue::new(secret, &text).map_err(provisioner::Error::from)?;
+    provisioner::set_secret(&place.deployment, secret, &value).await?;
+    let path = place.deployment.environment.names().secret(secret);
+    say(&format!(
+        "{path} is set; the dispatcher reads it within minutes."
+    ));
+    Ok(())
+}
+
+fn read(name: &str, source: &Source) -> Result<String, Error> {
+    match source {
+        Source::File(path) => {
+            let file = std::fs::File::open(path)
+                .map_err(failed(&format!("opening {}", path.display())))?;
+            read_all(file, path)
+        }
+        Source::Asked if std::io::stdin().is_terminal() => {
+            rpassword::prompt_password(format!("{name}: ")).map_err(failed("reading the answer"))
+        }
+        Source::Asked => read_all(std::io::stdin(), Path::new("standard input")),
+    }
+}
+
+fn read_all(from: impl Read, what: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    from.take(READ_MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(failed(&format!("reading {}", what.display())))?;
+    Ok(text)
+}
+
+fn failed(what: &str) -> impl FnOnce(std::io::Error) -> Error {
+    let what = what.to_owned();
+    move |source| Error::File { what, source }
+}
