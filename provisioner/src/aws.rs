@@ -46,6 +46,9 @@ impl Target {
     }
 }
 
+/// Our own code beside AWS's: there was nothing to sign with.
+const NO_CREDENTIALS: &str = "NoCredentials";
+
 /// A call that failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{call} failed: {message}")]
@@ -68,8 +71,13 @@ impl CallError {
     /// What to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        let code = self.code.as_deref()?;
+        let Some(code) = self.code.as_deref() else {
+            return Some(
+                "AWS did not answer: check the network, and that the environment's region exists",
+            );
+        };
         Some(match code {
+            NO_CREDENTIALS => "set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in",
             "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
                 "the credentials have expired: log in again"
             }
@@ -196,19 +204,58 @@ impl Clients {
 }
 
 async fn found_credentials(config: &aws_types::SdkConfig) -> Result<(), CallError> {
-    let none = |message: String| CallError {
-        call: "finding credentials",
-        code: None,
-        message,
+    let none = |why: String| CallError {
+        call: "finding credentials for AWS",
+        code: Some(NO_CREDENTIALS.to_owned()),
+        message: format!("there are none in the environment, the profiles or the machine ({why})"),
     };
-    let provider = config
-        .credentials_provider()
-        .ok_or_else(|| none("there is no source of credentials".to_owned()))?;
-    match provider.provide_credentials().await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(none(format!(
-            "no credentials for AWS were found ({}); set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in",
-            chain(&error)
-        ))),
+    let Some(provider) = config.credentials_provider() else {
+        return Err(none("no source is configured".to_owned()));
+    };
+    let found = provider.provide_credentials().await;
+    found.map(drop).map_err(|error| none(chain(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_credentials_it_is_said_what_to_do() {
+        let config = aws_types::SdkConfig::builder().build();
+        let error = found_credentials(&config).await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("finding credentials for AWS failed")
+        );
+        assert!(error.hint().unwrap().contains("AWS_PROFILE"));
+    }
+
+    #[test]
+    fn a_target_never_shows_its_credentials() {
+        let target = Target {
+            credentials: Some(("id".to_owned(), "hidden".to_owned())),
+            ..Target::aws("eu-west-1")
+        };
+        assert!(!format!("{target:?}").contains("hidden"));
+    }
+
+    #[tokio::test]
+    async fn an_aws_that_does_not_answer_is_said_with_what_to_look_at() {
+        // Port 9 of this machine: nobody discards anything any more.
+        let target = Target {
+            endpoint: Some("http://127.0.0.1:9".to_owned()),
+            credentials: Some(("id".to_owned(), "secret".to_owned())),
+            ..Target::aws("eu-west-1")
+        };
+        let clients = Clients::connect(&target).await.unwrap();
+        let call = clients.sts.get_caller_identity().send().await;
+        let error = call.map_err(failed("GetCallerIdentity")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("GetCallerIdentity failed: "),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("region"));
     }
 }

@@ -104,13 +104,18 @@ pub async fn build(root: &Path, profile: Profile) -> Result<Code, PackageError> 
         return Ok(Code { zip, sha256 });
     }
     let zip = zip(&binary)?;
-    // Written aside and renamed: half a zip must never be found. Without a cache it only takes longer.
-    let aside = folder.join(format!("{sha256}.{}", std::process::id()));
+    // Without a cache it only takes longer.
+    let aside = aside(&cached);
     let stored = std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(&aside, &zip))
         .and_then(|()| std::fs::rename(&aside, &cached));
     drop(stored);
     Ok(Code { zip, sha256 })
+}
+
+/// Where this process writes what becomes `path`: two that build at once never see half a file.
+fn aside(path: &Path) -> PathBuf {
+    path.with_extension(format!("{}.new", std::process::id()))
 }
 
 fn read(bootstrap: &Path) -> Result<Vec<u8>, PackageError> {
@@ -145,20 +150,29 @@ pub async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, P
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root)
-        .args(["build", "--quiet", "--bin", "bootstrap"]);
+        .args(["build", "--bin", "bootstrap"]);
     match profile {
         Profile::Lab => {
+            // The SDK is there already, so there is no progress worth showing.
+            cargo.arg("--quiet");
             run(&mut cargo, "cargo").await?;
             // Half the size, and what changes with the machine's paths is gone.
             let stripped = root.join("target/debug/bootstrap.stripped");
+            let aside = aside(&stripped);
             let mut strip = Command::new("strip");
             strip
                 .current_dir(root)
                 .arg("-o")
-                .arg(&stripped)
+                .arg(&aside)
                 .arg("target/debug/bootstrap");
             run(&mut strip, "strip").await?;
-            Ok(stripped)
+            match std::fs::rename(&aside, &stripped) {
+                Ok(()) => Ok(stripped),
+                Err(source) => Err(PackageError::Unreadable {
+                    path: aside,
+                    source,
+                }),
+            }
         }
         Profile::Lambda(arch) => {
             let triple = triple(arch);
@@ -168,6 +182,7 @@ pub async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, P
                 .args(["--quiet", "target", "add", triple]);
             run(&mut rustup, "rustup").await?;
             cargo.args(["--profile", "lambda", "--target", triple]);
+            cargo.env("CARGO_ENCODED_RUSTFLAGS", without_paths());
             for (variable, program) in tools(arch) {
                 // What somebody set is what they want.
                 if std::env::var_os(&variable).is_none() {
@@ -178,6 +193,16 @@ pub async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, P
             Ok(root.join(format!("target/{triple}/lambda/bootstrap")))
         }
     }
+}
+
+/// Panic messages name source files: without the folder of whoever builds, so that the same commit
+/// gives the same bytes everywhere.
+fn without_paths() -> String {
+    let home = std::env::var_os("CARGO_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
+        PathBuf::from,
+    );
+    format!("--remap-path-prefix={}=/cargo", home.display())
 }
 
 /// Compiler and linker: the cryptography has parts in C, which need no libc and so no compiler for

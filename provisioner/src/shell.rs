@@ -2,6 +2,7 @@
 
 mod account;
 mod change_sets;
+mod function;
 mod instances;
 mod left;
 mod observe;

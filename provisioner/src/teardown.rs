@@ -117,6 +117,7 @@ pub async fn down(
     if before.is_empty() {
         return survey_with(&shell, deployment, account).await;
     }
+    retire(&shell, &names.function, progress).await;
     delete(&shell, &stack_name(environment, Stack::Dispatch), progress).await?;
     progress.report(Event::Step("ending instances".to_owned()));
     shell.end_instances(&names.tag, progress).await?;
@@ -161,6 +162,23 @@ async fn survey_with(
         found: shell.found(environment, &account).await?,
         account,
     })
+}
+
+/// Lets the dispatcher end what it launched while it can still reach the forge. What it does not
+/// manage is no reason to stop: the instances are ended below all the same.
+async fn retire(shell: &Shell, function: &str, progress: &dyn Progress) {
+    progress.report(Event::Step(format!(
+        "{function}: ending its machines and their registrations at the forge"
+    )));
+    let trouble = match shell.retire(function).await {
+        Ok(trouble) => trouble,
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(trouble) = trouble {
+        progress.report(Event::Step(format!(
+            "{function} could not do all of it ({trouble}); look for offline runners at the forge"
+        )));
+    }
 }
 
 async fn delete(shell: &Shell, name: &str, progress: &dyn Progress) -> Result<(), Error> {

@@ -9,7 +9,7 @@
 )]
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use provisioner::differ::Effect;
 use provisioner::package::{self, Code};
@@ -20,6 +20,8 @@ use provisioner::show::{self, Colour, Words};
 use provisioner::teardown::Kind;
 use provisioner::{Deployment, Environment, Stack, Target};
 use stacks::names::Secret;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 fn target() -> Target {
     Target {
@@ -172,6 +174,86 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     let nothing = provisioner::survey(&edited).await.unwrap();
     assert!(nothing.is_empty());
     assert!(show::survey(&nothing, Colour::Off).starts_with("There is nothing"));
+}
+
+/// Everything that is sent to ministack from here on, through an address of its own.
+async fn wiretap() -> (String, Arc<Mutex<Vec<u8>>>) {
+    let upstream = target().endpoint.unwrap();
+    let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&sent);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&upstream).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            let heard = Arc::clone(&heard);
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            tokio::spawn(async move {
+                let mut piece = vec![0; 64 * 1024];
+                while let Ok(bytes @ 1..) = from_client.read(&mut piece).await {
+                    heard.lock().unwrap().extend_from_slice(&piece[..bytes]);
+                    to_server.write_all(&piece[..bytes]).await.unwrap();
+                }
+            });
+        }
+    });
+    (address, sent)
+}
+
+#[tokio::test]
+#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
+async fn a_second_up_makes_no_call_that_changes_anything() {
+    let first = named("quiet-ci");
+    let code = code("binary");
+    let plan = provisioner::diff(&first, &code, &Silent).await.unwrap();
+    provisioner::up(&first, &plan, &code, &Silent)
+        .await
+        .unwrap();
+
+    let (address, sent) = wiretap().await;
+    let mut tapped = first.clone();
+    tapped.target.endpoint = Some(address);
+    let plan = provisioner::diff(&tapped, &code, &Silent).await.unwrap();
+    provisioner::up(&tapped, &plan, &code, &Silent)
+        .await
+        .unwrap();
+    let calls = String::from_utf8_lossy(&sent.lock().unwrap()).to_lowercase();
+    for read in [
+        "action=describestacks",
+        "action=gettemplate",
+        "amazonssm.describeparameters",
+        "head /",
+    ] {
+        assert!(calls.contains(read), "the tap heard no {read}");
+    }
+    for word in [
+        "create",
+        "update",
+        "put",
+        "delete",
+        "execute",
+        "continue",
+        "terminate",
+        "run",
+    ] {
+        for call in [
+            format!("action={word}"),
+            format!("amazonssm.{word}"),
+            format!("{word} /"),
+        ] {
+            assert!(!calls.contains(&call), "{call}");
+        }
+    }
+    let found = provisioner::survey(&first).await.unwrap();
+    assert!(
+        provisioner::down(&first, &found, &Silent)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]

@@ -201,11 +201,13 @@ fn other_code_changes_the_dispatcher_alone() {
     assert_eq!(plan.upload_code, Some(other));
 }
 
+/// Status, data that is still there, repair, and why it is blocked.
+type Row<'r> = (&'r str, &'r [String], Option<Repair>, Option<String>);
+
 #[test]
 fn half_made_stacks_are_repaired_or_somebody_has_to_decide() {
     let because = |word: &str| Some(word.to_owned());
     let data = vec!["Table".to_owned()];
-    type Row<'r> = (&'r str, &'r [String], Option<Repair>, Option<String>);
     let table: &[Row<'_>] = &[
         (
             "REVIEW_IN_PROGRESS",

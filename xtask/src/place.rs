@@ -97,14 +97,20 @@ impl Place {
         }
     }
 
-    /// The function's code, built and packed.
+    /// The function's code, built and packed: once the credentials are known to open the right
+    /// account, since the build for Lambda takes minutes.
     pub async fn code(&self, progress: &dyn Progress) -> Result<Code, Error> {
+        provisioner::identity(&self.deployment).await?;
         let profile = if self.lab {
             Profile::Lab
         } else {
             Profile::Lambda(self.deployment.environment.lambda.arch)
         };
-        progress.report(Event::Step("building the function's code".to_owned()));
+        let takes = match profile {
+            Profile::Lab => "",
+            Profile::Lambda(_) => ", which takes minutes the first time",
+        };
+        progress.report(Event::Step(format!("building the function's code{takes}")));
         let code = package::build(&self.root, profile).await;
         Ok(code.map_err(provisioner::Error::from)?)
     }

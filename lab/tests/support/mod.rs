@@ -258,6 +258,21 @@ impl Bench {
     }
 }
 
+/// A test that fails leaves no lab behind either.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while let Some(lab) = Lab::find(self.lab.folder()) {
+            let pid = nix::unistd::Pid::from_raw(lab.file().pid);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+            if Instant::now() > deadline {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 /// Instances that are entries only.
 pub fn no_boot() -> Faults {
     Faults {

@@ -1,5 +1,7 @@
 //! What exists of a deployment, counted at AWS by name and tag, whoever made it.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ec2::types::Filter;
 
 use super::Shell;
@@ -56,8 +58,7 @@ impl Shell {
             names.schedule_role.clone(),
             names.runner_role(None),
         ];
-        let mut roles: Vec<String> = roles.into_iter().chain(rights).collect();
-        roles.dedup();
+        let roles: BTreeSet<String> = roles.into_iter().chain(rights).collect();
         for role in roles {
             if self.has_role(&role).await? {
                 found.push(Found::new(Kind::Role, role, String::new()));
