@@ -100,8 +100,7 @@ enum Command {
         env: Option<String>,
     },
     /// The local lab: a cloud and a forge on this machine.
-    #[command(name = "lab")]
-    LabCommand {
+    Lab {
         #[command(subcommand)]
         command: LabCommand,
     },
@@ -232,7 +231,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             };
             return Ok(replay::run(&place, &replay).await?);
         }
-        Command::LabCommand { command } => match command {
+        Command::Lab { command } => match command {
             LabCommand::Up => lab_command::up().await?,
             LabCommand::Down => lab_command::down().await?,
             LabCommand::Status => lab_command::status().await?,

@@ -31,7 +31,10 @@ impl Shell {
             Ok(answer) if answer.function_error.is_none() => Ok(None),
             Ok(answer) => {
                 let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
-                let words: String = String::from_utf8_lossy(&payload).chars().take(300).collect();
+                let words: String = String::from_utf8_lossy(&payload)
+                    .chars()
+                    .take(300)
+                    .collect();
                 Ok(Some(words))
             }
             Err(error) if error.is("ResourceNotFoundException") => Ok(None),

@@ -24,7 +24,7 @@ use crate::{place, say};
 const WORKFLOW: &str = include_str!("workflow.yml");
 /// Longest that all jobs may take, and after them the last machine to be gone. A boot takes a
 /// second or two in the lab; a lost machine is replaced within a tick of a minute.
-const JOBS_LIMIT: Duration = Duration::from_secs(180);
+const JOBS_LIMIT: Duration = Duration::from_mins(3);
 /// How often the watcher looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the announcement of the first job is sent again.

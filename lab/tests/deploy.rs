@@ -1,12 +1,12 @@
-//! The life of a deployment against a real CloudFormation: ministack, started by whoever runs this.
-//!
-//! `CI_TEST_ENDPOINT=http://127.0.0.1:PORT cargo test -p provisioner --test deploy -- --ignored`
+//! The life of a deployment against the lab: made, changed, left alone, broken, repaired, ended.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a test that can't go on says so"
 )]
+
+mod support;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -20,26 +20,26 @@ use provisioner::show::{self, Colour, Words};
 use provisioner::teardown::Kind;
 use provisioner::{Deployment, Environment, Stack, Target};
 use stacks::names::Secret;
+use support::Bench;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-fn target() -> Target {
+fn target(bench: &Bench) -> Target {
+    let lab = bench.lab.file();
     Target {
-        region: "eu-west-1".to_owned(),
-        endpoint: Some(
-            std::env::var("CI_TEST_ENDPOINT").expect("CI_TEST_ENDPOINT names ministack"),
-        ),
-        ec2_endpoint: None,
-        credentials: Some(("111111111111".to_owned(), "secret".to_owned())),
+        region: lab.region.clone(),
+        endpoint: Some(lab.aws_endpoint.clone()),
+        ec2_endpoint: Some(lab.ec2_endpoint.clone()),
+        credentials: Some((lab.access_key_id.clone(), lab.secret_access_key.clone())),
     }
 }
 
-fn deployment(change: impl Fn(String) -> String) -> Deployment {
+fn deployment(bench: &Bench, change: impl Fn(String) -> String) -> Deployment {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
     let source = change(std::fs::read_to_string(path).unwrap());
     let environment = Environment::parse(&source, Path::new("."))
         .unwrap_or_else(|problems| panic!("{problems:?}"));
-    Deployment::new(environment, target()).unwrap()
+    Deployment::new(environment, target(bench)).unwrap()
 }
 
 fn words() -> Words {
@@ -49,8 +49,10 @@ fn words() -> Words {
     }
 }
 
-fn named(name: &str) -> Deployment {
-    deployment(|source| source.replace("\"lab-ci\"", &format!("\"{name}\"")))
+fn named(bench: &Bench, name: &str) -> Deployment {
+    deployment(bench, |source| {
+        source.replace("\"lab-ci\"", &format!("\"{name}\""))
+    })
 }
 
 fn code(content: &str) -> Code {
@@ -79,9 +81,11 @@ fn properties(plan: &Plan) -> Vec<String> {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
 async fn a_deployment_is_made_changed_left_alone_and_ended() {
-    let first = named("story-ci");
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let first = named(&bench, "story-ci");
     let code = code("binary");
 
     let plan = provisioner::diff(&first, &code, &Silent).await.unwrap();
@@ -136,7 +140,7 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     );
 
     // What was edited is named, and nothing else.
-    let edited = deployment(|source| {
+    let edited = deployment(&bench, |source| {
         source
             .replace("\"lab-ci\"", "\"story-ci\"")
             .replacen("types = [\"t3.small\"]", "types = [\"t3.medium\"]", 1)
@@ -174,11 +178,12 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     let nothing = provisioner::survey(&edited).await.unwrap();
     assert!(nothing.is_empty());
     assert!(show::survey(&nothing, Colour::Off).starts_with("There is nothing"));
+    bench.down().await;
 }
 
 /// Everything that is sent to ministack from here on, through an address of its own.
-async fn wiretap() -> (String, Arc<Mutex<Vec<u8>>>) {
-    let upstream = target().endpoint.unwrap();
+async fn wiretap(bench: &Bench) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let upstream = target(bench).endpoint.unwrap();
     let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -204,16 +209,18 @@ async fn wiretap() -> (String, Arc<Mutex<Vec<u8>>>) {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
 async fn a_second_up_makes_no_call_that_changes_anything() {
-    let first = named("quiet-ci");
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let first = named(&bench, "quiet-ci");
     let code = code("binary");
     let plan = provisioner::diff(&first, &code, &Silent).await.unwrap();
     provisioner::up(&first, &plan, &code, &Silent)
         .await
         .unwrap();
 
-    let (address, sent) = wiretap().await;
+    let (address, sent) = wiretap(&bench).await;
     let mut tapped = first.clone();
     tapped.target.endpoint = Some(address);
     let plan = provisioner::diff(&tapped, &code, &Silent).await.unwrap();
@@ -254,18 +261,21 @@ async fn a_second_up_makes_no_call_that_changes_anything() {
             .unwrap()
             .is_empty()
     );
+    bench.down().await;
 }
 
 #[tokio::test]
-#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
 async fn a_pool_that_is_taken_out_leaves_its_stack() {
-    let first = named("pools-ci");
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let first = named(&bench, "pools-ci");
     let code = code("binary");
     let plan = provisioner::diff(&first, &code, &Silent).await.unwrap();
     provisioner::up(&first, &plan, &code, &Silent)
         .await
         .unwrap();
-    let fewer = deployment(|source| {
+    let fewer = deployment(&bench, |source| {
         let source = source.replace("\"lab-ci\"", "\"pools-ci\"");
         source.split("[pool.go]").next().unwrap().to_owned()
     });
@@ -298,12 +308,15 @@ async fn a_pool_that_is_taken_out_leaves_its_stack() {
             .unwrap()
             .is_empty()
     );
+    bench.down().await;
 }
 
 #[tokio::test]
-#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
 async fn down_ends_what_is_half_made() {
-    let whole = named("half-ci");
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let whole = named(&bench, "half-ci");
     let code = code("binary");
     let mut plan = provisioner::diff(&whole, &code, &Silent).await.unwrap();
     // Somebody pressed Ctrl-C after the first stack.
@@ -324,12 +337,15 @@ async fn down_ends_what_is_half_made() {
             .unwrap()
             .is_empty()
     );
+    bench.down().await;
 }
 
 #[tokio::test]
-#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
 async fn an_up_that_failed_says_why_and_the_next_one_repairs_it() {
-    let deployment = named("failed-ci");
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let deployment = named(&bench, "failed-ci");
     let code = code("binary");
     let mut wrong = deployment.clone();
     let body = &mut wrong.rendered.templates[2].body;
@@ -369,14 +385,20 @@ async fn an_up_that_failed_says_why_and_the_next_one_repairs_it() {
             .unwrap()
             .is_empty()
     );
+    bench.down().await;
 }
 
 #[tokio::test]
-#[ignore = "needs ministack at CI_TEST_ENDPOINT"]
 async fn another_account_is_refused_before_anything_happens() {
-    let deployment = deployment(|source| source.replace("\"111111111111\"", "\"222222222222\""));
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let deployment = deployment(&bench, |source| {
+        source.replace("\"111111111111\"", "\"222222222222\"")
+    });
     let error = provisioner::diff(&deployment, &code("binary"), &Silent)
         .await
         .unwrap_err();
     assert!(error.to_string().contains("222222222222"), "{error}");
+    bench.down().await;
 }
