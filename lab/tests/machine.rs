@@ -232,6 +232,12 @@ async fn a_killed_daemon_takes_everything_with_it_and_the_next_one_starts_afresh
     let pid = nix::unistd::Pid::from_raw(bench.lab.file().pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     let folder = bench.lab.folder().clone();
+    // A killed process is there until the kernel has taken all of it down.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while Lab::find(&folder).is_some() {
+        assert!(std::time::Instant::now() < deadline, "it does not die");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_lab-internal"));
     let again = Lab::up_with(&folder, program, |_| {}).await.unwrap();
     assert_ne!(again.file().pid, pid.as_raw());
