@@ -65,15 +65,15 @@ metadata_token() {
 
 field() { printf '%s' "$1" | sed -n 's/.*"'"$2"'" *: *"\([^"]*\)".*/\1/p'; }
 
-# route BODY FILE: asks the dispatcher, signed as this instance; the answer goes to FILE, the HTTP
-# status to standard output. Role keys are read each time: they rotate while a job runs.
+# route BODY FILE SECONDS: asks the dispatcher, signed as this instance; the answer goes to FILE, the
+# HTTP status to standard output. The API answers within 29 seconds or not at all. Role keys are read each time: they rotate while a job runs.
 route() (
   token=$(metadata_token) || return 1
   role=$(metadata "$token" iam/security-credentials/) || return 1
   keys=$(metadata "$token" "iam/security-credentials/$role") || return 1
   printf 'user = "%s:%s"\nheader = "x-amz-security-token: %s"\n' \
     "$(field "$keys" AccessKeyId)" "$(field "$keys" SecretAccessKey)" "$(field "$keys" Token)" |
-    curl -sS -m 15 --connect-timeout 5 -o "$2" -w '%{http_code}' -K - \
+    curl -sS -m "$3" --connect-timeout 5 -o "$2" -w '%{http_code}' -K - \
       --aws-sigv4 "aws:amz:$region:execute-api" -H 'Content-Type: application/json' \
       --data-binary "$1" "$runner_url"
 )
@@ -81,7 +81,7 @@ route() (
 # mark WORD TEXT: tells the dispatcher; never fatal. TEXT loses what JSON would have to escape.
 mark() {
   text=$(printf '%s' "${2-}" | tr -c 'A-Za-z0-9 .,:;/_=()+@-' ' ' | cut -c 1-300)
-  route "{\"mark\":\"$1\",\"text\":\"$text\"}" /dev/null >/dev/null 2>&1 || :
+  route "{\"mark\":\"$1\",\"text\":\"$text\"}" /dev/null 8 >/dev/null 2>&1 || :
 }
 
 kill_runner() { systemctl kill --signal=SIGKILL ci-runner.service >/dev/null 2>&1 || :; }
@@ -121,10 +121,10 @@ install -d -m 0700 -o ci "$state" "$state/log" "$home" "$home/work"
 phase=credential
 delay_s=1
 while :; do
-  status=$(route '{"ask":"credential"}' "$state/answer") || status=000
+  status=$(route '{"ask":"credential"}' "$state/answer" 30) || status=000
   case $status in
     200) break ;;
-    403) fail "refused: $(head -c 200 "$state/answer")" ;;
+    410) fail "refused: $(head -c 200 "$state/answer")" ;;
     *) words="the runner route answered $status" ;;
   esac
   say "$words; asks again in $delay_s s"
@@ -139,13 +139,17 @@ phase=git
 forge='{{ forge_url }}'
 git_token=$(sed -n 's/^git //p' "$state/answer")
 case $git_token in
-  '' | *[!A-Za-z0-9._-]*) fail 'the answer holds no usable git token' ;;
+  *[!A-Za-z0-9._-]*) fail 'the answer holds no usable git token' ;;
 esac
 # Written by the shell itself: the token stands in no argument list and, by the include, on no disk.
-printf '[url "%s://ci:%s@%s/"]\n\tinsteadOf = %s/\n' \
-  "${forge%%://*}" "$git_token" "${forge#*://}" "$forge" >"$state/gitconfig"
-printf '[include]\n\tpath = %s/gitconfig\n' "$state" >"$home/.gitconfig"
-chown ci: "$state/gitconfig" "$home/.gitconfig"
+if [ -n "$git_token" ]; then
+  printf '[url "%s://ci:%s@%s/"]\n\tinsteadOf = %s/\n' \
+    "${forge%%://*}" "$git_token" "${forge#*://}" "$forge" >"$state/gitconfig"
+  printf '[include]\n\tpath = %s/gitconfig\n' "$state" >"$home/.gitconfig"
+  chown ci: "$state/gitconfig" "$home/.gitconfig"
+else
+  say 'no git token is set: jobs reach public repositories only'
+fi
 git_token=
 {% endif %}
 rm -f "$state/answer"

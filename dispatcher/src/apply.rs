@@ -11,7 +11,7 @@ use crate::launch::Answer;
 use crate::ledger::{Note, number, text};
 use crate::plan::{Action, Claim, EndReason};
 use crate::shell::{Failure, LaunchOutcome, Launched, Outcome, Shell};
-use crate::world::{Launch, Runner, World};
+use crate::world::{Launch, Runner, Verdict, World};
 
 /// How long jobs are held after their pool had no capacity or its request was refused, in
 /// milliseconds: capacity changes in minutes, and a fixed configuration should show soon.
@@ -22,8 +22,15 @@ const ASK_AGAIN_MS: u64 = 700;
 const ASK_AGAIN_MAX_MS: u64 = 5_000;
 /// Most tries to close a row that changes meanwhile: a runner registers once and starts once.
 const CLOSE_TRIES: u32 = 4;
-/// Most tries of one launch in one drain; the next drain goes on with the same token.
-const TRIES_MAX: u32 = 30;
+/// Most tries of one launch in one drain, candidates and throttling together: some 15 seconds, so
+/// that no launch keeps the others waiting. The next drain goes on with the same token.
+const TRIES_MAX: u32 = 8;
+/// How long nothing under a token means that we may not see it yet, in milliseconds: EC2 shows new
+/// instances late.
+const UNSEEN_MS: u64 = 5 * 60_000;
+/// Time for the notes that go before an end, in seconds: the machine must go even while the ledger
+/// hangs.
+const NOTES_TIMEOUT_S: u64 = 3;
 
 /// What an action came to, as far as the loop cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +68,22 @@ impl Hands<'_> {
                 Ok(Progress::Changed)
             }
             Action::Verify(jobs) => {
+                let mut silent = false;
                 for job in jobs {
-                    let verdict = self.forge.verdict(&job).await;
+                    // A forge that could not tell once is not waited for again in this round.
+                    let verdict = if silent {
+                        Verdict::Unknown
+                    } else {
+                        self.forge.verdict(&job).await
+                    };
+                    silent = verdict == Verdict::Unknown;
                     world.verdicts.insert(job, verdict);
                 }
                 Ok(Progress::Changed)
             }
-            Action::Forget(job) => {
-                tracing::info!(%job, "the forge says that the job no longer waits");
-                self.shell.forget_job(&job).await?;
+            Action::Forget(claim) => {
+                tracing::info!(job = %claim.job, "the forge says that the job no longer waits");
+                let _outcome = self.shell.forget_job(&claim).await?;
                 Ok(Progress::Changed)
             }
             // The row goes when EC2 says that the instance has ended, so there is nothing to wait for.
@@ -77,18 +91,21 @@ impl Hands<'_> {
                 self.end(&instances, EndReason::JobCancelled).await?;
                 Ok(Progress::Waits)
             }
-            Action::GiveUp(job) => {
+            Action::GiveUp(claim) => {
+                let job = &claim.job;
                 tracing::error!(%job, "gave up: every machine launched for it ended without it");
                 let note = Note {
                     reason: "every machine launched for it ended without taking it; see the \
                              runners' last words in the ledger",
                     ..Note::default()
                 };
-                let _outcome = self
+                let given_up = self
                     .shell
-                    .move_job(&job, None, Fact::GivenUp, &note, (self.now_ms)())
+                    .move_job(job, None, Fact::GivenUp, &note, (self.now_ms)())
                     .await?;
-                self.shell.forget_job(&job).await?;
+                if given_up != Outcome::Written {
+                    let _outcome = self.shell.forget_job(&claim).await?;
+                }
                 Ok(Progress::Changed)
             }
         }
@@ -159,24 +176,31 @@ impl Hands<'_> {
             match answer {
                 Answer::LookUp => {
                     let made = self.shell.instances_of_token(&launch.token()).await?;
-                    return self.record(&launch, &made).await;
-                }
-                Answer::AskAgain => {
-                    let wait = Duration::from_millis(wait_ms).mul_f64(0.75 + fastrand::f64() / 2.0);
-                    if Instant::now() + wait >= self.deadline {
-                        break;
+                    // EC2 shows new instances late: nothing yet is no answer.
+                    if !made.is_empty() || self.can_be_seen(&launch) {
+                        return self.record(&launch, &made).await;
                     }
-                    tokio::time::sleep(wait).await;
-                    wait_ms = (wait_ms * 2).min(ASK_AGAIN_MAX_MS);
                 }
-                Answer::NextCandidate | Answer::Hold => {}
+                Answer::AskAgain => {}
+                Answer::NextCandidate | Answer::Hold => continue,
             }
+            let wait = Duration::from_millis(wait_ms).mul_f64(0.75 + fastrand::f64() / 2.0);
+            if Instant::now() + wait >= self.deadline {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            wait_ms = (wait_ms * 2).min(ASK_AGAIN_MAX_MS);
         }
         tracing::warn!(
             launch = launch.id,
             "left open; the next drain sends it again"
         );
         Ok(Progress::Waits)
+    }
+
+    /// Whether EC2 would show by now what it launched for `launch`.
+    fn can_be_seen(&self, launch: &Launch) -> bool {
+        (self.now_ms)().saturating_sub(launch.claimed_ms) > UNSEEN_MS
     }
 
     /// Records the instances of `launch`, those that ended already among them: they are closed by
@@ -207,7 +231,11 @@ impl Hands<'_> {
                 interrupted_ms: None,
             })
             .collect();
-        let _outcome = self.shell.record_launched(launch, &runners).await?;
+        let recorded = self.shell.record_launched(launch, &runners).await?;
+        if recorded != Outcome::Written {
+            // Another drain recorded it, or moved on to another candidate: its word holds.
+            return Ok(Progress::Changed);
+        }
         tracing::info!(
             launch = launch.id,
             pool = launch.pool,
@@ -229,7 +257,10 @@ impl Hands<'_> {
             why,
             "launched nothing"
         );
-        let _outcome = self.shell.record_launched(launch, &[]).await?;
+        let recorded = self.shell.record_launched(launch, &[]).await?;
+        if recorded != Outcome::Written {
+            return Ok(Progress::Changed);
+        }
         let now_ms = (self.now_ms)();
         let note = Note {
             reason: why,
@@ -271,22 +302,46 @@ impl Hands<'_> {
 
     /// Ends instances for one reason and writes it where they are tracked.
     pub async fn end(&self, instances: &[String], reason: EndReason) -> Result<(), Failure> {
+        let mut instances = instances.to_vec();
+        let notes = self.note_ends(&mut instances, reason);
+        if tokio::time::timeout(Duration::from_secs(NOTES_TIMEOUT_S), notes)
+            .await
+            .is_err()
+        {
+            tracing::warn!("the ledger hangs; ending without notes");
+        }
         if instances.is_empty() {
             return Ok(());
         }
-        let now_ms = (self.now_ms)();
-        for instance in instances {
+        tracing::info!(?instances, reason = reason.word(), "ending");
+        self.shell.end_instances(&instances).await
+    }
+
+    /// Notes why each of `instances` ends. One that got its credential while we decided that it
+    /// never would is taken out: it may have a job by now.
+    async fn note_ends(&self, instances: &mut Vec<String>, reason: EndReason) {
+        let condition = match reason {
+            EndReason::BootLimit => "attribute_not_exists(credential_ms)",
+            EndReason::OverLimit
+            | EndReason::Orphan
+            | EndReason::JobCancelled
+            | EndReason::Retired => "",
+        };
+        let mut alive = Vec::new();
+        for instance in instances.iter() {
             let sets = [
-                ("ending_ms", number(now_ms)),
+                ("ending_ms", number((self.now_ms)())),
                 ("end_reason", text(reason.word())),
             ];
-            if let Err(failure) = self.shell.set_runner(instance, &sets, "").await {
-                // The machine must go even while the ledger can't be written.
-                tracing::warn!(instance, %failure, "could not note why the instance ends");
+            match self.shell.set_runner(instance, &sets, condition).await {
+                Ok(Outcome::Refused(_)) if !condition.is_empty() => alive.push(instance.clone()),
+                Ok(_) => {}
+                Err(failure) => {
+                    tracing::warn!(instance, %failure, "could not note why the instance ends");
+                }
             }
         }
-        tracing::info!(?instances, reason = reason.word(), "ending");
-        self.shell.end_instances(instances).await
+        instances.retain(|instance| !alive.contains(instance));
     }
 
     /// Closes the row of a runner whose instance has ended, and tells its job. The row may change

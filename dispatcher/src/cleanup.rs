@@ -5,7 +5,7 @@ use crate::apply::Hands;
 use crate::drain::{drain, sweep_remains, world};
 use crate::handler::Config;
 use crate::plan::{self, EndReason, Sweep};
-use crate::shell::Failure;
+use crate::shell::{Failure, Shell};
 use crate::world::World;
 
 /// Runs one tick. The first failure is reported after everything that could be done was done.
@@ -29,9 +29,23 @@ pub async fn tick(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(),
     swept.and(drained)
 }
 
+/// What can be done without the parameters: what is over its limit, by tag and age.
+pub async fn sweep_alone(shell: &Shell, now_ms: u64) -> Result<(), Failure> {
+    let instances = shell.instances().await?;
+    let over: Vec<String> = plan::sweep(now_ms, &instances, None)
+        .into_iter()
+        .filter_map(|sweep| match sweep {
+            Sweep::End { instance, .. } => Some(instance),
+            Sweep::Close { .. } => None,
+        })
+        .collect();
+    shell.end_instances(&over).await
+}
+
 /// Ends every machine and takes every registration back, so that `down` leaves nothing at the forge
 /// either. Launches nothing.
 pub async fn retire(hands: Hands<'_>, config: &Config) -> Result<(), Failure> {
+    hands.shell.take_last_lease((hands.now_ms)()).await?;
     let instances: Vec<String> = hands
         .shell
         .instances()
@@ -45,7 +59,7 @@ pub async fn retire(hands: Hands<'_>, config: &Config) -> Result<(), Failure> {
         hands.close(&runner, EndReason::Retired.word()).await?;
     }
     let live = hands.shell.live().await?;
-    sweep_remains(hands, config, &live).await;
+    sweep_remains(hands, config, &live.remains).await;
     Ok(())
 }
 

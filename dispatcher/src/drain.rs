@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use stacks::pool::Scope;
 use tokio::time::Instant;
 
 use crate::apply::{Hands, Progress};
 use crate::handler::Config;
-use crate::ledger::Live;
+use crate::ledger::{Live, Remains};
 use crate::plan::{self, Plan};
 use crate::shell::Failure;
 use crate::world::World;
@@ -16,6 +17,8 @@ use crate::world::World;
 /// Most rounds of one drain. A thousand jobs are about a dozen launches, all in one round; rounds
 /// beyond the first few only follow changes made by others.
 const ROUNDS_MAX: usize = 40;
+/// Most registrations that one drain deletes: each is a request to the forge.
+const REMAINS_MAX: usize = 20;
 /// A drain starts no round with less than this left of its invocation, in seconds.
 const RESERVE_S: u64 = 5;
 
@@ -38,6 +41,7 @@ pub async fn drain(hands: Hands<'_>, config: &Config, holder: &str) -> Result<()
 
 async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), Failure> {
     let mut verdicts = BTreeMap::new();
+    let mut first_failure = None;
     for round in 0..ROUNDS_MAX {
         if out_of_time(hands.deadline) {
             tracing::warn!("out of time; the tick goes on");
@@ -47,7 +51,7 @@ async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), F
             return Ok(());
         }
         let live = hands.shell.live().await?;
-        sweep_remains(hands, config, &live).await;
+        let remains = live.remains.clone();
         let mut world = world(live, config, (hands.now_ms)());
         world.verdicts = std::mem::take(&mut verdicts);
         let Plan { actions, held } = plan::drain(&world);
@@ -56,9 +60,23 @@ async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), F
         }
         let mut changed = false;
         for action in actions {
-            changed |= hands.apply(action, &mut world).await? == Progress::Changed;
+            if out_of_time(hands.deadline) {
+                break;
+            }
+            // One action that fails keeps no other from being done.
+            match hands.apply(action, &mut world).await {
+                Ok(progress) => changed |= progress == Progress::Changed,
+                Err(failure) => {
+                    tracing::error!(%failure, "an action failed; the next drain plans it anew");
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        if let (false, Some(failure)) = (changed, first_failure.take()) {
+            return Err(failure);
         }
         if !changed {
+            sweep_remains(hands, config, &remains).await;
             return Ok(());
         }
         verdicts = world.verdicts;
@@ -81,19 +99,17 @@ pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
     }
 }
 
-/// Deletes registrations that nobody will use. The list keeps them until the forge has done it.
-pub(crate) async fn sweep_remains(hands: Hands<'_>, config: &Config, live: &Live) {
-    for remains in &live.remains {
-        let Some(pool) = config.pools.iter().find(|pool| pool.name == remains.pool) else {
-            continue;
-        };
-        let deleted = hands
-            .forge
-            .delete_runner(&pool.scope, remains.forge_id)
-            .await;
+/// Deletes registrations that nobody will use. The list keeps them until the forge has done it, so
+/// a forge that does not answer is left alone until the next tick.
+pub(crate) async fn sweep_remains(hands: Hands<'_>, config: &Config, remains: &[Remains]) {
+    for remains in remains.iter().take(REMAINS_MAX) {
+        let pool = config.pools.iter().find(|pool| pool.name == remains.pool);
+        // Of a pool that was taken out nobody knows the scope; the forge's own reaches them all.
+        let scope = pool.map_or(&Scope::Global, |pool| &pool.scope);
+        let deleted = hands.forge.delete_runner(scope, remains.forge_id).await;
         if let Err(error) = deleted {
             tracing::warn!(instance = remains.instance, %error, "its registration stays for now");
-            continue;
+            return;
         }
         if let Err(failure) = hands.shell.clear_remains(&remains.instance).await {
             tracing::warn!(instance = remains.instance, %failure, "could not strike it off");

@@ -123,6 +123,8 @@ struct TokenAnswer {
 #[derive(Deserialize)]
 struct JobAnswer {
     status: String,
+    #[serde(default)]
+    run_attempt: Option<u64>,
 }
 
 impl Forge {
@@ -218,7 +220,7 @@ impl Forge {
         }
     }
 
-    /// Whether a job still waits for a runner.
+    /// Whether a job still waits for a runner. A rerun that waits is another attempt.
     pub async fn verdict(&self, key: &JobKey) -> Verdict {
         let Ok(token) = self.token() else {
             return Verdict::Unknown;
@@ -229,15 +231,38 @@ impl Forge {
             .await
         {
             Ok(answer) => match serde_json::from_slice::<JobAnswer>(&answer) {
-                Ok(job) if job.status == "queued" => Verdict::Waiting,
+                Ok(job)
+                    if job.status == "queued"
+                        && job.run_attempt.is_none_or(|attempt| attempt == key.attempt) =>
+                {
+                    Verdict::Waiting
+                }
                 Ok(_) => Verdict::Gone,
                 Err(_) => Verdict::Unknown,
             },
-            Err(ForgeError::Refused { status: 404, .. }) => Verdict::Gone,
+            Err(ForgeError::Refused { status: 404, .. }) => self.verdict_of_404(key, token).await,
             Err(error) => {
                 tracing::warn!(job = %key, %error, "the forge can't tell whether the job waits");
                 Verdict::Unknown
             }
+        }
+    }
+
+    /// What it means that a job is not found: servers before 1.25 have no such endpoint. A job is
+    /// gone where others can be listed, or where its repository is gone.
+    async fn verdict_of_404(&self, key: &JobKey, token: &Secret) -> Verdict {
+        let repository = format!("/api/v1/repos/{}", key.repository);
+        let jobs = format!("{repository}/actions/jobs?limit=1");
+        let get = async |path: &str| {
+            self.call("GET repository", Method::GET, path, Some(token), None)
+                .await
+        };
+        if get(&jobs).await.is_ok() {
+            return Verdict::Gone;
+        }
+        match get(&repository).await {
+            Err(ForgeError::Refused { status: 404, .. }) => Verdict::Gone,
+            Ok(_) | Err(_) => Verdict::Unknown,
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::apply::Hands;
-use crate::cleanup::{retire, tick};
+use crate::cleanup::{retire, sweep_alone, tick};
 use crate::delivery::{BadDelivery, Delivery};
 use crate::drain::drain;
 use crate::event::{BadEvent, Event, HttpRequest};
@@ -26,6 +26,7 @@ use crate::plan::EndReason;
 use crate::runner;
 use crate::secret::Secret;
 use crate::shell::{Failure, Outcome, Parameters, Shell};
+use crate::world::Verdict;
 
 /// How long parameters are kept, in seconds: `up` and a rotated token show within a minute.
 const CONFIG_KEEP_S: u64 = 60;
@@ -84,8 +85,7 @@ pub enum Error {
     Call(#[from] Failure),
 }
 
-/// An HTTP answer.
-#[derive(Debug)]
+/// An HTTP answer. Its body may be a credential, so it has no `Debug`.
 pub struct Answer {
     status: u16,
     content_type: &'static str,
@@ -145,7 +145,13 @@ impl Handler {
                 Ok(answer.into_value())
             }
             Event::Tick => {
-                let config = self.config(Duration::from_secs(CONFIG_KEEP_S)).await?;
+                let config = match self.config(Duration::from_secs(CONFIG_KEEP_S)).await {
+                    Ok(config) => config,
+                    Err(error) => {
+                        sweep_alone(&self.shell, now_ms()).await?;
+                        return Err(error.into());
+                    }
+                };
                 tick(self.hands(&config, deadline), &config, request_id).await?;
                 Ok(json!({"done": "tick"}))
             }
@@ -251,7 +257,10 @@ impl Handler {
             let _outcome = self.shell.record_refused(job, &reason, now_ms()).await?;
             return Ok(decided(Decision::Refused, &reason, Some(job), None));
         };
-        let recorded = self.shell.record_waiting(job, &pool.name, now_ms()).await?;
+        let mut recorded = self.shell.record_waiting(job, &pool.name, now_ms()).await?;
+        if recorded != Outcome::Written && self.is_queued_again(config, job).await? {
+            recorded = self.shell.record_again(job, &pool.name, now_ms()).await?;
+        }
         let (decision, reason) = match recorded {
             Outcome::Written => (Decision::Recorded, "the job waits for a machine"),
             Outcome::Refused(_) => (Decision::Duplicate, "the job was recorded before"),
@@ -260,6 +269,19 @@ impl Handler {
             self.nudge().await;
         }
         Ok(decided(decision, reason, Some(job), Some(&pool.name)))
+    }
+
+    /// Whether a job that we know waits once more. A rerun of a job that no runner ever had (it was
+    /// cancelled, skipped or refused) has the key of before, like a late delivery: the forge knows
+    /// which it is. If it can't tell, a machine too many is better than a job that hangs.
+    async fn is_queued_again(&self, config: &Config, job: &Job) -> Result<bool, Failure> {
+        if !self.shell.ended_unserved(&job.key).await? {
+            return Ok(false);
+        }
+        Ok(match config.forge.verdict(&job.key).await {
+            Verdict::Waiting | Verdict::Unknown => true,
+            Verdict::Gone => false,
+        })
     }
 
     /// The job goes off the list first and its machine counts as busy second: see
@@ -292,6 +314,19 @@ impl Handler {
         runner: Option<&str>,
     ) -> Result<Answer, Failure> {
         let cancelled = conclusion == "cancelled";
+        // First, so that a replay repeats what a crash in between has lost. A runner has one job
+        // only, so whatever else happened to it, it has no other to finish.
+        if let Some(runner) = runner.filter(|name| cancelled && name.starts_with("i-")) {
+            let reason = EndReason::JobCancelled.word();
+            let sets = [
+                ("ending_ms", number(now_ms())),
+                ("end_reason", crate::ledger::text(reason)),
+            ];
+            let marked = self.shell.set_runner(runner, &sets, "").await?;
+            if marked == Outcome::Written {
+                self.nudge().await;
+            }
+        }
         let reason = format!("the forge says: {conclusion}");
         let note = Note {
             reason: &reason,
@@ -309,18 +344,6 @@ impl Handler {
                 now_ms(),
             )
             .await?;
-        if let (true, Outcome::Written, Some(runner)) = (cancelled, &moved, runner)
-            && runner.starts_with("i-")
-        {
-            let sets = [(
-                "end_reason",
-                crate::ledger::text(EndReason::JobCancelled.word()),
-            )];
-            let marked = self.shell.set_runner(runner, &sets, "").await?;
-            if marked == Outcome::Written {
-                self.nudge().await;
-            }
-        }
         Ok(recorded_or_duplicate(&moved, &reason, job))
     }
 
@@ -348,8 +371,8 @@ impl Handler {
                 Ok(config)
             }
             // What was good a minute ago serves better than nothing while AWS is not at its best.
-            (Err(BadConfig::Call(failure)), Some(old)) => {
-                tracing::warn!(%failure, "using the parameters as last read");
+            (Err(error), Some(old)) => {
+                tracing::error!(%error, "using the parameters as last read");
                 Ok(Arc::clone(old))
             }
             (Err(error), _) => Err(error),

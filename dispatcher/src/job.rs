@@ -81,11 +81,13 @@ pub enum Fact {
     GivenUp,
     /// Its machine went away under it.
     MachineLost,
+    /// The forge queued it again before any runner ever had it, hence with the attempt of before.
+    Requeued,
 }
 
 impl Fact {
     /// Every fact, for tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Claimed,
         Self::Released,
         Self::Started,
@@ -94,6 +96,7 @@ impl Fact {
         Self::OverLimit,
         Self::GivenUp,
         Self::MachineLost,
+        Self::Requeued,
     ];
 }
 
@@ -144,6 +147,9 @@ impl Status {
             (Self::Running, Fact::OverLimit) => Some(Self::Timeout),
             (Self::Pending | Self::Launching, Fact::GivenUp)
             | (Self::Running, Fact::MachineLost) => Some(Self::Failed),
+            (Self::Completed | Self::Failed | Self::Cancelled, Fact::Requeued) => {
+                Some(Self::Pending)
+            }
             (
                 Self::Pending
                 | Self::Launching
@@ -158,7 +164,8 @@ impl Status {
                 | Fact::Ended { .. }
                 | Fact::OverLimit
                 | Fact::GivenUp
-                | Fact::MachineLost,
+                | Fact::MachineLost
+                | Fact::Requeued,
             ) => None,
         }
     }
@@ -188,8 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn what_the_forge_ended_stays_ended() {
+    fn what_the_forge_ended_stays_ended_until_the_forge_queues_it_again() {
         for fact in Fact::ALL {
+            if fact == Fact::Requeued {
+                continue;
+            }
             assert_eq!(Status::Completed.after(fact), None);
             assert_eq!(Status::Cancelled.after(fact), None);
         }

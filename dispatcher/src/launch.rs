@@ -119,7 +119,7 @@ pub fn answer_of(code: &str) -> Answer {
         | "ServiceUnavailable"
         | "Unavailable"
         | "RequestTimeout" => Answer::AskAgain,
-        "IdempotentParameterMismatch" => Answer::LookUp,
+        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" => Answer::LookUp,
         _ => Answer::Hold,
     }
 }

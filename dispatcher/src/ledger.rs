@@ -15,6 +15,8 @@ use crate::plan::Claim;
 use crate::shell::{Change, Failure, Item, Outcome, Shell};
 use crate::world::{COUNTER_ALL, Launch, Runner, WaitingJob, counter_of};
 
+/// Attribute of a job's history: the runner that has or had it.
+const INSTANCE_ID: &str = "instance_id";
 /// Partition of everything that is now.
 const LIVE: &str = "live";
 /// How long history is kept, in seconds: a quarter, as long as people ask about a build.
@@ -22,6 +24,9 @@ const HISTORY_S: u64 = 92 * 24 * 3600;
 /// How long one holder may keep the drain's lease without renewing it, in milliseconds: one round
 /// with a slow `RunInstances`. A crashed holder delays the next drain by at most this.
 pub const LEASE_MS: u64 = 30_000;
+/// How long a deployment that is taken down launches nothing, in milliseconds: longer than `down`
+/// takes.
+const LAST_LEASE_MS: u64 = 15 * 60_000;
 
 /// What the live partition holds.
 #[derive(Debug, Default)]
@@ -116,9 +121,12 @@ impl Shell {
     pub async fn live(&self) -> Result<Live, Failure> {
         let mut live = Live::default();
         for item in self.partition(LIVE).await? {
-            if let Err(error) = live.take(item) {
-                tracing::error!(%error, "skipped a row of the ledger");
-            }
+            // A runner that is skipped would be ended as an orphan: half a world is none.
+            live.take(item).map_err(|error| Failure {
+                call: "reading the ledger",
+                code: "bad-row".to_owned(),
+                message: error.to_string(),
+            })?;
         }
         live.jobs
             .sort_by_key(|job| (job.recorded_ms, job.key.clone()));
@@ -143,6 +151,44 @@ impl Shell {
         };
         self.write_all(vec![
             Change::PutNew(job_item(job, Status::Pending, "", Some(pool), now_ms)),
+            Change::Put(live_item(&job_sk(&job.key), &waiting)),
+        ])
+        .await
+    }
+
+    /// Whether a job is known, has ended here and never had a runner: what a rerun finds whose job
+    /// was cancelled, skipped or refused before, since only a runner makes the forge count attempts.
+    pub async fn ended_unserved(&self, key: &JobKey) -> Result<bool, Failure> {
+        let (pk, sk) = history_key(key);
+        let row = self.item(&pk, &sk).await?.unwrap_or_default();
+        let status = row.get("job_status").and_then(|word| word.as_s().ok());
+        let ended = Status::moved_by(Fact::Requeued)
+            .any(|(from, _)| status.is_some_and(|word| word == from.word()));
+        Ok(ended && !row.contains_key(INSTANCE_ID))
+    }
+
+    /// Puts a job that ended without a runner back on the list, once.
+    pub async fn record_again(
+        &self,
+        job: &Job,
+        pool: &str,
+        now_ms: u64,
+    ) -> Result<Outcome, Failure> {
+        let waiting = WaitingJob {
+            key: job.key.clone(),
+            pool: pool.to_owned(),
+            recorded_ms: now_ms,
+            launch: None,
+            launches: 0,
+            // Over already, and not zero: the launch's id and token must differ from those of before.
+            not_before_ms: now_ms.saturating_sub(LEASE_MS),
+        };
+        let note = Note {
+            reason: "the forge queued it again",
+            ..Note::default()
+        };
+        self.write_all(vec![
+            job_update(&job.key, Some(job), Fact::Requeued, &note, now_ms),
             Change::Put(live_item(&job_sk(&job.key), &waiting)),
         ])
         .await
@@ -177,7 +223,7 @@ impl Shell {
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
         let mut changes = vec![job_update(key, job, fact, note, now_ms)];
-        let still_waits = matches!(fact, Fact::Claimed | Fact::Released);
+        let still_waits = matches!(fact, Fact::Claimed | Fact::Released | Fact::Requeued);
         if !still_waits {
             changes.push(Change::Delete {
                 key: live_key(&job_sk(key)),
@@ -188,16 +234,16 @@ impl Shell {
         self.write_all(changes).await
     }
 
-    /// Takes a job off the list without a word in its history.
-    pub async fn forget_job(&self, key: &JobKey) -> Result<(), Failure> {
-        let _outcome = self
-            .write(Change::Delete {
-                key: live_key(&job_sk(key)),
-                condition: String::new(),
-                values: Item::new(),
-            })
-            .await?;
-        Ok(())
+    /// Takes a job off the list without a word in its history, if it is as it was seen: it may have
+    /// been queued again meanwhile.
+    pub async fn forget_job(&self, claim: &Claim) -> Result<Outcome, Failure> {
+        let seen = claim.seen.as_deref().unwrap_or_default();
+        self.write(Change::Delete {
+            key: live_key(&job_sk(&claim.job)),
+            condition: "launch = :seen".to_owned(),
+            values: Item::from([(":seen".to_owned(), text(seen))]),
+        })
+        .await
     }
 
     /// Claims `claims` for `launch` and reserves its runners under the caps, all or nothing.
@@ -253,8 +299,8 @@ impl Shell {
         let made = u32::try_from(runners.len()).unwrap_or(u32::MAX);
         let mut changes: Vec<Change> = vec![Change::Delete {
             key: live_key(&launch_sk(&launch.id)),
-            condition: "attribute_exists(pk)".to_owned(),
-            values: Item::new(),
+            condition: "candidate_at = :at".to_owned(),
+            values: Item::from([(":at".to_owned(), number(launch.at as u64))]),
         }];
         changes.extend(
             runners
@@ -425,13 +471,31 @@ impl Shell {
         Ok(false)
     }
 
-    /// Gives the lease back; `false` says that somebody asked to look again.
+    /// Takes the lease for good, whoever holds it: the deployment is taken down, nothing may be
+    /// launched any more. It runs out, in case nobody goes on with that.
+    pub async fn take_last_lease(&self, now_ms: u64) -> Result<(), Failure> {
+        let _outcome = self
+            .write(Change::Update {
+                key: live_key("lease"),
+                update: "SET holder = :holder, until_ms = :until, again = :no".to_owned(),
+                condition: String::new(),
+                values: Item::from([
+                    (":holder".to_owned(), text("retired")),
+                    (":until".to_owned(), number(now_ms + LAST_LEASE_MS)),
+                    (":no".to_owned(), AttributeValue::Bool(false)),
+                ]),
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Gives the lease back; `false` says that somebody asked to look again, or has taken it.
     pub async fn release_lease(&self, holder: &str) -> Result<bool, Failure> {
         let released = self
             .write(Change::Update {
                 key: live_key("lease"),
                 update: "SET until_ms = :zero".to_owned(),
-                condition: "holder <> :holder OR again = :no".to_owned(),
+                condition: "holder = :holder AND again = :no".to_owned(),
                 values: Item::from([
                     (":holder".to_owned(), text(holder)),
                     (":zero".to_owned(), number(0)),
@@ -561,6 +625,7 @@ fn job_update(key: &JobKey, job: Option<&Job>, fact: Fact, note: &Note<'_>, now_
         Fact::Started => ("started_ms", true),
         Fact::Ended { .. } => ("ended_ms", true),
         Fact::OverLimit | Fact::GivenUp | Fact::MachineLost => ("ended_ms", false),
+        Fact::Requeued => ("requeued_ms", false),
     };
     let mut values = Item::new();
     let mut sets = Vec::new();
@@ -585,10 +650,17 @@ fn job_update(key: &JobKey, job: Option<&Job>, fact: Fact, note: &Note<'_>, now_
     if admits_new {
         conditions.push("attribute_not_exists(pk)".to_owned());
     }
+    let mut update = format!("SET {}", sets.join(", "));
+    let mut condition = conditions.join(" OR ");
+    if fact == Fact::Requeued {
+        // What is told of its former end would contradict its status.
+        update.push_str(" REMOVE ended_ms, conclusion, launch");
+        condition = format!("({condition}) AND attribute_not_exists({INSTANCE_ID})");
+    }
     Change::Update {
         key: history_key(key),
-        update: format!("SET {}", sets.join(", ")),
-        condition: conditions.join(" OR "),
+        update,
+        condition,
         values,
     }
 }
@@ -602,7 +674,7 @@ fn job_attributes(
     let mut attributes = vec![("reason", text(note.reason))];
     let notes = [
         ("launch", note.launch),
-        ("instance_id", note.instance),
+        (INSTANCE_ID, note.instance),
         ("conclusion", note.conclusion),
     ];
     attributes.extend(

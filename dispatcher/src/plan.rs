@@ -10,11 +10,20 @@ use stacks::pool::Pool;
 
 use crate::job::JobKey;
 use crate::launch;
-use crate::world::{COUNTER_ALL, Instance, Launch, Verdict, WaitingJob, World, counter_of};
+use crate::world::{COUNTER_ALL, Instance, Launch, Runner, Verdict, WaitingJob, World, counter_of};
 
 /// Most launches for one job. A machine that ends without taking its job is bad luck once, and a
 /// broken image or network by the third time: more would only cost money.
 pub const LAUNCHES_MAX: u32 = 3;
+
+/// Most launches for one job while the forge can't tell whether it waits. A forge that is down lets
+/// no machine register either: one replacement delays nobody, more would only boot in vain.
+pub const LAUNCHES_BLIND_MAX: u32 = 2;
+
+/// How long a runner that says it is busy, of whose job the forge has not told yet, still counts for
+/// the job that it was launched for, in milliseconds. Its own word may overtake the forge's event,
+/// which takes up to four seconds with default queues (measured).
+pub const STARTED_GRACE_MS: u64 = 30_000;
 
 /// Most jobs that one round asks the forge about: each is a request, and the next round goes on.
 pub const VERIFY_MAX: usize = 20;
@@ -56,10 +65,10 @@ pub enum Action {
     },
     /// More machines went away than jobs were taken: ask the forge whether these still wait.
     Verify(Vec<JobKey>),
-    /// The forge says that it no longer waits: take it off the list.
-    Forget(JobKey),
-    /// Every machine launched for it ended without taking it.
-    GiveUp(JobKey),
+    /// The forge says that it no longer waits: take it off the list, as it was seen.
+    Forget(Claim),
+    /// Every machine launched for it ended without taking it, and the forge says that it waits.
+    GiveUp(Claim),
     /// End these machines: their jobs were cancelled under them.
     EndCancelled(Vec<String>),
 }
@@ -95,6 +104,8 @@ pub enum Because {
     BackingOff,
     /// Its pool is not configured any more.
     PoolGone,
+    /// Its machines ended without it, and the forge does not say whether it still waits.
+    ForgeSilent,
 }
 
 /// Plans one round of a drain.
@@ -148,15 +159,20 @@ fn demand<'a>(world: &'a World, pool: &Pool, plan: &mut Plan) -> Vec<&'a Waiting
         .partition(|job| job.launch.is_some());
     let free = free_machines(world, pool);
 
-    let mut wanted = replacements(world, &claimed, &free, plan);
+    let mut wanted = replacements(world, pool, &claimed, &free, plan);
 
     let mut surplus = free.iter().skip(claimed.len());
     for job in unclaimed {
         if job.not_before_ms > world.now_ms {
             plan.hold(job, Because::BackingOff);
         } else if let Some(launch) = surplus.next() {
+            // A machine that is there anyway is no launch on the job's behalf.
+            let claim = Claim {
+                launches: job.launches,
+                ..claim(job)
+            };
             plan.actions.push(Action::Adopt {
-                claim: claim(job),
+                claim,
                 launch: (*launch).to_owned(),
             });
         } else {
@@ -185,12 +201,18 @@ fn free_machines<'a>(world: &'a World, pool: &Pool) -> Vec<&'a str> {
 /// The claimed jobs for which there is no machine any more: one ended early, or took another job.
 fn replacements<'a>(
     world: &'a World,
+    pool: &Pool,
     claimed: &[&'a WaitingJob],
     free: &[&str],
     plan: &mut Plan,
 ) -> Vec<&'a WaitingJob> {
     let alive: BTreeSet<&str> = free.iter().copied().collect();
-    let shortage = claimed.len().saturating_sub(free.len());
+    let started = world
+        .runners
+        .iter()
+        .filter(|runner| runner.pool == pool.name && has_just_started(runner, world.now_ms))
+        .count();
+    let shortage = claimed.len().saturating_sub(free.len() + started);
     let mut suspects: Vec<&WaitingJob> = claimed.to_vec();
     suspects.sort_by_key(|job| {
         let lost = job.launch.as_deref().is_some_and(|l| !alive.contains(l));
@@ -202,9 +224,12 @@ fn replacements<'a>(
     for job in suspects.into_iter().take(shortage) {
         match world.verdicts.get(&job.key) {
             None => ask.push(job.key.clone()),
-            Some(Verdict::Gone) => plan.actions.push(Action::Forget(job.key.clone())),
-            Some(Verdict::Waiting | Verdict::Unknown) if job.launches >= LAUNCHES_MAX => {
-                plan.actions.push(Action::GiveUp(job.key.clone()));
+            Some(Verdict::Gone) => plan.actions.push(Action::Forget(claim(job))),
+            Some(Verdict::Waiting) if job.launches >= LAUNCHES_MAX => {
+                plan.actions.push(Action::GiveUp(claim(job)));
+            }
+            Some(Verdict::Unknown) if job.launches >= LAUNCHES_BLIND_MAX => {
+                plan.hold(job, Because::ForgeSilent);
             }
             Some(Verdict::Waiting | Verdict::Unknown) => wanted.push(job),
         }
@@ -248,6 +273,14 @@ fn launch_within_caps(world: &World, wanted: &[&WaitingJob], plan: &mut Plan) {
             });
         }
     }
+}
+
+/// Whether the runner took a job of which the forge has not told yet.
+fn has_just_started(runner: &Runner, now_ms: u64) -> bool {
+    let since_ms = runner.busy_ms.map(|busy| now_ms.saturating_sub(busy));
+    runner.job.is_none()
+        && runner.ending_ms.is_none()
+        && since_ms.is_some_and(|since| since < STARTED_GRACE_MS)
 }
 
 fn claim(job: &WaitingJob) -> Claim {

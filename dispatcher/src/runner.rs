@@ -1,7 +1,7 @@
 //! The runner route: a machine asks for its one-job credential, once, and says how it fares.
 
 use stacks::pool::Pool;
-use stacks::route::{Ask, LINE_GIT, LINE_RUNNER, Mark, Request, TEXT_MAX_CHARS};
+use stacks::route::{Ask, LINE_GIT, LINE_RUNNER, Mark, REFUSED, Request, TEXT_MAX_CHARS};
 
 use crate::event::{Caller, HttpRequest};
 use crate::forge::Forge;
@@ -22,7 +22,7 @@ pub async fn serve(
 ) -> Result<Answer, Failure> {
     if !shell.names().is_runner_role(&caller.role) {
         return Ok(Answer::text(
-            403,
+            REFUSED,
             "this route is for this deployment's runners",
         ));
     }
@@ -50,7 +50,7 @@ async fn credential(
 ) -> Result<Answer, Failure> {
     let Some(pool) = config.pools.iter().find(|pool| pool.name == runner.pool) else {
         return Ok(Answer::text(
-            403,
+            REFUSED,
             "this runner's pool is not configured any more",
         ));
     };
@@ -64,7 +64,7 @@ async fn credential(
         .await?;
     if marked != Outcome::Written {
         return Ok(Answer::text(
-            403,
+            REFUSED,
             "this runner was given its credential, or is to end",
         ));
     }
@@ -86,7 +86,10 @@ async fn credential(
     if !matches!(kept, Ok(Outcome::Written)) {
         // The row is gone or can't be written: without it nobody would delete the registration.
         let _deleted = forge.delete_runner(&pool.scope, registration.id).await;
-        return kept.map(|_gone| Answer::text(403, "this runner has ended"));
+        if kept.is_err() {
+            shell.unset_credential(&runner.instance, now_ms).await?;
+        }
+        return kept.map(|_gone| Answer::text(REFUSED, "this runner has ended"));
     }
     tracing::info!(
         instance = runner.instance,

@@ -118,8 +118,8 @@ fn told(world: &World) -> Vec<String> {
                     .collect::<Vec<_>>()
                     .join(",")
             ),
-            Action::Forget(job) => format!("forget {}", job.id),
-            Action::GiveUp(job) => format!("give up {}", job.id),
+            Action::Forget(claim) => format!("forget {}", claim.job.id),
+            Action::GiveUp(claim) => format!("give up {}", claim.job.id),
             Action::EndCancelled(instances) => format!("end {}", instances.join(",")),
         })
         .collect()
@@ -178,6 +178,38 @@ fn a_job_whose_machines_all_went_away_is_given_up() {
     let mut story = world(vec![claimed(1, "a", LAUNCHES_MAX)], vec![]);
     story.verdicts.insert(key(1), Verdict::Waiting);
     assert_eq!(told(&story), ["give up 1"]);
+}
+
+#[test]
+fn a_silent_forge_is_no_reason_to_give_up_and_none_to_go_on_launching() {
+    let mut story = world(vec![claimed(1, "a", 2)], vec![]);
+    story.verdicts.insert(key(1), Verdict::Unknown);
+    let plan = plan::drain(&story);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.held[0].because, Because::ForgeSilent);
+
+    story.verdicts.insert(key(1), Verdict::Waiting);
+    assert_eq!(told(&story), ["launch for 1"]);
+}
+
+#[test]
+fn a_runner_whose_own_word_overtakes_the_forges_is_not_missing() {
+    let mut started = runner("i-1", "a");
+    started.busy_ms = Some(NOW_MS - 5_000);
+    let mut story = world(vec![claimed(1, "a", 1)], vec![started]);
+    assert!(told(&story).is_empty());
+
+    story.runners[0].busy_ms = Some(NOW_MS - 31_000);
+    assert_eq!(told(&story), ["verify 1"], "it took somebody else's job");
+}
+
+#[test]
+fn a_job_that_is_adopted_has_not_been_launched_for() {
+    let story = world(vec![waiting(2)], vec![runner("i-1", "a")]);
+    let Some(Action::Adopt { claim, .. }) = plan::drain(&story).actions.pop() else {
+        panic!("not adopted");
+    };
+    assert_eq!(claim.launches, 0);
 }
 
 #[test]

@@ -271,7 +271,7 @@ async fn a_boot_that_is_refused_or_finds_no_job_says_so_and_ends() {
     let Some(bench) = Bench::up().await else {
         return;
     };
-    let refused = json!([[403, "this instance has had its credential"]]);
+    let refused = json!([[410, "this instance has had its credential"]]);
     let id = bench.boot(&user_data(&boot_file(), &refused)).await;
     bench.wait_for(&id, "terminated").await;
     let console = bench.console(&id);

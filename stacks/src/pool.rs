@@ -1,12 +1,12 @@
 //! The documents that the stacks publish as parameters and the dispatcher reads: one [`Settings`]
 //! and one [`Pool`] per pool. CloudFormation fills in what only it knows (template version, subnet
-//! parameter), so both sides parse the same types.
+//! parameter), so both sides parse the same types. Unknown fields are passed over: while `up` runs,
+//! a dispatcher of before reads the documents of after.
 
 use serde::{Deserialize, Serialize};
 
 /// What holds for the whole deployment. Parameter `/<name>/settings`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where the forge answers, without a slash at its end.
     pub forge_url: String,
@@ -28,7 +28,6 @@ pub enum ForgeKind {
 
 /// One pool: what it serves and what its instances are. Parameter `/<name>/pool/<pool>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Pool {
     /// Its name, unique in the deployment.
     pub name: String,
@@ -66,7 +65,6 @@ pub struct Pool {
 
 /// One label and how the runner serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Label {
     /// The name in `runs-on`.
     pub name: String,

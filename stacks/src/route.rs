@@ -3,7 +3,8 @@
 //! Requests are JSON, `{"ask":"credential"}` or `{"mark":"online"}` with an optional `text`.
 //! The answer to a credential request is plain text, one fact a line, so that a shell needs no JSON
 //! parser: `runner <.runner document>` and, for pools that ask, `git <token>`.
-//! Status 200: done. 403: refused for good, the machine ends. 5xx: ask again.
+//! Status 200: done. 410: refused for good, the machine ends. Everything else, also API Gateway's own
+//! 403 while a fresh role is not known everywhere yet: ask again until the boot limit.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub enum Request {
         text: String,
     },
 }
+
+/// Status of a refusal for good.
+pub const REFUSED: u16 = 410;
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,6 +18,8 @@ pub type Item = HashMap<String, AttributeValue>;
 /// Most tries of a transaction that lost against another one: each wait doubles, so the last is
 /// well under the time that a delivery may take.
 const CONFLICT_TRIES: u32 = 8;
+/// First wait after such a loss.
+const CONFLICT_WAIT: Duration = Duration::from_millis(15);
 /// Most pages of one query: a megabyte each, hence some 20,000 waiting jobs.
 const PAGES_MAX: usize = 16;
 
@@ -118,10 +120,15 @@ impl Shell {
             items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
             if start.is_none() {
-                break;
+                return Ok(items);
             }
         }
-        Ok(items)
+        // Half a world would have its machines ended as orphans.
+        Err(Failure {
+            call: "dynamodb:Query",
+            code: "too-much".to_owned(),
+            message: format!("more than {PAGES_MAX} pages in partition {pk}"),
+        })
     }
 
     /// One item, consistently.
@@ -147,13 +154,13 @@ impl Shell {
     pub(crate) async fn write_all(&self, changes: Vec<Change>) -> Result<Outcome, Failure> {
         let mut changes = changes;
         if changes.len() == 1 {
-            return self.write_one(changes.remove(0)).await;
+            return self.write_alone(&changes.remove(0)).await;
         }
         let items: Vec<TransactWriteItem> = changes
             .into_iter()
             .map(|change| self.transact_item(change))
             .collect();
-        let mut wait = Duration::from_millis(15);
+        let mut wait = CONFLICT_WAIT;
         for attempt in 1..=CONFLICT_TRIES {
             let sent = self
                 .dynamo()
@@ -174,6 +181,21 @@ impl Shell {
             }
         }
         unreachable!("the last try returns")
+    }
+
+    /// One write outside a transaction. It fails while a transaction holds its item, which the SDK
+    /// does not retry.
+    async fn write_alone(&self, change: &Change) -> Result<Outcome, Failure> {
+        let mut wait = CONFLICT_WAIT;
+        for _ in 1..CONFLICT_TRIES {
+            match self.write_one(change.clone()).await {
+                Err(failure) if failure.code == "TransactionConflictException" => {}
+                other => return other,
+            }
+            tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
+            wait *= 2;
+        }
+        self.write_one(change.clone()).await
     }
 
     async fn write_one(&self, change: Change) -> Result<Outcome, Failure> {

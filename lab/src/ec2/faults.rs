@@ -29,6 +29,8 @@ pub struct Faults {
     pub boot: bool,
     /// When a new instance is described.
     pub visible_after_ms: u32,
+    /// New instances say that they were launched this long ago: tests of limits don't wait for them.
+    pub launched_ago_s: u32,
 }
 
 /// An error for the next launches.
@@ -65,6 +67,7 @@ impl Default for Faults {
             crash_boots: 0,
             boot: true,
             visible_after_ms: VISIBLE_AFTER_MS,
+            launched_ago_s: 0,
         }
     }
 }
@@ -72,6 +75,10 @@ impl Default for Faults {
 impl Faults {
     pub(crate) fn visible_after(&self) -> SignedDuration {
         SignedDuration::from_millis(i64::from(self.visible_after_ms))
+    }
+
+    pub(crate) fn launched_ago(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.launched_ago_s))
     }
 
     pub(crate) fn latency(&self) -> std::time::Duration {

@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) faults: Faults,
     tokens: HashMap<(String, String), Launched>,
+    /// Tokens whose launch found no capacity, with its fingerprint: EC2 may remember those as well.
+    spent: HashMap<(String, String), (String, Timestamp)>,
     requests: Bucket,
     resources: Bucket,
     describes: Bucket,
@@ -222,6 +224,7 @@ impl World {
             instances: BTreeMap::new(),
             faults: Faults::default(),
             tokens: HashMap::new(),
+            spent: HashMap::new(),
             requests: Bucket::full(REQUESTS, now),
             resources: Bucket::full(RESOURCES, now),
             describes: Bucket::full(DESCRIBES, now),
@@ -255,14 +258,17 @@ impl World {
         fingerprint: &str,
     ) -> Result<Option<Launched>, Fault> {
         let Some(token) = token else { return Ok(None) };
-        match self.tokens.get(&(token.to_owned(), place.to_owned())) {
-            None => Ok(None),
-            Some(launched) if launched.fingerprint == fingerprint => Ok(Some(launched.clone())),
-            Some(_) => Err(Fault::client(
+        let key = (token.to_owned(), place.to_owned());
+        let launched = self.tokens.get(&key);
+        let spent = self.spent.get(&key).map(|(of, _)| of.as_str());
+        let of = launched.map(|launched| launched.fingerprint.as_str());
+        if of.or(spent).is_some_and(|of| of != fingerprint) {
+            return Err(Fault::client(
                 "IdempotentParameterMismatch",
                 "The request uses the same client token as a previous, but non-identical request.",
-            )),
+            ));
         }
+        Ok(launched.cloned())
     }
 
     /// Makes the instances of `plan`, or finds those that its token made. The second value says
@@ -286,6 +292,12 @@ impl World {
             .faults
             .capacity(&blueprint.instance_type, &blueprint.subnet);
         if capacity < plan.min {
+            if let Some(token) = &plan.token {
+                self.spent.insert(
+                    (token.clone(), plan.place.clone()),
+                    (plan.fingerprint.clone(), now),
+                );
+            }
             return Err(Fault::server(
                 "InsufficientInstanceCapacity",
                 format!(
@@ -337,6 +349,7 @@ impl World {
     fn create(&mut self, plan: &Plan, count: u32, now: Timestamp) -> Launched {
         let reservation = format!("r-{}", hex_id());
         let visible = now + self.faults.visible_after();
+        let launched = now - self.faults.launched_ago();
         let mut ids = Vec::new();
         for _ in 0..count {
             let id = format!("i-{}", hex_id());
@@ -348,7 +361,7 @@ impl World {
                 blueprint: plan.blueprint.clone(),
                 state: State::Pending,
                 reason: None,
-                launched: now,
+                launched,
                 visible,
                 running: None,
                 ended: None,
@@ -356,7 +369,7 @@ impl World {
             self.instances.insert(id.clone(), instance);
             ids.push(id);
         }
-        let launched = Launched {
+        let made = Launched {
             reservation,
             ids,
             fingerprint: plan.fingerprint.clone(),
@@ -364,9 +377,9 @@ impl World {
         };
         if let Some(token) = &plan.token {
             self.tokens
-                .insert((token.clone(), plan.place.clone()), launched.clone());
+                .insert((token.clone(), plan.place.clone()), made.clone());
         }
-        launched
+        made
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -374,6 +387,7 @@ impl World {
         self.instances
             .retain(|_, one| one.state != State::Terminated || !one.ended.is_some_and(old));
         self.tokens.retain(|_, launched| !old(launched.at));
+        self.spent.retain(|_, (_, at)| !old(*at));
     }
 }
 

@@ -64,6 +64,23 @@ fn the_same_token_with_other_parameters_is_a_mismatch_and_in_another_zone_a_new_
 }
 
 #[test]
+fn a_token_whose_launch_found_no_capacity_is_good_for_the_same_request_only() {
+    let mut world = World::new(start());
+    world.faults.capacity = vec![Capacity {
+        instance_type: None,
+        subnet: None,
+        left: 0,
+    }];
+    let error = world.launch(&plan("t", "a", "x"), start()).unwrap_err();
+    assert_eq!(error.code, "InsufficientInstanceCapacity");
+    world.faults.capacity.clear();
+    let error = world.launch(&plan("t", "a", "y"), start()).unwrap_err();
+    assert_eq!(error.code, "IdempotentParameterMismatch");
+    let (_, new) = world.launch(&plan("t", "a", "x"), start()).unwrap();
+    assert!(new);
+}
+
+#[test]
 fn five_requests_come_at_once_and_two_more_each_second() {
     let mut world = World::new(start());
     for _ in 0..5 {

@@ -1,0 +1,23 @@
+//! The promises of the dispatcher, each with a test that goes red when it breaks: the real handler,
+//! over DynamoDB and SSM of the emulator, the lab's EC2 and its forge.
+//!
+//! Every story closes with [`world::World::end`], which looks for secrets wherever nobody should
+//! find one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod again;
+mod caps;
+mod delivery;
+mod hostile;
+mod launches;
+mod log;
+mod recordings;
+mod replaced;
+mod runner_route;
+mod secrets;
+#[path = "../support/mod.rs"]
+mod support;
+mod tick;
+mod twice;
+mod world;

@@ -1,0 +1,258 @@
+//! Nothing left, and nothing foreign touched.
+
+use dispatcher::plan::UNKNOWN_GRACE_MS;
+use lab::Faults;
+use serde_json::{Value, json};
+
+use crate::delivery::Job;
+use crate::support::no_boot;
+use crate::world::{NAME, NO_FORGE, Shape, World, entries, now_ms};
+
+/// Instances that are as old as this.
+fn aged(seconds: u32) -> Faults {
+    Faults {
+        launched_ago_s: seconds,
+        ..entries()
+    }
+}
+
+const GRACE_S: u32 = 5 * 60;
+
+#[test]
+fn the_grace_is_what_these_stories_wait_for() {
+    assert_eq!(UNKNOWN_GRACE_MS, u64::from(GRACE_S) * 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_over_its_limit_is_ended_and_its_job_told_so() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    // The pools' limit is ten minutes.
+    world.bench.faults(&aged(9 * 60));
+    let (young, old) = (Job::new(1), Job::new(2));
+    world.queue(std::slice::from_ref(&young)).await;
+    world.drain().await;
+    let within = world.the_instance().await;
+    world.deliver(&young.started(&within)).await;
+    world.bench.faults(&aged(10 * 60 + 1));
+    world.queue(std::slice::from_ref(&old)).await;
+    world.drain().await;
+    let mut living = world.living().await;
+    living.retain(|id| *id != within);
+    let over = living.remove(0);
+    world.deliver(&old.started(&over)).await;
+
+    world.tick().await;
+    let ended = world.bench.wait_for(&over, "terminated").await;
+    assert_eq!(
+        ended.reason.as_deref(),
+        Some("Client.UserInitiatedShutdown")
+    );
+    assert_eq!(world.living().await, [within]);
+    // The next tick closes its row, event or not.
+    world.tick().await;
+    assert_eq!(world.ended(&over).await["end_reason"], "over-limit");
+    assert_eq!(world.standing(&old).await.0, "timeout");
+    assert_eq!(world.standing(&young).await.0, "running");
+    assert_eq!(world.counters().await["all"], 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn age_and_tag_end_a_machine_with_the_ledger_and_the_forge_down() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    world.queue(&[Job::new(1)]).await;
+    world.drain().await;
+    let young = world.the_instance().await;
+    world.bench.faults(&aged(10 * 60 + 1));
+    world.queue(&[Job::new(2)]).await;
+    world.drain().await;
+    let unlabelled = world.stranger(NAME, "base").await;
+    world.bench.faults(&aged(60 * 60 + 1));
+    let unlabelled_and_old = world.stranger(NAME, "base").await;
+    assert_eq!(world.living().await.len(), 4);
+
+    let blind = world.without_table();
+    let tick = json!({ "action": "cleanup" });
+    let answer = world.invoke(&blind, &tick).await;
+    assert!(
+        answer.is_err(),
+        "a tick without a ledger must not look well"
+    );
+    let mut left = world.living().await;
+    left.sort();
+    // An instance of ours without a readable limit has an hour.
+    let mut expected = vec![young.clone(), unlabelled.clone()];
+    expected.sort();
+    assert_eq!(left, expected);
+    world
+        .bench
+        .wait_for(&unlabelled_and_old, "terminated")
+        .await;
+
+    // The ledger is back and the forge is not: what is no runner of ours goes as well.
+    let forgeless = world.cold(NO_FORGE);
+    world.invoke(&forgeless, &tick).await.unwrap();
+    let left = world.living().await;
+    assert!(!left.contains(&unlabelled) && left.contains(&young));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_does_not_ask_in_time_is_ended_and_one_that_did_is_not() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    // The pools' boot limit is two minutes.
+    world.bench.faults(&aged(2 * 60 + 1));
+    world.queue(&[Job::new(1), Job::new(2)]).await;
+    world.drain().await;
+    let machines = world.living().await;
+    assert_eq!(world.ask(&machines[0]).await.status, 200);
+    world.tick().await;
+    assert_eq!(world.living().await, [machines[0].clone()]);
+    assert_eq!(world.runner(&machines[1]).await["end_reason"], "boot-limit");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_with_our_tag_is_ended_and_what_has_no_tag_of_ours_is_never_touched() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    world.bench.faults(&aged(GRACE_S - 60));
+    let fresh = world.stranger(NAME, "base").await;
+    world.bench.faults(&aged(GRACE_S + 1));
+    let orphan = world.stranger(NAME, "base").await;
+    world.bench.faults(&aged(30 * 24 * 3600));
+    let mut foreign = vec![
+        world.stranger("Name", NAME).await,
+        world.stranger("other-ci", "base").await,
+        world.stranger(&format!("{NAME}x"), "base").await,
+        world.stranger(&format!("{NAME}:limit-minutes"), "1").await,
+    ];
+    // The three forms of the tick.
+    for tick in [json!({ "action": "cleanup" }), json!({}), Value::Null] {
+        world.invoke(&world.handler, &tick).await.unwrap();
+    }
+    world.bench.wait_for(&orphan, "terminated").await;
+    let mut expected = foreign.clone();
+    expected.push(fresh.clone());
+    expected.sort();
+    let mut living = world.living().await;
+    living.sort();
+    assert_eq!(living, expected);
+
+    let retire = json!({ "action": "retire" });
+    world.invoke(&world.handler, &retire).await.unwrap();
+    world.bench.wait_for(&fresh, "terminated").await;
+    foreign.sort();
+    let mut living = world.living().await;
+    living.sort();
+    assert_eq!(living, foreign);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_vanished_machines_are_closed_and_of_those_not_yet_shown_are_not() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    // EC2 shows nothing of them during this story.
+    world.bench.faults(&Faults {
+        visible_after_ms: 600_000,
+        ..no_boot()
+    });
+    world.queue(&[Job::new(1), Job::new(2)]).await;
+    world.drain().await;
+    let machines = world.living().await;
+    world.tick().await;
+    assert_eq!(world.live("runner").await.len(), 2, "they may be new");
+
+    let long_ago = now_ms() - UNKNOWN_GRACE_MS - 1;
+    let sk = format!("runner#{}", machines[0]);
+    world.set_time(&sk, "launched_ms", long_ago).await;
+    world.tick().await;
+    assert_eq!(world.ended(&machines[0]).await["end_reason"], "gone");
+    assert!(world.runner(&machines[1]).await.is_object());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_end_nobody_reported_is_found_and_its_place_is_free() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    world.queue(&[Job::new(1)]).await;
+    world.drain().await;
+    let machine = world.the_instance().await;
+    world.lose_silently(&machine).await;
+    world.tick().await;
+    assert!(world.runner(&machine).await.is_null());
+    assert!(world.counters().await.is_empty());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_nudge_costs_a_tick_and_no_job() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    world.queue(&[Job::new(1)]).await;
+    world.tick().await;
+    assert_eq!(world.living().await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_that_nobody_used_are_deleted_at_the_forge_and_used_ones_left_to_it() {
+    let Some(world) = World::of(Shape::default()).await else {
+        return;
+    };
+    let jobs = [Job::new(1), Job::new(2), Job::new(3)];
+    world.queue(&jobs).await;
+    world.drain().await;
+    let machines = world.living().await;
+    for machine in &machines {
+        assert_eq!(world.ask(machine).await.status, 200);
+    }
+    let [unused, used, retired] = machines.as_slice() else {
+        panic!("{machines:?}");
+    };
+    world.deliver(&jobs[1].started(used)).await;
+
+    // While the forge is down they stay on the list.
+    world.lose_silently(unused).await;
+    world.lose_silently(used).await;
+    let blind = world.cold(NO_FORGE);
+    let tick = json!({ "action": "cleanup" });
+    world.invoke(&blind, &tick).await.unwrap();
+    let remains = world.live("remains").await;
+    assert_eq!(remains.len(), 1);
+    assert_eq!(remains[0]["instance"], json!(unused));
+
+    world.tick().await;
+    assert!(world.live("remains").await.is_empty());
+    let names = async || {
+        let all = world.registered("admin").await;
+        let name = |runner: &Value| runner["name"].as_str().unwrap().to_owned();
+        all.iter().map(name).collect::<Vec<_>>()
+    };
+    let left = names().await;
+    assert!(!left.contains(unused), "{left:?}");
+    assert!(left.contains(used) && left.contains(retired), "{left:?}");
+
+    // Of a pool that was taken out as well; what is deleted already counts as done.
+    world.delete_parameter(&world.names.pool("base")).await;
+    let retire = json!({ "action": "retire" });
+    let fewer = world.cold(&world.bench.lab.file().forge);
+    world.invoke(&fewer, &retire).await.unwrap();
+    let left = names().await;
+    assert!(!left.contains(retired), "{left:?}");
+    assert!(world.live("remains").await.is_empty());
+    assert!(world.living().await.is_empty());
+    world.end().await;
+}

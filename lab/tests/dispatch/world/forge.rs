@@ -1,0 +1,98 @@
+//! The lab's forge, asked as its administrator.
+
+use std::process::Stdio;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use super::World;
+use crate::delivery::Job;
+
+impl World {
+    /// Pushes `workflow` to `acme/app` and gives its jobs, which wait there now.
+    pub(crate) async fn push(&self, workflow: &str) -> Vec<Job> {
+        self.forge("POST", "orgs", &json!({"username": "acme"}))
+            .await;
+        self.forge("POST", "orgs/acme/repos", &json!({"name": "app"}))
+            .await;
+        let work = self.bench.path().join("work");
+        let file = work.join(".gitea/workflows/ci.yml");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, workflow).unwrap();
+        let lab = self.bench.lab.file();
+        let address = lab.forge.strip_prefix("http://").unwrap();
+        let url = format!("http://lab:{}@{address}/acme/app.git", lab.forge_token);
+        let script = "set -e
+            git init -q --initial-branch=main
+            git add .
+            git -c user.name=Lab -c user.email=lab@forge.lab commit -qm 'a commit'
+            git push -q \"$1\" main";
+        let status = tokio::process::Command::new("sh")
+            .args(["-c", script, "sh", &url])
+            .current_dir(&work)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("HOME", self.bench.path())
+            .stderr(Stdio::null())
+            .status()
+            .await
+            .unwrap();
+        assert!(status.success());
+        let answer = self
+            .forge("GET", "repos/acme/app/actions/jobs", &Value::Null)
+            .await;
+        let jobs = answer["jobs"].as_array().unwrap();
+        jobs.iter()
+            .map(|job| {
+                assert_eq!(job["status"], "queued");
+                let labels = job["labels"].as_array().unwrap();
+                let labels: Vec<&str> = labels.iter().map(|one| one.as_str().unwrap()).collect();
+                Job::new(job["id"].as_u64().unwrap()).on(&labels)
+            })
+            .collect()
+    }
+
+    /// Cancels every job of the only run.
+    pub(crate) async fn cancel_run(&self) {
+        self.forge("POST", "/_lab/runs/1/cancel", &Value::Null)
+            .await;
+    }
+
+    /// Runs every job of the only run again.
+    pub(crate) async fn rerun(&self) {
+        let path = "repos/acme/app/actions/runs/1/rerun";
+        self.forge("POST", path, &Value::Null).await;
+    }
+
+    /// The runners that are registered, as the forge lists them below `place`.
+    pub(crate) async fn registered(&self, place: &str) -> Vec<Value> {
+        let path = format!("{place}/actions/runners");
+        let answer = self.forge("GET", &path, &Value::Null).await;
+        answer["runners"].as_array().unwrap().clone()
+    }
+
+    /// One request to the forge, which it must grant. `path` is below the API unless it starts
+    /// with a slash.
+    pub(crate) async fn forge(&self, method: &str, path: &str, body: &Value) -> Value {
+        let lab = self.bench.lab.file();
+        let path = match path.strip_prefix('/') {
+            Some(path) => path.to_owned(),
+            None => format!("api/v1/{path}"),
+        };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{}/{path}", lab.forge))
+            .header("content-type", "application/json")
+            .header("authorization", format!("token {}", lab.forge_token))
+            .body(Full::<Bytes>::from(body.to_string()))
+            .unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let response = client.request(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(status.is_success(), "{path}: {status}");
+        serde_json::from_slice(&body).unwrap_or_default()
+    }
+}

@@ -1,0 +1,133 @@
+//! The table, as a test reads and bends it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use dispatcher::plan::{self, Action, Claim};
+use dispatcher::world::{Launch, World as Seen};
+use serde_json::Value;
+
+use super::{World, now_ms};
+use crate::delivery::Job;
+
+impl World {
+    /// The whole table.
+    pub(crate) async fn rows(&self) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut start: Option<HashMap<String, AttributeValue>> = None;
+        loop {
+            let scan = self.dynamo.scan().table_name(&self.names.table);
+            let page = scan.set_exclusive_start_key(start).send().await.unwrap();
+            let items = page.items.unwrap_or_default();
+            rows.extend(items.into_iter().map(|item| {
+                let row: Value = serde_dynamo::from_item(item).unwrap();
+                row
+            }));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return rows;
+            }
+        }
+    }
+
+    /// The live rows of one kind: `job`, `launch`, `runner`, `remains`.
+    pub(crate) async fn live(&self, kind: &str) -> Vec<Value> {
+        let start = format!("{kind}#");
+        let mut rows = self.rows().await;
+        rows.retain(|row| row["pk"] == "live" && row["sk"].as_str().unwrap().starts_with(&start));
+        rows
+    }
+
+    /// What is kept of a job.
+    pub(crate) async fn history(&self, job: &Job) -> Value {
+        let sk = format!("{:012}#{:04}", job.id, job.attempt);
+        self.row(&format!("repo#{}", job.repository), &sk).await
+    }
+
+    /// What is kept of a runner that ended.
+    pub(crate) async fn ended(&self, instance: &str) -> Value {
+        self.row(&format!("runner#{instance}"), "ended").await
+    }
+
+    /// The live row of a runner; `Null` when there is none.
+    pub(crate) async fn runner(&self, instance: &str) -> Value {
+        self.row("live", &format!("runner#{instance}")).await
+    }
+
+    /// Status and reason of a job.
+    pub(crate) async fn standing(&self, job: &Job) -> (String, String) {
+        let row = self.history(job).await;
+        let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        (text("job_status"), text("reason"))
+    }
+
+    /// Reserved runners by counter, those at zero left out.
+    pub(crate) async fn counters(&self) -> BTreeMap<String, u64> {
+        let rows = self.live("counter").await;
+        rows.iter()
+            .map(|row| {
+                let name = row["sk"].as_str().unwrap();
+                let count = row["n"].as_u64().expect("a counter is never below zero");
+                (name.strip_prefix("counter#").unwrap().to_owned(), count)
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    /// What a drain plans that sees `job` alone, and no counter: as one would whose view is old.
+    pub(crate) async fn planned(&self, job: &Job) -> (Launch, Vec<Claim>) {
+        let mut jobs = self.shell().live().await.unwrap().jobs;
+        jobs.retain(|one| one.key.id == job.id);
+        let seen = Seen {
+            now_ms: now_ms(),
+            max_runners: 1000,
+            pools: vec![self.pool("base").await],
+            jobs,
+            launches: Vec::new(),
+            runners: Vec::new(),
+            counters: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+        };
+        let mut actions = plan::drain(&seen).actions;
+        match actions.pop() {
+            Some(Action::Launch { launch, claims }) => (launch, claims),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn row(&self, pk: &str, sk: &str) -> Value {
+        let rows = self.rows().await;
+        let mut rows = rows.into_iter();
+        rows.find(|row| row["pk"] == pk && row["sk"] == sk)
+            .unwrap_or_default()
+    }
+
+    /// Writes a time into a live row: what a test does instead of waiting.
+    pub(crate) async fn set_time(&self, sk: &str, attribute: &str, ms: u64) {
+        self.dynamo
+            .update_item()
+            .table_name(&self.names.table)
+            .key("pk", AttributeValue::S("live".to_owned()))
+            .key("sk", AttributeValue::S(sk.to_owned()))
+            .update_expression("SET #name = :ms")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#name", attribute)
+            .expression_attribute_values(":ms", AttributeValue::N(ms.to_string()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The lease of a holder that died runs out.
+    pub(crate) async fn expire_lease(&self) {
+        self.set_time("lease", "until_ms", 0).await;
+    }
+
+    /// The jobs' time to wait is over.
+    pub(crate) async fn expire_holds(&self) {
+        for job in self.live("job").await {
+            let sk = job["sk"].as_str().unwrap();
+            self.set_time(sk, "not_before_ms", 1).await;
+        }
+    }
+}

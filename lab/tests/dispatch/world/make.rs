@@ -1,0 +1,122 @@
+//! What the stacks and `up` would make.
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use aws_sdk_ssm::types::ParameterType;
+use stacks::names::Secret;
+use stacks::pool::{ForgeKind, Label, Market, Pool, Scope, Settings};
+
+use super::{GIT_TOKEN, Shape, World};
+use crate::support::{SUBNET_A, SUBNET_B};
+
+impl World {
+    pub(super) async fn make_table(&self) {
+        let key = |name: &str, kind: KeyType| {
+            let key = KeySchemaElement::builder().attribute_name(name);
+            key.key_type(kind).build().unwrap()
+        };
+        let attribute = |name: &str| {
+            let attribute = AttributeDefinition::builder().attribute_name(name);
+            let attribute = attribute.attribute_type(ScalarAttributeType::S);
+            attribute.build().unwrap()
+        };
+        self.dynamo
+            .create_table()
+            .table_name(&self.names.table)
+            .key_schema(key(stacks::names::ATTRIBUTE_PARTITION, KeyType::Hash))
+            .key_schema(key(stacks::names::ATTRIBUTE_SORT, KeyType::Range))
+            .attribute_definitions(attribute(stacks::names::ATTRIBUTE_PARTITION))
+            .attribute_definitions(attribute(stacks::names::ATTRIBUTE_SORT))
+            .billing_mode(BillingMode::PayPerRequest)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    pub(super) async fn make_parameters(&self, shape: &Shape) {
+        let settings = Settings {
+            forge_url: lab::FORGE_URL.to_owned(),
+            forge_kind: ForgeKind::Gitea,
+            max_runners: shape.max_runners,
+        };
+        let settings = serde_json::to_string(&settings).unwrap();
+        self.set_parameter(&self.names.parameter_settings, &settings)
+            .await;
+        let template = self
+            .bench
+            .template(shape.user_data.unwrap_or("#!/bin/sh\n"))
+            .await;
+        let template = template.launch_template_id().unwrap();
+        let mut base = pool("base", &["base", "lab", "self-hosted"], template);
+        base.default = true;
+        for mut pool in [base, pool("go", &["go"], template)] {
+            (shape.pool)(&mut pool);
+            let document = serde_json::to_string(&pool).unwrap();
+            self.set_parameter(&self.names.pool(&pool.name), &document)
+                .await;
+        }
+        let file = self.bench.lab.file();
+        for (secret, value) in [
+            (Secret::Webhook, file.webhook_secret.as_str()),
+            (Secret::ForgeToken, &file.forge_token),
+            (Secret::RegistrationToken, &file.registration_token),
+            (Secret::GitToken, GIT_TOKEN),
+        ] {
+            self.set_secret(secret, value).await;
+        }
+    }
+
+    pub(crate) async fn set_parameter(&self, name: &str, value: &str) {
+        let put = self.ssm.put_parameter().name(name).value(value);
+        let put = put.r#type(ParameterType::String).overwrite(true);
+        put.send().await.unwrap();
+    }
+
+    pub(crate) async fn set_secret(&self, secret: Secret, value: &str) {
+        let name = self.names.secret(secret);
+        let put = self.ssm.put_parameter().name(name).value(value);
+        let put = put.r#type(ParameterType::SecureString).overwrite(true);
+        put.send().await.unwrap();
+    }
+
+    /// The document of one pool, as the function reads it.
+    pub(crate) async fn pool(&self, name: &str) -> Pool {
+        let get = self.ssm.get_parameter().name(self.names.pool(name));
+        let answer = get.send().await.unwrap();
+        let document = answer.parameter.unwrap().value.unwrap();
+        serde_json::from_str(&document).unwrap()
+    }
+
+    pub(crate) async fn delete_parameter(&self, name: &str) {
+        let delete = self.ssm.delete_parameter().name(name);
+        delete.send().await.unwrap();
+    }
+}
+
+fn pool(name: &str, labels: &[&str], template: &str) -> Pool {
+    Pool {
+        name: name.to_owned(),
+        labels: labels
+            .iter()
+            .map(|label| Label {
+                name: (*label).to_owned(),
+                serve: "host".to_owned(),
+            })
+            .collect(),
+        default: false,
+        scope: Scope::Global,
+        repositories: vec!["*".to_owned()],
+        types: vec!["t3.small".to_owned()],
+        subnets: format!("{SUBNET_A},{SUBNET_B}"),
+        market: Market::Spot,
+        credit: None,
+        max_runners: 1000,
+        limit_minutes: 10,
+        boot_limit_minutes: 2,
+        idle_limit_minutes: 1,
+        git_token: false,
+        template_id: template.to_owned(),
+        template_version: "1".to_owned(),
+    }
+}
