@@ -90,6 +90,7 @@ pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
     World {
         now_ms,
         max_runners: config.settings.max_runners,
+        tags: config.settings.tags.clone(),
         pools: config.pools.clone(),
         jobs: live.jobs,
         launches: live.launches,

@@ -34,6 +34,7 @@ pub fn launch(world: &World, pool: &Pool, jobs: &[&WaitingJob]) -> Launch {
             .to_owned()
         }),
         limit_minutes: pool.limit_minutes,
+        tags: world.tags.clone(),
         claimed_ms: world.now_ms,
         tried: Vec::new(),
     }

@@ -19,6 +19,8 @@ pub struct World {
     pub now_ms: u64,
     /// Most runners of all pools together.
     pub max_runners: u32,
+    /// Tags of every instance, beside the deployment's own.
+    pub tags: BTreeMap<String, String>,
     /// The pools, in order of preference.
     pub pools: Vec<Pool>,
     /// Jobs that wait for a runner, oldest first.
@@ -79,6 +81,9 @@ pub struct Launch {
     pub credit: Option<String>,
     /// The instances' own limit in minutes.
     pub limit_minutes: u32,
+    /// Tags beside the deployment's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// When it was claimed.
     pub claimed_ms: u64,
     /// Why earlier candidates failed.

@@ -86,6 +86,7 @@ fn world(jobs: Vec<WaitingJob>, runners: Vec<Runner>) -> World {
     World {
         now_ms: NOW_MS,
         max_runners: 1000,
+        tags: BTreeMap::new(),
         pools: vec![pool("go", 1000)],
         jobs,
         launches: Vec::new(),
@@ -226,6 +227,7 @@ fn a_launch_without_an_outcome_is_sent_again_and_counts_as_supply() {
         template_version: "7".to_owned(),
         credit: None,
         limit_minutes: 30,
+        tags: BTreeMap::new(),
         claimed_ms: NOW_MS,
         tried: vec![],
     }];
@@ -408,6 +410,7 @@ fn an_untracked_machine_is_an_orphan_only_after_its_grace_and_without_an_open_la
         template_version: String::new(),
         credit: None,
         limit_minutes: 30,
+        tags: BTreeMap::new(),
         claimed_ms: 0,
         tried: vec![],
     }];

@@ -321,6 +321,37 @@ fn a_global_pool_with_rights_or_git_token_needs_consent() {
 }
 
 #[test]
+fn rights_never_reach_the_deployments_own_parameters() {
+    let with = |pattern: &str| {
+        format!(
+            "{}[rights.release]\nssm = [\"{pattern}\"]\n",
+            changed(
+                "types = [\"m7a.medium\"]",
+                "types = [\"m7a.medium\"]\nrights = \"release\"\nscope = \"organization:acme\"",
+            )
+        )
+    };
+    for pattern in [
+        "/*",
+        "/",
+        "/my*",
+        "/my-ci",
+        "/my-ci/*",
+        "/my-ci/secret/webhook",
+    ] {
+        let found = problems(&with(pattern));
+        assert!(
+            found[0].message.contains("own secrets"),
+            "{pattern}: {found:?}"
+        );
+    }
+    for pattern in ["/team/*", "/my/*", "/my-city/key"] {
+        let parsed = Environment::parse(&with(pattern), Path::new("."));
+        assert!(parsed.is_ok(), "{pattern}: {parsed:?}");
+    }
+}
+
+#[test]
 fn a_pool_without_rights_does_not_get_those_of_another() {
     let source = format!(
         "{}[rights.runner]\ns3 = [\"bucket/*\"]\n",

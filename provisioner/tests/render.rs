@@ -206,6 +206,7 @@ fn every_runner_role_is_denied_what_is_the_deployments_own() {
                 denied,
                 [
                     "ssm:*",
+                    "ssm:GetParametersByPath",
                     "s3:*",
                     "dynamodb:*",
                     "lambda:*",

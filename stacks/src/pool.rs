@@ -3,6 +3,8 @@
 //! parameter), so both sides parse the same types. Unknown fields are passed over: while `up` runs,
 //! a dispatcher of before reads the documents of after.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What holds for the whole deployment. Parameter `/<name>/settings`.
@@ -14,6 +16,9 @@ pub struct Settings {
     pub forge_kind: ForgeKind,
     /// Most runners of all pools together at any moment.
     pub max_runners: u32,
+    /// The environment's tags, which every instance carries beside the deployment's own.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// The forges that we know.

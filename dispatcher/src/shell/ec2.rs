@@ -194,7 +194,7 @@ impl Shell {
 
     fn instance_tags(&self, launch: &Launch) -> Vec<Tag> {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
-        vec![
+        let own = [
             tag("Name", &format!("{}/{}", self.names.name, launch.pool)),
             tag(&self.names.tag, &launch.pool),
             tag(&self.names.tag_launch, &launch.id),
@@ -202,7 +202,15 @@ impl Shell {
                 &self.names.tag_limit_minutes,
                 &launch.limit_minutes.to_string(),
             ),
-        ]
+        ];
+        // A key that is there twice fails the launch; ours are what machines are found by.
+        let given: Vec<Tag> = launch
+            .tags
+            .iter()
+            .filter(|(key, _)| !own.iter().any(|own| own.key() == Some(key.as_str())))
+            .map(|(key, value)| tag(key, value))
+            .collect();
+        own.into_iter().chain(given).collect()
     }
 
     fn described(&self, instance: aws_sdk_ec2::types::Instance) -> Option<Instance> {

@@ -33,7 +33,11 @@ async fn the_same_delivery_a_hundred_times_gives_one_row_and_one_machine() {
     assert_eq!((count("recorded"), count("duplicate")), (1, 99));
     world.drain().await;
 
-    assert_eq!(world.instances().await.len(), 1);
+    let instances = world.instances().await;
+    assert_eq!(instances.len(), 1);
+    let tags = &instances[0].tags;
+    assert_eq!(tags["team"], "platform", "the environment's tags");
+    assert_eq!(tags[&world.names.tag], "base");
     assert_eq!(
         world.counters().await,
         [("all".to_owned(), 1), ("pool#base".to_owned(), 1)].into()

@@ -45,6 +45,22 @@ fn rights(problems: &Problems<'_>, environment: &Environment, found: &Found) {
             format!("pool.{}.rights: there is no [rights.{rights}]", pool.name),
         );
     }
+    let granted = pool
+        .rights
+        .as_ref()
+        .and_then(|name| environment.rights.get(name));
+    for pattern in granted.into_iter().flat_map(|rights| &rights.ssm) {
+        if reaches(pattern, &environment.names().parameters) {
+            problems.add(
+                found.line,
+                format!(
+                    "pool.{}: its rights name the parameters {pattern}, which reaches the \
+                     deployment's own secrets; name narrower paths",
+                    pool.name
+                ),
+            );
+        }
+    }
     let holds = match (&pool.rights, pool.git_token) {
         (Some(rights), _) => format!("the rights `{rights}`"),
         (None, true) => "the git token".to_owned(),
@@ -61,6 +77,16 @@ fn rights(problems: &Problems<'_>, environment: &Environment, found: &Found) {
             ),
         );
     }
+}
+
+/// Whether the parameters of `pattern` and those below `root` have any in common: also a path above
+/// the root has, since a path can be read with everything below it.
+fn reaches(pattern: &str, root: &str) -> bool {
+    let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
+    let open = fixed.len() < pattern.len() || fixed.ends_with('/');
+    let below = fixed == root || fixed.starts_with(&format!("{root}/"));
+    let above = format!("{root}/").starts_with(&format!("{}/", fixed.trim_end_matches('/')));
+    below || above || (open && root.starts_with(fixed))
 }
 
 fn reach(problems: &Problems<'_>, environment: &Environment, found: &Found) {

@@ -168,6 +168,7 @@ fn settings(environment: &Environment) -> Result<String, RenderError> {
         forge_url: environment.forge.url.clone(),
         forge_kind: environment.forge.kind,
         max_runners: environment.max_runners,
+        tags: environment.tags.clone(),
     });
     within(
         "the settings document",
@@ -228,6 +229,13 @@ fn alarms(environment: &Environment, names: &Names) -> Vec<Value> {
             "Throttles",
             "Lambda refused invocations: the account's concurrency is used up.",
         ),
+        json!({
+            "id": "AnswersAlarm", "name": format!("{}-answers", names.function), "metric": "5xx",
+            "description": "Deliveries or runners were answered 5xx: a job may not be recorded.",
+            "namespace": "AWS/ApiGateway", "dimension": "ApiId", "value": {"Ref": names::PARAM_API_ID},
+            "period_s": FIVE_MINUTES_S, "missing": "notBreaching",
+            "comparison": "GreaterThanOrEqualToThreshold",
+        }),
         json!({
             "id": "TickAlarm", "name": format!("{}-no-tick", names.function),
             "metric": "InvocationAttemptCount", "namespace": "AWS/Scheduler",

@@ -17,6 +17,7 @@ pub(super) struct Role {
     description: String,
     managed_policies: Vec<String>,
     pass_roles: Vec<String>,
+    parameter_trees: Vec<String>,
     statements: Vec<Statement>,
 }
 
@@ -56,11 +57,28 @@ pub(super) fn roles(environment: &Environment, names: &Names) -> Vec<Role> {
                     .iter()
                     .map(|policy| policy_arn(policy))
                     .collect(),
+                parameter_trees: parameter_trees(&rights),
                 statements: statements(&rights, &pass_roles),
                 pass_roles,
                 profile_id: format!("{id}Profile"),
                 id: format!("{id}Role"),
             }
+        })
+        .collect()
+}
+
+/// What a role may ask for with `GetParametersByPath`: its patterns, and the paths that they are below.
+/// AWS authorizes that call by the path asked for, not by what it returns.
+fn parameter_trees(rights: &Rights) -> Vec<String> {
+    let trees = rights.ssm.iter().flat_map(|pattern| {
+        let above = pattern.strip_suffix("/*").map(str::to_owned);
+        [Some(pattern.clone()), above].into_iter().flatten()
+    });
+    trees
+        .map(|path| {
+            format!(
+                "arn:${{AWS::Partition}}:ssm:${{AWS::Region}}:${{AWS::AccountId}}:parameter{path}"
+            )
         })
         .collect()
 }

@@ -81,6 +81,7 @@ impl World {
         let seen = Seen {
             now_ms: now_ms(),
             max_runners: 1000,
+            tags: BTreeMap::new(),
             pools: vec![self.pool("base").await],
             jobs,
             launches: Vec::new(),

@@ -39,6 +39,7 @@ impl World {
             forge_url: lab::FORGE_URL.to_owned(),
             forge_kind: ForgeKind::Gitea,
             max_runners: shape.max_runners,
+            tags: [("team".to_owned(), "platform".to_owned())].into(),
         };
         let settings = serde_json::to_string(&settings).unwrap();
         self.set_parameter(&self.names.parameter_settings, &settings)
