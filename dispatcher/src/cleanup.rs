@@ -2,8 +2,8 @@
 //! the drain re-issue and launch. Ending by tag and age works with the ledger and the forge down.
 
 use crate::apply::Hands;
+use crate::config::Config;
 use crate::drain::{drain, sweep_remains, world};
-use crate::handler::Config;
 use crate::plan::{self, EndReason, Sweep};
 use crate::shell::{Failure, Shell};
 use crate::world::World;

@@ -8,7 +8,7 @@ use stacks::pool::Scope;
 use tokio::time::Instant;
 
 use crate::apply::{Hands, Progress};
-use crate::handler::Config;
+use crate::config::Config;
 use crate::ledger::{Live, Remains};
 use crate::plan::{self, Plan};
 use crate::shell::Failure;

@@ -7,25 +7,23 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
 use serde_json::{Value, json};
-use stacks::names::{Names, Secret as SecretName};
-use stacks::pool::{Pool, Settings};
+use stacks::names::Names;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::answer::{Answer, Decision, broken, decided, recorded_or_duplicate};
 use crate::apply::Hands;
 use crate::cleanup::{retire, sweep_alone, tick};
+use crate::config::{BadConfig, Config};
 use crate::delivery::{BadDelivery, Delivery};
 use crate::drain::drain;
 use crate::event::{BadEvent, Event, HttpRequest};
-use crate::forge::{Forge, ForgeConfig, ForgeError};
 use crate::job::{Fact, Job};
 use crate::ledger::{Note, key_value, number};
 use crate::plan::EndReason;
 use crate::runner;
-use crate::secret::Secret;
-use crate::shell::{Failure, Outcome, Parameters, Shell};
+use crate::shell::{Failure, Outcome, Shell};
 use crate::world::Verdict;
 
 /// How long parameters are kept, in seconds: `up` and a rotated token show within a minute.
@@ -33,43 +31,6 @@ const CONFIG_KEEP_S: u64 = 60;
 /// A signature that does not match makes us read the parameters again, if they are older than
 /// this, in seconds: a rotated secret works at once, and a flood of bad ones costs little.
 const CONFIG_RECHECK_S: u64 = 5;
-
-/// What the stacks and the operators say.
-#[derive(Debug)]
-pub struct Config {
-    /// What holds for all pools.
-    pub settings: Settings,
-    /// The pools, by name.
-    pub pools: Vec<Pool>,
-    /// Signs the deliveries.
-    pub webhook: Option<Secret>,
-    /// Read-only token for pools that ask.
-    pub git_token: Option<Secret>,
-    forge: Forge,
-    read_at: Instant,
-}
-
-/// Why the parameters can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BadConfig {
-    /// They can't be read.
-    #[error(transparent)]
-    Call(#[from] Failure),
-    /// One is missing.
-    #[error("the parameter {0} is missing: run `cargo xtask up`")]
-    Missing(String),
-    /// One can't be parsed.
-    #[error("the parameter {name} can't be read: {message}: run `cargo xtask up`")]
-    Unreadable {
-        /// Its path.
-        name: String,
-        /// The parser's words.
-        message: String,
-    },
-    /// The forge's address or CA is unusable.
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-}
 
 /// An invocation that failed. Lambda counts it, the alarm sees it, the next tick tries again.
 #[derive(Debug, thiserror::Error)]
@@ -83,23 +44,6 @@ pub enum Error {
     /// A call to AWS failed.
     #[error(transparent)]
     Call(#[from] Failure),
-}
-
-/// An HTTP answer. Its body may be a credential, so it has no `Debug`.
-pub struct Answer {
-    status: u16,
-    content_type: &'static str,
-    body: String,
-}
-
-/// What became of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Decision {
-    Recorded,
-    Duplicate,
-    Ignored,
-    Refused,
 }
 
 /// The function: one AWS account, one forge, and the parameters as last read.
@@ -252,8 +196,8 @@ impl Handler {
     }
 
     async fn queued(&self, config: &Config, job: &Job) -> Result<Answer, Failure> {
-        let Some(pool) = pool_for(&config.pools, job) else {
-            let reason = no_pool(&config.pools, job);
+        let Some(pool) = config.pool_for(job) else {
+            let reason = config.why_no_pool(job);
             let _outcome = self.shell.record_refused(job, &reason, now_ms()).await?;
             return Ok(decided(Decision::Refused, &reason, Some(job), None));
         };
@@ -362,7 +306,11 @@ impl Handler {
         }
         let read = async {
             let parameters = self.shell.parameters().await?;
-            self.parse(parameters)
+            Config::parse(
+                self.shell.names(),
+                parameters,
+                self.forge_endpoint.as_deref(),
+            )
         };
         match (read.await, held.as_ref()) {
             (Ok(config), _) => {
@@ -377,179 +325,6 @@ impl Handler {
             }
             (Err(error), _) => Err(error),
         }
-    }
-
-    fn parse(&self, mut parameters: Parameters) -> Result<Config, BadConfig> {
-        let names = self.shell.names();
-        let settings: Settings = document(
-            &names.parameter_settings,
-            parameters.get(&names.parameter_settings),
-        )?;
-        let pools: Vec<Pool> = parameters
-            .iter()
-            .filter(|(name, _)| name.starts_with(&names.parameter_pools))
-            .map(|(name, value)| document(name, Some(value)))
-            .collect::<Result<_, _>>()?;
-        let ca = parameters.remove(&names.parameter_forge_ca);
-        let mut secret = |name| parameters.remove(&names.secret(name)).and_then(Secret::new);
-        let forge = Forge::new(ForgeConfig {
-            url: settings.forge_url.clone(),
-            kind: settings.forge_kind,
-            endpoint: self.forge_endpoint.clone(),
-            ca,
-            token: secret(SecretName::ForgeToken),
-            registration_token: secret(SecretName::RegistrationToken),
-        })?;
-        Ok(Config {
-            webhook: secret(SecretName::Webhook),
-            git_token: secret(SecretName::GitToken),
-            settings,
-            pools,
-            forge,
-            read_at: Instant::now(),
-        })
-    }
-}
-
-fn document<T: serde::de::DeserializeOwned>(
-    name: &str,
-    value: Option<&String>,
-) -> Result<T, BadConfig> {
-    let value = value.ok_or_else(|| BadConfig::Missing(name.to_owned()))?;
-    serde_json::from_str(value).map_err(|error| BadConfig::Unreadable {
-        name: name.to_owned(),
-        message: error.to_string(),
-    })
-}
-
-/// The pool that serves `job`: the first that does, in order of their names.
-fn pool_for<'a>(pools: &'a [Pool], job: &Job) -> Option<&'a Pool> {
-    pools
-        .iter()
-        .find(|pool| pool.serves(&job.key.repository, &job.labels))
-}
-
-/// Why no pool serves `job`, for the person who wrote its `runs-on`.
-fn no_pool(pools: &[Pool], job: &Job) -> String {
-    if job.labels.is_empty() {
-        return "the job has no runs-on, and no pool is the default".to_owned();
-    }
-    let labels = job.labels.join(", ");
-    if pools.iter().any(|pool| pool.serves_labels(&job.labels)) {
-        return format!(
-            "no pool serves {labels} for {}: see the pools' scope and repositories",
-            job.key.repository
-        );
-    }
-    let mut known: Vec<&str> = pools
-        .iter()
-        .flat_map(|pool| pool.labels.iter().map(|label| label.name.as_str()))
-        .collect();
-    known.sort_unstable();
-    known.dedup();
-    format!(
-        "no pool serves runs-on [{labels}]; there is {}",
-        known.join(", ")
-    )
-}
-
-fn recorded_or_duplicate(moved: &Outcome, reason: &str, job: &Job) -> Answer {
-    match moved {
-        Outcome::Written => decided(Decision::Recorded, reason, Some(job), None),
-        Outcome::Refused(_) => decided(
-            Decision::Duplicate,
-            "the job's end or start was recorded before",
-            Some(job),
-            None,
-        ),
-    }
-}
-
-fn decided(decision: Decision, reason: &str, job: Option<&Job>, pool: Option<&str>) -> Answer {
-    let jobs: Vec<Value> = job
-        .into_iter()
-        .map(|job| {
-            json!({
-                "repository": job.key.repository,
-                "id": job.key.id,
-                "attempt": job.key.attempt,
-                "name": job.name,
-                "labels": job.labels,
-                "pool": pool,
-            })
-        })
-        .collect();
-    tracing::info!(
-        ?decision,
-        reason,
-        job = job.map(|job| job.key.to_string()),
-        "delivery"
-    );
-    Answer::json(
-        202,
-        &json!({ "decision": decision, "reason": reason, "jobs": jobs }),
-    )
-}
-
-/// Nothing was recorded, and the forge's delivery log shows it: somebody can press *replay*.
-fn broken(error: &dyn std::fmt::Display) -> Answer {
-    tracing::error!(%error, "delivery not recorded");
-    Answer::json(
-        503,
-        &json!({ "error": "not-recorded", "reason": error.to_string() }),
-    )
-}
-
-impl Answer {
-    /// A plain text answer.
-    #[must_use]
-    pub fn text(status: u16, text: &str) -> Self {
-        Self {
-            status,
-            content_type: "text/plain",
-            body: format!("{text}\n"),
-        }
-    }
-
-    /// An answer whose body is not for any log.
-    #[must_use]
-    pub fn secret(body: String) -> Self {
-        Self {
-            status: 200,
-            content_type: "text/plain",
-            body,
-        }
-    }
-
-    fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            content_type: "application/json",
-            body: body.to_string(),
-        }
-    }
-
-    fn not_taken(error: &BadDelivery) -> Self {
-        let (status, kind) = match error {
-            BadDelivery::TooLarge(_) => (413, "too-large"),
-            BadDelivery::NoSecret | BadDelivery::NotSigned | BadDelivery::BadSignature => {
-                (401, "bad-signature")
-            }
-            BadDelivery::Unreadable(_) => (400, "unreadable"),
-        };
-        Self::json(
-            status,
-            &json!({ "error": kind, "reason": error.to_string() }),
-        )
-    }
-
-    fn into_value(self) -> Value {
-        json!({
-            "statusCode": self.status,
-            "headers": { "content-type": self.content_type },
-            "body": self.body,
-            "isBase64Encoded": false,
-        })
     }
 }
 

@@ -9,8 +9,10 @@
 //! only [`forge`] speaks to the forge. A webhook is a hint: losing the nudge that follows it costs
 //! a tick, never a job. Every effect on EC2 is written into the ledger before it is tried.
 
+pub mod answer;
 pub mod apply;
 pub mod cleanup;
+pub mod config;
 pub mod delivery;
 pub mod drain;
 pub mod event;

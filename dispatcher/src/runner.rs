@@ -3,9 +3,10 @@
 use stacks::pool::Pool;
 use stacks::route::{Ask, LINE_GIT, LINE_RUNNER, Mark, REFUSED, Request, TEXT_MAX_CHARS};
 
+use crate::answer::Answer;
+use crate::config::Config;
 use crate::event::{Caller, HttpRequest};
 use crate::forge::Forge;
-use crate::handler::{Answer, Config};
 use crate::ledger::{number, text};
 use crate::secret::Secret;
 use crate::shell::{Failure, Outcome, Shell};
