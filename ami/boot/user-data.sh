@@ -118,6 +118,22 @@ phase=user
 id ci >/dev/null 2>&1 || useradd --create-home --shell /bin/bash ci
 install -d -m 0700 -o ci "$state" "$state/log" "$home" "$home/work"
 
+{% if forge_ca %}
+phase=ca
+# The forge's own CA, for the runner and for git alike. Where there is neither tool, the image has it.
+anchors=/etc/pki/ca-trust/source/anchors
+update='update-ca-trust extract'
+if ! command -v update-ca-trust >/dev/null; then
+  anchors=/usr/local/share/ca-certificates
+  update='update-ca-certificates'
+fi
+mkdir -p "$anchors"
+cat >"$anchors/ci-forge.crt" <<'END'
+{{ forge_ca }}
+END
+chmod 0644 "$anchors/ci-forge.crt"
+$update >/dev/null || fail "the forge's CA could not be installed"
+{% endif %}
 phase=credential
 delay_s=1
 while :; do

@@ -40,6 +40,7 @@ fn boot_file() -> String {
     context.insert("runner_url", ROUTE);
     context.insert("forge_url", lab::FORGE_URL);
     context.insert("install", &Value::Null);
+    context.insert("forge_ca", &Value::Null);
     context.insert(
         "pool",
         &json!({
@@ -183,6 +184,7 @@ fn it_renders_for_every_kind_of_pool_into_a_short_script_that_a_shell_can_read()
             context.insert(key, "https://x");
         }
         context.insert("install", &install);
+        context.insert("forge_ca", &Value::Null);
         for git_token in [true, false] {
             let pool = json!({
                 "name": "p", "limit_minutes": 30, "boot_limit_minutes": 5,

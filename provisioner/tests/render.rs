@@ -373,3 +373,28 @@ fn the_dispatcher_has_the_rights_of_the_calls_that_it_makes_and_no_others() {
         assert_eq!(granted, used, "{name}");
     }
 }
+
+#[test]
+fn a_forges_own_ca_reaches_the_dispatcher_and_every_machine() {
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), PEM).unwrap();
+    let source = r#"
+name = "my-ci"
+region = "eu-west-1"
+max_runners = 5
+[forge]
+url = "https://git.example.com"
+ca = "ca.pem"
+[pool.base]
+image = { stock = "al2023" }
+types = ["m7a.medium"]
+[pool.base.labels]
+linux = "host"
+"#;
+    let environment = Environment::parse(source, folder.path()).unwrap();
+    let rendered = render::render(&environment).unwrap();
+    assert!(rendered.user_data[0].script.contains(PEM.trim()));
+    let runner = &rendered.template(Stack::Runner).body;
+    assert!(runner.contains("/my-ci/forge-ca"), "{runner}");
+}

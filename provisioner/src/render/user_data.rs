@@ -26,6 +26,8 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
     context.insert("names", &environment.names());
     context.insert("region", region);
     context.insert("install", &install);
+    let forge_ca = environment.forge.ca.as_deref().map(str::trim);
+    context.insert("forge_ca", &forge_ca);
     context.insert("forge_url", &environment.forge.url);
     context.insert(
         "runner_url",
