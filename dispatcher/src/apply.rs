@@ -82,9 +82,8 @@ impl Hands<'_> {
                 Ok(Progress::Changed)
             }
             Action::Forget(claim) => {
-                tracing::info!(job = %claim.job, "the forge says that the job no longer waits");
-                let _outcome = self.shell.forget_job(&claim).await?;
-                Ok(Progress::Changed)
+                let reason = "the forge says that it no longer waits for a runner";
+                self.drop_job(&claim, reason).await
             }
             // The row goes when EC2 says that the instance has ended, so there is nothing to wait for.
             Action::EndCancelled(instances) => {
@@ -92,23 +91,30 @@ impl Hands<'_> {
                 Ok(Progress::Waits)
             }
             Action::GiveUp(claim) => {
-                let job = &claim.job;
-                tracing::error!(%job, "gave up: every machine launched for it ended without it");
-                let note = Note {
-                    reason: "every machine launched for it ended without taking it; see the \
-                             runners' last words in the ledger",
-                    ..Note::default()
-                };
-                let given_up = self
-                    .shell
-                    .move_job(job, None, Fact::GivenUp, &note, (self.now_ms)())
-                    .await?;
-                if given_up != Outcome::Written {
-                    let _outcome = self.shell.forget_job(&claim).await?;
-                }
-                Ok(Progress::Changed)
+                let reason = "every machine launched for it ended without taking it; see the \
+                              runners' last words in the ledger";
+                self.drop_job(&claim, reason).await
             }
         }
+    }
+
+    /// Takes a job off the list and says why where people look. What the forge tells of it later
+    /// still counts.
+    async fn drop_job(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+        let job = &claim.job;
+        tracing::warn!(%job, reason, "dropped");
+        let note = Note {
+            reason,
+            ..Note::default()
+        };
+        let dropped = self
+            .shell
+            .move_job(job, None, Fact::GivenUp, &note, (self.now_ms)())
+            .await?;
+        if dropped != Outcome::Written {
+            let _outcome = self.shell.forget_job(claim).await?;
+        }
+        Ok(Progress::Changed)
     }
 
     async fn claim_and_issue(
