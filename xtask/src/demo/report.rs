@@ -38,6 +38,8 @@ pub struct JobReport {
     pub queued_to_started_s: Option<f64>,
     /// The machine that ran it.
     pub instance: Option<String>,
+    /// What that machine cost, in dollars, at the lab's prices.
+    pub cost_usd: f64,
     /// Whether that machine is gone.
     pub instance_gone: bool,
     /// Seconds after the push, by mark.
@@ -71,6 +73,7 @@ impl JobReport {
                 .unwrap_or_else(|| "none".to_owned()),
             queued_to_started_s: story.seconds(ANNOUNCED, STARTED),
             instance: story.machine.clone(),
+            cost_usd: story.cost_usd,
             // A job that the forge skipped had no machine, so none is left of it.
             instance_gone: story.machine.is_none() || story.marks.contains_key(&GONE),
             marks_s,
@@ -93,7 +96,7 @@ pub fn summary(report: &Report) -> String {
     for mark in MARKS {
         let _ = write!(text, " {mark:>10}");
     }
-    text.push('\n');
+    let _ = writeln!(text, " {:>9}", "price");
     for job in &report.jobs {
         let _ = write!(text, "  {:wide$}  {:9}", job.name, job.result);
         for mark in MARKS {
@@ -106,7 +109,7 @@ pub fn summary(report: &Report) -> String {
                 }
             }
         }
-        text.push('\n');
+        let _ = writeln!(text, " {:>9}", format!("${:.5}", job.cost_usd));
     }
     text.push('\n');
     for promise in &report.promises {

@@ -55,6 +55,8 @@ pub struct JobStory {
     pub marks: BTreeMap<usize, u64>,
     /// The machine that ran it.
     pub machine: Option<String>,
+    /// What that machine cost up to its end, in dollars.
+    pub cost_usd: f64,
     /// The forge's conclusion.
     pub conclusion: Option<String>,
     /// The delivery that announced it.
@@ -109,6 +111,7 @@ pub fn stories(
             continue;
         };
         job.marks.insert(LAUNCHED, millis(machine.launched));
+        job.cost_usd = machine.cost_usd();
         if let Some(at) = machine.running {
             job.marks.insert(RUNNING, millis(at));
         }
@@ -167,12 +170,14 @@ impl Machine {
         self.state == "terminated"
     }
 
-    /// How long it cost money, in seconds, up to `now_ms`.
+    /// What it cost up to its end, in dollars. EC2 bills by the second, a minute at least.
     #[must_use]
-    pub fn billed_s(&self, now_ms: u64) -> u64 {
-        let end = self.ended.map_or(now_ms, millis);
-        // EC2 bills by the second, a minute at least.
-        (end.saturating_sub(millis(self.launched)) / 1000).max(60)
+    pub fn cost_usd(&self) -> f64 {
+        let end = self.ended.map_or(0, millis);
+        let billed_s = (end.saturating_sub(millis(self.launched)) / 1000).max(60);
+        #[expect(clippy::cast_precision_loss, reason = "seconds of a demo")]
+        let hours = billed_s as f64 / 3600.0;
+        hours * self.usd_per_hour
     }
 }
 

@@ -258,13 +258,7 @@ impl<'a> Watch<'a> {
 
     /// The story, with the promises that this watcher can judge.
     pub fn into_seen(mut self) -> Seen {
-        let now_ms = now_ms();
-        #[expect(clippy::cast_precision_loss, reason = "seconds of a demo")]
-        let cost_usd = self
-            .machines
-            .iter()
-            .map(|machine| machine.billed_s(now_ms) as f64 / 3600.0 * machine.usd_per_hour)
-            .sum();
+        let cost_usd = self.machines.iter().map(Machine::cost_usd).sum();
         let promises = vec![
             self.served_once(),
             self.replays_held(),
