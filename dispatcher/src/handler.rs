@@ -28,6 +28,9 @@ use crate::world::Verdict;
 
 /// How long parameters are kept, in seconds: `up` and a rotated token show within a minute.
 const CONFIG_KEEP_S: u64 = 60;
+/// How long a delivery waits for the forge's word on a job that is known already, in seconds: the
+/// forge itself gives up on a delivery after five, and all its other hooks wait behind this one.
+const ASK_LIMIT_S: u64 = 2;
 /// A signature that does not match makes us read the parameters again, if they are older than
 /// this, in seconds: a rotated secret works at once, and a flood of bad ones costs little.
 const CONFIG_RECHECK_S: u64 = 5;
@@ -222,7 +225,9 @@ impl Handler {
         if !self.shell.ended_unserved(&job.key).await? {
             return Ok(false);
         }
-        Ok(match config.forge.verdict(&job.key).await {
+        let limit = Duration::from_secs(ASK_LIMIT_S);
+        let asked = tokio::time::timeout(limit, config.forge.verdict(&job.key)).await;
+        Ok(match asked.unwrap_or(Verdict::Unknown) {
             Verdict::Waiting | Verdict::Unknown => true,
             Verdict::Gone => false,
         })

@@ -5,8 +5,8 @@
 //! only recorded ([`delivery`], [`job`], [`ledger`]); the loop in [`drain`] and the tick in
 //! [`cleanup`] observe the [`world`], let the pure [`plan`] decide, and [`apply`] acts.
 //!
-//! Invariants: `plan` and `world` know no clock, network or log. Only [`shell`] knows the SDK, and
-//! only [`forge`] speaks to the forge. A webhook is a hint: losing the nudge that follows it costs
+//! Invariants: `plan` and `world` know no clock, network or log. Only [`shell`] calls AWS (the
+//! [`ledger`] also knows DynamoDB's values), and only [`forge`] speaks to the forge. A webhook is a hint: losing the nudge that follows it costs
 //! a tick, never a job. Every effect on EC2 is written into the ledger before it is tried.
 
 pub mod answer;

@@ -54,14 +54,7 @@ impl Shell {
         pool: &str,
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
-        let waiting = WaitingJob {
-            key: job.key.clone(),
-            pool: pool.to_owned(),
-            recorded_ms: now_ms,
-            launch: None,
-            launches: 0,
-            not_before_ms: 0,
-        };
+        let waiting = waiting(job, pool, now_ms);
         self.write_all(vec![
             Change::PutNew(job_item(job, Status::Pending, "", Some(pool), now_ms)),
             Change::Put(live_item(&job_sk(&job.key), &waiting)),
@@ -88,13 +81,9 @@ impl Shell {
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
         let waiting = WaitingJob {
-            key: job.key.clone(),
-            pool: pool.to_owned(),
-            recorded_ms: now_ms,
-            launch: None,
-            launches: 0,
             // Over already, and not zero: the launch's id and token must differ from those of before.
             not_before_ms: now_ms.saturating_sub(LEASE_MS),
+            ..waiting(job, pool, now_ms)
         };
         let note = Note {
             reason: "the forge queued it again",
@@ -178,6 +167,18 @@ impl Shell {
             values: Item::from([(":seen".to_owned(), text(seen))]),
         })
         .await
+    }
+}
+
+/// A job's entry on the list, before any launch.
+fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
+    WaitingJob {
+        key: job.key.clone(),
+        pool: pool.to_owned(),
+        recorded_ms: now_ms,
+        launch: None,
+        launches: 0,
+        not_before_ms: 0,
     }
 }
 
