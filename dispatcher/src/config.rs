@@ -66,7 +66,6 @@ impl Config {
         let mut secret = |name| parameters.remove(&names.secret(name)).and_then(Secret::new);
         let forge = Forge::new(ForgeConfig {
             url: settings.forge_url.clone(),
-            kind: settings.forge_kind,
             endpoint: forge_endpoint.map(str::to_owned),
             ca,
             token: secret(SecretName::ForgeToken),

@@ -1,5 +1,5 @@
 //! The forge's seam: the few calls that the dispatcher makes, and the only place that knows how a
-//! forge spells them. Gitea and Forgejo differ here and nowhere else.
+//! forge spells them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stacks::pool::{ForgeKind, Pool, Scope};
+use stacks::pool::{Pool, Scope};
 
 use crate::job::JobKey;
 use crate::secret::Secret;
@@ -34,7 +34,6 @@ pub struct Forge {
     /// Where to connect instead of `url`, for a forge whose name resolves elsewhere.
     endpoint: String,
     host: String,
-    kind: ForgeKind,
     token: Option<Secret>,
     registration_token: Option<Secret>,
     scope_tokens: Mutex<BTreeMap<String, Secret>>,
@@ -46,8 +45,6 @@ pub struct Forge {
 pub struct ForgeConfig {
     /// Its address, without a slash at its end.
     pub url: String,
-    /// Which forge it is.
-    pub kind: ForgeKind,
     /// Where to connect instead of `url`.
     pub endpoint: Option<String>,
     /// Its own CA as PEM; then no other is trusted.
@@ -142,18 +139,11 @@ impl Forge {
             endpoint: config.endpoint.unwrap_or_else(|| config.url.clone()),
             url: config.url,
             host,
-            kind: config.kind,
             token: config.token,
             registration_token: config.registration_token,
             scope_tokens: Mutex::new(BTreeMap::new()),
             client: client(config.ca.as_deref())?,
         })
-    }
-
-    /// Which forge it is.
-    #[must_use]
-    pub fn kind(&self) -> ForgeKind {
-        self.kind
     }
 
     /// Registers a runner of `pool` called `name` for one job, by the public RPC that the runner's

@@ -21,12 +21,12 @@ pub enum HttpError {
     #[error("{0} is no usable address, header or CA store")]
     Bad(String),
     /// Nobody answered.
-    #[error("{url} does not answer: {cause}")]
+    #[error("{url} does not answer")]
     Unreachable {
         /// Where.
         url: String,
         /// Why.
-        cause: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The answer is not what was expected.
     #[error("{url} answered {status}: {body}")]
@@ -47,9 +47,9 @@ pub async fn send(
     headers: &[(String, String)],
     body: Bytes,
 ) -> Result<(StatusCode, Bytes), HttpError> {
-    let unreachable = |cause: String| HttpError::Unreachable {
+    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| HttpError::Unreachable {
         url: url.to_owned(),
-        cause,
+        source,
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
@@ -70,18 +70,18 @@ pub async fn send(
         let answer = client
             .request(request)
             .await
-            .map_err(|error| unreachable(causes(&error)))?;
+            .map_err(|error| unreachable(error.into()))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES)
             .collect()
             .await
-            .map_err(|error| unreachable(error.to_string()))?
+            .map_err(unreachable)?
             .to_bytes();
         Ok((status, body))
     };
     tokio::time::timeout(TIMEOUT, exchange)
         .await
-        .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))?
+        .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs()).into()))?
 }
 
 /// Sends one request with a JSON body (`Null`: none) and reads a JSON answer.
@@ -113,14 +113,4 @@ pub async fn json(
         return Ok(serde_json::Value::Null);
     }
     serde_json::from_slice(&answer).map_err(|_| unexpected())
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
