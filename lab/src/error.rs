@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::folder::ForgeKind;
+
 /// The lab could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -40,6 +42,20 @@ pub enum Error {
         /// Its last lines.
         output: String,
     },
+    /// The real forge could not be built or started.
+    #[error("the real Gitea failed at {step}: {output}; `--forge stand-in` goes on without it")]
+    Gitea {
+        /// The command that failed.
+        step: &'static str,
+        /// Its last lines.
+        output: String,
+    },
+    /// A lab runs, but not the one that was asked for.
+    #[error("the lab that runs has the forge {0}: `cargo xtask lab down`, then again")]
+    OtherForge(ForgeKind),
+    /// There is no such forge.
+    #[error("there is no forge {0}; there are stand-in and gitea")]
+    NoSuchForge(String),
     /// Something did not become ready in time.
     #[error("{what} was not ready within {limit_s} s: see {}", log.display())]
     NotReady {

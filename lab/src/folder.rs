@@ -100,7 +100,7 @@ impl Folder {
         self.0.join("ministack.log")
     }
 
-    /// The stand-in forge's repositories.
+    /// The forge's repositories, and the real one's database.
     pub(crate) fn forge(&self) -> PathBuf {
         self.0.join("forge")
     }
@@ -125,6 +125,45 @@ impl Folder {
     }
 }
 
+/// Which forge a lab has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForgeKind {
+    /// Our own, as strict as the recordings; there in no time.
+    #[default]
+    StandIn,
+    /// A real Gitea with the real runner, which are built once.
+    Gitea,
+}
+
+impl ForgeKind {
+    /// Its word on command lines.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::StandIn => "stand-in",
+            Self::Gitea => "gitea",
+        }
+    }
+}
+
+impl std::str::FromStr for ForgeKind {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self, Error> {
+        [Self::StandIn, Self::Gitea]
+            .into_iter()
+            .find(|kind| kind.word() == word)
+            .ok_or_else(|| Error::NoSuchForge(word.to_owned()))
+    }
+}
+
+impl std::fmt::Display for ForgeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 /// How other commands reach a running lab.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabFile {
@@ -136,6 +175,8 @@ pub struct LabFile {
     pub ec2_endpoint: String,
     /// What stands for API Gateway: `POST /dispatch`, `POST /runner`.
     pub front_door: String,
+    /// Which forge it has.
+    pub forge_kind: ForgeKind,
     /// The forge as the host reaches it; instances know it as [`FORGE_URL`].
     pub forge: String,
     /// Access key for both endpoints.
@@ -148,6 +189,8 @@ pub struct LabFile {
     pub region: String,
     /// API token of the forge's administrator.
     pub forge_token: String,
+    /// Password of that administrator, `labadmin`, for the forge's web pages.
+    pub forge_password: String,
     /// The forge's reusable registration token.
     pub registration_token: String,
     /// [`WEBHOOK_SECRET`].

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use bytes::Bytes;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::cloud::InstanceReport;
-use crate::folder::{ENV_MARK, Folder, LabFile};
+use crate::folder::{ENV_MARK, Folder, ForgeKind, LabFile};
+use crate::gitea::{ADMIN, Programs};
 use crate::leftovers::{Leftovers, leftovers, processes};
 use crate::web::Web;
 use crate::{Error, ministack};
@@ -21,6 +23,8 @@ use crate::{Error, ministack};
 const UP_LIMIT: Duration = Duration::from_secs(90);
 /// Instances are cut off at once; the rest is closing files.
 const DOWN_LIMIT: Duration = Duration::from_secs(30);
+/// A page of the forge.
+const PAGE_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at something that is about to change.
 const LOOK: Duration = Duration::from_millis(50);
 /// What instances need of the host.
@@ -43,27 +47,39 @@ pub struct Status {
 }
 
 impl Lab {
-    /// Starts the lab in `folder`, or finds the one that runs there. `progress` hears of every step
-    /// that takes a while.
-    pub async fn up(folder: &Folder, progress: impl FnMut(&str)) -> Result<Self, Error> {
+    /// Starts the lab in `folder` with a forge of this `kind`, or finds the one that runs there.
+    /// `progress` hears of every step that takes a while.
+    pub async fn up(
+        folder: &Folder,
+        kind: ForgeKind,
+        progress: impl FnMut(&str),
+    ) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(|error| Error::bug(&error))?;
-        Self::up_with(folder, &program, progress).await
+        Self::up_with(folder, &program, kind, progress).await
     }
 
     /// The same for callers that have no `internal` commands: `program` has them.
     pub async fn up_with(
         folder: &Folder,
         program: &Path,
+        kind: ForgeKind,
         mut progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         if let Some(lab) = Self::find(folder) {
-            return Ok(lab);
+            return if lab.file.forge_kind == kind {
+                Ok(lab)
+            } else {
+                Err(Error::OtherForge(lab.file.forge_kind))
+            };
         }
         check_machine(program)?;
         ministack::install(&mut progress)?;
+        if kind == ForgeKind::Gitea {
+            Programs::build(&mut progress)?;
+        }
         sweep(folder).await?;
         progress("starting the lab");
-        let mut daemon = spawn(folder, program)?;
+        let mut daemon = spawn(folder, program, kind)?;
         let deadline = Instant::now() + UP_LIMIT;
         loop {
             if let Some(lab) = Self::find(folder) {
@@ -121,6 +137,38 @@ impl Lab {
             instances: Web::new().get_json(&url, Duration::from_secs(10)).await?,
             there: leftovers(&self.folder),
         })
+    }
+
+    /// Cancels a run of `repository` as a person does, on the forge's web page: its API can't.
+    pub async fn cancel_run(&self, repository: &str, run: u64) -> Result<(), Error> {
+        let file = &self.file;
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("user_name", ADMIN)
+            .append_pair("password", &file.forge_password)
+            .finish();
+        let page = |path: &str| http::Request::post(format!("{}{path}", file.forge));
+        let sign_in = page("/user/login")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Bytes::from(form))
+            .map_err(|error| Error::bug(&error))?;
+        let web = Web::new();
+        let signed_in = web.send(sign_in, PAGE_LIMIT).await?;
+        let cookies: Vec<&str> = signed_in
+            .headers()
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
+            .collect();
+        let cancel = page(&format!("/{repository}/actions/runs/{run}/cancel"))
+            .header("cookie", cookies.join("; "))
+            .body(Bytes::new())
+            .map_err(|error| Error::bug(&error))?;
+        let answer = web.send(cancel, PAGE_LIMIT).await?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let what = format!("cancelling run {run} of {repository}");
+        Err(Error::request(what, answer.status()))
     }
 
     /// Ends the lab in `folder`, running or crashed, and tells what is left: nothing, or an error.
@@ -188,13 +236,14 @@ fn check_machine(program: &Path) -> Result<(), Error> {
     })
 }
 
-fn spawn(folder: &Folder, program: &Path) -> Result<Child, Error> {
+fn spawn(folder: &Folder, program: &Path, kind: ForgeKind) -> Result<Child, Error> {
     let failed = |error: io::Error| Error::file(&folder.log(), error);
     fs::create_dir_all(folder.path()).map_err(failed)?;
     let log = fs::File::create(folder.log()).map_err(failed)?;
     Command::new(program)
         .args(["internal", "serve"])
         .arg(folder.path())
+        .arg(kind.word())
         .env(ENV_MARK, folder.path())
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(failed)?)

@@ -76,14 +76,28 @@ impl Journal {
     }
 }
 
-/// `GET /_lab/deliveries`, the oldest first.
-pub(crate) async fn list(State(door): State<FrontDoor>) -> Json<Vec<Entry>> {
+/// What of the journal is asked for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Query {
+    /// Only what came in at this moment or later, in milliseconds since 1970.
+    #[serde(default)]
+    since: u64,
+}
+
+/// `GET /_lab/deliveries?since=MS`, the oldest first.
+pub(crate) async fn list(
+    State(door): State<FrontDoor>,
+    axum::extract::Query(query): axum::extract::Query<Query>,
+) -> Json<Vec<Entry>> {
     let entries = door
         .journal
         .0
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    Json(entries.iter().cloned().collect())
+    let new = entries
+        .iter()
+        .filter(|entry| entry.received_ms >= query.since);
+    Json(new.cloned().collect())
 }
 
 fn text(bytes: &[u8]) -> String {

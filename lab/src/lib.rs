@@ -2,8 +2,8 @@
 //!
 //! `Lab::up` starts a daemon ([`serve`]) that holds everything: the AWS emulator as a child process,
 //! our own EC2 whose instances are namespaces of this machine, their metadata services, the front
-//! door that stands for API Gateway, and the stand-in [`forge`]. Other processes find it by its
-//! [`LabFile`]. The daemon's children are the same program again, in the parts that [`init`] and
+//! door that stands for API Gateway, and a forge: our stand-in ([`forge`]) or a real [`gitea`]. Other
+//! processes find it by its [`LabFile`]. The daemon's children are the same program again, in the parts that [`init`] and
 //! [`runner`] name.
 //!
 //! Invariants: everything listens on 127.0.0.1 or inside a namespace; nothing outlives the daemon;
@@ -17,6 +17,7 @@ mod events;
 mod folder;
 pub mod forge;
 mod front_door;
+pub mod gitea;
 mod handle;
 pub mod init;
 mod journal;
@@ -34,7 +35,8 @@ pub use cloud::InstanceReport;
 pub use ec2::{Capacity, Faults, RunError};
 pub use error::Error;
 pub use folder::{
-    ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,
+    ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, ForgeKind, LabFile, REGION, WEBHOOK_SECRET,
+    cache_folder,
 };
 pub use handle::{Lab, Status};
 pub use journal::Entry;

@@ -90,7 +90,7 @@ pub(crate) async fn start(
 
 /// An address that nobody listens on now. The emulator binds it a moment later, so it is taken at
 /// random from below the ports that the kernel gives to whoever asks for any.
-fn free_address() -> Option<SocketAddr> {
+pub(crate) fn free_address() -> Option<SocketAddr> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS)));
     TcpListener::bind(address).ok().map(|_| address)
 }

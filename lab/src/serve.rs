@@ -14,8 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cloud::Cloud;
 use crate::emulator::Emulator;
 use crate::error::chain;
-use crate::folder::{ACCOUNT, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET};
+use crate::folder::{ACCOUNT, FORGE_URL, Folder, ForgeKind, LabFile, REGION, WEBHOOK_SECRET};
 use crate::front_door::FrontDoor;
+use crate::gitea::{Gitea, Programs};
 use crate::machine::{Ways, Yard, enclosure, image};
 use crate::metadata::{Keys, secret};
 use crate::sigv4::Key;
@@ -24,7 +25,8 @@ use crate::{Error, ec2, forge, ministack, tls};
 /// Machines are cut off, which takes milliseconds each.
 const CLOSE_LIMIT: Duration = Duration::from_secs(15);
 
-/// Runs the daemon of the lab whose folder is the only argument, until SIGTERM or Ctrl-C.
+/// Runs the daemon of the lab in the folder and with the forge that the arguments name, until
+/// SIGTERM or Ctrl-C.
 #[must_use]
 pub fn main(args: &[String]) -> ExitCode {
     let _ = tracing_subscriber::fmt()
@@ -32,8 +34,10 @@ pub fn main(args: &[String]) -> ExitCode {
         .with_ansi(false)
         .try_init();
     let outcome = match args {
-        [folder] => start(&Folder::at(Path::new(folder))),
-        _ => Err(Error::Bug("usage: internal serve FOLDER".to_owned())),
+        [folder, forge] => forge
+            .parse()
+            .and_then(|kind| start(&Folder::at(Path::new(folder)), kind)),
+        _ => Err(Error::Bug("usage: internal serve FOLDER FORGE".to_owned())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,7 +48,7 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-fn start(folder: &Folder) -> Result<(), Error> {
+fn start(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file(folder.path(), error);
     // Its own session: Ctrl-C in the terminal of `up` is not meant for it.
     let _ = nix::unistd::setsid();
@@ -56,17 +60,23 @@ fn start(folder: &Folder) -> Result<(), Error> {
     folder.clear().map_err(failed)?;
     fs::create_dir_all(folder.instances()).map_err(failed)?;
     let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
-    let outcome = runtime.block_on(run(folder));
+    let outcome = runtime.block_on(run(folder, kind));
     runtime.shutdown_timeout(Duration::from_secs(1));
     folder.clear().map_err(failed)?;
     outcome
 }
 
-async fn run(folder: &Folder) -> Result<(), Error> {
+async fn run(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file(folder.path(), error);
     let names = vec![format!("*.execute-api.{REGION}.amazonaws.com")];
     let (authority, tls) = tls::make(names)?;
-    image::build(folder, &authority)?;
+    let programs = match kind {
+        ForgeKind::StandIn => None,
+        // Built by whoever starts the daemon, who can say how long it takes.
+        ForgeKind::Gitea => Some(Programs::build(&mut |_| ())?),
+    };
+    let runner = programs.as_ref().map(Programs::runner);
+    image::build(folder, &authority, runner.as_deref())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
 
@@ -79,10 +89,11 @@ async fn run(folder: &Folder) -> Result<(), Error> {
         secret: secret(),
         token: None,
     };
-    let (forge, forge_token, registration_token) = start_forge(folder).await?;
+    let mut forge = Forge::start(folder, programs.as_ref()).await?;
+    let forge_url = format!("http://{}", forge.address());
     let ec2_url = format!("http://{ec2_address}");
     let (mut child, emulator_address) =
-        ministack::start(folder, &ec2_url, &forge.url(), &key).await?;
+        ministack::start(folder, &ec2_url, &forge_url, &key).await?;
 
     let emulator = Emulator::new(format!("http://{emulator_address}"), key.clone());
     let keys = Keys::default();
@@ -108,13 +119,15 @@ async fn run(folder: &Folder) -> Result<(), Error> {
         aws_endpoint: format!("http://{emulator_address}"),
         ec2_endpoint: ec2_url,
         front_door: format!("http://{door_address}"),
-        forge: forge.url(),
+        forge_kind: kind,
+        forge: forge_url,
         access_key_id: key.id,
         secret_access_key: key.secret,
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
-        forge_token,
-        registration_token,
+        forge_token: forge.token().to_owned(),
+        forge_password: forge.password().to_owned(),
+        registration_token: forge.registration_token().to_owned(),
         webhook_secret: WEBHOOK_SECRET.to_owned(),
     }
     .write(folder)?;
@@ -127,6 +140,7 @@ async fn run(folder: &Folder) -> Result<(), Error> {
             "ministack",
             format!("it ended by itself ({ended:?}); see {}", folder.emulator_log().display()),
         )),
+        how = forge.ended() => Err(Error::Gitea { step: "run", output: how }),
     };
     tracing::info!("going down");
     let left = cloud.close(CLOSE_LIMIT).await;
@@ -137,19 +151,71 @@ async fn run(folder: &Folder) -> Result<(), Error> {
     outcome
 }
 
-async fn start_forge(folder: &Folder) -> Result<(forge::Forge, String, String), Error> {
-    let (admin_token, registration_token) = (secret(), secret());
-    let forge = forge::start(forge::Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        root_url: FORGE_URL.to_owned(),
-        data: folder.forge(),
-        admin_token: admin_token.clone(),
-        registration_token: registration_token.clone(),
-        zombie_after: forge::ZOMBIE_AFTER,
-    })
-    .await
-    .map_err(|error| Error::Forge(chain(&error)))?;
-    Ok((forge, admin_token, registration_token))
+/// The lab's forge, of either kind.
+enum Forge {
+    StandIn {
+        forge: forge::Forge,
+        config: forge::Config,
+    },
+    Gitea(Gitea),
+}
+
+impl Forge {
+    /// Starts the real one if there are `programs`, else the stand-in.
+    async fn start(folder: &Folder, programs: Option<&Programs>) -> Result<Self, Error> {
+        if let Some(programs) = programs {
+            return Gitea::start(folder, programs).await.map(Self::Gitea);
+        }
+        let config = forge::Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            root_url: FORGE_URL.to_owned(),
+            data: folder.forge(),
+            admin_token: secret(),
+            admin_password: secret(),
+            registration_token: secret(),
+            zombie_after: forge::ZOMBIE_AFTER,
+        };
+        let forge = forge::start(config.clone())
+            .await
+            .map_err(|error| Error::Forge(chain(&error)))?;
+        Ok(Self::StandIn { forge, config })
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::StandIn { forge, .. } => forge.address(),
+            Self::Gitea(gitea) => gitea.address(),
+        }
+    }
+
+    fn token(&self) -> &str {
+        match self {
+            Self::StandIn { config, .. } => &config.admin_token,
+            Self::Gitea(gitea) => &gitea.admin_token,
+        }
+    }
+
+    fn password(&self) -> &str {
+        match self {
+            Self::StandIn { config, .. } => &config.admin_password,
+            Self::Gitea(gitea) => &gitea.password,
+        }
+    }
+
+    fn registration_token(&self) -> &str {
+        match self {
+            Self::StandIn { config, .. } => &config.registration_token,
+            Self::Gitea(gitea) => &gitea.registration_token,
+        }
+    }
+
+    /// Ends when a process of it ends; the stand-in is a part of this one.
+    async fn ended(&mut self) -> String {
+        match self {
+            Self::StandIn { .. } => std::future::pending().await,
+            Self::Gitea(gitea) => gitea.ended().await,
+        }
+    }
 }
 
 async fn listen() -> io::Result<TcpListener> {

@@ -8,6 +8,7 @@
 mod demo;
 mod diff;
 mod down;
+mod forge;
 mod http;
 mod lab_command;
 mod locate;
@@ -15,6 +16,8 @@ mod place;
 mod render;
 mod replay;
 mod secret;
+mod soak;
+mod stage;
 mod test;
 mod up;
 
@@ -23,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use lab::ForgeKind;
 
 use crate::place::{Place, environment_path};
 
@@ -47,6 +51,22 @@ enum Command {
         /// Push this workflow instead of the demo's own.
         #[arg(long, value_name = "FILE")]
         workflow: Option<PathBuf>,
+        /// stand-in (our own), or gitea: a real one, which is built once.
+        #[arg(long, default_value_t)]
+        forge: ForgeKind,
+    },
+    /// Play many runs of what makes trouble (reruns, cancellations, needs, a large matrix) in the
+    /// lab, and count what got lost.
+    Soak {
+        /// stand-in (our own), or gitea: a real one, which is built once.
+        #[arg(long, default_value_t)]
+        forge: ForgeKind,
+        /// How many; nine kinds take turns.
+        #[arg(long, default_value_t = 9)]
+        runs: usize,
+        /// Print the report as one JSON object on the last line.
+        #[arg(long)]
+        json: bool,
     },
     /// Write the templates and user-data of an environment as files.
     Render {
@@ -125,7 +145,11 @@ enum SecretCommand {
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum LabCommand {
     /// Start it.
-    Up,
+    Up {
+        /// stand-in (our own), or gitea: a real one, which is built once.
+        #[arg(long, default_value_t)]
+        forge: ForgeKind,
+    },
     /// End it with everything in it.
     Down,
     /// Show what runs in it.
@@ -184,8 +208,19 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let root = root();
     let lab = cli.lab;
     match cli.command {
-        Command::Demo { json, workflow } => {
-            let report = demo::run(&root, workflow.as_deref()).await?;
+        Command::Demo {
+            json,
+            workflow,
+            forge,
+        } => {
+            let report = demo::run(&root, workflow.as_deref(), forge).await?;
+            if json {
+                say(&serde_json::to_string(&report)?);
+            }
+            return Ok(ExitCode::from(u8::from(!report.ok)));
+        }
+        Command::Soak { forge, runs, json } => {
+            let report = soak::run(&root, forge, runs).await?;
             if json {
                 say(&serde_json::to_string(&report)?);
             }
@@ -232,7 +267,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             return Ok(replay::run(&place, &replay).await?);
         }
         Command::Lab { command } => match command {
-            LabCommand::Up => lab_command::up().await?,
+            LabCommand::Up { forge } => lab_command::up(forge).await?,
             LabCommand::Down => lab_command::down().await?,
             LabCommand::Status => lab_command::status().await?,
         },

@@ -20,6 +20,7 @@ mod engine;
 pub mod expression;
 mod git;
 mod model;
+mod pages;
 mod payload;
 mod push;
 mod rpc;
@@ -47,6 +48,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The administrator's API token.
     pub admin_token: String,
+    /// The administrator's password, for the web pages.
+    pub admin_password: String,
     /// Registers runners for the whole forge.
     pub registration_token: String,
     /// Usually [`ZOMBIE_AFTER`].
@@ -135,13 +138,15 @@ pub async fn start(config: Config) -> Result<Forge, Error> {
 
     let (queue, waiting) = mpsc::channel(deliver::QUEUE_MAX);
     let records = Records::default();
+    let mut state = State::new(
+        Site::of(&config.root_url),
+        &config.admin_token,
+        &config.registration_token,
+        now(),
+    );
+    state.admin_password = config.admin_password;
     let shared = Arc::new(Shared {
-        state: Mutex::new(State::new(
-            Site::of(&config.root_url),
-            &config.admin_token,
-            &config.registration_token,
-            now(),
-        )),
+        state: Mutex::new(state),
         data: config.data,
         queue,
         records: Arc::clone(&records),

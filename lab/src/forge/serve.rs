@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::model::{Repository, Token};
 use super::state::State;
-use super::{Shared, api, git, push, rpc};
+use super::{Shared, api, git, pages, push, rpc};
 
 /// The largest request: a push of anything that a demo holds.
 const BODY_MAX_BYTES: usize = 64 << 20;
@@ -74,6 +74,10 @@ async fn serve(
                 let body = json!({"message": "send the lab's forge_token: Authorization: token …"});
                 reply(StatusCode::UNAUTHORIZED, &body)
             }
+        }
+        ["user", "login"] => pages::sign_in(&shared, &method, &body),
+        [owner, name, "actions", "runs", run, "cancel"] if method == Method::POST => {
+            pages::cancel(&shared, &headers, (owner, name, run))
         }
         [owner, name, service @ ..] => {
             smart_http(

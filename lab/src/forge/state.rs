@@ -3,7 +3,7 @@
 //! Invariant: no I/O and no clock. What has to be delivered is put into the outbox, which its owner
 //! empties after every change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::deliver::Delivery;
 use super::model::{
@@ -36,6 +36,9 @@ pub(crate) struct State {
     pub(crate) runners: BTreeMap<i64, Runner>,
     pub(crate) statuses: Vec<CommitStatus>,
     pub(crate) tokens: BTreeMap<String, Token>,
+    pub(crate) admin_password: String,
+    /// Browsers that are signed in; only the administrator has a password.
+    pub(crate) sessions: BTreeSet<String>,
     pub(crate) registration: BTreeMap<Scope, String>,
     /// Grows whenever there is a new job to hand out: runners that saw it do not search again.
     pub(crate) tasks_version: i64,
@@ -58,6 +61,8 @@ impl State {
             runners: BTreeMap::new(),
             statuses: Vec::new(),
             tokens: BTreeMap::new(),
+            admin_password: String::new(),
+            sessions: BTreeSet::new(),
             registration: BTreeMap::from([(Scope::Global, registration_token.to_owned())]),
             tasks_version: 1,
             outbox: Vec::new(),

@@ -54,8 +54,9 @@ const BUNDLES: [&str; 3] = [
 /// The user that jobs run as.
 const CI: u32 = 1000;
 
-/// Builds the image of `folder`; instances trust `ca`, a certificate as PEM.
-pub(crate) fn build(folder: &Folder, ca: &str) -> Result<(), Error> {
+/// Builds the image of `folder`; instances trust `ca`, a certificate as PEM, and have `runner`, or
+/// the stand-in's own.
+pub(crate) fn build(folder: &Folder, ca: &str, runner: Option<&Path>) -> Result<(), Error> {
     let image = folder.image();
     let text = image.display().to_string();
     if text.contains([':', ',', '\\']) {
@@ -65,10 +66,10 @@ pub(crate) fn build(folder: &Folder, ca: &str) -> Result<(), Error> {
         ));
     }
     let exe = std::env::current_exe().map_err(|error| Error::file(&image, error))?;
-    build_in(&image, &exe, ca).map_err(|error| Error::file(&image, error))
+    build_in(&image, &exe, ca, runner).map_err(|error| Error::file(&image, error))
 }
 
-fn build_in(image: &Path, exe: &Path, ca: &str) -> io::Result<()> {
+fn build_in(image: &Path, exe: &Path, ca: &str, runner: Option<&Path>) -> io::Result<()> {
     for name in [
         "etc",
         "home/ci",
@@ -102,7 +103,7 @@ fn build_in(image: &Path, exe: &Path, ca: &str) -> io::Result<()> {
             fs::create_dir_all(image.join(name))?;
         }
     }
-    install_programs(image, exe)?;
+    install_programs(image, exe, runner)?;
     build_etc(&image.join("etc"))?;
     for bundle in BUNDLES {
         let path = image.join(bundle);
@@ -127,12 +128,8 @@ fn ci_user() -> u32 {
     if in_user_namespace() { 0 } else { CI }
 }
 
-fn install_programs(image: &Path, exe: &Path) -> io::Result<()> {
-    let program = image.join(PROGRAM);
-    // A link keeps this very program, whatever is built meanwhile.
-    if fs::hard_link(exe, &program).is_err() {
-        fs::copy(exe, &program)?;
-    }
+fn install_programs(image: &Path, exe: &Path, runner: Option<&Path>) -> io::Result<()> {
+    put(exe, &image.join(PROGRAM))?;
     let install = |path: &str, arguments: &str| -> io::Result<()> {
         let path = image.join(path);
         fs::write(
@@ -142,7 +139,11 @@ fn install_programs(image: &Path, exe: &Path) -> io::Result<()> {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
     };
     for name in ["gitea-runner", "act_runner"] {
-        install(&format!("usr/local/bin/{name}"), "runner")?;
+        let path = format!("usr/local/bin/{name}");
+        match runner {
+            None => install(&path, "runner")?,
+            Some(runner) => put(runner, &image.join(path))?,
+        }
     }
     // Beside the host's own, so that no path leads to those: they would look for another init.
     let sbin = Path::new("/usr/sbin");
@@ -159,6 +160,14 @@ fn install_programs(image: &Path, exe: &Path) -> io::Result<()> {
         if apart {
             install(&format!("usr/sbin/{name}"), &format!("init --as {name}"))?;
         }
+    }
+    Ok(())
+}
+
+/// A link keeps this very program, whatever is built meanwhile.
+fn put(program: &Path, at: &Path) -> io::Result<()> {
+    if fs::hard_link(program, at).is_err() {
+        fs::copy(program, at)?;
     }
     Ok(())
 }

@@ -335,7 +335,7 @@ async fn the_api_refuses_as_the_forge_does() {
             200,
         ),
         ("GET", "/_lab/deliveries", reader.as_str(), 401),
-        ("POST", "/_lab/runs/1/cancel", ADMIN, 404),
+        ("POST", "/acme/app/actions/runs/1/cancel", ADMIN, 303),
     ] {
         let (status, body) = world.ask(method, path, token, &no_body).await;
         assert_eq!(status, expected, "{method} {path}: {body}");

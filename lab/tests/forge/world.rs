@@ -18,6 +18,7 @@ use sha2::Sha256;
 use tokio::process::{Child, Command};
 
 pub(crate) const ADMIN: &str = "admin-token";
+pub(crate) const PASSWORD: &str = "a password";
 const REGISTRATION: &str = "registration-token";
 const SECRET: &str = "lab-webhook-secret-0123456789";
 /// For anything that happens on this machine alone, at its slowest.
@@ -37,6 +38,7 @@ impl World {
             root_url: "http://forge.lab:3000".to_owned(),
             data: folder.path().join("repositories"),
             admin_token: ADMIN.to_owned(),
+            admin_password: PASSWORD.to_owned(),
             registration_token: REGISTRATION.to_owned(),
             zombie_after,
         };

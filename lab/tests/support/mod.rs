@@ -19,7 +19,7 @@ use aws_sdk_ec2::types::{
     RequestLaunchTemplateData, ResourceType, ShutdownBehavior, Tag, TagSpecification,
 };
 use base64::Engine as _;
-use lab::{Faults, Folder, InstanceReport, Lab, LabFile, Leftovers};
+use lab::{Faults, Folder, ForgeKind, InstanceReport, Lab, LabFile, Leftovers};
 
 pub const SUBNET_A: &str = "subnet-00000001";
 pub const SUBNET_B: &str = "subnet-00000002";
@@ -39,7 +39,8 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_lab-internal"));
         let at = Folder::at(folder.path());
-        let up = Lab::up_with(&at, program, |step| eprintln!("{step}"));
+        let kind = ForgeKind::StandIn;
+        let up = Lab::up_with(&at, program, kind, |step| eprintln!("{step}"));
         let lab = match up.await {
             Ok(lab) => lab,
             Err(lab::Error::Machine { detail, .. }) => {

@@ -1,9 +1,7 @@
 //! `cargo xtask demo`: the mission on this machine, from stacks to zero. It takes no part in what
 //! it shows: it pushes, watches, replays a delivery, breaks one machine, and counts what is left.
 
-mod forge;
 mod report;
-mod stage;
 mod story;
 mod watch;
 
@@ -11,17 +9,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::{Folder, Lab};
+use lab::{Folder, ForgeKind, Lab};
 
-use self::forge::Forge;
 use self::report::{JobReport, Promise, Report, summary};
-use self::stage::Stage;
 use self::watch::{Seen, Watch};
+use crate::forge::{self, Forge};
 use crate::http::HttpError;
+use crate::stage::Stage;
 use crate::{place, say};
 
 /// What is pushed when no other workflow is given.
 const WORKFLOW: &str = include_str!("workflow.yml");
+/// What is pushed beside it.
+const BUILD_SCRIPT: (&str, &str) = ("build.sh", "echo \"built $1 on $(hostname)\"\n");
+/// The organization that the demo makes.
+const ORGANIZATION: &str = "demo";
+/// The repository that it pushes to.
+const REPOSITORY: &str = "demo/app";
 /// Longest that all jobs may take, and after them the last machine to be gone. A boot takes a
 /// second or two in the lab; a lost machine is replaced within a tick of a minute.
 const JOBS_LIMIT: Duration = Duration::from_mins(3);
@@ -39,15 +43,15 @@ pub enum DemoError {
     /// The stacks.
     #[error(transparent)]
     Place(#[from] place::Error),
-    /// The forge, the front door or EC2.
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] forge::Error),
+    /// The front door or EC2.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] dispatcher::shell::Failure),
-    /// git.
-    #[error("git failed: {0}")]
-    Git(String),
     /// A file.
     #[error("a file of the demo can't be used: {source}")]
     File {
@@ -66,7 +70,11 @@ pub enum DemoError {
 }
 
 /// Runs the demo, and cleans up whatever happens.
-pub async fn run(root: &Path, workflow: Option<&Path>) -> Result<Report, DemoError> {
+pub async fn run(
+    root: &Path,
+    workflow: Option<&Path>,
+    kind: ForgeKind,
+) -> Result<Report, DemoError> {
     let start = Instant::now();
     let workflow = match workflow {
         None => WORKFLOW.to_owned(),
@@ -76,7 +84,7 @@ pub async fn run(root: &Path, workflow: Option<&Path>) -> Result<Report, DemoErr
 
     let folder = Folder::default_one();
     let told = tokio::select! {
-        told = tell(root, &folder, &workflow) => told,
+        told = tell(root, &folder, kind, &workflow) => told,
         _ = tokio::signal::ctrl_c() => Err(DemoError::Stopped),
     };
     say("lab: going down");
@@ -90,22 +98,27 @@ pub async fn run(root: &Path, workflow: Option<&Path>) -> Result<Report, DemoErr
 }
 
 /// Everything between lab up and lab down.
-async fn tell(root: &Path, folder: &Folder, workflow: &str) -> Result<Seen, DemoError> {
-    let lab = Lab::up(folder, |step| say(&format!("lab: {step}"))).await?;
+async fn tell(
+    root: &Path,
+    folder: &Folder,
+    kind: ForgeKind,
+    workflow: &str,
+) -> Result<Seen, DemoError> {
+    let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
     let stage = Stage::new(root, lab.file())?;
     say("stacks: going up");
     stage.up().await?;
 
-    let forge = Forge {
-        url: &lab.file().forge,
-        token: &lab.file().forge_token,
-    };
+    let forge = Forge::of(&lab);
     forge
-        .prepare(&stage.hook_url(), &lab.file().webhook_secret)
+        .make_organization(ORGANIZATION, &stage.hook_url())
         .await?;
+    forge.make_repository(ORGANIZATION, "app").await?;
+    let checkout = forge.checkout(REPOSITORY).await?;
     let mut watch = Watch::new(lab.file(), &stage);
     watch.break_one_boot().await?;
-    forge.push(workflow)?;
+    let files = [(".gitea/workflows/demo.yml", workflow), BUILD_SCRIPT];
+    checkout.push("Build, test, fail once", &files).await?;
     watch.pushed();
     say("pushed; seconds count from here");
 

@@ -10,12 +10,12 @@ use lab::LabFile;
 use serde_json::Value;
 
 use super::DemoError;
-use super::forge::{Forge, ForgeJob};
 use super::report::Promise;
-use super::stage::Stage;
 use super::story::{ANNOUNCED, Delivery, JobStory, Machine, STARTED, stories};
+use crate::forge::{Forge, ForgeJob};
 use crate::http::{json, send};
 use crate::say;
+use crate::stage::Stage;
 
 /// EC2's reason code for an instance whose host failed.
 const HOST_FAILED: &str = "Server.InternalError";
@@ -76,13 +76,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks once, and tells what is new.
-    pub async fn look(&mut self, forge: &Forge<'_>) -> Result<(), DemoError> {
+    pub async fn look(&mut self, forge: &Forge) -> Result<(), DemoError> {
         let get = async |url: String| json(Method::GET, &url, None, &Value::Null).await;
         let deliveries = get(format!("{}/_lab/deliveries", self.lab.front_door)).await?;
         let machines = get(format!("{}/_lab/instances", self.lab.ec2_endpoint)).await?;
         self.deliveries = serde_json::from_value(deliveries).unwrap_or_default();
         self.machines = serde_json::from_value(machines).unwrap_or_default();
-        self.forge_jobs = forge.jobs().await?;
+        self.forge_jobs = forge.jobs(super::REPOSITORY).await?;
         for runner in self.stage.ledger.live().await?.runners {
             if let Some(at) = runner.credential_ms {
                 self.registered.insert(runner.instance, at);

@@ -124,8 +124,7 @@ fn scope<'a>(
     }
 }
 
-/// The lab's own questions, for demos and tests: `deliveries`, and `runs/ID/cancel`, which the real
-/// forge offers on its web pages only.
+/// The lab's own question, for tests: what was delivered.
 pub(super) fn lab(shared: &Shared, method: &Method, segments: &[&str]) -> Response {
     match (method, segments) {
         (&Method::GET, ["deliveries"]) => {
@@ -136,15 +135,6 @@ pub(super) fn lab(shared: &Shared, method: &Method, segments: &[&str]) -> Respon
             let body = serde_json::to_value(&*records).unwrap_or_default();
             reply(StatusCode::OK, &body)
         }
-        (&Method::POST, ["runs", id, "cancel"]) => shared.with(|state, now| {
-            match id.parse().ok().filter(|id| state.runs.contains_key(id)) {
-                Some(run) => {
-                    state.cancel(run, now);
-                    reply(StatusCode::OK, &json!({"ok": true}))
-                }
-                None => StatusCode::NOT_FOUND.into_response(),
-            }
-        }),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }

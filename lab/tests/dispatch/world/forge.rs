@@ -56,8 +56,7 @@ impl World {
 
     /// Cancels every job of the only run.
     pub(crate) async fn cancel_run(&self) {
-        self.forge("POST", "/_lab/runs/1/cancel", &Value::Null)
-            .await;
+        self.bench.lab.cancel_run("acme/app", 1).await.unwrap();
     }
 
     /// Runs every job of the only run again.

@@ -1,4 +1,4 @@
-//! The deployment that the demo is about: the lab's environment, put up and taken down by the same
+//! The deployment that the demo and the soak are about: the lab's environment, put up and taken down by the same
 //! calls as `up` and `down`.
 
 use std::io;
@@ -10,7 +10,6 @@ use lab::{Folder, LabFile};
 use provisioner::progress::{Event, Progress};
 use provisioner::teardown;
 
-use super::DemoError;
 use crate::locate;
 use crate::place::{Error, Place, environment_path};
 use crate::say;
@@ -46,10 +45,9 @@ pub struct Stage {
 
 impl Stage {
     /// The deployment in `lab`.
-    pub fn new(root: &Path, lab: &LabFile) -> Result<Self, DemoError> {
+    pub fn new(root: &Path, lab: &LabFile) -> Result<Self, Error> {
         let environment = provisioner::environment::load(&environment_path(root, ENVIRONMENT))
-            .map_err(provisioner::Error::from)
-            .map_err(Error::from)?;
+            .map_err(provisioner::Error::from)?;
         let names = environment.names();
         let place = locate::in_lab(root, ENVIRONMENT, environment, lab)?;
         let (key, secret) = (&lab.access_key_id, &lab.secret_access_key);
@@ -71,27 +69,21 @@ impl Stage {
     }
 
     /// Puts the stacks up.
-    pub async fn up(&self) -> Result<(), DemoError> {
+    pub async fn up(&self) -> Result<(), Error> {
         let progress = Steps;
         let code = self.place.code(&progress).await?;
         let deployment = &self.place.deployment;
-        let plan = provisioner::diff(deployment, &code, &progress)
-            .await
-            .map_err(Error::from)?;
-        provisioner::up(deployment, &plan, &code, &progress)
-            .await
-            .map_err(Error::from)?;
+        let plan = provisioner::diff(deployment, &code, &progress).await?;
+        provisioner::up(deployment, &plan, &code, &progress).await?;
         Ok(())
     }
 
     /// Takes them down, and says what AWS still has.
-    pub async fn down(&self) -> Result<Vec<String>, DemoError> {
+    pub async fn down(&self) -> Result<Vec<String>, Error> {
         let progress = Steps;
         let deployment = &self.place.deployment;
         let found = teardown::survey(deployment).await.map_err(Error::from)?;
-        let left = teardown::down(deployment, &found, &progress)
-            .await
-            .map_err(Error::from)?;
+        let left = teardown::down(deployment, &found, &progress).await?;
         Ok(left
             .found
             .into_iter()

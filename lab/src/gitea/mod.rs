@@ -1,0 +1,238 @@
+//! The real forge: Gitea as its own process, on SQLite, with the real runner in the instances.
+//!
+//! It is what the stand-in is judged by. Like the emulator it dies with the daemon, and it calls
+//! itself by the name under which instances reach it.
+
+mod build;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+pub use build::Programs;
+
+use crate::Error;
+use crate::folder::{ENV_MARK, FORGE_URL, Folder};
+use crate::machine::image;
+use crate::metadata::secret;
+use crate::ministack::free_address;
+use crate::web::Web;
+
+/// What is filled in for one lab.
+const CONFIGURATION: &str = include_str!("../../gitea/app.ini");
+/// The administrator, as with the stand-in.
+pub(crate) const ADMIN: &str = "labadmin";
+/// It answers within two seconds; a machine that also compiles gets this long.
+const START_LIMIT: Duration = Duration::from_mins(1);
+/// Its port is taken by another program once in thousands of times.
+const STARTS_MAX: usize = 5;
+
+/// A running Gitea. It ends when this is dropped.
+pub(crate) struct Gitea {
+    address: SocketAddr,
+    process: tokio::process::Child,
+    /// The administrator's API token, for everything.
+    pub(crate) admin_token: String,
+    /// The administrator's password, for what only the web pages can do.
+    pub(crate) password: String,
+    /// Registers runners for the whole forge.
+    pub(crate) registration_token: String,
+}
+
+impl Gitea {
+    /// Starts one in `folder` and waits until it answers.
+    pub(crate) async fn start(folder: &Folder, programs: &Programs) -> Result<Self, Error> {
+        for _ in 0..STARTS_MAX {
+            let Some(address) = free_address() else {
+                continue;
+            };
+            let site = Site {
+                folder,
+                programs,
+                address,
+            };
+            let (admin_token, password) = site.prepare()?;
+            let registration_token = secret();
+            let mut process = site.spawn(&registration_token)?;
+            if site.answers(&mut process).await? {
+                return Ok(Self {
+                    address,
+                    process,
+                    admin_token,
+                    password,
+                    registration_token,
+                });
+            }
+        }
+        Err(Error::Gitea {
+            step: "start",
+            output: format!("it ends at once, see {}", log(folder).display()),
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for its end, which nobody wants while the lab is up.
+    pub(crate) async fn ended(&mut self) -> String {
+        format!("{:?}", self.process.wait().await)
+    }
+}
+
+/// One Gitea that is about to be.
+struct Site<'a> {
+    folder: &'a Folder,
+    programs: &'a Programs,
+    address: SocketAddr,
+}
+
+impl Site<'_> {
+    fn home(&self) -> PathBuf {
+        self.folder.forge()
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.home().join("app.ini")
+    }
+
+    /// Database, administrator and token: token and password.
+    fn prepare(&self) -> Result<(String, String), Error> {
+        let home = self.home();
+        let _ = fs::remove_dir_all(&home);
+        let text = CONFIGURATION
+            .replace("@FOLDER@", &home.display().to_string())
+            .replace("@PORT@", &self.address.port().to_string())
+            .replace("@ROOT_URL@", FORGE_URL)
+            .replace("@ASSETS@", &self.programs.assets().display().to_string())
+            .replace("@SECRET_KEY@", &secret());
+        fs::create_dir_all(&home)
+            .and_then(|()| fs::write(self.configuration(), text))
+            .map_err(|error| Error::file(&home, error))?;
+        self.command("migrate", &["migrate"])?;
+        let user = [
+            "admin",
+            "user",
+            "create",
+            "--admin",
+            "--username",
+            ADMIN,
+            "--random-password",
+            "--email",
+            "labadmin@forge.lab",
+            "--must-change-password=false",
+        ];
+        let printed = self.command("admin user create", &user)?;
+        let password = quoted(&printed).ok_or_else(|| Error::Gitea {
+            step: "admin user create",
+            output: "it printed no password".to_owned(),
+        })?;
+        let token = [
+            "admin",
+            "user",
+            "generate-access-token",
+            "--username",
+            ADMIN,
+            "--scopes",
+            "all",
+            "--raw",
+        ];
+        let printed = self.command("generate-access-token", &token)?;
+        // Its log goes to the same place.
+        let token = printed.lines().last().unwrap_or_default().trim().to_owned();
+        Ok((token, password.to_owned()))
+    }
+
+    fn command(&self, step: &'static str, arguments: &[&str]) -> Result<String, Error> {
+        let mut command = Command::new(self.programs.server());
+        command
+            .arg("--config")
+            .arg(self.configuration())
+            .args(arguments);
+        for (name, value) in self.environment() {
+            command.env(name, value);
+        }
+        build::run(step, &mut command)
+    }
+
+    fn environment(&self) -> [(&'static str, std::ffi::OsString); 4] {
+        let home = self.home();
+        [
+            // It has no rights beyond those of the lab, which is root or thinks that it is.
+            ("GITEA_I_AM_BEING_UNSAFE_RUNNING_AS_ROOT", "true".into()),
+            ("GITEA_WORK_DIR", home.clone().into()),
+            ("HOME", home.into()),
+            ("PATH", format!("{}:/sbin:/bin", image::PATH).into()),
+        ]
+    }
+
+    /// It dies with its parent, and everything it starts dies with it.
+    fn spawn(&self, registration_token: &str) -> Result<tokio::process::Child, Error> {
+        let log = log(self.folder);
+        let failed = |error| Error::file(&log, error);
+        let out = fs::File::create(&log).map_err(failed)?;
+        let err = out.try_clone().map_err(failed)?;
+        let program = self.folder.image().join(image::PROGRAM);
+        tokio::process::Command::new(&program)
+            .args(["internal", "init", "--as", "keeper"])
+            .arg(self.programs.server())
+            .arg("--config")
+            .arg(self.configuration())
+            .arg("web")
+            .env_clear()
+            .envs(self.environment())
+            .env("LANG", "C.UTF-8")
+            .env("GITEA_RUNNER_REGISTRATION_TOKEN", registration_token)
+            .env(ENV_MARK, self.folder.path())
+            .current_dir(self.home())
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| Error::file(&program, error))
+    }
+
+    /// Waits until it answers; false if it ended instead.
+    async fn answers(&self, process: &mut tokio::process::Child) -> Result<bool, Error> {
+        let deadline = Instant::now() + START_LIMIT;
+        let web = Web::new();
+        while Instant::now() < deadline {
+            let request = http::Request::get(format!("http://{}/api/healthz", self.address))
+                .body(Bytes::new())
+                .map_err(|error| Error::bug(&error))?;
+            let answer = web.send(request, Duration::from_secs(2)).await;
+            let healthy = answer.is_ok_and(|answer| answer.status().is_success());
+            // Asked second: if another program has the port, ours is gone.
+            if process.try_wait().is_ok_and(|status| status.is_some()) {
+                return Ok(false);
+            }
+            if healthy {
+                return Ok(true);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Err(Error::NotReady {
+            what: "Gitea",
+            limit_s: START_LIMIT.as_secs(),
+            log: log(self.folder),
+        })
+    }
+}
+
+/// What stands between the last two quotes: the password, after the words that announce it.
+fn quoted(text: &str) -> Option<&str> {
+    let announced = text.lines().find(|line| line.contains("password is"))?;
+    announced.split('\'').nth(1)
+}
+
+/// What it says.
+fn log(folder: &Folder) -> PathBuf {
+    folder.path().join("gitea.log")
+}

@@ -1,0 +1,213 @@
+//! The lab's forge as its users have it: repositories, webhooks, pushes, reruns, cancellations.
+
+use std::process::Stdio;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use lab::Lab;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::http::{HttpError, json as call};
+
+/// Who pushes: the lab's administrator.
+const USER: &str = "labadmin";
+/// Jobs a page, the most that the forge gives.
+const PAGE_SIZE: usize = 50;
+/// Most pages that are read: a thousand jobs of one repository.
+const PAGES_MAX: usize = 20;
+
+/// What could not be done at the forge.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It refused, or did not answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// Its web page refused.
+    #[error(transparent)]
+    Lab(#[from] lab::Error),
+    /// git.
+    #[error("git failed: {0}")]
+    Git(String),
+    /// A file of the checkout.
+    #[error("a file to be pushed can't be written: {0}")]
+    File(#[from] std::io::Error),
+}
+
+/// The forge, as its administrator sees it.
+#[derive(Debug, Clone)]
+pub struct Forge {
+    lab: Lab,
+}
+
+/// A job as the forge's API shows it.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct ForgeJob {
+    /// Its id.
+    pub id: u64,
+    /// The run that it belongs to.
+    pub run_id: u64,
+    /// Which attempt it is: 0 until a runner has it, then one more each time.
+    #[serde(default)]
+    pub run_attempt: u64,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub status: String,
+    /// How it ended.
+    #[serde(default)]
+    pub conclusion: Option<String>,
+}
+
+/// A clone that pushes.
+#[derive(Debug)]
+pub struct Checkout {
+    folder: TempDir,
+    remote: String,
+    authorization: String,
+}
+
+impl Forge {
+    /// The forge of `lab`.
+    #[must_use]
+    pub fn of(lab: &Lab) -> Self {
+        Self { lab: lab.clone() }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, HttpError> {
+        let file = self.lab.file();
+        let url = format!("{}/api/v1{path}", file.forge);
+        call(method, &url, Some(&file.forge_token), &body).await
+    }
+
+    /// Makes an organization whose webhook sends the events of all its repositories to `hook`.
+    pub async fn make_organization(&self, name: &str, hook: &str) -> Result<(), Error> {
+        self.call(Method::POST, "/orgs", json!({ "username": name }))
+            .await?;
+        let secret = &self.lab.file().webhook_secret;
+        let hook = json!({
+            "type": "gitea",
+            "active": true,
+            "events": ["push", "workflow_job"],
+            "config": { "url": hook, "content_type": "json", "secret": secret },
+        });
+        self.call(Method::POST, &format!("/orgs/{name}/hooks"), hook)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes `organization/name`, empty.
+    pub async fn make_repository(&self, organization: &str, name: &str) -> Result<(), Error> {
+        let body = json!({ "name": name, "default_branch": "main" });
+        self.call(Method::POST, &format!("/orgs/{organization}/repos"), body)
+            .await?;
+        Ok(())
+    }
+
+    /// All jobs of `repository`, oldest first.
+    pub async fn jobs(&self, repository: &str) -> Result<Vec<ForgeJob>, Error> {
+        let mut jobs = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let path = format!("/repos/{repository}/actions/jobs?limit={PAGE_SIZE}&page={page}");
+            let answer = self.call(Method::GET, &path, Value::Null).await?;
+            let some: Vec<ForgeJob> =
+                serde_json::from_value(answer["jobs"].clone()).unwrap_or_default();
+            let last = some.len() < PAGE_SIZE;
+            jobs.extend(some);
+            if last {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// How many runners are registered anywhere.
+    pub async fn runners(&self) -> Result<u64, Error> {
+        let answer = self
+            .call(Method::GET, "/admin/actions/runners", Value::Null)
+            .await?;
+        Ok(answer["total_count"].as_u64().unwrap_or_default())
+    }
+
+    /// Runs one job again.
+    pub async fn rerun_job(&self, repository: &str, job: &ForgeJob) -> Result<(), Error> {
+        let path = format!(
+            "/repos/{repository}/actions/runs/{}/jobs/{}/rerun",
+            job.run_id, job.id
+        );
+        self.call(Method::POST, &path, Value::Null).await?;
+        Ok(())
+    }
+
+    /// Runs a whole run again.
+    pub async fn rerun_run(&self, repository: &str, run: u64) -> Result<(), Error> {
+        let path = format!("/repos/{repository}/actions/runs/{run}/rerun");
+        self.call(Method::POST, &path, Value::Null).await?;
+        Ok(())
+    }
+
+    /// Cancels a run.
+    pub async fn cancel_run(&self, repository: &str, run: u64) -> Result<(), Error> {
+        Ok(self.lab.cancel_run(repository, run).await?)
+    }
+
+    /// A new clone of the empty `repository`.
+    pub async fn checkout(&self, repository: &str) -> Result<Checkout, Error> {
+        let file = self.lab.file();
+        let user = format!("{USER}:{}", file.forge_token);
+        let checkout = Checkout {
+            folder: tempfile::tempdir()?,
+            remote: format!("{}/{repository}.git", file.forge),
+            authorization: format!("Authorization: Basic {}", STANDARD.encode(user)),
+        };
+        checkout
+            .git(&["init", "--quiet", "--initial-branch=main"])
+            .await?;
+        Ok(checkout)
+    }
+}
+
+impl Checkout {
+    /// Writes `files`, path and text each, commits and pushes them.
+    pub async fn push(&self, message: &str, files: &[(&str, &str)]) -> Result<(), Error> {
+        for (path, text) in files {
+            let path = self.folder.path().join(path);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::write(&path, text)?;
+        }
+        self.git(&["add", "."]).await?;
+        self.git(&["commit", "--quiet", "-m", message]).await?;
+        self.git(&["push", "--quiet", &self.remote, "main"]).await
+    }
+
+    /// Runs git without the user's settings; the token travels in the environment.
+    async fn git(&self, args: &[&str]) -> Result<(), Error> {
+        let output = Command::new("git")
+            .args(args)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_AUTHOR_NAME", USER)
+            .env("GIT_AUTHOR_EMAIL", "labadmin@forge.lab")
+            .env("GIT_COMMITTER_NAME", USER)
+            .env("GIT_COMMITTER_EMAIL", "labadmin@forge.lab")
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", "http.extraHeader")
+            .env("GIT_CONFIG_VALUE_0", &self.authorization)
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(Error::Git(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
+    }
+}

@@ -1,0 +1,242 @@
+//! `cargo xtask soak`: many runs of what makes trouble (reruns, cancellations, concurrency groups,
+//! needs, a large matrix), against the whole deployment, and a count of what got lost.
+
+mod scenario;
+mod watch;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lab::{Folder, ForgeKind, Lab};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use self::scenario::{Kind, Told, play};
+use self::watch::{Seen, Watch};
+use crate::forge::{self, Forge};
+use crate::http::HttpError;
+use crate::stage::Stage;
+use crate::{place, say};
+
+const ORGANIZATION: &str = "soak";
+/// Scenarios at the same time: enough that machines and jobs of several meet.
+const AT_ONCE: usize = 4;
+/// Longest until the last machine is gone: an idle one waits a minute, and a tick comes each minute.
+const GONE_LIMIT: Duration = Duration::from_mins(4);
+/// Between two looks at what is left.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Why the soak could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SoakError {
+    /// The lab.
+    #[error(transparent)]
+    Lab(#[from] lab::Error),
+    /// The stacks.
+    #[error(transparent)]
+    Place(#[from] place::Error),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] forge::Error),
+    /// The front door or EC2.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] dispatcher::shell::Failure),
+    /// Somebody pressed Ctrl-C.
+    #[error("stopped; everything was cleaned up")]
+    Stopped,
+}
+
+/// The soak's verdict.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether nothing was lost, doubled or left.
+    pub ok: bool,
+    /// The forge.
+    pub forge: &'static str,
+    /// Scenarios played.
+    pub runs: usize,
+    /// Jobs at the forge.
+    pub jobs: usize,
+    /// What was not as it should be.
+    pub problems: Vec<String>,
+    /// What was seen from outside.
+    #[serde(flatten)]
+    pub seen: Seen,
+    /// What is left after `down`.
+    pub left: Vec<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Plays `runs` scenarios, the kinds in turn, and cleans up whatever happens.
+pub async fn run(root: &Path, kind: ForgeKind, runs: usize) -> Result<Report, SoakError> {
+    let start = Instant::now();
+    let folder = Folder::default_one();
+    let played = tokio::select! {
+        played = whole(root, &folder, kind, runs) => played,
+        _ = tokio::signal::ctrl_c() => Err(SoakError::Stopped),
+    };
+    say("lab: going down");
+    let left = Lab::down(&folder).await?;
+    let mut report = played?;
+    if left.total() > 0 {
+        report.left.push(format!("{left:?}"));
+    }
+    report.ok = report.problems.is_empty() && report.left.is_empty();
+    report.seconds = start.elapsed().as_secs_f64();
+    tell(&report);
+    Ok(report)
+}
+
+/// Everything between lab up and lab down.
+async fn whole(
+    root: &Path,
+    folder: &Folder,
+    kind: ForgeKind,
+    runs: usize,
+) -> Result<Report, SoakError> {
+    let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
+    let stage = Stage::new(root, lab.file())?;
+    say("stacks: going up");
+    stage.up().await?;
+    let forge = Forge::of(&lab);
+    forge
+        .make_organization(ORGANIZATION, &stage.hook_url())
+        .await?;
+
+    let mut watch = Watch::new(lab.file());
+    let told = play_all(&forge, runs, &mut watch).await?;
+    let mut problems: Vec<String> = told
+        .iter()
+        .flat_map(|told| {
+            let at = format!("{} ({})", told.kind.word(), told.repository);
+            told.problems
+                .iter()
+                .map(move |problem| format!("{at}: {problem}"))
+        })
+        .collect();
+    problems.extend(settle(&stage, &forge, &mut watch).await?);
+    problems.extend(watch.doubled());
+
+    say("stacks: going down");
+    let mut left = stage.down().await?;
+    let runners = forge.runners().await?;
+    if runners > 0 {
+        left.push(format!("{runners} runners at the forge"));
+    }
+    Ok(Report {
+        ok: false,
+        forge: kind.word(),
+        runs: told.len(),
+        jobs: told.iter().map(|told| told.jobs).sum(),
+        problems,
+        seen: watch.into_seen(),
+        left,
+        seconds: 0.0,
+    })
+}
+
+async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<Told>, SoakError> {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut playing = JoinSet::new();
+    for number in 0..runs {
+        let kind = Kind::ALL[number % Kind::ALL.len()];
+        let name = format!("{}-{number}", kind.word());
+        let (forge, places) = (forge.clone(), Arc::clone(&places));
+        playing.spawn(async move {
+            let _place = places.acquire().await;
+            forge.make_repository(ORGANIZATION, &name).await?;
+            play(&forge, &format!("{ORGANIZATION}/{name}"), kind).await
+        });
+    }
+    let mut told = Vec::new();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            ended = playing.join_next() => {
+                let Some(ended) = ended else { break };
+                let ended = ended.map_err(|_| SoakError::Stopped)??;
+                say(&format!(
+                    "  {:>3} of {runs}  {:<16} {:>2} jobs  {}",
+                    told.len() + 1,
+                    ended.kind.word(),
+                    ended.jobs,
+                    if ended.problems.is_empty() { "as meant".to_owned() } else { ended.problems.join("; ") },
+                ));
+                told.push(ended);
+            }
+            _ = looks.tick() => watch.look().await?,
+        }
+    }
+    Ok(told)
+}
+
+/// Waits until the last machine is gone and the ledger is at rest; says what is not in time.
+async fn settle(stage: &Stage, forge: &Forge, watch: &mut Watch) -> Result<Vec<String>, SoakError> {
+    say("every job has ended; waiting for the last machine to go");
+    let start = Instant::now();
+    loop {
+        watch.look().await?;
+        let live = stage.ledger.live().await?;
+        let open = [
+            (watch.alive(), "machines"),
+            (live.jobs.len(), "jobs on the list"),
+            (live.launches.len(), "launches open"),
+            (live.runners.len(), "runner rows"),
+            (live.remains.len(), "registrations to be deleted"),
+            (
+                live.counters.values().map(|count| *count as usize).sum(),
+                "places reserved",
+            ),
+            (
+                usize::try_from(forge.runners().await?).unwrap_or(usize::MAX),
+                "runners at the forge",
+            ),
+        ];
+        let open: Vec<String> = open
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        if open.is_empty() || start.elapsed() > GONE_LIMIT {
+            return Ok(open);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn tell(report: &Report) {
+    let seen = &report.seen;
+    say(&format!(
+        "\n  {} runs on {}, {} jobs, {} attempts taken by {} machines; {} machines ended without a \
+         job\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a cancelled job's machine \
+         was gone after {:.2} s at most",
+        report.runs,
+        report.forge,
+        report.jobs,
+        seen.attempts,
+        seen.machines,
+        seen.idle_machines,
+        seen.queued_to_started_p50_s,
+        seen.queued_to_started_p95_s,
+        seen.queued_to_started_max_s,
+        seen.cancelled_to_gone_max_s,
+    ));
+    for problem in &report.problems {
+        say(&format!("  problem: {problem}"));
+    }
+    for left in &report.left {
+        say(&format!("  left: {left}"));
+    }
+    say(&format!(
+        "  {} problems, {} left, {:.0} s",
+        report.problems.len(),
+        report.left.len(),
+        report.seconds
+    ));
+}

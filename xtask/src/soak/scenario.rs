@@ -1,0 +1,294 @@
+//! What people do to a CI, one kind of trouble each, and how every job of it must end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::SoakError;
+use crate::forge::{Checkout, Forge, ForgeJob};
+
+/// Longest for one scenario: a machine that found no job idles a minute before another comes.
+const LIMIT: Duration = Duration::from_mins(5);
+/// Longest until the forge admits a rerun of what is still being cancelled.
+const ADMIT_LIMIT: Duration = Duration::from_secs(15);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+const FILE: &str = ".gitea/workflows/soak.yml";
+
+/// One kind of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// One job of a finished run again: same id, next attempt.
+    RerunJob,
+    /// A whole finished run again.
+    RerunRun,
+    /// Cancelled before a machine can have it.
+    CancelWaiting,
+    /// Cancelled while it runs.
+    CancelRunning,
+    /// Cancelled, and at once run again.
+    CancelAndRerun,
+    /// A second push that cancels the first by its concurrency group.
+    Concurrency,
+    /// Jobs behind `needs` and `if`.
+    Needs,
+    /// Twenty jobs at once.
+    Matrix,
+    /// Two jobs with different labels of one pool: a runner may take the other's.
+    Swap,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::RerunJob,
+        Self::RerunRun,
+        Self::CancelWaiting,
+        Self::CancelRunning,
+        Self::CancelAndRerun,
+        Self::Concurrency,
+        Self::Needs,
+        Self::Matrix,
+        Self::Swap,
+    ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::RerunJob => "rerun-job",
+            Self::RerunRun => "rerun-run",
+            Self::CancelWaiting => "cancel-waiting",
+            Self::CancelRunning => "cancel-running",
+            Self::CancelAndRerun => "cancel-and-rerun",
+            Self::Concurrency => "concurrency",
+            Self::Needs => "needs",
+            Self::Matrix => "matrix",
+            Self::Swap => "swap",
+        }
+    }
+
+    const fn workflow(self) -> &'static str {
+        match self {
+            Self::RerunJob | Self::RerunRun | Self::CancelAndRerun => {
+                "on: push\n\
+                 jobs:\n  \
+                 a: {runs-on: base, steps: [{run: echo a}]}\n  \
+                 b: {runs-on: go, steps: [{run: echo b}]}\n"
+            }
+            Self::CancelWaiting | Self::CancelRunning => {
+                "on: push\n\
+                 jobs:\n  \
+                 long: {runs-on: base, steps: [{run: sleep 300}]}\n"
+            }
+            Self::Concurrency => {
+                "on: push\n\
+                 concurrency: {group: one, cancel-in-progress: true}\n\
+                 jobs:\n  \
+                 only: {runs-on: base, steps: [{run: sleep 4}]}\n"
+            }
+            Self::Needs => {
+                "on: push\n\
+                 jobs:\n  \
+                 build: {runs-on: base, steps: [{run: echo built}]}\n  \
+                 fails: {needs: build, runs-on: go, steps: [{run: exit 3}]}\n  \
+                 after: {needs: fails, runs-on: base, steps: [{run: echo never}]}\n  \
+                 always: {needs: fails, if: always(), runs-on: base, steps: [{run: echo always}]}\n  \
+                 never: {if: false, runs-on: go, steps: [{run: echo never}]}\n"
+            }
+            Self::Matrix => {
+                "on: push\n\
+                 jobs:\n  \
+                 many:\n    \
+                 runs-on: base\n    \
+                 strategy: {matrix: {n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, \
+                 18, 19, 20]}}\n    \
+                 steps: [{run: 'echo ${{ matrix.n }}'}]\n"
+            }
+            Self::Swap => {
+                "on: push\n\
+                 jobs:\n  \
+                 base: {runs-on: base, steps: [{run: sleep 1}]}\n  \
+                 lab: {runs-on: [self-hosted, lab], steps: [{run: sleep 1}]}\n"
+            }
+        }
+    }
+}
+
+/// What a scenario came to.
+#[derive(Debug)]
+pub struct Told {
+    /// Which kind it was.
+    pub kind: Kind,
+    /// Where.
+    pub repository: String,
+    /// The jobs at its end.
+    pub jobs: usize,
+    /// What is not as it should be.
+    pub problems: Vec<String>,
+}
+
+/// One scenario in a repository of its own.
+struct Scene<'a> {
+    forge: &'a Forge,
+    repository: &'a str,
+    checkout: Checkout,
+    kind: Kind,
+}
+
+/// Plays `kind` in `repository`, which is there and empty.
+pub async fn play(forge: &Forge, repository: &str, kind: Kind) -> Result<Told, SoakError> {
+    let scene = Scene {
+        forge,
+        repository,
+        checkout: forge.checkout(repository).await?,
+        kind,
+    };
+    let mut told = Told {
+        kind,
+        repository: repository.to_owned(),
+        jobs: 0,
+        problems: Vec::new(),
+    };
+    let played = tokio::time::timeout(LIMIT, scene.play(&mut told)).await;
+    match played {
+        Ok(result) => result?,
+        Err(_) => {
+            let jobs = forge.jobs(repository).await?;
+            let open = jobs.iter().filter(|job| job.status != "completed");
+            told.problems.extend(
+                open.map(|job| {
+                    format!("{} is {} after {} s", job.name, job.status, LIMIT.as_secs())
+                }),
+            );
+            told.problems.push("not over in time".to_owned());
+        }
+    }
+    Ok(told)
+}
+
+impl Scene<'_> {
+    async fn play(&self, told: &mut Told) -> Result<(), SoakError> {
+        self.push("first").await?;
+        let first = self.jobs_where(|jobs| !jobs.is_empty()).await?;
+        let run = first[0].run_id;
+        let mut expected: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        match self.kind {
+            Kind::RerunJob => {
+                let ended = self.all_ended().await?;
+                self.forge.rerun_job(self.repository, &ended[0]).await?;
+                let next = ended[0].run_attempt + 1;
+                self.jobs_where(|jobs| jobs[0].run_attempt >= next).await?;
+                expected.extend([("a", vec!["success"]), ("b", vec!["success"])]);
+            }
+            Kind::RerunRun => {
+                let ended = self.all_ended().await?;
+                self.forge.rerun_run(self.repository, run).await?;
+                self.jobs_where(|jobs| {
+                    let again = jobs.iter().zip(&ended);
+                    again
+                        .into_iter()
+                        .all(|(now, then)| now.run_attempt > then.run_attempt)
+                })
+                .await?;
+                expected.extend([("a", vec!["success"]), ("b", vec!["success"])]);
+            }
+            Kind::CancelWaiting => {
+                self.forge.cancel_run(self.repository, run).await?;
+                expected.insert("long", vec!["cancelled"]);
+            }
+            Kind::CancelRunning => {
+                self.jobs_where(|jobs| jobs[0].status == "in_progress")
+                    .await?;
+                self.forge.cancel_run(self.repository, run).await?;
+                expected.insert("long", vec!["cancelled"]);
+            }
+            Kind::CancelAndRerun => {
+                self.forge.cancel_run(self.repository, run).await?;
+                self.rerun_when_admitted(run).await?;
+                expected.extend([("a", vec!["success"]), ("b", vec!["success"])]);
+            }
+            Kind::Concurrency => {
+                self.push("second").await?;
+                self.jobs_where(|jobs| jobs.len() == 2).await?;
+                expected.insert("only", vec!["cancelled", "success"]);
+            }
+            Kind::Needs => expected.extend([
+                ("build", vec!["success"]),
+                ("fails", vec!["failure"]),
+                ("after", vec!["skipped"]),
+                ("always", vec!["success"]),
+                ("never", vec!["skipped"]),
+            ]),
+            Kind::Matrix => {
+                self.jobs_where(|jobs| jobs.len() == 20).await?;
+                expected.insert("many", vec!["success"; 20]);
+            }
+            Kind::Swap => {
+                expected.extend([("base", vec!["success"]), ("lab", vec!["success"])]);
+            }
+        }
+        let ended = self.all_ended().await?;
+        told.jobs = ended.len();
+        told.problems.extend(differences(&expected, &ended));
+        Ok(())
+    }
+
+    async fn push(&self, message: &str) -> Result<(), SoakError> {
+        let stamp = ("stamp", message);
+        let files = [(FILE, self.kind.workflow()), stamp];
+        Ok(self.checkout.push(message, &files).await?)
+    }
+
+    /// The forge refuses to run again what is not over, and a cancelled run is over a moment later.
+    async fn rerun_when_admitted(&self, run: u64) -> Result<(), SoakError> {
+        let start = Instant::now();
+        loop {
+            match self.forge.rerun_run(self.repository, run).await {
+                Ok(()) => return Ok(()),
+                Err(error) if start.elapsed() > ADMIT_LIMIT => return Err(error.into()),
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    async fn all_ended(&self) -> Result<Vec<ForgeJob>, SoakError> {
+        self.jobs_where(|jobs| jobs.iter().all(|job| job.status == "completed"))
+            .await
+    }
+
+    /// Looks until it is so; the scenario's own limit bounds it.
+    async fn jobs_where(
+        &self,
+        holds: impl Fn(&[ForgeJob]) -> bool,
+    ) -> Result<Vec<ForgeJob>, SoakError> {
+        loop {
+            let jobs = self.forge.jobs(self.repository).await?;
+            if !jobs.is_empty() && holds(&jobs) {
+                return Ok(jobs);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Where the conclusions, by job and in the order of their runs, are not as they should be.
+fn differences(expected: &BTreeMap<&str, Vec<&str>>, jobs: &[ForgeJob]) -> Vec<String> {
+    let mut seen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for job in jobs {
+        let name = job.name.split(" (").next().unwrap_or(&job.name);
+        let conclusion = job.conclusion.as_deref().unwrap_or("none");
+        seen.entry(name).or_default().push(conclusion);
+    }
+    let names: std::collections::BTreeSet<&&str> = expected.keys().chain(seen.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| expected.get(**name) != seen.get(**name))
+        .map(|name| {
+            format!(
+                "{name} ended as {:?}, not {:?}",
+                seen.get(*name).cloned().unwrap_or_default(),
+                expected.get(*name).cloned().unwrap_or_default()
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! What front door and EC2 saw meanwhile: who took which attempt, how fast, and what idled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Method;
+use lab::{InstanceReport, LabFile};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::http::{HttpError, json};
+
+/// One attempt of one job.
+type Attempt = (String, u64, u64);
+
+/// What was seen, as figures.
+#[derive(Debug, Default, Serialize)]
+pub struct Seen {
+    /// Attempts that a runner took.
+    pub attempts: usize,
+    /// Machines that were launched.
+    pub machines: usize,
+    /// Machines that ended without having had a job.
+    pub idle_machines: usize,
+    /// From announced to started, the median, in seconds.
+    pub queued_to_started_p50_s: f64,
+    /// Ninety-five of a hundred were faster.
+    pub queued_to_started_p95_s: f64,
+    /// The slowest.
+    pub queued_to_started_max_s: f64,
+    /// Longest from a running job's cancellation to the end of its machine, in seconds.
+    pub cancelled_to_gone_max_s: f64,
+}
+
+/// The watcher.
+pub struct Watch {
+    front_door: String,
+    ec2: String,
+    since_ms: u64,
+    heard: BTreeSet<String>,
+    queued: BTreeMap<Attempt, u64>,
+    started: BTreeMap<Attempt, BTreeMap<String, u64>>,
+    cancelled: BTreeMap<String, u64>,
+    instances: Vec<InstanceReport>,
+}
+
+impl Watch {
+    /// A watcher of `lab`.
+    #[must_use]
+    pub fn new(lab: &LabFile) -> Self {
+        Self {
+            front_door: lab.front_door.clone(),
+            ec2: lab.ec2_endpoint.clone(),
+            since_ms: 0,
+            heard: BTreeSet::new(),
+            queued: BTreeMap::new(),
+            started: BTreeMap::new(),
+            cancelled: BTreeMap::new(),
+            instances: Vec::new(),
+        }
+    }
+
+    /// Reads what is new.
+    pub async fn look(&mut self) -> Result<(), HttpError> {
+        let get = async |url: String| json(Method::GET, &url, None, &Value::Null).await;
+        let url = format!(
+            "{}/_lab/deliveries?since={}",
+            self.front_door, self.since_ms
+        );
+        let entries: Vec<lab::Entry> = serde_json::from_value(get(url).await?).unwrap_or_default();
+        for entry in entries {
+            self.since_ms = self.since_ms.max(entry.received_ms);
+            self.take(&entry);
+        }
+        let instances = get(format!("{}/_lab/instances", self.ec2)).await?;
+        self.instances = serde_json::from_value(instances).unwrap_or_default();
+        Ok(())
+    }
+
+    fn take(&mut self, entry: &lab::Entry) {
+        let id = entry
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("x-gitea-delivery"));
+        if !id.is_some_and(|(_, id)| self.heard.insert(id.clone())) {
+            return;
+        }
+        let Ok(body) = serde_json::from_str::<Value>(&entry.body) else {
+            return;
+        };
+        let job = &body["workflow_job"];
+        let Some(id) = job["id"].as_u64() else {
+            return;
+        };
+        let runner = job["runner_name"].as_str().filter(|name| !name.is_empty());
+        let attempt = job["run_attempt"].as_u64().unwrap_or_default();
+        // With a runner, events count one more than `queued` did.
+        let attempt = attempt.saturating_sub(u64::from(runner.is_some()));
+        let repository = body["repository"]["full_name"].as_str().unwrap_or_default();
+        let key = (repository.to_owned(), id, attempt);
+        match (body["action"].as_str(), runner) {
+            (Some("queued"), _) => {
+                // A job that no runner had is queued again under the same attempt.
+                self.queued.insert(key, entry.received_ms);
+            }
+            (Some("in_progress"), Some(runner)) => {
+                let by = self.started.entry(key).or_default();
+                by.entry(runner.to_owned()).or_insert(entry.received_ms);
+            }
+            (Some("completed"), Some(runner)) if job["conclusion"] == "cancelled" => {
+                let runner = runner.to_owned();
+                self.cancelled.entry(runner).or_insert(entry.received_ms);
+            }
+            _ => {}
+        }
+    }
+
+    /// How many machines are not gone.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        let gone = |instance: &&InstanceReport| instance.state != "terminated";
+        self.instances.iter().filter(gone).count()
+    }
+
+    /// Attempts that two runners had, and runners that had two attempts.
+    #[must_use]
+    pub fn doubled(&self) -> Vec<String> {
+        let mut had: BTreeMap<&String, usize> = BTreeMap::new();
+        let mut problems = Vec::new();
+        for ((repository, id, attempt), runners) in &self.started {
+            if runners.len() > 1 {
+                problems.push(format!("{repository}#{id}#{attempt} ran on {runners:?}"));
+            }
+            for runner in runners.keys() {
+                *had.entry(runner).or_default() += 1;
+            }
+        }
+        let twice = had.into_iter().filter(|(_, count)| *count > 1);
+        problems.extend(twice.map(|(runner, count)| format!("{runner} had {count} jobs")));
+        problems
+    }
+
+    /// The figures.
+    #[must_use]
+    pub fn into_seen(self) -> Seen {
+        let busy: BTreeSet<&String> = self.started.values().flat_map(BTreeMap::keys).collect();
+        let idle = |instance: &&InstanceReport| !busy.contains(&instance.id);
+        let mut waits: Vec<f64> = self
+            .started
+            .iter()
+            .filter_map(|(attempt, runners)| {
+                let queued = self.queued.get(attempt)?;
+                let started = runners.values().min()?;
+                Some(seconds(*queued, *started))
+            })
+            .collect();
+        waits.sort_by(f64::total_cmp);
+        let at = |per_cent: usize| {
+            let index = (waits.len() * per_cent / 100).min(waits.len().saturating_sub(1));
+            waits.get(index).copied().unwrap_or_default()
+        };
+        let cancelled_to_gone = self.instances.iter().filter_map(|instance| {
+            let cancelled = self.cancelled.get(&instance.id)?;
+            let ended = u64::try_from(instance.ended?.as_millisecond()).ok()?;
+            Some(seconds(*cancelled, ended))
+        });
+        Seen {
+            attempts: self.started.len(),
+            machines: self.instances.len(),
+            idle_machines: self.instances.iter().filter(idle).count(),
+            queued_to_started_p50_s: at(50),
+            queued_to_started_p95_s: at(95),
+            queued_to_started_max_s: at(100),
+            cancelled_to_gone_max_s: cancelled_to_gone.fold(0.0, f64::max),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "durations of seconds in milliseconds"
+)]
+fn seconds(from_ms: u64, to_ms: u64) -> f64 {
+    to_ms.saturating_sub(from_ms) as f64 / 1000.0
+}
