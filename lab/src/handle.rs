@@ -1,5 +1,6 @@
 //! A lab as other programs have it: found, brought up, ended.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -153,11 +154,16 @@ impl Lab {
             .map_err(|error| Error::bug(&error))?;
         let web = Web::new();
         let signed_in = web.send(sign_in, PAGE_LIMIT).await?;
-        let cookies: Vec<&str> = signed_in
+        // The session changes its name in the same answer, as it should: the last one holds.
+        let cookies: BTreeMap<&str, &str> = signed_in
             .headers()
             .get_all("set-cookie")
             .iter()
-            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
+            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next()?.split_once('='))
+            .collect();
+        let cookies: Vec<String> = cookies
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let cancel = page(&format!("/{repository}/actions/runs/{run}/cancel"))
             .header("cookie", cookies.join("; "))

@@ -144,9 +144,11 @@ impl Site<'_> {
             "--raw",
         ];
         let printed = self.command("generate-access-token", &token)?;
-        // Its log goes to the same place.
-        let token = printed.lines().last().unwrap_or_default().trim().to_owned();
-        Ok((token, password.to_owned()))
+        let token = token_in(&printed).ok_or_else(|| Error::Gitea {
+            step: "generate-access-token",
+            output: "it printed no token".to_owned(),
+        })?;
+        Ok((token.to_owned(), password.to_owned()))
     }
 
     fn command(&self, step: &'static str, arguments: &[&str]) -> Result<String, Error> {
@@ -226,7 +228,13 @@ impl Site<'_> {
     }
 }
 
-/// What stands between the last two quotes: the password, after the words that announce it.
+/// The token among lines of the log, which goes to the same place.
+fn token_in(text: &str) -> Option<&str> {
+    let is_token = |line: &&str| line.len() == 40 && line.bytes().all(|b| b.is_ascii_hexdigit());
+    text.lines().map(str::trim).find(is_token)
+}
+
+/// The password in quotes, after the words that announce it.
 fn quoted(text: &str) -> Option<&str> {
     let announced = text.lines().find(|line| line.contains("password is"))?;
     announced.split('\'').nth(1)
