@@ -30,6 +30,7 @@ mod workflow;
 
 use deliver::{Delivery, Records};
 use model::Site;
+pub(crate) use pages::ADMIN;
 use state::State;
 
 /// After this silence of its runner a job has failed: the forge's `ZOMBIE_TASK_TIMEOUT`.

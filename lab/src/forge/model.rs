@@ -291,6 +291,8 @@ pub(crate) struct Token {
     pub(crate) write: bool,
     /// A task's token: only this repository, only by git.
     pub(crate) only: Option<i64>,
+    /// No token at all, but the account's password.
+    pub(crate) password: bool,
 }
 
 /// A commit status, as set through the API.

@@ -8,8 +8,10 @@ use super::Shared;
 use super::serve::reply;
 use super::state::State;
 
+/// The administrator, the only one who signs in.
+pub(crate) const ADMIN: &str = "labadmin";
 /// The cookie of a signed-in browser.
-pub(super) const COOKIE: &str = "i_like_gitea";
+const COOKIE: &str = "i_like_gitea";
 
 /// `POST /user/login` with a form: the administrator's browser is sent on, with a session.
 pub(super) fn sign_in(shared: &Shared, method: &Method, form: &[u8]) -> Response {
@@ -22,7 +24,7 @@ pub(super) fn sign_in(shared: &Shared, method: &Method, form: &[u8]) -> Response
             .map(|(_, value)| value.into_owned())
             .unwrap_or_default()
     };
-    let is_admin = field("user_name").eq_ignore_ascii_case("labadmin")
+    let is_admin = field("user_name").eq_ignore_ascii_case(ADMIN)
         && shared.with(|state, _| state.admin_password == field("password"));
     if !is_admin {
         // The page again, with an error on it.

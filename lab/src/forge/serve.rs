@@ -118,7 +118,8 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Who calls: by `token T`, `Bearer T`, or a token as user or password of basic authentication.
+/// Who calls: by `token T`, `Bearer T`, a token as user or password of basic authentication, or the
+/// password itself.
 fn identify(state: &State, headers: &HeaderMap) -> Option<Token> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
@@ -139,15 +140,30 @@ fn identify(state: &State, headers: &HeaderMap) -> Option<Token> {
                     admin: false,
                     write: false,
                     only: Some(job.repository),
+                    password: false,
                 })
             };
-            [password, user]
-                .into_iter()
-                .filter(|token| !token.is_empty())
-                .find_map(|token| find(token).or_else(|| task(token)))
+            by_password(state, user, password).or_else(|| {
+                [password, user]
+                    .into_iter()
+                    .filter(|token| !token.is_empty())
+                    .find_map(|token| find(token).or_else(|| task(token)))
+            })
         }
         _ => None,
     }
+}
+
+fn by_password(state: &State, user: &str, password: &str) -> Option<Token> {
+    let account = state.account(user)?;
+    let right = !password.is_empty() && password == state.admin_password;
+    (right && account.login == pages::ADMIN).then_some(Token {
+        account: account.id,
+        admin: true,
+        write: true,
+        only: None,
+        password: true,
+    })
 }
 
 /// What somebody may do to a repository by git.

@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) runners: BTreeMap<i64, Runner>,
     pub(crate) statuses: Vec<CommitStatus>,
     pub(crate) tokens: BTreeMap<String, Token>,
+    /// Names of tokens; none is given twice.
+    pub(crate) token_names: BTreeSet<(i64, String)>,
     pub(crate) admin_password: String,
     /// Browsers that are signed in; only the administrator has a password.
     pub(crate) sessions: BTreeSet<String>,
@@ -61,6 +63,7 @@ impl State {
             runners: BTreeMap::new(),
             statuses: Vec::new(),
             tokens: BTreeMap::new(),
+            token_names: BTreeSet::new(),
             admin_password: String::new(),
             sessions: BTreeSet::new(),
             registration: BTreeMap::from([(Scope::Global, registration_token.to_owned())]),
@@ -68,12 +71,13 @@ impl State {
             outbox: Vec::new(),
             numbers: BTreeMap::new(),
         };
-        let account = state.add_account("labadmin", false, now);
+        let account = state.add_account(super::pages::ADMIN, false, now);
         let admin = Token {
             account,
             admin: true,
             write: true,
             only: None,
+            password: false,
         };
         state.tokens.insert(admin_token.to_owned(), admin);
         state

@@ -26,7 +26,7 @@ use crate::web::Web;
 /// What is filled in for one lab.
 const CONFIGURATION: &str = include_str!("../../gitea/app.ini");
 /// The administrator, as with the stand-in.
-pub(crate) const ADMIN: &str = "labadmin";
+pub(crate) const ADMIN: &str = crate::forge::ADMIN;
 /// It answers within two seconds; a machine that also compiles gets this long.
 const START_LIMIT: Duration = Duration::from_mins(1);
 /// Its port is taken by another program once in thousands of times.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lab::forge;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use world::{ADMIN, Arrival, Runner, World, listener, until};
+use world::{ADMIN, ADMIN_BY_PASSWORD, Arrival, Runner, World, listener, until};
 
 const ONE_LONG_JOB: &str = "
 on: push
@@ -298,7 +298,10 @@ async fn a_slow_hook_holds_every_other_and_nothing_is_sent_twice() {
 async fn the_api_refuses_as_the_forge_does() {
     let world = World::new(forge::ZOMBIE_AFTER).await;
     let tokens = json!({"name": "git", "scopes": ["read:repository"]});
-    let reader = world.post("users/labadmin/tokens", &tokens, 201).await;
+    let path = "users/labadmin/tokens";
+    let by_token = world.ask("POST", path, ADMIN, &tokens).await;
+    assert_eq!(by_token.0, 401, "a token makes no token");
+    let (_, reader) = world.ask("POST", path, ADMIN_BY_PASSWORD, &tokens).await;
     let reader = reader["sha1"].as_str().unwrap().to_owned();
     let no_body = Value::Null;
     for (method, path, token, expected) in [

@@ -5,6 +5,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::{BodyExt, Full};
@@ -19,10 +21,20 @@ use tokio::process::{Child, Command};
 
 pub(crate) const ADMIN: &str = "admin-token";
 pub(crate) const PASSWORD: &str = "a password";
+/// Who makes tokens: a token can't.
+pub(crate) const ADMIN_BY_PASSWORD: &str = "labadmin:a password";
 const REGISTRATION: &str = "registration-token";
 const SECRET: &str = "lab-webhook-secret-0123456789";
 /// For anything that happens on this machine alone, at its slowest.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A token, or `user:password`.
+fn authorization(token: &str) -> String {
+    if token.contains(':') {
+        return format!("Basic {}", STANDARD.encode(token));
+    }
+    format!("token {token}")
+}
 
 /// A forge with the repository `acme/app`, and a folder for everything.
 pub(crate) struct World {
@@ -77,7 +89,7 @@ impl World {
             .method(method)
             .uri(format!("{}/{path}", self.forge.url()))
             .header("content-type", "application/json")
-            .header("authorization", format!("token {token}"))
+            .header("authorization", authorization(token))
             .body(Full::<Bytes>::from(body.to_string()))
             .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();

@@ -31,6 +31,8 @@ pub(super) struct Request<'a> {
 #[derive(Debug)]
 enum Refusal {
     NoToken,
+    /// Tokens are made with the password only.
+    NoPassword,
     /// The token's rights do not suffice.
     Forbidden(&'static str),
     NotFound,
@@ -46,6 +48,7 @@ impl Refusal {
     fn response(&self, root: &str) -> Response {
         let (status, message) = match self {
             Self::NoToken => (StatusCode::UNAUTHORIZED, "token is required"),
+            Self::NoPassword => (StatusCode::UNAUTHORIZED, "auth required"),
             Self::Forbidden(message) => (StatusCode::FORBIDDEN, *message),
             Self::NotFound => (StatusCode::NOT_FOUND, "The target couldn't be found."),
             Self::Conflict(message) => (StatusCode::CONFLICT, message.as_str()),

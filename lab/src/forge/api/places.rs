@@ -148,8 +148,16 @@ fn create_organization(state: &mut State, request: &Request<'_>, now: i64) -> An
 fn create_token(state: &mut State, request: &Request<'_>, token: &Token, login: &str) -> Answer {
     let body = request.json()?;
     let account = state.account(login).ok_or(Refusal::NotFound)?.id;
+    if !token.password {
+        return Err(Refusal::NoPassword);
+    }
     if account != token.account {
         return Err(Refusal::Forbidden("tokens are made by their owner"));
+    }
+    let name = text(&body, "name").to_owned();
+    if !state.token_names.insert((account, name)) {
+        let message = "access token name has been used already".to_owned();
+        return Err(Refusal::Bad(message));
     }
     let scopes = strings(Some(&body["scopes"]));
     let admin = scopes
@@ -165,6 +173,7 @@ fn create_token(state: &mut State, request: &Request<'_>, token: &Token, login: 
             admin,
             write,
             only: None,
+            password: false,
         },
     );
     Ok(created(&json!({
