@@ -131,6 +131,21 @@ impl Forge {
         Ok(answer["total_count"].as_u64().unwrap_or_default())
     }
 
+    /// What the dispatcher answered to the deliveries about `repository`.
+    pub async fn answers(&self, repository: &str) -> Result<Vec<Value>, Error> {
+        let url = format!("{}/_lab/deliveries", self.lab.file().front_door);
+        let entries = call(Method::GET, &url, None, &Value::Null).await?;
+        let entries: Vec<lab::Entry> = serde_json::from_value(entries).unwrap_or_default();
+        Ok(entries
+            .iter()
+            .filter(|entry| {
+                let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
+                body["repository"]["full_name"] == repository
+            })
+            .map(|entry| serde_json::from_str(&entry.answer).unwrap_or_default())
+            .collect())
+    }
+
     /// Runs one job again.
     pub async fn rerun_job(&self, repository: &str, job: &ForgeJob) -> Result<(), Error> {
         let path = format!(

@@ -61,8 +61,8 @@ enum Command {
         /// stand-in (our own), or gitea: a real one, which is built once.
         #[arg(long, default_value_t)]
         forge: ForgeKind,
-        /// How many; nine kinds take turns.
-        #[arg(long, default_value_t = 9)]
+        /// How many; ten kinds take turns.
+        #[arg(long, default_value_t = 10)]
         runs: usize,
         /// Print the report as one JSON object on the last line.
         #[arg(long)]

@@ -21,6 +21,8 @@ use crate::stage::Stage;
 use crate::{place, say};
 
 const ORGANIZATION: &str = "soak";
+/// The organization that the lab's pool `team` serves.
+const TEAM: &str = "soak-team";
 /// Scenarios at the same time: enough that machines and jobs of several meet.
 const AT_ONCE: usize = 4;
 /// Longest until the last machine is gone: an idle one waits a minute, and a tick comes each minute.
@@ -105,9 +107,11 @@ async fn whole(
     say("stacks: going up");
     stage.up().await?;
     let forge = Forge::of(&lab);
-    forge
-        .make_organization(ORGANIZATION, &stage.hook_url())
-        .await?;
+    for organization in [ORGANIZATION, TEAM] {
+        forge
+            .make_organization(organization, &stage.hook_url())
+            .await?;
+    }
 
     let mut watch = Watch::new(lab.file());
     let told = play_all(&forge, runs, &mut watch).await?;

@@ -35,11 +35,14 @@ pub enum Kind {
     Matrix,
     /// Two jobs with different labels of one pool: a runner may take the other's.
     Swap,
+    /// The labels of a pool that serves another organization: the one gets its machine, the other
+    /// nothing but the reason.
+    Scope,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RerunJob,
         Self::RerunRun,
         Self::CancelWaiting,
@@ -49,6 +52,7 @@ impl Kind {
         Self::Needs,
         Self::Matrix,
         Self::Swap,
+        Self::Scope,
     ];
 
     /// Its name in reports.
@@ -64,6 +68,7 @@ impl Kind {
             Self::Needs => "needs",
             Self::Matrix => "matrix",
             Self::Swap => "swap",
+            Self::Scope => "scope",
         }
     }
 
@@ -109,6 +114,11 @@ impl Kind {
                  jobs:\n  \
                  base: {runs-on: base, steps: [{run: sleep 1}]}\n  \
                  lab: {runs-on: [self-hosted, lab], steps: [{run: sleep 1}]}\n"
+            }
+            Self::Scope => {
+                "on: push\n\
+                 jobs:\n  \
+                 ours: {runs-on: team, steps: [{run: echo ours}]}\n"
             }
         }
     }
@@ -226,11 +236,45 @@ impl Scene<'_> {
             Kind::Swap => {
                 expected.extend([("base", vec!["success"]), ("lab", vec!["success"])]);
             }
+            Kind::Scope => {
+                told.problems.extend(self.scope(run).await?);
+                expected.insert("ours", vec!["cancelled"]);
+            }
         }
         let ended = self.all_ended().await?;
         told.jobs = ended.len();
         told.problems.extend(differences(&expected, &ended));
         Ok(())
+    }
+
+    /// The same push in the organization that the pool serves, and what becomes of the two.
+    async fn scope(&self, run: u64) -> Result<Vec<String>, SoakError> {
+        let name = self.repository.split('/').next_back().unwrap_or_default();
+        self.forge.make_repository(super::TEAM, name).await?;
+        let served = format!("{}/{name}", super::TEAM);
+        let scene = Scene {
+            forge: self.forge,
+            repository: &served,
+            checkout: self.forge.checkout(&served).await?,
+            kind: self.kind,
+        };
+        scene.push("first").await?;
+        let ours = scene.all_ended().await?;
+        let mut problems = differences(&BTreeMap::from([("ours", vec!["success"])]), &ours);
+        let theirs = self.jobs_where(|_| true).await?;
+        if theirs[0].status != "queued" {
+            problems.push(format!("the stranger's job is {}", theirs[0].status));
+        }
+        let answers = self.forge.answers(self.repository).await?;
+        let refused = answers.iter().any(|answer| {
+            let reason = answer["reason"].as_str().unwrap_or_default();
+            answer["decision"] == "refused" && reason.contains("scope")
+        });
+        if !refused {
+            problems.push(format!("the stranger was told {answers:?}"));
+        }
+        self.forge.cancel_run(self.repository, run).await?;
+        Ok(problems)
     }
 
     async fn push(&self, message: &str) -> Result<(), SoakError> {
