@@ -223,17 +223,10 @@ fn it_renders_for_every_kind_of_pool_into_a_short_script_that_a_shell_can_read()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_asks_again_runs_its_one_job_in_a_clean_environment_and_powers_off() {
-    for kind in support::forges() {
-        let Some(bench) = Bench::up_with(kind).await else {
-            return;
-        };
-        one_job_in_a_clean_environment(&bench).await;
-        bench.down().await;
-    }
-}
-
-async fn one_job_in_a_clean_environment(bench: &Bench) {
-    let forge = Forge(bench);
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let forge = Forge(&bench);
     let script = "env | cut -d= -f1 | sort | tr '\\n' ' '; echo\n\
         git clone -q http://forge.lab:3000/labadmin/good.git copy && ls -A copy\n\
         cat /proc/*/cmdline /proc/*/environ 2>/dev/null | tr '\\0' ' ' >all || true\n\
@@ -280,6 +273,7 @@ async fn one_job_in_a_clean_environment(bench: &Bench) {
     );
     assert!(log.lines().any(|line| line == "ci"), "{log}");
     assert_eq!(bench.left().of_instances(), 0);
+    bench.down().await;
 }
 
 /// A line of a log, without the time that may stand before it.
@@ -291,16 +285,9 @@ fn without_time(line: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_boot_that_is_refused_or_finds_no_job_says_so_and_ends() {
-    for kind in support::forges() {
-        let Some(bench) = Bench::up_with(kind).await else {
-            return;
-        };
-        refused_and_idle_boots(&bench).await;
-        bench.down().await;
-    }
-}
-
-async fn refused_and_idle_boots(bench: &Bench) {
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
     let refused = json!([[410, "this instance has had its credential"]]);
     let id = bench.boot(&user_data(&boot_file(), &refused)).await;
     bench.wait_for(&id, "terminated").await;
@@ -312,29 +299,23 @@ async fn refused_and_idle_boots(bench: &Bench) {
     );
 
     let idle = boot_file().replace("idle_limit_s=$((1 * 60))", "idle_limit_s=2");
-    let answers = json!([Forge(bench).credential("nobody")]);
+    let answers = json!([Forge(&bench).credential("nobody")]);
     let id = bench.boot(&user_data(&idle, &answers)).await;
     bench.wait_for(&id, "terminated").await;
     let console = bench.console(&id);
     assert_eq!(marks(&console), ["online", "ending"], "{console}");
     assert!(console.contains("no job within 2 s"), "{console}");
+    bench.down().await;
 }
 
 /// Every way in which a machine with a running job can end, with and without the boot file's
 /// shields. Without them the job turns green: that is what they are for.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_end_of_a_busy_machine_turns_its_job_green() {
-    for kind in support::forges() {
-        let Some(bench) = Bench::up_with(kind).await else {
-            return;
-        };
-        every_end_of_a_busy_machine(&bench).await;
-        bench.down().await;
-    }
-}
-
-async fn every_end_of_a_busy_machine(bench: &Bench) {
-    let forge = Forge(bench);
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let forge = Forge(&bench);
     let shielded = boot_file();
     // The runner alone is signalled: a job that dies by the same signal fails, and the trap is that
     // which wins is chance.
@@ -378,6 +359,7 @@ async fn every_end_of_a_busy_machine(bench: &Bench) {
         let console = bench.console(&id);
         assert_eq!(forge.standing(name), expected, "{name}: {console}");
     }
+    bench.down().await;
 }
 
 #[derive(Debug, Clone, Copy)]

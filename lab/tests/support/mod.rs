@@ -36,15 +36,10 @@ pub struct Bench {
 impl Bench {
     /// A fresh lab; `None`, with the reason printed, where none is possible.
     pub async fn up() -> Option<Self> {
-        Self::up_with(ForgeKind::StandIn).await
-    }
-
-    /// The same with a forge of this kind.
-    pub async fn up_with(kind: ForgeKind) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_lab-internal"));
         let at = Folder::at(folder.path());
-        let up = Lab::up_with(&at, program, kind, |step| eprintln!("{step}"));
+        let up = Lab::up_with(&at, program, forge(), |step| eprintln!("{step}"));
         let lab = match up.await {
             Ok(lab) => lab,
             Err(lab::Error::Machine { detail, .. }) => {
@@ -263,14 +258,14 @@ impl Bench {
     }
 }
 
-/// The forges that a test runs against: the real one too, wherever it is built. `cargo xtask test`
-/// builds it first.
-pub fn forges() -> Vec<ForgeKind> {
-    if lab::gitea::Programs::find().is_some() {
-        return vec![ForgeKind::StandIn, ForgeKind::Gitea];
+/// The forge that the tests run against: `CI_TEST_FORGE`, else the stand-in. `cargo xtask test` runs
+/// them against both.
+fn forge() -> ForgeKind {
+    let word = std::env::var("CI_TEST_FORGE").unwrap_or_default();
+    if word.is_empty() {
+        return ForgeKind::StandIn;
     }
-    eprintln!("SKIPPED on the real Gitea, which is not built: `cargo xtask lab up --forge gitea`");
-    vec![ForgeKind::StandIn]
+    word.parse().unwrap()
 }
 
 /// A test that fails leaves no lab behind either.

@@ -8,7 +8,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-use super::World;
+use super::{World, until};
 use crate::delivery::Job;
 
 impl World {
@@ -24,7 +24,7 @@ impl World {
         std::fs::write(&file, workflow).unwrap();
         let lab = self.bench.lab.file();
         let address = lab.forge.strip_prefix("http://").unwrap();
-        let url = format!("http://lab:{}@{address}/acme/app.git", lab.forge_token);
+        let url = format!("http://labadmin:{}@{address}/acme/app.git", lab.forge_token);
         let script = "set -e
             git init -q --initial-branch=main
             git add .
@@ -40,10 +40,16 @@ impl World {
             .await
             .unwrap();
         assert!(status.success());
-        let answer = self
-            .forge("GET", "repos/acme/app/actions/jobs", &Value::Null)
-            .await;
-        let jobs = answer["jobs"].as_array().unwrap();
+        let mut jobs = Vec::new();
+        // The real forge makes them, all at once, when it has answered the push.
+        until("the push has jobs", async || {
+            let answer = self
+                .forge("GET", "repos/acme/app/actions/jobs", &Value::Null)
+                .await;
+            jobs.clone_from(answer["jobs"].as_array().unwrap());
+            !jobs.is_empty()
+        })
+        .await;
         jobs.iter()
             .map(|job| {
                 assert_eq!(job["status"], "queued");
