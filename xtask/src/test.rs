@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use lab::ForgeKind;
+
 use crate::say;
 
 /// What judges the rendered templates; pinned, since a newer one may know other rules.
@@ -23,6 +25,9 @@ pub enum TestError {
     /// A step found something.
     #[error("{0} failed: its output is above")]
     Step(&'static str),
+    /// The real forge, without which CI does not pass.
+    #[error(transparent)]
+    Gitea(lab::Error),
     /// Something is missing on this machine.
     #[error("{0}")]
     Missing(&'static str),
@@ -30,13 +35,17 @@ pub enum TestError {
 
 /// Runs all steps and prints what each took.
 pub fn run(root: &Path) -> Result<(), TestError> {
-    let steps: [(&str, Step); 6] = [
+    let steps: [(&str, Step); 10] = [
         ("format", format),
         ("shellcheck", shellcheck),
         ("clippy", clippy),
         ("tests", tests),
         ("cfn-lint", cfn_lint),
         ("demo", demo),
+        ("Gitea", gitea),
+        ("its tests", tests_on_gitea),
+        ("its demo", demo_on_gitea),
+        ("its soak", soak_on_gitea),
     ];
     let start = Instant::now();
     let mut took = Vec::new();
@@ -129,6 +138,52 @@ fn demo(root: &Path) -> Result<(), TestError> {
     pass("demo", xtask(root).args(["demo"]))?;
     let other = root.join("xtask/tests/other-workflow.yml");
     pass("demo", xtask(root).arg("demo").arg("--workflow").arg(other))
+}
+
+/// Builds the real forge. On a machine that can't, the rest of the tests still says much; CI must.
+fn gitea(_: &Path) -> Result<(), TestError> {
+    match lab::gitea::Programs::build(&mut |step| say(step)) {
+        Ok(_) => Ok(()),
+        Err(error) if std::env::var_os("CI").is_some() => Err(TestError::Gitea(error)),
+        Err(error) => {
+            say(&format!("SKIPPED, no real Gitea here: {error}"));
+            Ok(())
+        }
+    }
+}
+
+/// Boot and dispatcher once more, with Gitea and its runner where the stand-ins were.
+fn tests_on_gitea(root: &Path) -> Result<(), TestError> {
+    with_gitea(|| {
+        // The same selection of packages as above: another would compile the SDK again.
+        let mut tests = cargo(root);
+        tests
+            .args([
+                "test",
+                "--workspace",
+                "--test",
+                "boot",
+                "--test",
+                "dispatch",
+            ])
+            .env("CI_TEST_FORGE", ForgeKind::Gitea.word());
+        pass("tests on Gitea", &mut tests)
+    })
+}
+
+fn demo_on_gitea(root: &Path) -> Result<(), TestError> {
+    with_gitea(|| pass("demo", xtask(root).args(["demo", "--forge", "gitea"])))
+}
+
+fn soak_on_gitea(root: &Path) -> Result<(), TestError> {
+    with_gitea(|| pass("soak", xtask(root).args(["soak", "--forge", "gitea"])))
+}
+
+fn with_gitea(run: impl FnOnce() -> Result<(), TestError>) -> Result<(), TestError> {
+    match lab::gitea::Programs::find() {
+        Some(_) => run(),
+        None => Ok(()),
+    }
 }
 
 fn rendered(root: &Path, environment: &str) -> Result<PathBuf, TestError> {

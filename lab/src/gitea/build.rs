@@ -23,7 +23,7 @@ struct Module {
     package: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
-    /// SQLite is C.
+    /// Its database library is C.
     cgo: bool,
     flags: &'static [&'static str],
 }

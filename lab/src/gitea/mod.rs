@@ -1,4 +1,4 @@
-//! The real forge: Gitea as its own process, on SQLite, with the real runner in the instances.
+//! The real forge: Gitea as its own process, with a database in a file, with the real runner in the instances.
 //!
 //! It is what the stand-in is judged by. Like the emulator it dies with the daemon, and it calls
 //! itself by the name under which instances reach it.

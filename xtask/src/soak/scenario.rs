@@ -159,20 +159,18 @@ pub async fn play(forge: &Forge, repository: &str, kind: Kind) -> Result<Told, S
         jobs: 0,
         problems: Vec::new(),
     };
-    let played = tokio::time::timeout(LIMIT, scene.play(&mut told)).await;
-    match played {
-        Ok(result) => result?,
-        Err(_) => {
-            let jobs = forge.jobs(repository).await?;
-            let open = jobs.iter().filter(|job| job.status != "completed");
-            told.problems.extend(
-                open.map(|job| {
-                    format!("{} is {} after {} s", job.name, job.status, LIMIT.as_secs())
-                }),
-            );
-            told.problems.push("not over in time".to_owned());
-        }
+    if let Ok(played) = tokio::time::timeout(LIMIT, scene.play(&mut told)).await {
+        played?;
+        return Ok(told);
     }
+    let jobs = forge.jobs(repository).await?;
+    told.problems = jobs
+        .iter()
+        .filter(|job| job.status != "completed")
+        .map(|job| format!("{} is {}", job.name, job.status))
+        .collect();
+    told.problems
+        .push(format!("not over after {} s", LIMIT.as_secs()));
     Ok(told)
 }
 
