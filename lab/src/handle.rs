@@ -15,12 +15,14 @@ use crate::cloud::InstanceReport;
 use crate::folder::{ENV_MARK, Folder, LabFile};
 use crate::leftovers::{Leftovers, leftovers, processes};
 use crate::web::Web;
-use crate::{Error, ministack};
+use crate::{Calls, Error, ministack};
 
 /// The emulator is the slowest part of the start.
 const UP_LIMIT: Duration = Duration::from_secs(90);
 /// Instances are cut off at once; the rest is closing files.
 const DOWN_LIMIT: Duration = Duration::from_secs(30);
+/// A look into the daemon's memory.
+const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at something that is about to change.
 const LOOK: Duration = Duration::from_millis(50);
 /// What instances need of the host.
@@ -118,9 +120,15 @@ impl Lab {
     pub async fn status(&self) -> Result<Status, Error> {
         let url = format!("{}/_lab/instances", self.file.ec2_endpoint);
         Ok(Status {
-            instances: Web::new().get_json(&url, Duration::from_secs(10)).await?,
+            instances: Web::new().get_json(&url, ASK_LIMIT).await?,
             there: leftovers(&self.folder),
         })
+    }
+
+    /// What was asked of its EC2 so far.
+    pub async fn calls(&self) -> Result<Calls, Error> {
+        let url = format!("{}/_lab/calls", self.file.ec2_endpoint);
+        Web::new().get_json(&url, ASK_LIMIT).await
     }
 
     /// Ends the lab in `folder`, running or crashed, and tells what is left: nothing, or an error.

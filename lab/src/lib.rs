@@ -31,7 +31,7 @@ mod tls;
 mod web;
 
 pub use cloud::InstanceReport;
-pub use ec2::{Capacity, Faults, RunError};
+pub use ec2::{Calls, Capacity, Faults, RunError};
 pub use error::Error;
 pub use folder::{
     ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,
