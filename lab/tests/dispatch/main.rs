@@ -18,6 +18,7 @@ mod runner_route;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+mod thousand;
 mod tick;
 mod twice;
 mod world;
