@@ -11,6 +11,7 @@ mod caps;
 mod delivery;
 mod hostile;
 mod launches;
+mod lease;
 mod log;
 mod recordings;
 mod replaced;

@@ -66,7 +66,7 @@ async fn a_thousand_jobs_get_a_machine_each_from_at_most_twenty_requests() {
         drains += 1;
     }
     let calls = world.bench.lab.calls().await.unwrap();
-    println!(
+    eprintln!(
         "{JOBS} jobs: recorded in {queued:.1?}, launched in {:.1?} by {drains} drains; {calls:?}",
         begun.elapsed()
     );
@@ -108,7 +108,9 @@ async fn one_job_is_two_calls_to_its_answer_and_eight_to_its_machine() {
     };
     let heard = Heard::default();
     // On AWS they are two environments of the function: each has its own clients and parameters.
-    let (answers, drains) = (world.tapped(&heard).await, world.tapped(&heard).await);
+    let forge = &world.bench.lab.file().forge;
+    let answers = world.tapped(&heard, forge).await;
+    let drains = world.tapped(&heard, forge).await;
     for (id, cold) in [(1, 1), (2, 0)] {
         let queued = delivery(&Job::new(id).queued());
         world.invoke(&answers, &queued).await.unwrap();
@@ -121,16 +123,19 @@ async fn one_job_is_two_calls_to_its_answer_and_eight_to_its_machine() {
 
         world.drain_by(&drains).await;
         let to_launch = heard.take_names();
-        let launch = to_launch
-            .iter()
-            .position(|name| name == "ec2:RunInstances")
-            .unwrap_or_else(|| panic!("no launch: {to_launch:?}"));
-        println!("job {id}: {to_answer:?}, then {to_launch:?}");
-        let count = to_answer.len() + launch + 1;
+        let at = |name: &str| {
+            let found = to_launch.iter().position(|one| one == name);
+            found.unwrap_or_else(|| panic!("no {name}: {to_launch:?}"))
+        };
+        eprintln!("job {id}: {to_answer:?}, then {to_launch:?}");
+        // The note in the job's history is sent beside the launch; over a warm connection it may
+        // overtake one that is cold.
+        let beside = at("ec2:RunInstances") - at("dynamodb:TransactWriteItems") - 1;
+        let count = to_answer.len() + at("ec2:RunInstances") + 1 - cold.min(beside);
         assert!(
             count <= CALLS_TO_LAUNCH_MAX,
             "at most {CALLS_TO_LAUNCH_MAX} calls up to the launch: {to_answer:?}, then {:?}",
-            &to_launch[..=launch]
+            &to_launch[..=at("ec2:RunInstances")]
         );
         assert_eq!(world.instances().await.len() as u64, id);
     }

@@ -172,13 +172,13 @@ impl World {
         handler(&self.bench, &self.names, forge)
     }
 
-    /// A function of which `heard` hears every call to AWS.
-    pub(crate) async fn tapped(&self, heard: &Heard) -> Handler {
+    /// A function of which `heard` hears every call to AWS, with the forge at `forge`.
+    pub(crate) async fn tapped(&self, heard: &Heard, forge: &str) -> Handler {
         let file = self.bench.lab.file();
         let aws = heard.tap(&file.aws_endpoint).await;
         let ec2 = heard.tap(&file.ec2_endpoint).await;
         let shell = shell_at(&self.bench, &self.names, (&aws, &ec2));
-        Handler::new(shell, Some(file.forge.clone()))
+        Handler::new(shell, Some(forge.to_owned()))
     }
 
     /// A function whose table is not there.
