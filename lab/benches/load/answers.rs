@@ -28,8 +28,11 @@ const WAITING: u64 = 5;
 const LOST: u64 = 30;
 /// Jobs of the burst that a drain works on.
 const BURST: u64 = 1_000;
-/// Writers that keep the emulator as busy as a drain does: six launches, each with its notes.
-const OTHERS: usize = 12;
+/// Writers that keep the emulator as busy as a drain does, whose launches each write one note after
+/// the other.
+const OTHERS: usize = dispatcher::pace::LAUNCHES_AT_ONCE;
+/// The calls of every answer, whatever goes on beside it: none waits, none is tried again.
+const CALLS: [&str; 2] = ["dynamodb:TransactWriteItems", "lambda:Invoke"];
 /// Far above the patience of anybody who waits for EC2.
 const HANGS_MS: u32 = 60_000;
 
@@ -49,6 +52,10 @@ pub(crate) async fn run() {
     forge_hangs(&world, &hole, &well).await;
     ended_before(&world, &hole).await;
     ec2_hangs(&world, &well).await;
+    // How far two lines differ that should be the same.
+    let forge = &world.bench.lab.file().forge;
+    let again = deliver(&world, forge, 80_000, || false).await;
+    again.print("all is well, once more", Some(&well));
     emulator_busy(&world, &well).await;
     Arc::into_inner(world).unwrap().bench.down().await;
     drain_at_work(&well).await;
@@ -195,6 +202,8 @@ async fn deliver(world: &World, forge: &str, from: u64, is_over: impl Fn() -> bo
             break;
         }
         if id > 0 {
+            let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
+            assert_eq!(names, CALLS);
             let answered = calls.iter().filter_map(|call| call.answered);
             let in_aws: Duration = answered.map(|(_, took)| took).sum();
             line.whole.push(whole);
