@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use crate::forge::Forge;
 use crate::job::Fact;
-use crate::launch::Answer;
+use crate::launch::{self, Answer};
 use crate::ledger::{Note, number, text};
+use crate::pace::Pace;
 use crate::plan::{Action, Claim, EndReason};
 use crate::shell::{Failure, LaunchOutcome, Launched, Outcome, Shell};
 use crate::world::{Launch, Runner, Verdict, World};
@@ -49,6 +50,8 @@ pub struct Hands<'a> {
     pub shell: &'a Shell,
     /// The forge.
     pub forge: &'a Forge,
+    /// How fast launches go out.
+    pub pace: &'a Pace,
     /// When this invocation must be done.
     pub deadline: Instant,
     /// The clock, in milliseconds since 1970.
@@ -117,17 +120,20 @@ impl Hands<'_> {
         Ok(Progress::Changed)
     }
 
-    async fn claim_and_issue(
+    /// Claims jobs for a launch and sends it.
+    pub async fn claim_and_issue(
         &self,
         launch: Launch,
         claims: &[Claim],
         world: &World,
     ) -> Result<Progress, Failure> {
         let cap_pool = world.pool(&launch.pool).map_or(0, |pool| pool.max_runners);
+        let turn = self.pace.claiming.lock().await;
         let claimed = self
             .shell
             .claim(&launch, claims, cap_pool, world.max_runners)
             .await?;
+        drop(turn);
         if claimed != Outcome::Written {
             tracing::info!(
                 launch = launch.id,
@@ -148,6 +154,7 @@ impl Hands<'_> {
     async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
         let mut wait_ms = ASK_AGAIN_MS;
         for _ in 0..TRIES_MAX {
+            self.pace.turn().await;
             let outcome = self.shell.run_instances(&launch).await;
             let answer = match outcome {
                 LaunchOutcome::Launched(made) => return self.record(&launch, &made).await,
@@ -161,6 +168,9 @@ impl Hands<'_> {
                     message,
                 } => {
                     tracing::warn!(launch = launch.id, code, message, "EC2 refused");
+                    if code == launch::REQUESTS_EXCEEDED {
+                        self.pace.is_empty_after_all();
+                    }
                     if matches!(answer, Answer::NextCandidate) {
                         if launch.at + 1 >= launch.candidates.len() {
                             return self

@@ -2,6 +2,7 @@
 //! on until nothing is left to do or its time is nearly out, and never wakes itself.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use stacks::pool::Scope;
@@ -10,33 +11,39 @@ use tokio::time::Instant;
 use crate::apply::{Hands, Progress};
 use crate::config::Config;
 use crate::ledger::{Live, Remains};
-use crate::plan::{self, Plan};
+use crate::pace::at_once;
+use crate::plan::{self, Action, Claim, Held, Plan};
 use crate::shell::Failure;
-use crate::world::World;
+use crate::world::{Launch, World};
 
-/// Most rounds of one drain. A thousand jobs are about a dozen launches, all in one round; rounds
+/// Most rounds under one lease. A thousand jobs are about a dozen launches, all in one round; rounds
 /// beyond the first few only follow changes made by others.
 const ROUNDS_MAX: usize = 40;
+/// Most jobs that one round names as held: while a cap is reached every nudge comes here, and the
+/// log would grow with the square of the list.
+const HELD_NAMED_MAX: usize = 20;
 /// Most registrations that one drain deletes: each is a request to the forge.
 const REMAINS_MAX: usize = 20;
 /// A drain starts no round with less than this left of its invocation, in seconds.
 const RESERVE_S: u64 = 5;
 
-/// Drains the list of waiting jobs, unless somebody else is at it.
+/// Drains the list of waiting jobs, unless somebody else is at it. While jobs keep coming it goes on
+/// until its time is out: each of them has asked to look again and left.
 pub async fn drain(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), Failure> {
-    for _ in 0..ROUNDS_MAX {
+    loop {
         if !hands.shell.take_lease(holder, (hands.now_ms)()).await? {
             tracing::info!("another drain is at it and will look again");
             return Ok(());
         }
         let drained = rounds(hands, config, holder).await;
-        let quiet = hands.shell.release_lease(holder).await?;
-        drained?;
-        if quiet || out_of_time(hands.deadline) {
+        if drained.is_err() || out_of_time(hands.deadline) {
+            let left = hands.shell.leave_lease(holder).await;
+            return drained.and(left);
+        }
+        if hands.shell.release_lease(holder).await? {
             return Ok(());
         }
     }
-    Ok(())
 }
 
 async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), Failure> {
@@ -55,19 +62,31 @@ async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), F
         let mut world = world(live, config, (hands.now_ms)());
         world.verdicts = std::mem::take(&mut verdicts);
         let Plan { actions, held } = plan::drain(&world);
-        for held in &held {
-            tracing::info!(job = %held.job, because = ?held.because, "held");
-        }
+        log_held(&held);
         let mut changed = false;
+        let mut launches = Vec::new();
         for action in actions {
             if out_of_time(hands.deadline) {
                 break;
+            }
+            if let Action::Launch { launch, claims } = action {
+                launches.push((launch, claims));
+                continue;
             }
             // One action that fails keeps no other from being done.
             match hands.apply(action, &mut world).await {
                 Ok(progress) => changed |= progress == Progress::Changed,
                 Err(failure) => {
                     tracing::error!(%failure, "an action failed; the next drain plans it anew");
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        for done in launch_all(hands, launches, &world).await {
+            match done {
+                Ok(progress) => changed |= progress == Progress::Changed,
+                Err(failure) => {
+                    tracing::error!(%failure, "a launch failed; the next drain plans it anew");
                     first_failure.get_or_insert(failure);
                 }
             }
@@ -82,6 +101,35 @@ async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), F
         verdicts = world.verdicts;
     }
     Ok(())
+}
+
+/// Sends launches several at a time, none when the time is nearly out.
+async fn launch_all(
+    hands: Hands<'_>,
+    launches: Vec<(Launch, Vec<Claim>)>,
+    world: &World,
+) -> Vec<Result<Progress, Failure>> {
+    let done = Mutex::new(Vec::new());
+    at_once(launches, async |(launch, claims)| {
+        if out_of_time(hands.deadline) {
+            return;
+        }
+        let result = hands.claim_and_issue(launch, &claims, world).await;
+        done.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(result);
+    })
+    .await;
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn log_held(held: &[Held]) {
+    for held in held.iter().take(HELD_NAMED_MAX) {
+        tracing::info!(job = %held.job, because = ?held.because, "held");
+    }
+    if held.len() > HELD_NAMED_MAX {
+        tracing::info!(held = held.len(), "more are held than are named");
+    }
 }
 
 /// The world that `live` and `config` describe.

@@ -21,6 +21,7 @@ use crate::drain::drain;
 use crate::event::{BadEvent, Event, HttpRequest};
 use crate::job::{Fact, Job};
 use crate::ledger::{Note, key_value, number};
+use crate::pace::Pace;
 use crate::plan::EndReason;
 use crate::runner;
 use crate::shell::{Failure, Outcome, Shell};
@@ -55,6 +56,7 @@ pub struct Handler {
     shell: Shell,
     forge_endpoint: Option<String>,
     config: Mutex<Option<Arc<Config>>>,
+    pace: Pace,
 }
 
 impl Handler {
@@ -65,6 +67,7 @@ impl Handler {
             shell,
             forge_endpoint,
             config: Mutex::new(None),
+            pace: Pace::default(),
         }
     }
 
@@ -131,6 +134,7 @@ impl Handler {
         Hands {
             shell: &self.shell,
             forge: &config.forge,
+            pace: &self.pace,
             deadline,
             now_ms,
         }

@@ -83,6 +83,9 @@ pub fn is_burstable(instance_type: &str) -> bool {
     family.starts_with('t') && family.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
 }
 
+/// EC2's code for an empty bucket of requests.
+pub const REQUESTS_EXCEEDED: &str = "RequestLimitExceeded";
+
 /// What an error code of `RunInstances` asks us to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -111,7 +114,7 @@ pub fn answer_of(code: &str) -> Answer {
         | "InstanceLimitExceeded"
         | "Unsupported"
         | "InvalidSubnetID.NotFound" => Answer::NextCandidate,
-        "RequestLimitExceeded"
+        REQUESTS_EXCEEDED
         | "ResourceLimitExceeded"
         | "Throttling"
         | "ThrottlingException"

@@ -18,7 +18,7 @@ use crate::folder::{ENV_MARK, Folder, ForgeKind, LabFile};
 use crate::gitea::{ADMIN, Programs};
 use crate::leftovers::{Leftovers, leftovers, processes};
 use crate::web::Web;
-use crate::{Error, ministack};
+use crate::{Calls, Error, ministack};
 
 /// The emulator is the slowest part of the start.
 const UP_LIMIT: Duration = Duration::from_secs(90);
@@ -26,6 +26,8 @@ const UP_LIMIT: Duration = Duration::from_secs(90);
 const DOWN_LIMIT: Duration = Duration::from_secs(30);
 /// A page of the forge.
 const PAGE_LIMIT: Duration = Duration::from_secs(10);
+/// A look into the daemon's memory.
+const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at something that is about to change.
 const LOOK: Duration = Duration::from_millis(50);
 /// What instances need of the host.
@@ -135,7 +137,7 @@ impl Lab {
     pub async fn status(&self) -> Result<Status, Error> {
         let url = format!("{}/_lab/instances", self.file.ec2_endpoint);
         Ok(Status {
-            instances: Web::new().get_json(&url, Duration::from_secs(10)).await?,
+            instances: Web::new().get_json(&url, ASK_LIMIT).await?,
             there: leftovers(&self.folder),
         })
     }
@@ -175,6 +177,10 @@ impl Lab {
         }
         let what = format!("cancelling run {run} of {repository}");
         Err(Error::request(what, answer.status()))
+    /// What was asked of its EC2 so far.
+    pub async fn calls(&self) -> Result<Calls, Error> {
+        let url = format!("{}/_lab/calls", self.file.ec2_endpoint);
+        Web::new().get_json(&url, ASK_LIMIT).await
     }
 
     /// Ends the lab in `folder`, running or crashed, and tells what is left: nothing, or an error.

@@ -32,7 +32,7 @@ mod tls;
 mod web;
 
 pub use cloud::InstanceReport;
-pub use ec2::{Capacity, Faults, RunError};
+pub use ec2::{Calls, Capacity, Faults, RunError};
 pub use error::Error;
 pub use folder::{
     ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, ForgeKind, LabFile, REGION, WEBHOOK_SECRET,

@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{
     CreditSpecificationRequest, Filter, InstanceNetworkInterfaceSpecification,
     LaunchTemplateSpecification,
 };
-use lab::{Capacity, Faults, RunError};
+use lab::{Calls, Capacity, Faults, RunError};
 use support::{Bench, SUBNET_A, SUBNET_B, no_boot, post};
 
 fn code(error: &impl ProvideErrorMetadata) -> String {
@@ -305,6 +305,11 @@ async fn faults_are_answered_as_ec2_would_and_then_are_over() {
     assert_eq!(all.len(), 1, "the launch was done, only its answer is lost");
     let again = launch().await.unwrap();
     assert_eq!(again.instances()[0].instance_id(), Some(all[0].id.as_str()));
+    let calls = bench.lab.calls().await.unwrap();
+    assert_eq!(calls.attempts("RunInstances"), 4, "{calls:?}");
+    for (outcome, count) in [(Calls::SERVED, 1), ("InsufficientInstanceCapacity", 1)] {
+        assert_eq!(calls.with("RunInstances", outcome), count, "{calls:?}");
+    }
     bench.down().await;
 }
 

@@ -62,6 +62,23 @@ impl Shell {
         Ok(())
     }
 
+    /// Gives the lease back whatever was asked: this holder has no time to look again, and nobody
+    /// should wait for it.
+    pub async fn leave_lease(&self, holder: &str) -> Result<(), Failure> {
+        let _outcome = self
+            .write(Change::Update {
+                key: live_key("lease"),
+                update: "SET until_ms = :zero".to_owned(),
+                condition: "holder = :holder".to_owned(),
+                values: Item::from([
+                    (":holder".to_owned(), text(holder)),
+                    (":zero".to_owned(), number(0)),
+                ]),
+            })
+            .await?;
+        Ok(())
+    }
+
     /// Gives the lease back; `false` says that somebody asked to look again, or has taken it.
     pub async fn release_lease(&self, holder: &str) -> Result<bool, Failure> {
         let released = self

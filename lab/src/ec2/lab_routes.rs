@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::cloud::{InstanceReport, Stop};
-use crate::ec2::{Endpoint, Faults, Reason};
+use crate::ec2::{Calls, Endpoint, Faults, Reason};
 
 /// EC2's notice before it takes a Spot instance back.
 const NOTICE_S: u64 = 120;
@@ -16,6 +16,11 @@ const NOTICE_S: u64 = 120;
 /// `GET /_lab/instances`.
 pub(super) async fn instances(State(endpoint): State<Endpoint>) -> Json<Vec<InstanceReport>> {
     Json(endpoint.cloud.report())
+}
+
+/// `GET /_lab/calls`.
+pub(super) async fn calls(State(endpoint): State<Endpoint>) -> Json<Calls> {
+    Json(endpoint.cloud.world().calls.clone())
 }
 
 /// `GET /_lab/faults`.

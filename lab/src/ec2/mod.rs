@@ -1,6 +1,7 @@
 //! The lab's EC2: Query protocol over HTTP, signed requests only, a dozen actions. What
 //! CloudFormation made in the emulator is read from there; instances are ours.
 
+mod calls;
 mod catalog;
 mod describe;
 mod fault;
@@ -22,6 +23,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 
+pub use self::calls::Calls;
 pub(crate) use self::catalog::usd_per_hour;
 pub(crate) use self::fault::Fault;
 pub use self::faults::{Capacity, Faults, RunError};
@@ -64,6 +66,7 @@ pub(crate) fn router(cloud: Arc<Cloud>, key: Key) -> Router {
     Router::new()
         .route("/", post(handle))
         .route("/_lab/instances", get(lab_routes::instances))
+        .route("/_lab/calls", get(lab_routes::calls))
         .route(
             "/_lab/faults",
             get(lab_routes::faults).post(lab_routes::set_faults),
@@ -112,6 +115,19 @@ impl Endpoint {
         let region = self.authenticate(parts, &body)?;
         let mut params = Params::parse(&body)?;
         let action = params.require("Action")?;
+        let outcome = self.act(&action, params, &region, body, request_id).await;
+        self.cloud.world().calls.note(&action, &outcome);
+        outcome
+    }
+
+    async fn act(
+        &self,
+        action: &str,
+        mut params: Params,
+        region: &str,
+        body: Bytes,
+        request_id: &str,
+    ) -> Result<Response<Bytes>, Refused> {
         if params.require("Version")? != VERSION {
             return Err(Fault::client(
                 "NoSuchVersion",
@@ -119,24 +135,24 @@ impl Endpoint {
             )
             .into());
         }
-        if READ_THROUGH.contains(&action.as_str()) {
-            return Ok(self.cloud.emulator.forward_ec2(&region, body).await?);
+        if READ_THROUGH.contains(&action) {
+            return Ok(self.cloud.emulator.forward_ec2(region, body).await?);
         }
-        let xml = match action.as_str() {
-            "RunInstances" => self.run_instances(params, &region, request_id).await?,
-            "TerminateInstances" => self.terminate_instances(params, &region, request_id)?,
+        let xml = match action {
+            "RunInstances" => self.run_instances(params, region, request_id).await?,
+            "TerminateInstances" => self.terminate_instances(params, region, request_id)?,
             "DescribeInstances" => {
                 self.admit(Call::Describe)?;
-                describe::instances(&self.cloud.world(), params, &region, Timestamp::now())?
+                describe::instances(&self.cloud.world(), params, region, Timestamp::now())?
                     .xml(request_id)
             }
             "DescribeSpotPriceHistory" => {
                 self.admit(Call::Describe)?;
-                describe::spot_prices(params, &region, Timestamp::now(), request_id)?
+                describe::spot_prices(params, region, Timestamp::now(), request_id)?
             }
             "DescribeInstanceTypeOfferings" => {
                 self.admit(Call::Describe)?;
-                describe::offerings(params, &region, request_id)?
+                describe::offerings(params, region, request_id)?
             }
             other => {
                 return Err(Fault::client(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::ec2::calls::Calls;
 use crate::ec2::fault::Fault;
 use crate::ec2::faults::Faults;
 use crate::emulator::Profile;
@@ -26,6 +27,7 @@ const INSTANCES_MAX: usize = 2000;
 pub(crate) struct World {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) faults: Faults,
+    pub(crate) calls: Calls,
     tokens: HashMap<(String, String), Launched>,
     /// Tokens whose launch found no capacity, with its fingerprint: EC2 may remember those as well.
     spent: HashMap<(String, String), (String, Timestamp)>,
@@ -223,6 +225,7 @@ impl World {
         Self {
             instances: BTreeMap::new(),
             faults: Faults::default(),
+            calls: Calls::default(),
             tokens: HashMap::new(),
             spent: HashMap::new(),
             requests: Bucket::full(REQUESTS, now),

@@ -11,6 +11,7 @@ mod caps;
 mod delivery;
 mod hostile;
 mod launches;
+mod lease;
 mod log;
 mod recordings;
 mod replaced;
@@ -18,6 +19,7 @@ mod runner_route;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+mod thousand;
 mod tick;
 mod twice;
 mod world;

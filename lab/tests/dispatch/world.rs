@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::delivery::{self, Job, delivery};
 use crate::log;
+use crate::support::tap::Heard;
 use crate::support::{Bench, credentials, http_client, no_boot};
 
 mod forge;
@@ -169,6 +170,15 @@ impl World {
     /// A function that has just started, with the forge at `forge`.
     pub(crate) fn cold(&self, forge: &str) -> Handler {
         handler(&self.bench, &self.names, forge)
+    }
+
+    /// A function of which `heard` hears every call to AWS, with the forge at `forge`.
+    pub(crate) async fn tapped(&self, heard: &Heard, forge: &str) -> Handler {
+        let file = self.bench.lab.file();
+        let aws = heard.tap(&file.aws_endpoint).await;
+        let ec2 = heard.tap(&file.ec2_endpoint).await;
+        let shell = shell_at(&self.bench, &self.names, (&aws, &ec2));
+        Handler::new(shell, Some(forge.to_owned()))
     }
 
     /// A function whose table is not there.
@@ -379,11 +389,15 @@ pub(crate) fn now_ms() -> u64 {
 
 fn shell(bench: &Bench, names: &Names) -> Shell {
     let file = bench.lab.file();
+    shell_at(bench, names, (&file.aws_endpoint, &file.ec2_endpoint))
+}
+
+fn shell_at(bench: &Bench, names: &Names, (aws, ec2): (&str, &str)) -> Shell {
     let place = Place {
         region: lab::REGION.to_owned(),
-        credentials: credentials(file),
-        endpoint: Some(file.aws_endpoint.clone()),
-        endpoint_ec2: Some(file.ec2_endpoint.clone()),
+        credentials: credentials(bench.lab.file()),
+        endpoint: Some(aws.to_owned()),
+        endpoint_ec2: Some(ec2.to_owned()),
     };
     Shell::new(names.clone(), place)
 }

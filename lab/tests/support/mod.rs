@@ -21,6 +21,8 @@ use aws_sdk_ec2::types::{
 use base64::Engine as _;
 use lab::{Faults, Folder, ForgeKind, InstanceReport, Lab, LabFile, Leftovers};
 
+pub mod tap;
+
 pub const SUBNET_A: &str = "subnet-00000001";
 pub const SUBNET_B: &str = "subnet-00000002";
 pub const ROLE: &str = "lab-ci-runner";

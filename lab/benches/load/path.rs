@@ -1,0 +1,140 @@
+//! The whole path: the stacks put up, deliveries over HTTP to the front door, the function as the
+//! emulator runs it, nudges and drains and ticks beside it. Machines don't boot.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dispatcher::shell::{Place, Shell};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use provisioner::package::{self, Profile};
+use provisioner::progress::Silent;
+use provisioner::secrets::{SecretValue, Secrets};
+use provisioner::{Deployment, Environment, Target};
+use stacks::names::Secret;
+use tokio::task::JoinSet;
+
+use crate::delivery::{Job, delivery};
+use crate::measure::Meter;
+use crate::minute::rate;
+use crate::support::{Bench, credentials};
+use crate::world::entries;
+
+/// Not the environment's own: the bench has a role of that name already.
+const NAME: &str = "load-ci";
+/// Senders that are tried, to find the number that gets most through.
+const SENDERS: [usize; 3] = [1, 2, 4];
+/// How long each is tried.
+const TRY: Duration = Duration::from_secs(4);
+
+type Web = Client<HttpConnector, Full<Bytes>>;
+
+pub(crate) async fn run(time: Duration) {
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    bench.faults(&entries());
+    deploy(&bench).await;
+    println!("\nDeliveries in a closed loop, over the whole path");
+    println!("  senders   seconds  answered    a second     p50     p95     max ms");
+    let hook = format!("{}/dispatch", bench.lab.file().front_door);
+    let next = Arc::new(AtomicU64::new(1));
+    let mut best = (0.0, 1);
+    for senders in SENDERS {
+        let rate = stretch(&hook, senders, TRY, &next).await;
+        if rate > best.0 {
+            best = (rate, senders);
+        }
+    }
+    let before = next.load(Ordering::Relaxed);
+    let meter = Meter::start(&bench.lab);
+    stretch(&hook, best.1, time, &next).await;
+    println!("{}", meter.read(next.load(Ordering::Relaxed) - before));
+    let sent = next.load(Ordering::Relaxed) - 1;
+    let listed = listed(&bench).await;
+    let machines = bench.lab.status().await.unwrap().instances.len();
+    println!("sent {sent}, on the list {listed}, machines launched meanwhile {machines}");
+    assert_eq!(listed as u64, sent, "a job was lost");
+    bench.down().await;
+}
+
+async fn deploy(bench: &Bench) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let source = std::fs::read_to_string(root.join("stacks/environments/lab.toml")).unwrap();
+    let source = source.replace("\"lab-ci\"", &format!("\"{NAME}\""));
+    let environment = Environment::parse(&source, &root).unwrap();
+    let lab = bench.lab.file();
+    let target = Target {
+        region: lab.region.clone(),
+        endpoint: Some(lab.aws_endpoint.clone()),
+        ec2_endpoint: Some(lab.ec2_endpoint.clone()),
+        credentials: Some((lab.access_key_id.clone(), lab.secret_access_key.clone())),
+    };
+    let secrets: Secrets = [
+        (Secret::Webhook, &lab.webhook_secret),
+        (Secret::ForgeToken, &lab.forge_token),
+        (Secret::RegistrationToken, &lab.registration_token),
+    ]
+    .into_iter()
+    .map(|(secret, value)| (secret, SecretValue::new(secret, value).unwrap()))
+    .collect();
+    let deployment = Deployment::new(environment, target).unwrap();
+    let deployment = deployment.with_secrets(secrets);
+    let code = package::build(&root, Profile::Lab).await.unwrap();
+    let plan = provisioner::diff(&deployment, &code, &Silent);
+    let plan = plan.await.unwrap();
+    let up = provisioner::up(&deployment, &plan, &code, &Silent);
+    up.await.unwrap();
+}
+
+/// Sends for `time`, and gives the rate a second.
+async fn stretch(hook: &str, senders: usize, time: Duration, next: &Arc<AtomicU64>) -> f64 {
+    let begun = Instant::now();
+    let mut workers = JoinSet::new();
+    for _ in 0..senders {
+        let (hook, next) = (hook.to_owned(), Arc::clone(next));
+        workers.spawn(async move {
+            let web: Web = Client::builder(TokioExecutor::new()).build_http();
+            let mut times = Vec::new();
+            while begun.elapsed() < time {
+                let request = request(&hook, next.fetch_add(1, Ordering::Relaxed));
+                let begun = Instant::now();
+                let answer = web.request(request).await.unwrap();
+                times.push(begun.elapsed());
+                assert_eq!(answer.status(), 202);
+            }
+            times
+        });
+    }
+    let times = workers.join_all().await.concat();
+    rate(senders, begun.elapsed(), &times)
+}
+
+/// The delivery of a new job, as the forge sends it.
+fn request(hook: &str, id: u64) -> http::Request<Full<Bytes>> {
+    let payload = delivery(&Job::new(id).queued());
+    let mut request = http::Request::post(hook);
+    for (name, value) in payload["headers"].as_object().unwrap() {
+        request = request.header(name, value.as_str().unwrap());
+    }
+    let body = payload["body"].as_str().unwrap().to_owned();
+    request.body(Full::from(body)).unwrap()
+}
+
+/// How many jobs are on the list.
+async fn listed(bench: &Bench) -> usize {
+    let lab = bench.lab.file();
+    let place = Place {
+        region: lab.region.clone(),
+        credentials: credentials(lab),
+        endpoint: Some(lab.aws_endpoint.clone()),
+        endpoint_ec2: Some(lab.ec2_endpoint.clone()),
+    };
+    let ledger = Shell::new(stacks::names::Names::of(NAME), place);
+    ledger.live().await.unwrap().jobs.len()
+}

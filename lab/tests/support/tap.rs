@@ -1,0 +1,103 @@
+//! A way to AWS that keeps a list of what goes through it.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::Bytes;
+use http::request::Parts;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// One call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// As IAM spells it: `dynamodb:Query`.
+    pub name: String,
+    /// Status and time of its answer; `None` while there is none.
+    pub answered: Option<(u16, Duration)>,
+    id: u64,
+}
+
+/// What went through any of its taps, in the order in which it was sent.
+#[derive(Debug, Clone, Default)]
+pub struct Heard(Arc<Mutex<Vec<Call>>>);
+
+impl Heard {
+    /// An address that passes everything on to `upstream`, as it came.
+    pub async fn tap(&self, upstream: &str) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let (heard, upstream) = (self.clone(), upstream.to_owned());
+        let router = Router::new().fallback(async move |request: Request| {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            heard.pass(&client, &upstream, parts, body).await
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
+    /// The calls since the last look.
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    /// Their names.
+    pub fn take_names(&self) -> Vec<String> {
+        self.take().into_iter().map(|call| call.name).collect()
+    }
+
+    async fn pass(
+        &self,
+        client: &Client<HttpConnector, Full<Bytes>>,
+        upstream: &str,
+        mut parts: Parts,
+        body: Bytes,
+    ) -> http::Response<Body> {
+        let id = fastrand::u64(..);
+        self.0.lock().unwrap().push(Call {
+            name: name_of(&parts, &body),
+            answered: None,
+            id,
+        });
+        let begun = Instant::now();
+        // The host stays the one that was signed.
+        parts.uri = format!("{upstream}{}", parts.uri).parse().unwrap();
+        let request = http::Request::from_parts(parts, Full::new(body));
+        let (parts, body) = client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let mut calls = self.0.lock().unwrap();
+        // Somebody may have looked meanwhile.
+        if let Some(call) = calls.iter_mut().find(|call| call.id == id) {
+            call.answered = Some((parts.status.as_u16(), begun.elapsed()));
+        }
+        drop(calls);
+        http::Response::from_parts(parts, Body::from(body))
+    }
+}
+
+fn name_of(parts: &Parts, body: &[u8]) -> String {
+    if let Some(target) = parts.headers.get("x-amz-target") {
+        let (service, operation) = target.to_str().unwrap().split_once('.').unwrap();
+        let service = match service {
+            "DynamoDB_20120810" => "dynamodb",
+            "AmazonSSM" => "ssm",
+            other => other,
+        };
+        return format!("{service}:{operation}");
+    }
+    if parts.uri.path().ends_with("/invocations") {
+        return "lambda:Invoke".to_owned();
+    }
+    let action = form_urlencoded::parse(body).find(|(name, _)| name == "Action");
+    let action = action.map_or_else(|| parts.uri.to_string(), |(_, value)| value.into_owned());
+    format!("ec2:{action}")
+}
