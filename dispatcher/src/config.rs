@@ -8,6 +8,7 @@ use crate::forge::{Forge, ForgeConfig, ForgeError};
 use crate::job::Job;
 use crate::secret::Secret;
 use crate::shell::{Failure, Parameters};
+use crate::unserved::why_no_pool;
 
 /// What the stacks and the operators say.
 #[derive(Debug)]
@@ -88,33 +89,9 @@ impl Config {
             .find(|pool| pool.serves(&job.key.repository, &job.labels))
     }
 
-    /// Why no pool serves `job`, for the person who wrote its `runs-on`.
+    /// Why no pool serves `job`.
     pub(crate) fn why_no_pool(&self, job: &Job) -> String {
-        if job.labels.is_empty() {
-            return "the job has no runs-on, and no pool is the default".to_owned();
-        }
-        let labels = job.labels.join(", ");
-        if self
-            .pools
-            .iter()
-            .any(|pool| pool.serves_labels(&job.labels))
-        {
-            return format!(
-                "no pool serves {labels} for {}: see the pools' scope and repositories",
-                job.key.repository
-            );
-        }
-        let mut known: Vec<&str> = self
-            .pools
-            .iter()
-            .flat_map(|pool| pool.labels.iter().map(|label| label.name.as_str()))
-            .collect();
-        known.sort_unstable();
-        known.dedup();
-        format!(
-            "no pool serves runs-on [{labels}]; there is {}",
-            known.join(", ")
-        )
+        why_no_pool(&self.pools, job)
     }
 }
 

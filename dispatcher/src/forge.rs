@@ -1,12 +1,14 @@
 //! The forge's seam: the few calls that the dispatcher makes, and the only place that knows how a
 //! forge spells them.
 
+mod answer;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -14,10 +16,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use stacks::pool::{Pool, Scope};
 
+use self::answer::{Answer, Standing};
 use crate::job::JobKey;
 use crate::secret::Secret;
 use crate::world::Verdict;
@@ -90,38 +92,38 @@ pub enum ForgeError {
         /// Its words.
         message: String,
     },
-    /// It answered something else.
-    #[error("the forge's answer to {0} can't be read: is there a proxy or login page before it?")]
-    BadAnswer(&'static str),
+    /// It sends us elsewhere.
+    #[error(
+        "the forge sends {call} on to {to}, and its tokens go nowhere but to the configured \
+         address: correct the url below [forge] in the environment file and run `cargo xtask up`"
+    )]
+    Moved {
+        /// Which call.
+        call: &'static str,
+        /// Where to.
+        to: String,
+    },
+    /// It answered what no forge answers.
+    #[error(
+        "the answer to {call} ({status}) is not a forge's: is there a proxy, a login page or \
+         another server at its address?"
+    )]
+    BadAnswer {
+        /// Which call.
+        call: &'static str,
+        /// HTTP status.
+        status: u16,
+    },
     /// A secret is missing.
     #[error("no {0} is set: run `cargo xtask secret set {0}`")]
     NoToken(&'static str),
 }
 
-#[derive(Deserialize)]
-struct Registered {
-    runner: RegisteredRunner,
-}
-
-#[derive(Deserialize)]
-struct RegisteredRunner {
-    /// An int64 in the JSON form of protocol buffers is a string.
-    id: String,
-    uuid: String,
-    token: String,
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    token: String,
-}
-
-#[derive(Deserialize)]
-struct JobAnswer {
-    status: String,
-    #[serde(default)]
-    run_attempt: Option<u64>,
+impl ForgeError {
+    /// Whether the forge itself says that there is no such thing.
+    pub(crate) fn is_own_404(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
 }
 
 impl Forge {
@@ -169,25 +171,23 @@ impl Forge {
             )
             .await
             .inspect_err(|_| self.forget_scope_token(&pool.scope))?;
-        let Registered { runner } =
-            serde_json::from_slice(&answer).map_err(|_| ForgeError::BadAnswer(CALL))?;
-        let id: u64 = runner.id.parse().map_err(|_| ForgeError::BadAnswer(CALL))?;
+        let runner = answer.registered(name)?;
         let labels: Vec<String> = pool
             .labels
             .iter()
             .map(|label| format!("{}:{}", label.name, label.serve))
             .collect();
         let document = json!({
-            "id": id,
+            "id": runner.id,
             "uuid": runner.uuid,
-            "name": runner.name,
+            "name": name,
             "token": runner.token,
             "address": self.url,
             "labels": labels,
             "ephemeral": true,
         });
         Ok(Registration {
-            id,
+            id: runner.id,
             document: Secret::new(document.to_string()).expect("an object is not blank"),
         })
     }
@@ -205,8 +205,8 @@ impl Forge {
             )
             .await;
         match deleted {
-            Err(ForgeError::Refused { status: 404, .. }) => Ok(()),
-            other => other.map(drop),
+            Err(error) if error.is_own_404() => Ok(()),
+            other => other?.nothing(),
         }
     }
 
@@ -219,18 +219,15 @@ impl Forge {
         match self
             .call("GET job", Method::GET, &path, Some(token), None)
             .await
+            .and_then(|answer| answer.standing())
         {
-            Ok(answer) => match serde_json::from_slice::<JobAnswer>(&answer) {
-                Ok(job)
-                    if job.status == "queued"
-                        && job.run_attempt.is_none_or(|attempt| attempt == key.attempt) =>
-                {
-                    Verdict::Waiting
-                }
-                Ok(_) => Verdict::Gone,
-                Err(_) => Verdict::Unknown,
-            },
-            Err(ForgeError::Refused { status: 404, .. }) => self.verdict_of_404(key, token).await,
+            Ok(Standing::Queued(attempt)) if attempt.is_none_or(|one| one == key.attempt) => {
+                Verdict::Waiting
+            }
+            Ok(Standing::Queued(_) | Standing::Otherwise) => Verdict::Gone,
+            Err(
+                ForgeError::Refused { status: 404, .. } | ForgeError::BadAnswer { status: 404, .. },
+            ) => self.verdict_of_404(key, token).await,
             Err(error) => {
                 tracing::warn!(job = %key, %error, "the forge can't tell whether the job waits");
                 Verdict::Unknown
@@ -247,11 +244,14 @@ impl Forge {
             self.call("GET repository", Method::GET, path, Some(token), None)
                 .await
         };
-        if get(&jobs).await.is_ok() {
+        if get(&jobs)
+            .await
+            .is_ok_and(|answer| answer.is_list_of_jobs())
+        {
             return Verdict::Gone;
         }
         match get(&repository).await {
-            Err(ForgeError::Refused { status: 404, .. }) => Verdict::Gone,
+            Err(error) if error.is_own_404() => Verdict::Gone,
             Ok(_) | Err(_) => Verdict::Unknown,
         }
     }
@@ -280,9 +280,7 @@ impl Forge {
         let answer = self
             .call(CALL, Method::POST, &path, Some(self.token()?), None)
             .await?;
-        let TokenAnswer { token } =
-            serde_json::from_slice(&answer).map_err(|_| ForgeError::BadAnswer(CALL))?;
-        let token = Secret::new(token).ok_or(ForgeError::BadAnswer(CALL))?;
+        let token = Secret::new(answer.token()?).ok_or_else(|| answer.unreadable())?;
         self.lock_scope_tokens().insert(key, token.clone());
         Ok(token)
     }
@@ -305,7 +303,7 @@ impl Forge {
         path: &str,
         token: Option<&Secret>,
         body: Option<&Value>,
-    ) -> Result<Bytes, ForgeError> {
+    ) -> Result<Answer, ForgeError> {
         let unreachable = |message: String| ForgeError::Unreachable {
             url: self.url.clone(),
             call,
@@ -336,21 +334,40 @@ impl Forge {
                 .await
                 .map_err(|error| unreachable(chain(&error)))?;
             let status = answer.status();
+            let location = answer.headers().get(header::LOCATION);
+            let location = location.and_then(|to| Some(to.to_str().ok()?.to_owned()));
             let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES)
                 .collect()
                 .await
-                .map_err(|_| ForgeError::BadAnswer(call))?
+                .map_err(|_| ForgeError::BadAnswer {
+                    call,
+                    status: status.as_u16(),
+                })?
                 .to_bytes();
-            Ok((status, body))
+            Ok(Answer {
+                call,
+                status,
+                location,
+                body,
+            })
         };
-        let (status, body) = tokio::time::timeout(Duration::from_secs(CALL_TIMEOUT_S), exchange)
+        tokio::time::timeout(Duration::from_secs(CALL_TIMEOUT_S), exchange)
             .await
-            .map_err(|_| unreachable(format!("no answer within {CALL_TIMEOUT_S} s")))??;
-        if status.is_success() {
-            Ok(body)
-        } else {
-            Err(refusal(call, status, &body))
-        }
+            .map_err(|_| unreachable(format!("no answer within {CALL_TIMEOUT_S} s")))??
+            .granted(|text| self.redacted(text))
+    }
+
+    /// `text` of the forge without the secrets that it was sent: what echoes a request must not
+    /// bring them into the log.
+    fn redacted(&self, text: &str) -> String {
+        let scoped = self.lock_scope_tokens();
+        [&self.token, &self.registration_token]
+            .into_iter()
+            .flatten()
+            .chain(scoped.values())
+            .fold(text.to_owned(), |text, secret| {
+                text.replace(secret.reveal(), "***")
+            })
     }
 }
 
@@ -360,20 +377,6 @@ fn scope_path(scope: &Scope) -> String {
         Scope::Global => "admin".to_owned(),
         Scope::Organization(name) => format!("orgs/{name}"),
         Scope::Repository(name) => format!("repos/{name}"),
-    }
-}
-
-/// The forge's own message where it sent one: statuses alone mislead (a wrong registration token is
-/// a 500, measured).
-fn refusal(call: &'static str, status: StatusCode, body: &[u8]) -> ForgeError {
-    let message = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|value| value["message"].as_str().map(str::to_owned))
-        .unwrap_or_default();
-    ForgeError::Refused {
-        call,
-        status: status.as_u16(),
-        message: message.chars().take(200).collect(),
     }
 }
 

@@ -19,8 +19,9 @@ use crate::config::{BadConfig, Config};
 use crate::delivery::{BadDelivery, Delivery};
 use crate::drain::drain;
 use crate::event::{BadEvent, Event, HttpRequest};
+use crate::home::why_foreign;
 use crate::job::{Fact, Job};
-use crate::ledger::{Note, key_value, number};
+use crate::ledger::{FORGOTTEN_AFTER_S, Note, key_value, number};
 use crate::pace::Pace;
 use crate::plan::EndReason;
 use crate::runner;
@@ -190,6 +191,12 @@ impl Handler {
     }
 
     async fn record(&self, config: &Config, delivery: &Delivery) -> Result<Answer, Failure> {
+        if let Some(job) = delivery.job()
+            && let Some(reason) = why_foreign(&config.settings, job)
+        {
+            // Nothing is written: its key may be that of a job of our own forge.
+            return Ok(decided(Decision::Refused, &reason, Some(job), None));
+        }
         match delivery {
             Delivery::Ignored(reason) => Ok(decided(Decision::Ignored, reason, None, None)),
             Delivery::Queued(job) => self.queued(config, job).await,
@@ -208,6 +215,11 @@ impl Handler {
             let _outcome = self.shell.record_refused(job, &reason, now_ms()).await?;
             return Ok(decided(Decision::Refused, &reason, Some(job), None));
         };
+        if is_forgotten(job) && self.ask(config, job).await == Verdict::Gone {
+            let reason = "it is older than what the ledger keeps, and waits no longer at the forge";
+            let pool = Some(pool.name.as_str());
+            return Ok(decided(Decision::Duplicate, reason, Some(job), pool));
+        }
         let mut recorded = self.shell.record_waiting(job, &pool.name, now_ms()).await?;
         if recorded != Outcome::Written && self.is_queued_again(config, job).await? {
             recorded = self.shell.record_again(job, &pool.name, now_ms()).await?;
@@ -229,12 +241,17 @@ impl Handler {
         if !self.shell.ended_unserved(&job.key).await? {
             return Ok(false);
         }
-        let limit = Duration::from_secs(ASK_LIMIT_S);
-        let asked = tokio::time::timeout(limit, config.forge.verdict(&job.key)).await;
-        Ok(match asked.unwrap_or(Verdict::Unknown) {
+        Ok(match self.ask(config, job).await {
             Verdict::Waiting | Verdict::Unknown => true,
             Verdict::Gone => false,
         })
+    }
+
+    /// Whether the forge still has `job` waiting, if it says so in time.
+    async fn ask(&self, config: &Config, job: &Job) -> Verdict {
+        let limit = Duration::from_secs(ASK_LIMIT_S);
+        let asked = tokio::time::timeout(limit, config.forge.verdict(&job.key)).await;
+        asked.unwrap_or(Verdict::Unknown)
     }
 
     /// The job goes off the list first and its machine counts as busy second: see
@@ -335,6 +352,13 @@ impl Handler {
             (Err(error), _) => Err(error),
         }
     }
+}
+
+/// Whether the ledger may have known `job` and forgotten it, so that an old delivery that is sent
+/// again looks new.
+fn is_forgotten(job: &Job) -> bool {
+    job.created_ms
+        .is_some_and(|created| created + FORGOTTEN_AFTER_S * 1000 < now_ms())
 }
 
 fn now_ms() -> u64 {

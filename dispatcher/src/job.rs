@@ -39,6 +39,8 @@ pub struct Job {
     pub head_sha: String,
     /// Where people look at it.
     pub html_url: String,
+    /// When the forge made it, in milliseconds since 1970, if it says so; reruns keep it.
+    pub created_ms: Option<u64>,
 }
 
 /// Where a job stands.

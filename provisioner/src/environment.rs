@@ -63,7 +63,9 @@ pub struct Environment {
 pub struct Forge {
     /// Its address, without a slash at its end.
     pub url: String,
-    /// The port of that address.
+    /// What it calls itself, when that is another address.
+    pub root_url: Option<String>,
+    /// The port of `url`.
     pub port: u16,
     /// Which forge it is.
     pub kind: ForgeKind,

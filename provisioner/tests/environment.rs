@@ -77,6 +77,12 @@ const MISTAKES: &[(&str, &str, usize, &str)] = &[
     ),
     (
         "url = ",
+        "root_url = \"git.example.com\"\nurl = ",
+        5,
+        "forge.root_url: must be",
+    ),
+    (
+        "url = ",
         "kind = \"github\"\nurl = ",
         5,
         "forge.kind: must be gitea or forgejo",

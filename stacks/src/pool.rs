@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Where the forge answers, without a slash at its end.
     pub forge_url: String,
+    /// What the forge calls itself (its `ROOT_URL`), when that has another host than `forge_url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge_root_url: Option<String>,
     /// Which forge it is.
     pub forge_kind: ForgeKind,
     /// Most runners of all pools together at any moment.

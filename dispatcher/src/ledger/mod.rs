@@ -26,6 +26,9 @@ pub use lease::LEASE_MS;
 const LIVE: &str = "live";
 /// How long history is kept, in seconds: a quarter, as long as people ask about a build.
 const HISTORY_S: u64 = 92 * 24 * 3600;
+/// Age from which a job may have been in the ledger and be forgotten, in seconds: history, less a
+/// day in which it was written.
+pub(crate) const FORGOTTEN_AFTER_S: u64 = HISTORY_S - 24 * 3600;
 
 /// What the live partition holds.
 #[derive(Debug, Default)]

@@ -61,6 +61,8 @@ impl Job {
         job["name"] = json!(format!("job {}", self.id));
         job["labels"] = json!(self.labels);
         job["status"] = json!(action);
+        // Made now: what is older than the ledger's history is asked about.
+        job["created_at"] = json!(jiff::Timestamp::now());
         job["run_attempt"] = json!(self.attempt + u64::from(runner.is_some()));
         if let Some(runner) = runner {
             job["runner_name"] = json!(runner);

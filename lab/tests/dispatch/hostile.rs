@@ -1,11 +1,14 @@
 //! What can't be taken is refused with a reason, and nothing is written.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dispatcher::delivery::BODY_MAX_BYTES;
 use serde_json::{Value, json};
 use stacks::names::Secret;
 
 use crate::delivery::{Job, delivery, signature, signed, with_signature};
-use crate::world::{Shape, World, until};
+use crate::replaced::ONE_JOB;
+use crate::world::{NO_FORGE, Shape, World, now_ms, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_is_not_signed_with_the_secret_is_401_and_writes_nothing() {
@@ -84,7 +87,7 @@ async fn a_signed_body_that_cannot_be_read_is_400_and_a_large_one_413() {
     let deep = |letter: &str| letter.repeat(10_000).into_bytes();
     for (why, body) in [
         ("empty", Vec::new()),
-        ("not JSON", b"payload=%7B%7D".to_vec()),
+        ("a form that calls itself JSON", b"payload=%7B%7D".to_vec()),
         ("cut off", job.to_string().into_bytes()[..2000].to_vec()),
         ("another shape", b"[]".to_vec()),
         ("deep arrays", deep("[")),
@@ -196,6 +199,164 @@ async fn a_job_that_no_pool_serves_is_refused_with_the_reason_in_its_history() {
     }
     world.drain().await;
     assert_eq!(world.living().await, Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_that_no_runner_can_have_is_refused_with_its_cause_and_its_cure() {
+    let Some(world) = World::of(Shape {
+        pool: |pool| pool.repositories = vec!["acme/app".to_owned()],
+        ..Shape::default()
+    })
+    .await
+    else {
+        return;
+    };
+    let known = "there is base, go, lab, self-hosted";
+    let empty = ["an empty label", "${{ vars.NAME }}", "define it", known];
+    let list = ["the one word Array", "fromJSON", "one by one", known];
+    let elsewhere = Job {
+        repository: "acme/other".to_owned(),
+        ..Job::new(6)
+    };
+    for (job, words) in [
+        (Job::new(1).on(&[""]), empty.as_slice()),
+        (Job::new(2).on(&["base", ""]), &empty),
+        (Job::new(3).on(&["  "]), &empty),
+        (Job::new(4).on(&["Array"]), &list),
+        (Job::new(5).on(&["base", "Array"]), &list),
+        // The default pool serves other repositories only.
+        (elsewhere.on(&[]), &["acme/other", "repositories"]),
+    ] {
+        let answer = world.send(&delivery(&job.queued())).await.json();
+        assert_eq!(answer["decision"], "refused", "{answer}");
+        let (status, reason) = world.standing(&job).await;
+        assert_eq!(status, "failed");
+        assert_eq!(answer["reason"], json!(reason));
+        for word in words {
+            assert!(reason.contains(word), "{reason} does not say {word}");
+        }
+    }
+    assert_eq!(
+        world.deliver(&Job::new(7).on(&[]).queued()).await,
+        "recorded"
+    );
+    world.drain().await;
+    assert_eq!(world.living().await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_sends_forms_is_as_good_as_one_that_sends_json() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let body = Job::new(1).queued();
+    let form = |body: &str, more: &str| {
+        let mut pairs = form_urlencoded::Serializer::new(String::new());
+        let form = pairs.append_pair("payload", body).finish() + more;
+        let mut payload = signed("workflow_job", body.as_bytes());
+        payload["headers"]["content-type"] =
+            json!("Application/x-www-form-urlencoded; charset=utf-8");
+        payload["body"] = json!(STANDARD.encode(form));
+        payload["isBase64Encoded"] = json!(true);
+        payload
+    };
+    let reply = world.send(&form(&body.to_string(), "")).await;
+    assert_eq!(reply.json()["decision"], "recorded", "{}", reply.body);
+    assert_eq!(world.deliver(&body).await, "duplicate");
+    let rows = world.rows().await;
+
+    let unsigned_field = form(&body.to_string(), "&payload=%7B%7D");
+    let mut of_another = form(&body.to_string(), "");
+    of_another["body"] = json!(STANDARD.encode("payload=%7B%7D"));
+    let mut without = form(&body.to_string(), "");
+    without["body"] = json!(STANDARD.encode("data=%7B%7D"));
+    for payload in [unsigned_field, of_another, without] {
+        assert_eq!(world.send(&payload).await.status, 401);
+    }
+    assert_eq!(world.send(&form("[", "")).await.status, 400);
+    assert_eq!(world.rows().await, rows);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_of_another_forge_is_refused_and_touches_nothing_of_ours() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let job = Job::new(1);
+    world.queue(std::slice::from_ref(&job)).await;
+    let rows = world.rows().await;
+    let elsewhere = |mut body: Value, page: &str| {
+        body["workflow_job"]["html_url"] = json!(page);
+        body
+    };
+    let other = "https://git.example.org/acme/app/actions/runs/1/jobs/1";
+    for body in [
+        job.queued(),
+        job.started("i-0123456789abcdef0"),
+        job.ended("cancelled", None),
+        Job::new(2).queued(),
+    ] {
+        let answer = world.send(&delivery(&elsewhere(body, other))).await.json();
+        assert_eq!(answer["decision"], "refused", "{answer}");
+        let reason = answer["reason"].as_str().unwrap();
+        for word in ["git.example.org", lab::FORGE_URL, "root_url"] {
+            assert!(reason.contains(word), "{reason} does not say {word}");
+        }
+    }
+    assert_eq!(world.rows().await, rows);
+    // The same forge behind a proxy.
+    let ours = elsewhere(Job::new(2).queued(), "https://Forge.lab/git/acme/app");
+    assert_eq!(world.deliver(&ours).await, "recorded");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_sent_again_a_day_later_launches_nothing() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let (served, cancelled) = (Job::new(1), Job::new(2));
+    world.queue(&[served.clone(), cancelled.clone()]).await;
+    world.deliver(&served.started("another runner")).await;
+    let end = served.ended("success", Some("another runner"));
+    world.deliver(&end).await;
+    world.deliver(&cancelled.ended("cancelled", None)).await;
+    for job in [&served, &cancelled] {
+        let row = world.history(job).await;
+        let kept_s = row["ttl"].as_u64().unwrap() - now_ms() / 1000;
+        assert!(kept_s > 91 * 24 * 3600, "{kept_s}");
+        assert_eq!(world.deliver(&job.queued()).await, "duplicate");
+    }
+    world.drain().await;
+    assert_eq!(world.instances().await.len(), 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_older_than_the_ledger_is_taken_only_if_it_waits_at_the_forge() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let old = |job: &Job| {
+        let mut body = job.queued();
+        body["workflow_job"]["created_at"] = json!("2020-02-29T12:00:00Z");
+        body
+    };
+    let gone = Job::new(4711);
+    let answer = world.send(&delivery(&old(&gone))).await.json();
+    assert_eq!(answer["decision"], "duplicate", "{answer}");
+    assert_eq!(world.rows().await, Vec::<Value>::new());
+    // A rerun of an old job has its day of birth.
+    let jobs = world.push(ONE_JOB).await;
+    assert_eq!(world.deliver(&old(&jobs[0])).await, "recorded");
+    // A machine too many is better than a job that hangs.
+    let blind = world.cold(NO_FORGE);
+    let answer = world.invoke(&blind, &delivery(&old(&gone))).await;
+    let answer = answer.unwrap().to_string();
+    assert!(answer.contains("recorded"), "{answer}");
     world.end().await;
 }
 

@@ -7,12 +7,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod again;
+mod bombs;
 mod caps;
 mod delivery;
+mod forge_answers;
 mod hostile;
 mod launches;
 mod lease;
 mod log;
+mod mutate;
+mod mutated;
 mod recordings;
 mod replaced;
 mod runner_route;

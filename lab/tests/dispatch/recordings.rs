@@ -1,13 +1,14 @@
 //! Every recording of real traffic through the whole function.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::delivery::{body_of, names, recorded};
-use crate::world::World;
+use crate::world::{NO_FORGE, World};
 
 /// The recordings in the order in which they are delivered: status, decision (or the error's
 /// name), pool, and the decision when the same is delivered again.
@@ -101,7 +102,8 @@ const EXPECTED: [(&str, u64, &str, Option<&str>, &str); 52] = [
     ignored("workflow_run.requested_dispatch"),
     ignored("workflow_run.requested_fork_pr_waiting"),
     badly_signed("badsig.push.no_secret"),
-    badly_signed("badsig.push.form_content_type"),
+    // A form: the signature is over the document in it.
+    ignored("badsig.push.form_content_type"),
 ];
 
 type Row = (
@@ -137,9 +139,11 @@ async fn every_recording_gets_its_decision_and_the_same_again_changes_nothing() 
         recordings.iter().map(String::as_str).collect(),
         "the table and the folder differ"
     );
-    let Some(world) = World::up().await else {
+    let Some(mut world) = World::up().await else {
         return;
     };
+    // Recordings grow old, and what is older than the ledger's history is asked about: here by none.
+    world.handler = Arc::new(world.cold(NO_FORGE));
     for (name, status, decision, pool, _) in EXPECTED {
         let reply = world.send(&recorded(name)).await;
         assert_eq!(reply.status, status, "{name}: {}", reply.body);
@@ -203,6 +207,12 @@ fn check(name: &str, answer: &Value, decision: &str, pool: Option<&str>) {
     assert_eq!(*answer, expected, "{name}");
     if let Some(id) = answer["jobs"][0].get("id") {
         assert!(id.is_u64(), "{name}: {id} is not a number");
+    }
+    if reason.contains("the one word Array") {
+        assert!(
+            reason.contains("write the labels one by one"),
+            "{name}: {reason}"
+        );
     }
     if decision == "refused" {
         let labels = answer["jobs"][0]["labels"].as_array().unwrap();

@@ -20,7 +20,7 @@ use crate::support::{Bench, credentials, http_client, no_boot};
 
 mod forge;
 mod ledger;
-mod make;
+pub(crate) mod make;
 
 /// The deployment.
 pub(crate) const NAME: &str = "lab-ci";

@@ -23,6 +23,9 @@ const RUNNER_SHA256_X86_64: &str =
 
 /// Most tags of one's own: AWS takes 50 on a stack, and a few are ours.
 const TAGS_MAX: usize = 40;
+const NOT_AN_ADDRESS: &str = "must be http:// or https://, a host and perhaps a port and a path, \
+                              and hold no user or token";
+
 /// Most bytes of a standard parameter, where the CA goes.
 const PARAMETER_MAX_BYTES: usize = 4096;
 
@@ -184,6 +187,7 @@ fn tags(root: &mut Section<'_, '_>, name: &str) -> BTreeMap<String, String> {
 fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
     let mut forge = Forge {
         url: String::new(),
+        root_url: None,
         port: 443,
         kind: ForgeKind::Gitea,
         ca: None,
@@ -196,7 +200,14 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
         url.value.trim_end_matches('/').clone_into(&mut forge.url);
         match syntax::forge_port(&forge.url) {
             Some(port) => forge.port = port,
-            None => section.problem("url", "must be http:// or https://, a host and perhaps a port and a path, and hold no user or token"),
+            None => section.problem("url", NOT_AN_ADDRESS),
+        }
+    }
+    if let Some(url) = section.string("root_url") {
+        let url = url.value.trim_end_matches('/').to_owned();
+        match syntax::forge_port(&url) {
+            Some(_) => forge.root_url = Some(url),
+            None => section.problem("root_url", NOT_AN_ADDRESS),
         }
     }
     if let Some(kind) = section.string("kind") {
@@ -207,7 +218,7 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
         }
     }
     forge.ca = certificate(&mut section, folder);
-    section.finish(&["url", "kind", "ca"]);
+    section.finish(&["url", "root_url", "kind", "ca"]);
     forge
 }
 

@@ -166,6 +166,7 @@ fn ports(environment: &Environment) -> Vec<Egress> {
 fn settings(environment: &Environment) -> Result<String, RenderError> {
     let text = document::text(&pool::Settings {
         forge_url: environment.forge.url.clone(),
+        forge_root_url: environment.forge.root_url.clone(),
         forge_kind: environment.forge.kind,
         max_runners: environment.max_runners,
         tags: environment.tags.clone(),

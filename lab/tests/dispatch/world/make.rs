@@ -37,6 +37,7 @@ impl World {
     pub(super) async fn make_parameters(&self, shape: &Shape) {
         let settings = Settings {
             forge_url: lab::FORGE_URL.to_owned(),
+            forge_root_url: None,
             forge_kind: ForgeKind::Gitea,
             max_runners: shape.max_runners,
             tags: [("team".to_owned(), "platform".to_owned())].into(),
@@ -95,7 +96,8 @@ impl World {
     }
 }
 
-fn pool(name: &str, labels: &[&str], template: &str) -> Pool {
+/// A pool of machines in two subnets.
+pub(crate) fn pool(name: &str, labels: &[&str], template: &str) -> Pool {
     Pool {
         name: name.to_owned(),
         labels: labels

@@ -1,0 +1,208 @@
+//! What a `workflow_job` body says. Fields that we don't keep may hold anything; fields that we
+//! keep are bounded here, so that nothing which was read can fail to be written.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::{BadDelivery, Delivery, shortened};
+use crate::job::{Job, JobKey};
+
+/// Most labels of a job: real ones have a handful.
+pub const LABELS_MAX: usize = 32;
+/// Longest text that is kept of a delivery, in bytes: names of jobs and branches fit.
+pub const TEXT_MAX_BYTES: usize = 1024;
+/// Longest text that becomes part of a key, in bytes: DynamoDB takes sort keys of 1024, which also
+/// hold a prefix and two numbers; forges keep names of 255 characters at most.
+pub const KEY_TEXT_MAX_BYTES: usize = 960;
+
+#[derive(Deserialize)]
+struct Body {
+    action: String,
+    workflow_job: WorkflowJob,
+    repository: Repository,
+}
+
+/// Forges leave out what they don't know yet: branch of a tag, conclusion, runner.
+#[derive(Deserialize)]
+struct WorkflowJob {
+    id: u64,
+    run_id: u64,
+    #[serde(default)]
+    run_attempt: u64,
+    name: String,
+    #[serde(default)]
+    labels: Option<Labels>,
+    #[serde(default)]
+    head_sha: String,
+    #[serde(default)]
+    html_url: String,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
+    conclusion: Option<String>,
+    #[serde(default)]
+    runner_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    full_name: String,
+}
+
+/// At most [`LABELS_MAX`]: reading stops there, before a million short labels fill the memory.
+#[derive(Default)]
+struct Labels(Vec<String>);
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded;
+        impl<'de> Visitor<'de> for Bounded {
+            type Value = Labels;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of labels")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Labels, A::Error> {
+                let mut labels = Vec::new();
+                while let Some(label) = all.next_element()? {
+                    if labels.len() == LABELS_MAX {
+                        let why = format!("more than {LABELS_MAX} labels");
+                        return Err(A::Error::custom(why));
+                    }
+                    labels.push(label);
+                }
+                Ok(Labels(labels))
+            }
+        }
+        deserializer.deserialize_seq(Bounded)
+    }
+}
+
+pub(super) fn read_job(document: &[u8]) -> Result<Delivery, BadDelivery> {
+    let body: Body = serde_json::from_slice(document)
+        .map_err(|error| BadDelivery::Unreadable(error.to_string()))?;
+    let mut job = body.workflow_job;
+    let runner = job.runner_name.take().filter(|name| !name.is_empty());
+    let conclusion = job.conclusion.take().unwrap_or_default();
+    within(KEY_TEXT_MAX_BYTES, runner.as_deref())?;
+    within(TEXT_MAX_BYTES, [conclusion.as_str()])?;
+    let job = job_of(job, body.repository.full_name, runner.is_some())?;
+    match (body.action.as_str(), runner) {
+        ("queued", _) => Ok(Delivery::Queued(job)),
+        ("in_progress", Some(runner)) => Ok(Delivery::Started { job, runner }),
+        ("completed", runner) => Ok(Delivery::Ended {
+            job,
+            conclusion,
+            runner,
+        }),
+        ("waiting", _) => Ok(Delivery::Ignored(
+            "the job waits for other jobs or an approval; its queued event follows".to_owned(),
+        )),
+        (other, _) => Ok(Delivery::Ignored(format!(
+            "workflow_job {:?} asks for no runner",
+            shortened(other)
+        ))),
+    }
+}
+
+fn job_of(job: WorkflowJob, repository: String, has_runner: bool) -> Result<Job, BadDelivery> {
+    let Labels(labels) = job.labels.unwrap_or_default();
+    within(TEXT_MAX_BYTES, labels.iter().map(String::as_str))?;
+    within(
+        TEXT_MAX_BYTES,
+        [job.name.as_str(), &job.head_sha, &job.html_url],
+    )?;
+    within(KEY_TEXT_MAX_BYTES, [repository.as_str()])?;
+    if !is_full_name(&repository) {
+        return Err(BadDelivery::Unreadable(
+            "repository.full_name is not owner/name".to_owned(),
+        ));
+    }
+    Ok(Job {
+        key: JobKey {
+            repository,
+            id: job.id,
+            // With a runner, events count one more than `queued` did.
+            attempt: job.run_attempt.saturating_sub(u64::from(has_runner)),
+        },
+        run_id: job.run_id,
+        name: job.name,
+        labels,
+        head_sha: job.head_sha,
+        html_url: job.html_url,
+        created_ms: job.created_at.as_deref().and_then(milliseconds),
+    })
+}
+
+fn within<'a>(
+    limit_bytes: usize,
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Result<(), BadDelivery> {
+    if texts.into_iter().any(|text| text.len() > limit_bytes) {
+        let why = format!("a text of more than {limit_bytes} bytes");
+        return Err(BadDelivery::Unreadable(why));
+    }
+    Ok(())
+}
+
+/// Whether `text` is `owner/name` in the letters that forges allow. It becomes part of addresses
+/// that are called with a token, so it must not lead anywhere else.
+fn is_full_name(text: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.chars().any(|c| c != '.')
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    text.split_once('/')
+        .is_some_and(|(owner, name)| is_name(owner) && is_name(name))
+}
+
+fn milliseconds(time: &str) -> Option<u64> {
+    let time: Timestamp = time.parse().ok()?;
+    Some(u64::try_from(time.as_millisecond()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_name_leads_nowhere_but_to_its_repository() {
+        for (text, right) in [
+            ("acme/app", true),
+            ("A-c.m_e/.github", true),
+            ("acme", false),
+            ("acme/", false),
+            ("/app", false),
+            ("acme/app/x", false),
+            ("../..", false),
+            ("acme/..", false),
+            ("acme/app?x", false),
+            ("acme/app#x", false),
+            ("acme/%2e%2e", false),
+            ("acme/a b", false),
+            ("acme/\u{0}", false),
+            ("acme/äpp", false),
+        ] {
+            assert_eq!(is_full_name(text), right, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_forge_leaves_out_or_sends_as_null_is_not_missed() {
+        let body = r#"{"action":"queued","repository":{"full_name":"acme/app"},"workflow_job":
+            {"id":7,"run_id":3,"name":"build","labels":null,"steps":null,"conclusion":null,
+             "runner_id":null,"runner_name":null,"created_at":null}}"#;
+        let Ok(Delivery::Queued(job)) = read_job(body.as_bytes()) else {
+            panic!("not read");
+        };
+        assert_eq!((job.key.id, job.key.attempt, job.created_ms), (7, 0, None));
+        assert!(job.labels.is_empty());
+    }
+}
