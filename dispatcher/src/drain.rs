@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stacks::pool::Scope;
 use tokio::time::Instant;
 
 use crate::apply::{Hands, Progress};
 use crate::config::Config;
-use crate::ledger::{Live, Remains};
+use crate::ledger::Live;
+use crate::owed::{self, Owed};
 use crate::plan::{self, Plan};
 use crate::shell::Failure;
 use crate::world::World;
@@ -17,8 +17,6 @@ use crate::world::World;
 /// Most rounds of one drain. A thousand jobs are about a dozen launches, all in one round; rounds
 /// beyond the first few only follow changes made by others.
 const ROUNDS_MAX: usize = 40;
-/// Most registrations that one drain deletes: each is a request to the forge.
-const REMAINS_MAX: usize = 20;
 /// A drain starts no round with less than this left of its invocation, in seconds.
 const RESERVE_S: u64 = 5;
 
@@ -31,27 +29,30 @@ pub async fn drain(hands: Hands<'_>, config: &Config, holder: &str) -> Result<()
         }
         let drained = rounds(hands, config, holder).await;
         let quiet = hands.shell.release_lease(holder).await?;
-        drained?;
+        let owed = drained?;
         if quiet || out_of_time(hands.deadline) {
+            // Without the lease: a slow forge holds up nobody's launch.
+            owed::settle(hands, config, &owed).await;
             return Ok(());
         }
     }
     Ok(())
 }
 
-async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), Failure> {
+/// Rounds until nothing changes; gives what is owed to the forge.
+async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<Owed, Failure> {
     let mut verdicts = BTreeMap::new();
     let mut first_failure = None;
     for round in 0..ROUNDS_MAX {
         if out_of_time(hands.deadline) {
             tracing::warn!("out of time; the tick goes on");
-            return Ok(());
+            break;
         }
         if round > 0 && !hands.shell.take_lease(holder, (hands.now_ms)()).await? {
-            return Ok(());
+            break;
         }
-        let live = hands.shell.live().await?;
-        let remains = live.remains.clone();
+        let mut live = hands.shell.live().await?;
+        let owed = Owed::take(&mut live);
         let mut world = world(live, config, (hands.now_ms)());
         world.verdicts = std::mem::take(&mut verdicts);
         let Plan { actions, held } = plan::drain(&world);
@@ -76,12 +77,11 @@ async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), F
             return Err(failure);
         }
         if !changed {
-            sweep_remains(hands, config, &remains).await;
-            return Ok(());
+            return Ok(owed);
         }
         verdicts = world.verdicts;
     }
-    Ok(())
+    Ok(Owed::default())
 }
 
 /// The world that `live` and `config` describe.
@@ -100,24 +100,6 @@ pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
     }
 }
 
-/// Deletes registrations that nobody will use. The list keeps them until the forge has done it, so
-/// a forge that does not answer is left alone until the next tick.
-pub(crate) async fn sweep_remains(hands: Hands<'_>, config: &Config, remains: &[Remains]) {
-    for remains in remains.iter().take(REMAINS_MAX) {
-        let pool = config.pools.iter().find(|pool| pool.name == remains.pool);
-        // Of a pool that was taken out nobody knows the scope; the forge's own reaches them all.
-        let scope = pool.map_or(&Scope::Global, |pool| &pool.scope);
-        let deleted = hands.forge.delete_runner(scope, remains.forge_id).await;
-        if let Err(error) = deleted {
-            tracing::warn!(instance = remains.instance, %error, "its registration stays for now");
-            return;
-        }
-        if let Err(failure) = hands.shell.clear_remains(&remains.instance).await {
-            tracing::warn!(instance = remains.instance, %failure, "could not strike it off");
-        }
-    }
-}
-
-fn out_of_time(deadline: Instant) -> bool {
+pub(crate) fn out_of_time(deadline: Instant) -> bool {
     Instant::now() + Duration::from_secs(RESERVE_S) >= deadline
 }

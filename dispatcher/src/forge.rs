@@ -1,6 +1,8 @@
 //! The forge's seam: the few calls that the dispatcher makes, and the only place that knows how a
 //! forge spells them.
 
+mod upkeep;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +23,8 @@ use stacks::pool::{Pool, Scope};
 use crate::job::JobKey;
 use crate::secret::Secret;
 use crate::world::Verdict;
+
+pub use upkeep::{CommitStatus, RunnerState};
 
 /// Longest time for one call, in seconds: a runner asks again, a tick comes again.
 const CALL_TIMEOUT_S: u64 = 8;

@@ -21,6 +21,7 @@ pub mod handler;
 pub mod job;
 pub mod launch;
 pub mod ledger;
+mod owed;
 pub mod plan;
 pub mod runner;
 pub mod secret;

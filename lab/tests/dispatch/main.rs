@@ -13,11 +13,13 @@ mod hostile;
 mod launches;
 mod log;
 mod recordings;
+mod refused;
 mod replaced;
 mod runner_route;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 mod tick;
+mod trim;
 mod twice;
 mod world;

@@ -1,0 +1,136 @@
+//! What the forge is asked and told besides registering runners: whether one is idle, to give it no
+//! more jobs, and a word for the owner of a job.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stacks::pool::Scope;
+
+use super::{Forge, ForgeError, scope_path};
+
+/// Entries of one page of a list: the most that the forge gives.
+const PAGE: usize = 50;
+/// Most pages that are read: far more runners than a deployment may have at once.
+const PAGES_MAX: usize = 40;
+/// Longest description and context of a commit status, in characters. The forge keeps what it gets;
+/// its pages and those who were modelled on them show one line.
+const STATUS_TEXT_MAX_CHARS: usize = 255;
+
+/// What the forge says of one runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct RunnerState {
+    /// Whether it has a job.
+    pub busy: bool,
+    /// Whether it gets no job any more. Servers that can't do that don't say.
+    #[serde(default)]
+    pub disabled: bool,
+}
+
+/// A word on a commit, where its author looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitStatus<'a> {
+    /// `owner/name`.
+    pub repository: &'a str,
+    /// The commit.
+    pub sha: &'a str,
+    /// `success` or `error`, as the forge has it.
+    pub state: &'a str,
+    /// Which check it is; a later word of the same replaces it.
+    pub context: &'a str,
+    /// The word.
+    pub description: &'a str,
+    /// Where a click leads.
+    pub target_url: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    runners: Vec<ListedRunner>,
+}
+
+#[derive(Deserialize)]
+struct ListedRunner {
+    id: u64,
+    name: String,
+    #[serde(flatten)]
+    state: RunnerState,
+}
+
+impl Forge {
+    /// What a runner is doing.
+    pub async fn runner(&self, scope: &Scope, id: u64) -> Result<RunnerState, ForgeError> {
+        const CALL: &str = "GET runner";
+        let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
+        let token = self.token()?;
+        let answer = self
+            .call(CALL, Method::GET, &path, Some(token), None)
+            .await?;
+        serde_json::from_slice(&answer).map_err(|_| ForgeError::BadAnswer(CALL))
+    }
+
+    /// Gives a runner no job any more; one that it has goes on. Gitea 1.26 or newer.
+    pub async fn disable_runner(&self, scope: &Scope, id: u64) -> Result<(), ForgeError> {
+        const CALL: &str = "PATCH runner";
+        let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
+        let token = self.token()?;
+        let body = json!({ "disabled": true });
+        let answer = self
+            .call(CALL, Method::PATCH, &path, Some(token), Some(&body))
+            .await?;
+        match serde_json::from_slice(&answer) {
+            Ok(RunnerState { disabled: true, .. }) => Ok(()),
+            Ok(RunnerState {
+                disabled: false, ..
+            })
+            | Err(_) => Err(ForgeError::BadAnswer(CALL)),
+        }
+    }
+
+    /// The runners of `scope` called `name` that have no job.
+    pub async fn idle_runners_named(
+        &self,
+        scope: &Scope,
+        name: &str,
+    ) -> Result<Vec<u64>, ForgeError> {
+        const CALL: &str = "GET runners";
+        let token = self.token()?;
+        let mut found = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let path = format!(
+                "/api/v1/{}/actions/runners?limit={PAGE}&page={page}",
+                scope_path(scope)
+            );
+            let answer = self
+                .call(CALL, Method::GET, &path, Some(token), None)
+                .await?;
+            let Listed { runners } =
+                serde_json::from_slice(&answer).map_err(|_| ForgeError::BadAnswer(CALL))?;
+            let is_last = runners.is_empty();
+            let named = |runner: &ListedRunner| runner.name == name && !runner.state.busy;
+            found.extend(runners.into_iter().filter(named).map(|runner| runner.id));
+            if is_last {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts a word on a commit.
+    pub async fn set_status(&self, status: &CommitStatus<'_>) -> Result<(), ForgeError> {
+        let path = format!(
+            "/api/v1/repos/{}/statuses/{}",
+            status.repository, status.sha
+        );
+        let cut = |text: &str| text.chars().take(STATUS_TEXT_MAX_CHARS).collect::<String>();
+        let body: Value = json!({
+            "state": status.state,
+            "context": cut(status.context),
+            "description": cut(status.description),
+            "target_url": status.target_url,
+        });
+        let token = self.token()?;
+        self.call("POST status", Method::POST, &path, Some(token), Some(&body))
+            .await
+            .map(drop)
+    }
+}
