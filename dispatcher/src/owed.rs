@@ -111,18 +111,19 @@ async fn delete_one(
     let pool = config.pools.iter().find(|pool| pool.name == remains.pool);
     // Of a pool that was taken out nobody knows the scope; the forge's own reaches them all.
     let scope = pool.map_or(&Scope::Global, |pool| &pool.scope);
-    let name = &remains.instance;
-    let ids = if let Some(id) = remains.forge_id {
-        vec![id]
-    } else {
-        match hands.forge.idle_runners_named(scope, name).await {
+    let mut ids: Vec<u64> = remains.forge_id.into_iter().collect();
+    if remains.unsure {
+        match hands.forge.runners_named(scope, &remains.instance).await {
+            Ok(named) => ids.extend(named),
             // A server that has no such list: its administrator sees the runner as offline.
             Err(ForgeError::Refused {
                 status: 404 | 405, ..
-            }) => Vec::new(),
-            other => other?,
+            }) => {}
+            Err(error) => return Err(error),
         }
-    };
+    }
+    let used = remains.forge_id.filter(|_| remains.used);
+    ids.retain(|id| Some(*id) != used);
     for id in ids {
         hands.forge.delete_runner(scope, id).await?;
     }

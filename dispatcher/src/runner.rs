@@ -105,6 +105,8 @@ async fn credential(
                 instance: runner.instance.clone(),
                 pool: pool.name.clone(),
                 forge_id: Some(registration.id),
+                used: false,
+                unsure: false,
             };
             shell.add_remains(&remains).await?;
         }

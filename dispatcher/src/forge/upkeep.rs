@@ -44,7 +44,7 @@ pub struct CommitStatus<'a> {
 }
 
 #[derive(Deserialize)]
-struct Listed {
+struct RunnerList {
     runners: Vec<ListedRunner>,
 }
 
@@ -52,15 +52,63 @@ struct Listed {
 struct ListedRunner {
     id: u64,
     name: String,
-    #[serde(flatten)]
-    state: RunnerState,
+}
+
+#[derive(Deserialize)]
+struct JobList {
+    jobs: Vec<ListedJob>,
+    total_count: usize,
+}
+
+#[derive(Deserialize)]
+struct ListedJob {
+    runner_id: Option<u64>,
 }
 
 impl Forge {
-    /// What a runner is doing.
+    /// What a runner is doing. The forge's own `busy` only says that it was heard of a job in the last
+    /// ten seconds, so a quiet job is looked for as well.
     pub async fn runner(&self, scope: &Scope, id: u64) -> Result<RunnerState, ForgeError> {
         const CALL: &str = "GET runner";
         let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
+        let token = self.token()?;
+        let answer = self
+            .call(CALL, Method::GET, &path, Some(token), None)
+            .await?;
+        let state: RunnerState =
+            serde_json::from_slice(&answer).map_err(|_| ForgeError::BadAnswer(CALL))?;
+        Ok(RunnerState {
+            busy: state.busy || self.has_job(scope, id).await?,
+            ..state
+        })
+    }
+
+    /// Whether a job in progress is on that runner. A job that ends moves those after it to earlier
+    /// pages, so from the last page to the first none is missed.
+    async fn has_job(&self, scope: &Scope, runner: u64) -> Result<bool, ForgeError> {
+        let on_it = |list: &JobList| list.jobs.iter().any(|job| job.runner_id == Some(runner));
+        let first = self.jobs_in_progress(scope, 1).await?;
+        if on_it(&first) || first.jobs.len() >= first.total_count {
+            return Ok(on_it(&first));
+        }
+        let pages = first.total_count.div_ceil(first.jobs.len().max(1));
+        if pages > PAGES_MAX {
+            return Err(ForgeError::BadAnswer("GET jobs"));
+        }
+        for page in (1..=pages).rev() {
+            if on_it(&self.jobs_in_progress(scope, page).await?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn jobs_in_progress(&self, scope: &Scope, page: usize) -> Result<JobList, ForgeError> {
+        const CALL: &str = "GET jobs";
+        let path = format!(
+            "/api/v1/{}/actions/jobs?status=in_progress&limit={PAGE}&page={page}",
+            scope_path(scope)
+        );
         let token = self.token()?;
         let answer = self
             .call(CALL, Method::GET, &path, Some(token), None)
@@ -86,12 +134,8 @@ impl Forge {
         }
     }
 
-    /// The runners of `scope` called `name` that have no job.
-    pub async fn idle_runners_named(
-        &self,
-        scope: &Scope,
-        name: &str,
-    ) -> Result<Vec<u64>, ForgeError> {
+    /// The runners of `scope` called `name`: each registration makes another.
+    pub async fn runners_named(&self, scope: &Scope, name: &str) -> Result<Vec<u64>, ForgeError> {
         const CALL: &str = "GET runners";
         let token = self.token()?;
         let mut found = Vec::new();
@@ -103,14 +147,13 @@ impl Forge {
             let answer = self
                 .call(CALL, Method::GET, &path, Some(token), None)
                 .await?;
-            let Listed { runners } =
+            let RunnerList { runners } =
                 serde_json::from_slice(&answer).map_err(|_| ForgeError::BadAnswer(CALL))?;
-            let is_last = runners.is_empty();
-            let named = |runner: &ListedRunner| runner.name == name && !runner.state.busy;
-            found.extend(runners.into_iter().filter(named).map(|runner| runner.id));
-            if is_last {
+            if runners.is_empty() {
                 break;
             }
+            let named = runners.into_iter().filter(|runner| runner.name == name);
+            found.extend(named.map(|runner| runner.id));
         }
         Ok(found)
     }

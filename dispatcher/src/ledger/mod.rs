@@ -55,9 +55,15 @@ pub struct Remains {
     pub instance: String,
     /// The pool, which says where it was registered.
     pub pool: String,
-    /// The forge's id; without it, every idle one of that name is meant: an answer got lost.
+    /// The forge's id, if its answer reached us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge_id: Option<u64>,
+    /// Whether the one of that id had a job: the forge deletes it itself.
+    #[serde(default)]
+    pub used: bool,
+    /// Whether there may be more of that name: an answer got lost.
+    #[serde(default)]
+    pub unsure: bool,
 }
 
 /// A row with its keys; `ttl` only on history.

@@ -147,16 +147,19 @@ impl Shell {
     }
 }
 
-/// What the forge may still hold of a runner whose machine has ended: it deletes used registrations
-/// itself (measured), and what answer got lost is known by name alone.
+/// What the forge may still hold of a runner whose machine has ended. A registration without an
+/// answer, and one whose answer was not recorded, is known by its name alone.
 fn remains_of(runner: &Runner) -> Option<Remains> {
-    let is_unsure =
+    let used = runner.busy_ms.is_some();
+    let unsure =
         runner.unsure_ms.is_some() || (runner.credential_ms.is_some() && runner.forge_id.is_none());
-    let is_unused = runner.forge_id.is_some() && runner.busy_ms.is_none();
-    (is_unsure || is_unused).then(|| Remains {
+    let unused = runner.forge_id.is_some() && !used;
+    (unsure || unused).then(|| Remains {
         instance: runner.instance.clone(),
         pool: runner.pool.clone(),
-        forge_id: runner.forge_id.filter(|_| !is_unsure),
+        forge_id: runner.forge_id,
+        used,
+        unsure,
     })
 }
 

@@ -165,6 +165,8 @@ async fn a_runner_that_took_a_job_before_it_was_taken_out_finishes_it() {
     world.push(ONE_JOB).await;
     let runner = document(&reply).unwrap();
     assert!(world.fetch_task(&runner).await.is_object());
+    // A quiet job: the forge's list of runners calls that idle.
+    assert_eq!(world.registered("admin").await[0]["busy"], false);
 
     world.tick().await;
     assert_eq!(world.registered("admin").await[0]["disabled"], true);
