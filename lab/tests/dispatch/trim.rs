@@ -1,8 +1,11 @@
 //! Machines that nobody needs: ended, and never one that has a job.
 
+use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::plan::{EndReason, IDLE_MARGIN_MS, SETTLE_MS, SPARE_GRACE_MS};
+use dispatcher::secret::Secret;
 use dispatcher::shell::Outcome;
 use serde_json::json;
+use stacks::pool::Scope;
 
 use crate::delivery::Job;
 use crate::replaced::ONE_JOB;
@@ -201,5 +204,43 @@ async fn without_the_forges_word_a_machine_is_left_to_its_own_limit() {
     assert_eq!(world.the_instance().await, machine);
     let row = world.runner(&machine).await;
     assert!(row["disabled_ms"].as_u64() > told_ms, "asked again later");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_job_is_found_on_every_page_of_the_forges_list() {
+    // More than one page, which has fifty.
+    const JOBS: usize = 60;
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let numbers: Vec<String> = (0..JOBS).map(|n| n.to_string()).collect();
+    let matrix = format!("strategy: {{matrix: {{n: [{}]}}}}", numbers.join(", "));
+    let workflow = ONE_JOB.replace("steps:", &format!("{matrix}\n    steps:"));
+    let jobs = world.push(&workflow).await;
+    world.queue(&jobs).await;
+    let lab = world.bench.lab.file();
+    let forge = Forge::new(ForgeConfig {
+        url: lab.forge.clone(),
+        endpoint: None,
+        ca: None,
+        token: Secret::new(lab.forge_token.clone()),
+        registration_token: None,
+    })
+    .unwrap();
+    let mut busy = Vec::new();
+    for n in 0..=JOBS {
+        let runner = world.register_unheard(&format!("runner {n}")).await;
+        let took = world.fetch_task(&runner).await.is_object();
+        let id: u64 = runner["id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(took, n < JOBS);
+        if [0, JOBS / 2, JOBS - 1, JOBS].contains(&n) {
+            busy.push((id, took));
+        }
+    }
+    for (id, took) in busy {
+        let state = forge.runner(&Scope::Global, id).await.unwrap();
+        assert_eq!(state.busy, took, "runner {id}");
+    }
     world.end().await;
 }

@@ -84,11 +84,11 @@ impl World {
         answer.as_array().unwrap().clone()
     }
 
-    /// Registers a runner of the whole forge as the dispatcher does, whose answer gets lost.
-    pub(crate) async fn register_unheard(&self, name: &str) {
+    /// Registers a runner of the whole forge as the dispatcher does, which hears nothing of it.
+    pub(crate) async fn register_unheard(&self, name: &str) -> Value {
         let token = &self.bench.lab.file().registration_token;
         let body = json!({"name": name, "token": token, "labels": ["base"], "ephemeral": true});
-        self.rpc("Register", &body, None).await;
+        self.rpc("Register", &body, None).await["runner"].clone()
     }
 
     /// The runner of that document asks for a job; `Null` when it gets none.
