@@ -1,16 +1,20 @@
 //! Acts on what the planner decided: one match, each arm repeatable. An action whose conditions no
 //! longer hold does nothing; the next round sees the new world.
 
+mod ends;
+mod trim;
+
 use std::time::Duration;
 
+use stacks::pool::Pool;
 use tokio::time::Instant;
 
 use crate::forge::Forge;
-use crate::job::Fact;
+use crate::job::{Fact, JobKey};
 use crate::launch::{self, Answer};
-use crate::ledger::{Note, number, text};
+use crate::ledger::Note;
 use crate::pace::Pace;
-use crate::plan::{Action, Claim, EndReason};
+use crate::plan::{Action, Claim};
 use crate::shell::{Failure, LaunchOutcome, Launched, Outcome, Shell};
 use crate::world::{Launch, Runner, Verdict, World};
 
@@ -21,24 +25,21 @@ pub const HOLD_MS: u64 = 60_000;
 const ASK_AGAIN_MS: u64 = 700;
 /// Longest such wait, in milliseconds.
 const ASK_AGAIN_MAX_MS: u64 = 5_000;
-/// Most tries to close a row that changes meanwhile: a runner registers once and starts once.
-const CLOSE_TRIES: u32 = 4;
 /// Most tries of one launch in one drain, candidates and throttling together: some 15 seconds, so
 /// that no launch keeps the others waiting. The next drain goes on with the same token.
 const TRIES_MAX: u32 = 8;
 /// How long nothing under a token means that we may not see it yet, in milliseconds: EC2 shows new
 /// instances late.
 const UNSEEN_MS: u64 = 5 * 60_000;
-/// Time for the notes that go before an end, in seconds: the machine must go even while the ledger
-/// hangs.
-const NOTES_TIMEOUT_S: u64 = 3;
 
 /// What an action came to, as far as the loop cares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Progress {
     /// The world has changed, or may have: look again.
     Changed,
+    /// The forge said this of jobs: look again with it.
+    Told(Vec<(JobKey, Verdict)>),
     /// Nothing more to do about it in this drain.
     Waits,
 }
@@ -59,8 +60,8 @@ pub struct Hands<'a> {
 }
 
 impl Hands<'_> {
-    /// Carries out one action of a drain. What the forge says is written into `world`.
-    pub async fn apply(&self, action: Action, world: &mut World) -> Result<Progress, Failure> {
+    /// Carries out one action of a drain.
+    pub async fn apply(&self, action: Action, world: &World) -> Result<Progress, Failure> {
         match action {
             Action::Reissue(launch) => self.issue(launch).await,
             Action::Launch { launch, claims } => self.claim_and_issue(launch, &claims, world).await,
@@ -71,6 +72,7 @@ impl Hands<'_> {
                 Ok(Progress::Changed)
             }
             Action::Verify(jobs) => {
+                let mut told = Vec::new();
                 let mut silent = false;
                 for job in jobs {
                     // A forge that could not tell once is not waited for again in this round.
@@ -80,31 +82,33 @@ impl Hands<'_> {
                         self.forge.verdict(&job).await
                     };
                     silent = verdict == Verdict::Unknown;
-                    world.verdicts.insert(job, verdict);
+                    told.push((job, verdict));
                 }
-                Ok(Progress::Changed)
+                Ok(Progress::Told(told))
             }
-            Action::Forget(claim) => {
-                let reason = "the forge says that it no longer waits for a runner";
-                self.drop_job(&claim, reason).await
-            }
-            // The row goes when EC2 says that the instance has ended, so there is nothing to wait for.
-            Action::EndCancelled(instances) => {
-                self.end(&instances, EndReason::JobCancelled).await?;
-                Ok(Progress::Waits)
-            }
+            Action::Forget(claim) => self.forget(&claim).await,
             Action::GiveUp(claim) => {
                 let reason = "every machine launched for it ended without taking it; see the \
                               runners' last words in the ledger";
-                self.drop_job(&claim, reason).await
+                self.refuse(&claim, reason).await
             }
+            Action::Rehome(claim) => self.rehome(&claim, world).await,
+            // Their rows go when EC2 says that the instances have ended: nothing to wait for.
+            Action::End { instances, reason } => {
+                self.end(&instances, reason).await?;
+                Ok(Progress::Waits)
+            }
+            Action::Mark { spare, needed } => self.mark(&spare, &needed).await,
+            Action::TakeOut(instances) => self.take_out(&instances, world).await,
+            Action::EndIdle(instances) => self.end_idle(&instances, world).await,
         }
     }
 
-    /// Takes a job off the list and says why where people look. What the forge tells of it later
-    /// still counts.
-    async fn drop_job(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+    /// Takes a job off the list that the forge does not list any more, and says so in its history.
+    /// What the forge tells of it later still counts.
+    async fn forget(&self, claim: &Claim) -> Result<Progress, Failure> {
         let job = &claim.job;
+        let reason = "the forge says that it no longer waits for a runner";
         tracing::warn!(%job, reason, "dropped");
         let note = Note {
             reason,
@@ -120,8 +124,38 @@ impl Hands<'_> {
         Ok(Progress::Changed)
     }
 
+    /// Gives a job up, and owes its owner a word about it.
+    async fn refuse(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+        tracing::warn!(job = %claim.job, reason, "refused");
+        let job = self.shell.job(&claim.job).await?;
+        let refused = match &job {
+            Some(job) => self.shell.give_up(job, reason, (self.now_ms)()).await?,
+            None => Outcome::Refused(Vec::new()),
+        };
+        if refused != Outcome::Written {
+            let _outcome = self.shell.forget_job(claim).await?;
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Hands a job whose pool is gone to another that serves it: a pool may have been renamed.
+    async fn rehome(&self, claim: &Claim, world: &World) -> Result<Progress, Failure> {
+        let job = self.shell.job(&claim.job).await?;
+        let heir = job.as_ref().and_then(|job| {
+            let serves = |pool: &&Pool| pool.serves(&job.key.repository, &job.labels);
+            world.pools.iter().find(serves)
+        });
+        let Some(pool) = heir else {
+            let reason = "its pool is not configured any more, and no other serves it";
+            return self.refuse(claim, reason).await;
+        };
+        tracing::info!(job = %claim.job, pool = pool.name, "moved to another pool");
+        let _outcome = self.shell.rehome_job(claim, &pool.name).await?;
+        Ok(Progress::Changed)
+    }
+
     /// Claims jobs for a launch and sends it.
-    pub async fn claim_and_issue(
+    async fn claim_and_issue(
         &self,
         launch: Launch,
         claims: &[Claim],
@@ -239,6 +273,9 @@ impl Hands<'_> {
                 limit_minutes: launch.limit_minutes,
                 credential_ms: None,
                 forge_id: None,
+                unsure_ms: None,
+                spare_ms: None,
+                disabled_ms: None,
                 busy_ms: None,
                 job: None,
                 ending_ms: launched.ended.then_some(now_ms),
@@ -314,103 +351,5 @@ impl Hands<'_> {
                 tracing::warn!(job = %claim.job, %failure, "could not note the claim");
             }
         }
-    }
-
-    /// Ends instances for one reason and writes it where they are tracked.
-    pub async fn end(&self, instances: &[String], reason: EndReason) -> Result<(), Failure> {
-        let mut instances = instances.to_vec();
-        let notes = self.note_ends(&mut instances, reason);
-        if tokio::time::timeout(Duration::from_secs(NOTES_TIMEOUT_S), notes)
-            .await
-            .is_err()
-        {
-            tracing::warn!("the ledger hangs; ending without notes");
-        }
-        if instances.is_empty() {
-            return Ok(());
-        }
-        tracing::info!(?instances, reason = reason.word(), "ending");
-        self.shell.end_instances(&instances).await
-    }
-
-    /// Notes why each of `instances` ends. One that got its credential while we decided that it
-    /// never would is taken out: it may have a job by now.
-    async fn note_ends(&self, instances: &mut Vec<String>, reason: EndReason) {
-        let condition = match reason {
-            EndReason::BootLimit => "attribute_not_exists(credential_ms)",
-            EndReason::OverLimit
-            | EndReason::Orphan
-            | EndReason::JobCancelled
-            | EndReason::Retired => "",
-        };
-        let mut alive = Vec::new();
-        for instance in instances.iter() {
-            let sets = [
-                ("ending_ms", number((self.now_ms)())),
-                ("end_reason", text(reason.word())),
-            ];
-            match self.shell.set_runner(instance, &sets, condition).await {
-                Ok(Outcome::Refused(_)) if !condition.is_empty() => alive.push(instance.clone()),
-                Ok(_) => {}
-                Err(failure) => {
-                    tracing::warn!(instance, %failure, "could not note why the instance ends");
-                }
-            }
-        }
-        instances.retain(|instance| !alive.contains(instance));
-    }
-
-    /// Closes the row of a runner whose instance has ended, and tells its job. The row may change
-    /// while it is closed (the machine registers, the forge reports a start): then it is read again.
-    pub async fn close(&self, runner: &Runner, word: &str) -> Result<(), Failure> {
-        let mut current = Some(runner.clone());
-        for _ in 0..CLOSE_TRIES {
-            let Some(mut ended) = current else {
-                return Ok(());
-            };
-            ended.end_reason.get_or_insert_with(|| word.to_owned());
-            let closed = self.shell.close_runner(&ended, (self.now_ms)()).await?;
-            if closed == Outcome::Written {
-                tracing::info!(
-                    instance = ended.instance,
-                    reason = ended.end_reason,
-                    "runner ended"
-                );
-                return self.tell_job(&ended).await;
-            }
-            current = self.shell.runner(&runner.instance).await?;
-        }
-        tracing::warn!(
-            instance = runner.instance,
-            "its row kept changing; the tick closes it"
-        );
-        Ok(())
-    }
-
-    /// Tells a job that its machine is gone. Refused when the forge has reported its end already,
-    /// which is the usual case.
-    async fn tell_job(&self, ended: &Runner) -> Result<(), Failure> {
-        let Some(job) = &ended.job else {
-            return Ok(());
-        };
-        let over_limit = ended.end_reason.as_deref() == Some(EndReason::OverLimit.word());
-        let (fact, reason) = if over_limit {
-            (
-                Fact::OverLimit,
-                "its machine was ended: over the pool's limit",
-            )
-        } else {
-            (Fact::MachineLost, "its machine went away")
-        };
-        let note = Note {
-            reason,
-            instance: Some(&ended.instance),
-            ..Note::default()
-        };
-        let _outcome = self
-            .shell
-            .move_job(job, None, fact, &note, (self.now_ms)())
-            .await?;
-        Ok(())
     }
 }

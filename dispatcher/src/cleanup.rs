@@ -1,9 +1,12 @@
 //! The tick: ends what is over its limit, sweeps what nobody tracks, closes what is gone, and lets
 //! the drain re-issue and launch. Ending by tag and age works with the ledger and the forge down.
 
+use stacks::names::LOG_OLDEST_WAITING_S;
+
 use crate::apply::Hands;
 use crate::config::Config;
-use crate::drain::{drain, sweep_remains, world};
+use crate::drain::{drain, world};
+use crate::owed::{self, Owed};
 use crate::plan::{self, EndReason, Sweep};
 use crate::shell::{Failure, Shell};
 use crate::world::World;
@@ -18,6 +21,9 @@ pub async fn tick(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(),
             None
         }
     };
+    if let Some(world) = &ledger {
+        report_waiting(world);
+    }
     let swept = match instances {
         Ok(instances) => {
             let sweeps = plan::sweep((hands.now_ms)(), &instances, ledger.as_ref());
@@ -27,6 +33,19 @@ pub async fn tick(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(),
     };
     let drained = drain(hands, config, holder).await;
     swept.and(drained)
+}
+
+/// Says how long jobs have waited, for the alarm: a metric filter of the stack reads this line. With
+/// nothing waiting there is no line, hence no metric to pay for.
+fn report_waiting(world: &World) {
+    if let Some(oldest_waiting_s) = world.oldest_waiting_s() {
+        let waiting = world.jobs.len();
+        tracing::info!(
+            { LOG_OLDEST_WAITING_S } = oldest_waiting_s,
+            waiting,
+            "jobs wait"
+        );
+    }
 }
 
 /// What can be done without the parameters: what is over its limit, by tag and age.
@@ -58,8 +77,8 @@ pub async fn retire(hands: Hands<'_>, config: &Config) -> Result<(), Failure> {
     for runner in hands.shell.live().await?.runners {
         hands.close(&runner, EndReason::Retired.word()).await?;
     }
-    let live = hands.shell.live().await?;
-    sweep_remains(hands, config, &live.remains).await;
+    let mut live = hands.shell.live().await?;
+    owed::settle(hands, config, &Owed::take(&mut live)).await;
     Ok(())
 }
 
@@ -69,13 +88,7 @@ async fn apply_sweep(
     ledger: Option<&World>,
 ) -> Result<(), Failure> {
     let mut result = Ok(());
-    for reason in [
-        EndReason::OverLimit,
-        EndReason::BootLimit,
-        EndReason::Orphan,
-        EndReason::JobCancelled,
-        EndReason::Retired,
-    ] {
+    for reason in EndReason::ALL {
         let instances: Vec<String> = sweeps
             .iter()
             .filter_map(|sweep| match sweep {

@@ -2,6 +2,7 @@
 //! forge spells them.
 
 mod answer;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,8 @@ use self::answer::{Answer, Standing};
 use crate::job::JobKey;
 use crate::secret::Secret;
 use crate::world::Verdict;
+
+pub use upkeep::{CommitStatus, RunnerState};
 
 /// Longest time for one call, in seconds: a runner asks again, a tick comes again.
 const CALL_TIMEOUT_S: u64 = 8;
@@ -114,6 +117,9 @@ pub enum ForgeError {
         /// HTTP status.
         status: u16,
     },
+    /// A list that is longer than we read.
+    #[error("the forge's answer to {0} has more pages than are read")]
+    TooMuch(&'static str),
     /// A secret is missing.
     #[error("no {0} is set: run `cargo xtask secret set {0}`")]
     NoToken(&'static str),

@@ -212,7 +212,11 @@ impl Handler {
     async fn queued(&self, config: &Config, job: &Job) -> Result<Answer, Failure> {
         let Some(pool) = config.pool_for(job) else {
             let reason = config.why_no_pool(job);
-            let _outcome = self.shell.record_refused(job, &reason, now_ms()).await?;
+            let recorded = self.shell.record_refused(job, &reason, now_ms()).await?;
+            if recorded == Outcome::Written {
+                // Its owner is told after the answer.
+                self.nudge().await;
+            }
             return Ok(decided(Decision::Refused, &reason, Some(job), None));
         };
         if is_forgotten(job) && self.ask(config, job).await == Verdict::Gone {
@@ -314,6 +318,10 @@ impl Handler {
                 now_ms(),
             )
             .await?;
+        if cancelled && runner.is_none() && moved == Outcome::Written {
+            // It may leave a machine over.
+            self.nudge().await;
+        }
         Ok(recorded_or_duplicate(&moved, &reason, job))
     }
 

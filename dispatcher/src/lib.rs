@@ -22,6 +22,7 @@ pub mod home;
 pub mod job;
 pub mod launch;
 pub mod ledger;
+mod owed;
 pub mod pace;
 pub mod plan;
 pub mod runner;

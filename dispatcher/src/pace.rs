@@ -1,9 +1,7 @@
 //! How fast launches go out: several at a time, since EC2 takes seconds for each, and no faster than
 //! its bucket of requests refills, since a request that it refuses costs as much as one it serves.
 
-use std::future::{Future, poll_fn};
 use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -84,31 +82,8 @@ impl Bucket {
     }
 }
 
-/// Does `work` for each of `items`, [`LAUNCHES_AT_ONCE`] at a time, until all are done.
-pub async fn at_once<T, F: Future<Output = ()>>(items: Vec<T>, work: impl Fn(T) -> F) {
-    let queue = Mutex::new(items.into_iter());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let worker = async || {
-        while let Some(item) = next() {
-            work(item).await;
-        }
-    };
-    let mut workers: Vec<_> = (0..LAUNCHES_AT_ONCE).map(|_| Box::pin(worker())).collect();
-    poll_fn(|context| {
-        workers.retain_mut(|worker| worker.as_mut().poll(context).is_pending());
-        if workers.is_empty() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     #[test]
@@ -145,24 +120,5 @@ mod tests {
             Duration::from_secs(1),
             "what is promised stays promised"
         );
-    }
-
-    #[tokio::test]
-    async fn all_items_are_worked_on_and_never_more_at_a_time_than_allowed() {
-        let (now, most, done) = (
-            AtomicUsize::new(0),
-            AtomicUsize::new(0),
-            AtomicUsize::new(0),
-        );
-        at_once((0..40).collect(), async |_: usize| {
-            let running = now.fetch_add(1, Ordering::Relaxed) + 1;
-            most.fetch_max(running, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-            now.fetch_sub(1, Ordering::Relaxed);
-            done.fetch_add(1, Ordering::Relaxed);
-        })
-        .await;
-        assert_eq!(done.into_inner(), 40);
-        assert_eq!(most.into_inner(), LAUNCHES_AT_ONCE);
     }
 }

@@ -4,13 +4,19 @@
 //! The rule is *count, don't pair*: a forge gives a runner whichever matching job is oldest, so a
 //! pool needs as many free runners as it has waiting jobs, whoever was launched for whom.
 
+mod sweep;
+mod trim;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use stacks::pool::Pool;
 
 use crate::job::JobKey;
 use crate::launch;
-use crate::world::{COUNTER_ALL, Instance, Launch, Runner, Verdict, WaitingJob, World, counter_of};
+use crate::world::{COUNTER_ALL, Launch, Runner, Verdict, WaitingJob, World, counter_of};
+
+pub use sweep::{EndReason, Sweep, UNKNOWN_GRACE_MS, UNTAGGED_LIMIT_MINUTES, sweep};
+pub use trim::{IDLE_MARGIN_MS, SETTLE_MS, SPARE_GRACE_MS, TRIM_MAX};
 
 /// Most launches for one job. A machine that ends without taking its job is bad luck once, and a
 /// broken image or network by the third time: more would only cost money.
@@ -27,13 +33,6 @@ pub const STARTED_GRACE_MS: u64 = 30_000;
 
 /// Most jobs that one round asks the forge about: each is a request, and the next round goes on.
 pub const VERIFY_MAX: usize = 20;
-
-/// How long an instance may be unknown to the ledger, and a runner unknown to EC2, in milliseconds.
-/// Both sides show new things late; five minutes is far beyond what either takes.
-pub const UNKNOWN_GRACE_MS: u64 = 5 * 60_000;
-
-/// Limit of an instance that carries our tag but no readable limit, in minutes.
-pub const UNTAGGED_LIMIT_MINUTES: u32 = 60;
 
 /// What a drain does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +68,45 @@ pub enum Action {
     Forget(Claim),
     /// Every machine launched for it ended without taking it, and the forge says that it waits.
     GiveUp(Claim),
-    /// End these machines: their jobs were cancelled under them.
-    EndCancelled(Vec<String>),
+    /// Its pool is not configured any more: another that serves it takes it, or it is refused.
+    Rehome(Claim),
+    /// End these machines.
+    End {
+        /// Their ids.
+        instances: Vec<String>,
+        /// Why.
+        reason: EndReason,
+    },
+    /// Note which machines are too many from now on, and which are not any more.
+    Mark {
+        /// Too many.
+        spare: Vec<String>,
+        /// Needed again.
+        needed: Vec<String>,
+    },
+    /// Tell the forge to give these machines no job any more.
+    TakeOut(Vec<String>),
+    /// The forge gives these no job any more: end those that it says are idle.
+    EndIdle(Vec<String>),
+}
+
+impl Action {
+    /// Whether it asks EC2 for machines.
+    #[must_use]
+    pub fn launches(&self) -> bool {
+        match self {
+            Self::Reissue(_) | Self::Launch { .. } => true,
+            Self::Adopt { .. }
+            | Self::Verify(_)
+            | Self::Forget(_)
+            | Self::GiveUp(_)
+            | Self::Rehome(_)
+            | Self::End { .. }
+            | Self::Mark { .. }
+            | Self::TakeOut(_)
+            | Self::EndIdle(_) => false,
+        }
+    }
 }
 
 /// A job that a launch claims, as the planner saw it: the claim fails if it changed since.
@@ -102,7 +138,7 @@ pub enum Because {
     FleetFull,
     /// Its last launch came to nothing; the next try is later.
     BackingOff,
-    /// Its pool is not configured any more.
+    /// Its pool is not configured any more, but the machine launched for it may still take it.
     PoolGone,
     /// Its machines ended without it, and the forge does not say whether it still waits.
     ForgeSilent,
@@ -120,33 +156,56 @@ pub fn drain(world: &World) -> Plan {
             .collect(),
         held: Vec::new(),
     };
-    let cancelled = cancelled(world);
-    if !cancelled.is_empty() {
-        plan.actions.push(Action::EndCancelled(cancelled));
-    }
+    plan.actions.extend(unended(world));
     let mut wanted: Vec<&WaitingJob> = Vec::new();
     for pool in &world.pools {
         wanted.extend(demand(world, pool, &mut plan));
     }
     for job in &world.jobs {
         if world.pool(&job.pool).is_none() {
-            plan.hold(job, Because::PoolGone);
+            rehome(world, job, &mut plan);
         }
     }
     wanted.sort_by_key(|job| (job.recorded_ms, job.key.clone()));
     launch_within_caps(world, &wanted, &mut plan);
+    plan.actions.extend(trim::trim(world));
     plan
 }
 
-/// Machines whose jobs were cancelled: the forge can't reach an ephemeral runner any more, so the
-/// job's processes would run on to their end.
-fn cancelled(world: &World) -> Vec<String> {
-    world
-        .runners
-        .iter()
-        .filter(|runner| runner.end_reason.as_deref() == Some(EndReason::JobCancelled.word()))
-        .map(|runner| runner.instance.clone())
-        .collect()
+/// Machines that are marked to be ended and live on: the mark is written first, so the call may have
+/// failed. For a cancelled job the mark is all: the forge can't reach an ephemeral runner any more,
+/// and the job's processes would run on to their end.
+fn unended(world: &World) -> impl Iterator<Item = Action> {
+    let reasons = [
+        EndReason::JobCancelled,
+        EndReason::NotNeeded,
+        EndReason::Idle,
+    ];
+    reasons.into_iter().filter_map(|reason| {
+        let marked = |runner: &&Runner| runner.end_reason.as_deref() == Some(reason.word());
+        let instances: Vec<String> = world
+            .runners
+            .iter()
+            .filter(marked)
+            .map(|runner| runner.instance.clone())
+            .collect();
+        (!instances.is_empty()).then_some(Action::End { instances, reason })
+    })
+}
+
+/// Decides about a job whose pool was taken out of the environment. A machine of before that is
+/// registered takes it if it can, and ends by itself if it can't.
+fn rehome(world: &World, job: &WaitingJob, plan: &mut Plan) {
+    let may_take_it = world.runners.iter().any(|runner| {
+        Some(&runner.launch) == job.launch.as_ref()
+            && runner.is_supply()
+            && runner.credential_ms.is_some()
+    });
+    if may_take_it {
+        plan.hold(job, Because::PoolGone);
+    } else {
+        plan.actions.push(Action::Rehome(claim(job)));
+    }
 }
 
 /// The jobs of `pool` that need a new machine. What needs none is decided into `plan`.
@@ -298,112 +357,4 @@ impl Plan {
             because,
         });
     }
-}
-
-/// One step of the tick's sweep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sweep {
-    /// End this instance.
-    End {
-        /// Its id.
-        instance: String,
-        /// Why.
-        reason: EndReason,
-    },
-    /// EC2 does not have it any more: close its row.
-    Close {
-        /// Its id.
-        instance: String,
-    },
-}
-
-/// Why we end an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// It is older than its pool allows.
-    OverLimit,
-    /// It did not ask for its credential in time.
-    BootLimit,
-    /// It carries our tag, but no launch of ours made it.
-    Orphan,
-    /// Its job was cancelled, and the forge can't reach an ephemeral runner any more.
-    JobCancelled,
-    /// The deployment is taken down.
-    Retired,
-}
-
-impl EndReason {
-    /// The word in the ledger.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::OverLimit => "over-limit",
-            Self::BootLimit => "boot-limit",
-            Self::Orphan => "orphan",
-            Self::JobCancelled => "job-cancelled",
-            Self::Retired => "retired",
-        }
-    }
-}
-
-/// Plans the sweep. `ledger` is `None` while it can't be read: then age and tags alone decide, so
-/// that nothing outlives its limit whatever is down.
-#[must_use]
-pub fn sweep(now_ms: u64, instances: &[Instance], ledger: Option<&World>) -> Vec<Sweep> {
-    let mut sweeps: Vec<Sweep> = instances
-        .iter()
-        .filter(|instance| !instance.ended)
-        .filter_map(|instance| {
-            end_reason(now_ms, instance, ledger).map(|reason| Sweep::End {
-                instance: instance.id.clone(),
-                reason,
-            })
-        })
-        .collect();
-    if let Some(world) = ledger {
-        let alive: BTreeSet<&str> = instances
-            .iter()
-            .filter(|instance| !instance.ended)
-            .map(|instance| instance.id.as_str())
-            .collect();
-        let ended: BTreeSet<&str> = instances
-            .iter()
-            .filter(|instance| instance.ended)
-            .map(|instance| instance.id.as_str())
-            .collect();
-        sweeps.extend(
-            world
-                .runners
-                .iter()
-                .filter(|runner| {
-                    let id = runner.instance.as_str();
-                    let old = now_ms.saturating_sub(runner.launched_ms) > UNKNOWN_GRACE_MS;
-                    ended.contains(id) || (old && !alive.contains(id))
-                })
-                .map(|runner| Sweep::Close {
-                    instance: runner.instance.clone(),
-                }),
-        );
-    }
-    sweeps
-}
-
-fn end_reason(now_ms: u64, instance: &Instance, ledger: Option<&World>) -> Option<EndReason> {
-    let age_ms = now_ms.saturating_sub(instance.launched_ms);
-    let over = |minutes: u32| age_ms > u64::from(minutes) * 60_000;
-    if over(instance.limit_minutes.unwrap_or(UNTAGGED_LIMIT_MINUTES)) {
-        return Some(EndReason::OverLimit);
-    }
-    let world = ledger?;
-    let row = world.runners.iter().find(|r| r.instance == instance.id);
-    if let Some(runner) = row {
-        let boot_limit = world.pool(&runner.pool).map(|p| p.boot_limit_minutes);
-        let boots = runner.credential_ms.is_none() && runner.busy_ms.is_none();
-        return (boots && boot_limit.is_some_and(over)).then_some(EndReason::BootLimit);
-    }
-    let unfinished = world
-        .launches
-        .iter()
-        .any(|launch| Some(&launch.id) == instance.launch.as_ref());
-    (!unfinished && age_ms > UNKNOWN_GRACE_MS).then_some(EndReason::Orphan)
 }

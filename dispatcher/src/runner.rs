@@ -6,8 +6,8 @@ use stacks::route::{Ask, LINE_GIT, LINE_RUNNER, Mark, REFUSED, Request, TEXT_MAX
 use crate::answer::Answer;
 use crate::config::Config;
 use crate::event::{Caller, HttpRequest};
-use crate::forge::Forge;
-use crate::ledger::{number, text};
+use crate::forge::{Forge, ForgeError};
+use crate::ledger::{Remains, number, text};
 use crate::secret::Secret;
 use crate::shell::{Failure, Outcome, Shell};
 use crate::world::Runner;
@@ -73,7 +73,18 @@ async fn credential(
         Ok(registration) => registration,
         Err(error) => {
             tracing::error!(instance = runner.instance, %error, "no registration");
-            shell.unset_credential(&runner.instance, now_ms).await?;
+            // Without its answer nobody knows whether the forge has done it.
+            let unsure = match error {
+                ForgeError::Unreachable { .. } | ForgeError::BadAnswer { .. } => true,
+                ForgeError::BadConfig(_)
+                | ForgeError::Refused { .. }
+                | ForgeError::Moved { .. }
+                | ForgeError::TooMuch(_)
+                | ForgeError::NoToken(_) => false,
+            };
+            shell
+                .unset_credential(&runner.instance, now_ms, unsure)
+                .await?;
             return Ok(Answer::text(502, "the forge registered nothing: ask again"));
         }
     };
@@ -86,9 +97,20 @@ async fn credential(
         .await;
     if !matches!(kept, Ok(Outcome::Written)) {
         // The row is gone or can't be written: without it nobody would delete the registration.
-        let _deleted = forge.delete_runner(&pool.scope, registration.id).await;
+        let deleted = forge.delete_runner(&pool.scope, registration.id).await;
         if kept.is_err() {
-            shell.unset_credential(&runner.instance, now_ms).await?;
+            shell
+                .unset_credential(&runner.instance, now_ms, deleted.is_err())
+                .await?;
+        } else if deleted.is_err() {
+            let remains = Remains {
+                instance: runner.instance.clone(),
+                pool: pool.name.clone(),
+                forge_id: Some(registration.id),
+                used: false,
+                unsure: false,
+            };
+            shell.add_remains(&remains).await?;
         }
         return kept.map(|_gone| Answer::text(REFUSED, "this runner has ended"));
     }

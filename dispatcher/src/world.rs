@@ -125,6 +125,15 @@ pub struct Runner {
     /// The forge's id of it, once registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge_id: Option<u64>,
+    /// When the answer to a registration got lost: there may be one more under its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsure_ms: Option<u64>,
+    /// Since when it is one machine too many, or when the forge was last asked in vain to take it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare_ms: Option<u64>,
+    /// When the forge was told to give it no job any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_ms: Option<u64>,
     /// When its runner process was up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub online_ms: Option<u64>,
@@ -177,7 +186,7 @@ impl Runner {
     /// Whether it could still take a job.
     #[must_use]
     pub fn is_supply(&self) -> bool {
-        self.busy_ms.is_none() && self.ending_ms.is_none()
+        self.busy_ms.is_none() && self.ending_ms.is_none() && self.disabled_ms.is_none()
     }
 }
 
@@ -216,6 +225,13 @@ impl World {
     #[must_use]
     pub fn pool(&self, name: &str) -> Option<&Pool> {
         self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// How long the job has waited that waits longest, in seconds. `None`: no job waits.
+    #[must_use]
+    pub fn oldest_waiting_s(&self) -> Option<u64> {
+        let oldest_ms = self.jobs.iter().map(|job| job.recorded_ms).min()?;
+        Some(self.now_ms.saturating_sub(oldest_ms) / 1000)
     }
 }
 

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 
 use dispatcher::job::JobKey;
-use dispatcher::plan::{self, Action, Because, EndReason, LAUNCHES_MAX, Sweep, UNKNOWN_GRACE_MS};
-use dispatcher::world::{Instance, Launch, Runner, Verdict, WaitingJob, World};
+use dispatcher::plan::{self, Action, Because, EndReason, LAUNCHES_MAX};
+use dispatcher::world::{Launch, Runner, Verdict, WaitingJob, World};
 use stacks::pool::{Label, Market, Pool, Scope};
+
+#[path = "plan/sweep.rs"]
+mod sweep;
+#[path = "plan/trim.rs"]
+mod trim;
 
 const MINUTE_MS: u64 = 60_000;
 const NOW_MS: u64 = 1_000 * MINUTE_MS;
@@ -73,12 +78,34 @@ fn runner(instance: &str, launch: &str) -> Runner {
         limit_minutes: 30,
         credential_ms: None,
         forge_id: None,
+        unsure_ms: None,
+        spare_ms: None,
+        disabled_ms: None,
         online_ms: None,
         interrupted_ms: None,
         busy_ms: None,
         job: None,
         ending_ms: None,
         end_reason: None,
+    }
+}
+
+/// A launch of one machine without an outcome.
+fn open_launch(id: &str) -> Launch {
+    Launch {
+        id: id.to_owned(),
+        pool: "go".to_owned(),
+        jobs: vec![key(1)],
+        count: 1,
+        candidates: vec![],
+        at: 0,
+        template_id: "lt-1".to_owned(),
+        template_version: "7".to_owned(),
+        credit: None,
+        limit_minutes: 30,
+        tags: BTreeMap::new(),
+        claimed_ms: NOW_MS,
+        tried: vec![],
     }
 }
 
@@ -121,7 +148,19 @@ fn told(world: &World) -> Vec<String> {
             ),
             Action::Forget(claim) => format!("forget {}", claim.job.id),
             Action::GiveUp(claim) => format!("give up {}", claim.job.id),
-            Action::EndCancelled(instances) => format!("end {}", instances.join(",")),
+            Action::Rehome(claim) => format!("rehome {}", claim.job.id),
+            Action::End { instances, reason } => {
+                format!("end {} as {}", instances.join(","), reason.word())
+            }
+            Action::Mark { spare, needed } => {
+                format!(
+                    "mark spare [{}] needed [{}]",
+                    spare.join(","),
+                    needed.join(",")
+                )
+            }
+            Action::TakeOut(instances) => format!("take out {}", instances.join(",")),
+            Action::EndIdle(instances) => format!("end if idle {}", instances.join(",")),
         })
         .collect()
 }
@@ -216,21 +255,7 @@ fn a_job_that_is_adopted_has_not_been_launched_for() {
 #[test]
 fn a_launch_without_an_outcome_is_sent_again_and_counts_as_supply() {
     let mut story = world(vec![claimed(1, "a", 1), waiting(2)], vec![]);
-    story.launches = vec![Launch {
-        id: "a".to_owned(),
-        pool: "go".to_owned(),
-        jobs: vec![key(1)],
-        count: 1,
-        candidates: vec![],
-        at: 0,
-        template_id: "lt-1".to_owned(),
-        template_version: "7".to_owned(),
-        credit: None,
-        limit_minutes: 30,
-        tags: BTreeMap::new(),
-        claimed_ms: NOW_MS,
-        tried: vec![],
-    }];
+    story.launches = vec![open_launch("a")];
     assert_eq!(told(&story), ["reissue a", "launch for 2"]);
 }
 
@@ -263,15 +288,31 @@ fn caps_hold_the_youngest_jobs_and_say_which_cap_it_was() {
 }
 
 #[test]
-fn a_job_that_backs_off_or_lost_its_pool_is_held_with_that_reason() {
+fn a_job_that_backs_off_is_held_with_that_reason() {
     let mut later = waiting(1);
     later.not_before_ms = NOW_MS + 1;
-    let mut orphan = waiting(2);
-    orphan.pool = "gone".to_owned();
-    let plan = plan::drain(&world(vec![later, orphan], vec![]));
+    let plan = plan::drain(&world(vec![later], vec![]));
     assert!(plan.actions.is_empty());
-    let reasons: Vec<_> = plan.held.iter().map(|held| held.because).collect();
-    assert_eq!(reasons, [Because::BackingOff, Because::PoolGone]);
+    assert_eq!(plan.held[0].because, Because::BackingOff);
+}
+
+#[test]
+fn a_job_whose_pool_is_gone_is_moved_or_refused_unless_its_machine_may_still_take_it() {
+    let mut job = claimed(1, "a", 1);
+    job.pool = "gone".to_owned();
+    let mut machine = runner("i-1", "a");
+    machine.pool = "gone".to_owned();
+    let mut story = world(vec![job], vec![machine]);
+    // The runner route refuses a machine of a pool that is gone.
+    assert_eq!(told(&story), ["rehome 1"]);
+
+    story.runners[0].credential_ms = Some(NOW_MS - 1);
+    let plan = plan::drain(&story);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.held[0].because, Because::PoolGone);
+
+    story.runners.clear();
+    assert_eq!(told(&story), ["rehome 1"]);
 }
 
 #[test]
@@ -335,102 +376,8 @@ fn the_machine_of_a_cancelled_job_is_ended() {
     let mut cancelled = runner("i-1", "a");
     cancelled.busy_ms = Some(NOW_MS);
     cancelled.end_reason = Some(EndReason::JobCancelled.word().to_owned());
-    assert_eq!(told(&world(vec![], vec![cancelled])), ["end i-1"]);
-}
-
-fn instance(id: &str, age_minutes: u64) -> Instance {
-    Instance {
-        id: id.to_owned(),
-        pool: "go".to_owned(),
-        launch: Some("a".to_owned()),
-        limit_minutes: Some(30),
-        ended: false,
-        launched_ms: NOW_MS - age_minutes * MINUTE_MS,
-    }
-}
-
-fn end(id: &str, reason: EndReason) -> Sweep {
-    Sweep::End {
-        instance: id.to_owned(),
-        reason,
-    }
-}
-
-#[test]
-fn nothing_outlives_its_limit_even_without_a_ledger() {
-    let old = [instance("i-1", 31)];
     assert_eq!(
-        plan::sweep(NOW_MS, &old, None),
-        [end("i-1", EndReason::OverLimit)]
-    );
-    let young = [instance("i-1", 29)];
-    assert!(
-        plan::sweep(NOW_MS, &young, None).is_empty(),
-        "29 of 30 minutes live"
-    );
-    let mut unlabelled = instance("i-2", 61);
-    unlabelled.limit_minutes = None;
-    assert_eq!(
-        plan::sweep(NOW_MS, &[unlabelled], None),
-        [end("i-2", EndReason::OverLimit)]
-    );
-}
-
-#[test]
-fn a_tracked_machine_lives_to_its_limit_unless_it_never_boots() {
-    let mut busy = runner("i-1", "a");
-    busy.credential_ms = Some(NOW_MS - 28 * MINUTE_MS);
-    busy.busy_ms = Some(NOW_MS - 28 * MINUTE_MS);
-    let booting = runner("i-2", "a");
-    let ledger = world(vec![], vec![busy, booting]);
-    let instances = [instance("i-1", 29), instance("i-2", 6)];
-    assert_eq!(
-        plan::sweep(NOW_MS, &instances, Some(&ledger)),
-        [end("i-2", EndReason::BootLimit)]
-    );
-}
-
-#[test]
-fn an_untracked_machine_is_an_orphan_only_after_its_grace_and_without_an_open_launch() {
-    let empty = world(vec![], vec![]);
-    assert!(plan::sweep(NOW_MS, &[instance("i-1", 4)], Some(&empty)).is_empty());
-    assert_eq!(
-        plan::sweep(NOW_MS, &[instance("i-1", 6)], Some(&empty)),
-        [end("i-1", EndReason::Orphan)]
-    );
-    let mut open = world(vec![], vec![]);
-    open.launches = vec![Launch {
-        id: "a".to_owned(),
-        pool: "go".to_owned(),
-        jobs: vec![],
-        count: 1,
-        candidates: vec![],
-        at: 0,
-        template_id: String::new(),
-        template_version: String::new(),
-        credit: None,
-        limit_minutes: 30,
-        tags: BTreeMap::new(),
-        claimed_ms: 0,
-        tried: vec![],
-    }];
-    assert!(plan::sweep(NOW_MS, &[instance("i-1", 6)], Some(&open)).is_empty());
-}
-
-#[test]
-fn a_row_whose_machine_is_gone_is_closed_but_not_before_ec2_can_show_it() {
-    let mut old = runner("i-1", "a");
-    old.launched_ms = NOW_MS - UNKNOWN_GRACE_MS - 1;
-    let young = runner("i-2", "a");
-    let ended = runner("i-3", "a");
-    let ledger = world(vec![], vec![old, young, ended]);
-    let mut shown_ended = instance("i-3", 1);
-    shown_ended.ended = true;
-    let closed = |id: &str| Sweep::Close {
-        instance: id.to_owned(),
-    };
-    assert_eq!(
-        plan::sweep(NOW_MS, &[shown_ended], Some(&ledger)),
-        [closed("i-1"), closed("i-3")]
+        told(&world(vec![], vec![cancelled])),
+        ["end i-1 as job-cancelled"]
     );
 }

@@ -177,6 +177,8 @@ impl Lab {
         }
         let what = format!("cancelling run {run} of {repository}");
         Err(Error::request(what, answer.status()))
+    }
+
     /// What was asked of its EC2 so far.
     pub async fn calls(&self) -> Result<Calls, Error> {
         let url = format!("{}/_lab/calls", self.file.ec2_endpoint);

@@ -36,6 +36,8 @@ pub struct Environment {
     pub notify: Option<String>,
     /// Minutes between two ticks.
     pub tick_minutes: u32,
+    /// Minutes that a job may wait before the alarm goes off.
+    pub waiting_alarm_minutes: u32,
     /// ARN of the permissions boundary of every role.
     pub permissions_boundary: Option<String>,
     /// Whether global runners may hold rights.

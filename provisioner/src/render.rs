@@ -3,6 +3,7 @@
 //! Rule: a value reaches a template only through the `json` filter (or is one of the names that
 //! the environment's checks confine to letters, digits and dashes), so nothing can break out of it.
 
+mod alarms;
 pub(crate) mod context;
 mod document;
 mod pools;

@@ -153,7 +153,16 @@ fn each_edit_names_the_properties_that_follow_from_it_and_no_others() {
         (
             "tick",
             |e| e.tick_minutes = 2,
-            &["Schedule ScheduleExpression", "TickAlarm Period"],
+            &[
+                "Schedule ScheduleExpression",
+                "TickAlarm Period",
+                "WaitingAlarm Period",
+            ],
+        ),
+        (
+            "waiting",
+            |e| e.waiting_alarm_minutes = 30,
+            &["WaitingAlarm AlarmDescription", "WaitingAlarm Threshold"],
         ),
         (
             "cap",

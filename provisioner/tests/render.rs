@@ -255,6 +255,29 @@ fn the_function_knows_its_name_and_nothing_secret() {
 }
 
 #[test]
+fn how_long_the_oldest_job_waits_goes_from_the_log_to_an_alarm() {
+    for (name, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let template = &rendered.template(Stack::Dispatch).value;
+        let filters = resources(template, "AWS::Logs::MetricFilter");
+        assert_eq!(filters.len(), 1, "{name}");
+        assert_eq!(filters[0]["LogGroupName"], environment.names().log_group);
+        assert_eq!(filters[0]["FilterPattern"], "{ $.oldest_waiting_s >= 0 }");
+        let made = &filters[0]["MetricTransformations"][0];
+        assert_eq!(made["MetricValue"], "$.oldest_waiting_s");
+        let alarm = resources(template, "AWS::CloudWatch::Alarm")
+            .into_iter()
+            .find(|alarm| alarm["MetricName"] == names::METRIC_OLDEST_WAITING)
+            .unwrap();
+        assert_eq!(alarm["Namespace"], made["MetricNamespace"]);
+        assert_eq!(alarm["MetricName"], made["MetricName"]);
+        assert!(alarm.get("Dimensions").is_none(), "the filter gives none");
+        assert_eq!(alarm["Threshold"], 15 * 60);
+        assert_eq!(alarm["Statistic"], "Maximum");
+    }
+}
+
+#[test]
 fn a_value_cannot_break_out_of_its_template() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
     let source = std::fs::read_to_string(path).unwrap();

@@ -27,6 +27,11 @@ pub const ACTION_DRAIN: &str = "drain";
 /// launch nothing.
 pub const ACTION_RETIRE: &str = "retire";
 
+/// Field of the tick's log line, only while jobs wait: how long the oldest has waited, in seconds.
+pub const LOG_OLDEST_WAITING_S: &str = "oldest_waiting_s";
+/// Metric that a filter makes of that field, in the namespace of the deployment's name.
+pub const METRIC_OLDEST_WAITING: &str = "OldestWaitingSeconds";
+
 /// Parameter of the `runner` and `dispatch` templates: id of the HTTP API that `state` owns.
 pub const PARAM_API_ID: &str = "ApiId";
 /// Parameter of the `runner` and `dispatch` templates: subnets to launch in, separated by commas.

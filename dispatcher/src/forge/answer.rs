@@ -158,10 +158,12 @@ impl Answer {
         }
     }
 
-    fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ForgeError> {
+    /// What its body says.
+    pub(super) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ForgeError> {
         serde_json::from_slice(&self.body).map_err(|_| self.unreadable())
     }
 
+    /// That it is not the forge's, or none that we know.
     pub(super) fn unreadable(&self) -> ForgeError {
         ForgeError::BadAnswer {
             call: self.call,

@@ -1,49 +1,12 @@
 //! Jobs: on the list while they wait, in the history for ever after.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use serde::Serialize;
-
+use super::history::{INSTANCE_ID, Note, Word, history_key, job_item, job_update};
 use super::lease::LEASE_MS;
-use super::{HISTORY_S, Row, item, job_sk, live_item, live_key, number, text};
+use super::{job_sk, live_item, live_key, notices, number, text};
 use crate::job::{Fact, Job, JobKey, Status};
 use crate::plan::Claim;
 use crate::shell::{Change, Failure, Item, Outcome, Shell};
 use crate::world::WaitingJob;
-
-/// Attribute of a job's history: the runner that has or had it.
-const INSTANCE_ID: &str = "instance_id";
-
-/// Why a job's row moves.
-#[derive(Debug, Clone, Default)]
-pub struct Note<'a> {
-    /// For people.
-    pub reason: &'a str,
-    /// The launch that claimed it.
-    pub launch: Option<&'a str>,
-    /// The runner that has it.
-    pub instance: Option<&'a str>,
-    /// The forge's conclusion.
-    pub conclusion: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct JobRow<'a> {
-    repository: &'a str,
-    job_id: u64,
-    attempt: u64,
-    run_id: u64,
-    #[serde(rename = "job_name")]
-    name: &'a str,
-    labels: &'a [String],
-    head_sha: &'a str,
-    html_url: &'a str,
-    #[serde(rename = "job_status")]
-    status: Status,
-    reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pool: Option<&'a str>,
-    recorded_ms: u64,
-}
 
 impl Shell {
     /// Records a job that waits and puts it on the list, once: [`Outcome::Refused`] says that it
@@ -56,7 +19,7 @@ impl Shell {
     ) -> Result<Outcome, Failure> {
         let waiting = waiting(job, pool, now_ms);
         self.write_all(vec![
-            Change::PutNew(job_item(job, Status::Pending, "", Some(pool), now_ms)),
+            Change::PutNew(job_item(job, Status::Pending, "", Some(pool), now_ms, None)),
             Change::Put(live_item(&job_sk(&job.key), &waiting)),
         ])
         .await
@@ -89,27 +52,70 @@ impl Shell {
             reason: "the forge queued it again",
             ..Note::default()
         };
-        self.write_all(vec![
-            job_update(&job.key, Some(job), Fact::Requeued, &note, now_ms),
-            Change::Put(live_item(&job_sk(&job.key), &waiting)),
-        ])
+        self.write_served(job, "a pool serves it now", now_ms, |word| {
+            vec![
+                job_update(&job.key, Some(job), Fact::Requeued, &note, word, now_ms),
+                Change::Put(live_item(&job_sk(&job.key), &waiting)),
+            ]
+        })
         .await
     }
 
-    /// Records a job that nothing of ours will serve.
+    /// Records a job that nothing of ours will serve, and owes its owner a word about it.
     pub async fn record_refused(
         &self,
         job: &Job,
         reason: &str,
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
-        self.write(Change::PutNew(job_item(
-            job,
-            Status::Failed,
+        let owed = notices::owed(job, false, reason, now_ms);
+        let refused_ms = owed.is_some().then_some(now_ms);
+        let row = job_item(job, Status::Failed, reason, None, now_ms, refused_ms);
+        let mut changes = vec![Change::PutNew(row)];
+        changes.extend(owed);
+        self.write_all(changes).await
+    }
+
+    /// Takes a job off the list that nothing of ours will serve after all, and owes its owner a word
+    /// about it.
+    pub async fn give_up(&self, job: &Job, reason: &str, now_ms: u64) -> Result<Outcome, Failure> {
+        let note = Note {
             reason,
-            None,
-            now_ms,
-        )))
+            ..Note::default()
+        };
+        let owed = notices::owed(job, false, reason, now_ms);
+        let word = if owed.is_some() {
+            Word::Given
+        } else {
+            Word::Any
+        };
+        let mut changes = vec![
+            job_update(&job.key, None, Fact::GivenUp, &note, word, now_ms),
+            unlisted(&job.key),
+        ];
+        changes.extend(owed);
+        self.write_all(changes).await
+    }
+
+    /// Gives a job on the list to another pool, if it is as it was seen.
+    pub async fn rehome_job(&self, claim: &Claim, pool: &str) -> Result<Outcome, Failure> {
+        let (condition, mut values) = claim.as_seen();
+        values.insert(":pool".to_owned(), text(pool));
+        let of_pool = Item::from([(":pool".to_owned(), text(pool))]);
+        self.write_all(vec![
+            Change::Update {
+                key: live_key(&job_sk(&claim.job)),
+                update: "SET #pool = :pool REMOVE launch".to_owned(),
+                condition,
+                values,
+            },
+            Change::Update {
+                key: history_key(&claim.job),
+                update: "SET #pool = :pool".to_owned(),
+                condition: "attribute_exists(pk)".to_owned(),
+                values: of_pool,
+            },
+        ])
         .await
     }
 
@@ -124,15 +130,42 @@ impl Shell {
         note: &Note<'_>,
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
-        let mut changes = vec![job_update(key, job, fact, note, now_ms)];
         let still_waits = matches!(fact, Fact::Claimed | Fact::Released | Fact::Requeued);
-        if !still_waits {
-            changes.push(Change::Delete {
-                key: live_key(&job_sk(key)),
-                condition: String::new(),
-                values: Item::new(),
-            });
+        let changes = |word| {
+            let mut changes = vec![job_update(key, job, fact, note, word, now_ms)];
+            if !still_waits {
+                changes.push(unlisted(key));
+            }
+            changes
+        };
+        match (job, note.instance) {
+            (Some(job), Some(runner)) => {
+                let reason = format!("a runner has it: {runner}");
+                self.write_served(job, &reason, now_ms, changes).await
+            }
+            (None, _) | (_, None) => self.write_all(changes(Word::Any)).await,
         }
+    }
+
+    /// Writes `changes` of a job that is served. If its owner was told that it is not, that word is
+    /// taken back with them: a commit must not stay marked for a job that ran. The usual case has
+    /// no such word and costs no more than without.
+    async fn write_served(
+        &self,
+        job: &Job,
+        reason: &str,
+        now_ms: u64,
+        changes: impl Fn(Word) -> Vec<Change>,
+    ) -> Result<Outcome, Failure> {
+        let Some(owed) = notices::owed(job, true, reason, now_ms) else {
+            return self.write_all(changes(Word::Any)).await;
+        };
+        let written = self.write_all(changes(Word::None)).await?;
+        if written == Outcome::Written {
+            return Ok(written);
+        }
+        let mut changes = changes(Word::TakenBack);
+        changes.push(owed);
         self.write_all(changes).await
     }
 
@@ -160,11 +193,11 @@ impl Shell {
     /// Takes a job off the list without a word in its history, if it is as it was seen: it may have
     /// been queued again meanwhile.
     pub async fn forget_job(&self, claim: &Claim) -> Result<Outcome, Failure> {
-        let seen = claim.seen.as_deref().unwrap_or_default();
+        let (condition, values) = claim.as_seen();
         self.write(Change::Delete {
             key: live_key(&job_sk(&claim.job)),
-            condition: "launch = :seen".to_owned(),
-            values: Item::from([(":seen".to_owned(), text(seen))]),
+            condition,
+            values,
         })
         .await
     }
@@ -182,110 +215,11 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
     }
 }
 
-fn history_key(key: &JobKey) -> (String, String) {
-    (
-        format!("repo#{}", key.repository),
-        format!("{:012}#{:04}", key.id, key.attempt),
-    )
-}
-
-fn job_item(job: &Job, status: Status, reason: &str, pool: Option<&str>, now_ms: u64) -> Item {
-    let (pk, sk) = history_key(&job.key);
-    item(&Row {
-        pk: &pk,
-        sk: &sk,
-        body: &JobRow {
-            repository: &job.key.repository,
-            job_id: job.key.id,
-            attempt: job.key.attempt,
-            run_id: job.run_id,
-            name: &job.name,
-            labels: &job.labels,
-            head_sha: &job.head_sha,
-            html_url: &job.html_url,
-            status,
-            reason,
-            pool,
-            recorded_ms: now_ms,
-        },
-        ttl: Some(now_ms / 1000 + HISTORY_S),
-    })
-}
-
-/// The update that moves a job by `fact` where its status admits it.
-fn job_update(key: &JobKey, job: Option<&Job>, fact: Fact, note: &Note<'_>, now_ms: u64) -> Change {
-    let (stamp, admits_new) = match fact {
-        Fact::Claimed => ("launched_ms", false),
-        Fact::Released => ("released_ms", false),
-        Fact::Started => ("started_ms", true),
-        Fact::Ended { .. } => ("ended_ms", true),
-        Fact::OverLimit | Fact::GivenUp | Fact::MachineLost => ("ended_ms", false),
-        Fact::Requeued => ("requeued_ms", false),
-    };
-    let mut values = Item::new();
-    let mut sets = Vec::new();
-    for (name, value) in job_attributes(key, job, note) {
-        sets.push(format!("{name} = :{name}"));
-        values.insert(format!(":{name}"), value);
+/// Takes a job off the list.
+fn unlisted(key: &JobKey) -> Change {
+    Change::Delete {
+        key: live_key(&job_sk(key)),
+        condition: String::new(),
+        values: Item::new(),
     }
-    sets.push(format!("{stamp} = :now"));
-    values.insert(":now".to_owned(), number(now_ms));
-    sets.push("#ttl = :ttl".to_owned());
-    values.insert(":ttl".to_owned(), number(now_ms / 1000 + HISTORY_S));
-    let mut conditions = Vec::new();
-    let mut target = None;
-    for (index, (from, to)) in Status::moved_by(fact).enumerate() {
-        conditions.push(format!("job_status = :from{index}"));
-        values.insert(format!(":from{index}"), text(from.word()));
-        target = Some(to);
-    }
-    let target = target.expect("every fact moves some status");
-    sets.push("job_status = :job_status".to_owned());
-    values.insert(":job_status".to_owned(), text(target.word()));
-    if admits_new {
-        conditions.push("attribute_not_exists(pk)".to_owned());
-    }
-    let mut update = format!("SET {}", sets.join(", "));
-    let mut condition = conditions.join(" OR ");
-    if fact == Fact::Requeued {
-        // What is told of its former end would contradict its status.
-        update.push_str(" REMOVE ended_ms, conclusion, launch");
-        condition = format!("({condition}) AND attribute_not_exists({INSTANCE_ID})");
-    }
-    Change::Update {
-        key: history_key(key),
-        update,
-        condition,
-        values,
-    }
-}
-
-/// What an update writes into a job's history besides status and times.
-fn job_attributes(
-    key: &JobKey,
-    job: Option<&Job>,
-    note: &Note<'_>,
-) -> Vec<(&'static str, AttributeValue)> {
-    let mut attributes = vec![("reason", text(note.reason))];
-    let notes = [
-        ("launch", note.launch),
-        (INSTANCE_ID, note.instance),
-        ("conclusion", note.conclusion),
-    ];
-    attributes.extend(
-        notes
-            .into_iter()
-            .filter_map(|(name, value)| value.map(|value| (name, text(value)))),
-    );
-    if let Some(job) = job {
-        attributes.extend([
-            ("repository", text(&key.repository)),
-            ("job_id", number(key.id)),
-            ("attempt", number(key.attempt)),
-            ("run_id", number(job.run_id)),
-            ("job_name", text(&job.name)),
-            ("html_url", text(&job.html_url)),
-        ]);
-    }
-    attributes
 }

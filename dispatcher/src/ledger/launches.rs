@@ -74,18 +74,26 @@ impl Shell {
     }
 }
 
-fn claim_update(claim: &Claim, launch: &str) -> Change {
-    let mut values = Item::from([
-        (":launch".to_owned(), text(launch)),
-        (":launches".to_owned(), number(claim.launches.into())),
-    ]);
-    let condition = match &claim.seen {
-        None => "attribute_exists(pk) AND attribute_not_exists(launch)".to_owned(),
-        Some(seen) => {
-            values.insert(":seen".to_owned(), text(seen));
-            "launch = :seen".to_owned()
+impl Claim {
+    /// The condition that the job's entry is as it was seen.
+    pub(super) fn as_seen(&self) -> (String, Item) {
+        match &self.seen {
+            None => (
+                "attribute_exists(pk) AND attribute_not_exists(launch)".to_owned(),
+                Item::new(),
+            ),
+            Some(seen) => (
+                "launch = :seen".to_owned(),
+                Item::from([(":seen".to_owned(), text(seen))]),
+            ),
         }
-    };
+    }
+}
+
+fn claim_update(claim: &Claim, launch: &str) -> Change {
+    let (condition, mut values) = claim.as_seen();
+    values.insert(":launch".to_owned(), text(launch));
+    values.insert(":launches".to_owned(), number(claim.launches.into()));
     Change::Update {
         key: live_key(&job_sk(&claim.job)),
         update: "SET launch = :launch, launches = :launches".to_owned(),

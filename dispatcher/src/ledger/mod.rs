@@ -1,13 +1,15 @@
 //! The ledger: one DynamoDB table, and every write that keeps it true.
 //!
 //! Layout: the partition `live` is the world as it is now, in sort-key order counters, jobs that
-//! wait, launches, the lease, remains at the forge, runners; see [`crate::world`] for why the order
+//! wait, launches, the lease, notices and remains for the forge, runners; see [`crate::world`] for why the order
 //! matters. Everything else is history that people read: one partition a repository for its jobs,
 //! one a runner that ended. History expires by itself; the live partition empties itself.
 
+mod history;
 mod jobs;
 mod launches;
 mod lease;
+mod notices;
 mod runners;
 
 use std::collections::BTreeMap;
@@ -19,8 +21,9 @@ use crate::job::JobKey;
 use crate::shell::{Failure, Item, Shell};
 use crate::world::{Launch, Runner, WaitingJob};
 
-pub use jobs::Note;
+pub use history::Note;
 pub use lease::LEASE_MS;
+pub use notices::Notice;
 
 /// Partition of everything that is now.
 const LIVE: &str = "live";
@@ -41,6 +44,8 @@ pub struct Live {
     pub launches: Vec<Launch>,
     /// Runners that have not ended.
     pub runners: Vec<Runner>,
+    /// Words that we owe to the owners of jobs.
+    pub notices: Vec<Notice>,
     /// Registrations at the forge that nobody will use.
     pub remains: Vec<Remains>,
 }
@@ -53,8 +58,15 @@ pub struct Remains {
     pub instance: String,
     /// The pool, which says where it was registered.
     pub pool: String,
-    /// The forge's id.
-    pub forge_id: u64,
+    /// The forge's id, if its answer reached us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge_id: Option<u64>,
+    /// Whether the one of that id had a job: the forge deletes it itself.
+    #[serde(default)]
+    pub used: bool,
+    /// Whether there may be more of that name: an answer got lost.
+    #[serde(default)]
+    pub unsure: bool,
 }
 
 /// A row with its keys; `ttl` only on history.
@@ -115,6 +127,8 @@ impl Live {
             self.jobs.push(read(item)?);
         } else if sk.starts_with("launch#") {
             self.launches.push(read(item)?);
+        } else if sk.starts_with("notice#") {
+            self.notices.push(read(item)?);
         } else if sk.starts_with("remains#") {
             self.remains.push(read(item)?);
         } else if sk.starts_with("runner#") {

@@ -50,14 +50,34 @@ impl Shell {
         .await
     }
 
-    /// Takes back a credential mark, so that the machine may ask again.
-    pub async fn unset_credential(&self, instance: &str, marked_ms: u64) -> Result<(), Failure> {
+    /// Takes back a credential mark, so that the machine may ask again. `unsure`: the forge may have
+    /// registered something for it.
+    pub async fn unset_credential(
+        &self,
+        instance: &str,
+        marked_ms: u64,
+        unsure: bool,
+    ) -> Result<(), Failure> {
+        let set = if unsure { "SET unsure_ms = :then " } else { "" };
         let _outcome = self
             .write(Change::Update {
                 key: live_key(&runner_sk(instance)),
-                update: "REMOVE credential_ms".to_owned(),
+                update: format!("{set}REMOVE credential_ms"),
                 condition: "credential_ms = :then".to_owned(),
                 values: Item::from([(":then".to_owned(), number(marked_ms))]),
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// A machine that was too many is needed again.
+    pub async fn unset_spare(&self, instance: &str) -> Result<(), Failure> {
+        let _outcome = self
+            .write(Change::Update {
+                key: live_key(&runner_sk(instance)),
+                update: "REMOVE spare_ms".to_owned(),
+                condition: "attribute_exists(pk)".to_owned(),
+                values: Item::new(),
             })
             .await?;
         Ok(())
@@ -76,9 +96,13 @@ impl Shell {
         let condition = ["attribute_exists(pk)".to_owned()]
             .into_iter()
             .chain(
-                [("forge_id", runner.forge_id), ("busy_ms", runner.busy_ms)]
-                    .into_iter()
-                    .map(|(name, seen)| unchanged(name, seen, &mut values)),
+                [
+                    ("credential_ms", runner.credential_ms),
+                    ("forge_id", runner.forge_id),
+                    ("busy_ms", runner.busy_ms),
+                ]
+                .into_iter()
+                .map(|(name, seen)| unchanged(name, seen, &mut values)),
             )
             .collect::<Vec<_>>()
             .join(" AND ");
@@ -96,18 +120,18 @@ impl Shell {
             })),
         ];
         changes.extend(give_back(&runner.pool, 1));
-        if let (Some(forge_id), None) = (runner.forge_id, runner.busy_ms) {
-            let remains = Remains {
-                instance: runner.instance.clone(),
-                pool: runner.pool.clone(),
-                forge_id,
-            };
-            changes.push(Change::Put(live_item(
-                &format!("remains#{}", runner.instance),
-                &remains,
-            )));
-        }
+        changes.extend(remains_of(runner).map(|remains| {
+            let sk = format!("remains#{}", remains.instance);
+            Change::Put(live_item(&sk, &remains))
+        }));
         self.write_all(changes).await
+    }
+
+    /// Puts a registration that nobody will use on the list of those to delete.
+    pub async fn add_remains(&self, remains: &Remains) -> Result<(), Failure> {
+        let sk = format!("remains#{}", remains.instance);
+        let _outcome = self.write(Change::Put(live_item(&sk, remains))).await?;
+        Ok(())
     }
 
     /// Strikes what remained at the forge off the list.
@@ -121,6 +145,22 @@ impl Shell {
             .await?;
         Ok(())
     }
+}
+
+/// What the forge may still hold of a runner whose machine has ended. A registration without an
+/// answer, and one whose answer was not recorded, is known by its name alone.
+fn remains_of(runner: &Runner) -> Option<Remains> {
+    let used = runner.busy_ms.is_some();
+    let unsure =
+        runner.unsure_ms.is_some() || (runner.credential_ms.is_some() && runner.forge_id.is_none());
+    let unused = runner.forge_id.is_some() && !used;
+    (unsure || unused).then(|| Remains {
+        instance: runner.instance.clone(),
+        pool: runner.pool.clone(),
+        forge_id: runner.forge_id,
+        used,
+        unsure,
+    })
 }
 
 /// The condition that an attribute is as it was read.

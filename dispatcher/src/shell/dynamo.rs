@@ -324,11 +324,14 @@ fn key_item(key: &(String, String)) -> Item {
     ])
 }
 
-/// `ttl` is a reserved word of expressions and is written `#ttl` there.
+/// Some of our attributes are reserved words of expressions and are written `#ttl` there.
 fn reserved_names(expression: &str) -> Option<HashMap<String, String>> {
-    expression
-        .contains("#ttl")
-        .then(|| HashMap::from([("#ttl".to_owned(), "ttl".to_owned())]))
+    let names: HashMap<String, String> = ["pool", "ttl"]
+        .into_iter()
+        .map(|name| (format!("#{name}"), name.to_owned()))
+        .filter(|(placeholder, _)| expression.contains(placeholder))
+        .collect();
+    (!names.is_empty()).then_some(names)
 }
 
 fn some(expression: String) -> Option<String> {

@@ -416,6 +416,7 @@ impl State {
                 disabled: false,
                 scope,
                 online: now,
+                active: 0,
             },
         );
         id

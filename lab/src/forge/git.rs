@@ -131,6 +131,13 @@ pub(crate) async fn refs(folder: &Path) -> Result<BTreeMap<String, String>, Erro
         .collect())
 }
 
+/// Whether the repository has this commit.
+pub(crate) async fn has_commit(folder: &Path, id: &str) -> bool {
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let commit = format!("{id}^{{commit}}");
+    is_id && git(folder, &["cat-file", "-e", &commit]).await.is_ok()
+}
+
 /// What a push did to one ref. `default` is the default branch's tip before the push, if any.
 pub(crate) async fn pushed(
     folder: &Path,

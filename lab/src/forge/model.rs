@@ -281,6 +281,8 @@ pub(crate) struct Runner {
     pub(crate) disabled: bool,
     pub(crate) scope: Scope,
     pub(crate) online: i64,
+    /// When it last told of a job.
+    pub(crate) active: i64,
 }
 
 /// Who calls, and what for.

@@ -145,6 +145,9 @@ pub(crate) fn call(
     };
     if let Some(runner) = state.runners.get_mut(&runner) {
         runner.online = now;
+        if ["UpdateTask", "UpdateLog"].contains(&method_name) {
+            runner.active = now;
+        }
     }
     match method_name {
         "Declare" => with(body, |request| declare(state, runner, request)),

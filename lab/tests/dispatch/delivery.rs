@@ -15,6 +15,8 @@ pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) attempt: u64,
     pub(crate) labels: Vec<String>,
+    /// Its commit; without one, that of the recording.
+    pub(crate) sha: Option<String>,
 }
 
 impl Job {
@@ -25,6 +27,7 @@ impl Job {
             id,
             attempt: 0,
             labels: vec!["base".to_owned()],
+            sha: None,
         }
     }
 
@@ -64,6 +67,9 @@ impl Job {
         // Made now: what is older than the ledger's history is asked about.
         job["created_at"] = json!(jiff::Timestamp::now());
         job["run_attempt"] = json!(self.attempt + u64::from(runner.is_some()));
+        if let Some(sha) = &self.sha {
+            job["head_sha"] = json!(sha);
+        }
         if let Some(runner) = runner {
             job["runner_name"] = json!(runner);
         }

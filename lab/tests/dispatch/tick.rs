@@ -256,3 +256,36 @@ async fn registrations_that_nobody_used_are_deleted_at_the_forge_and_used_ones_l
     assert!(world.living().await.is_empty());
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_whose_answer_was_lost_are_deleted_by_their_name() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    world.queue(&[Job::new(1), Job::new(2)]).await;
+    world.drain().await;
+    let machines = world.living().await;
+    let [crashed, twice] = machines.as_slice() else {
+        panic!("{machines:?}");
+    };
+    // The function died between the registration and its record.
+    let marked = [("credential_ms", dispatcher::ledger::number(now_ms()))];
+    let shell = world.shell();
+    let outcome = shell.set_runner(crashed, &marked, "").await.unwrap();
+    assert_eq!(outcome, dispatcher::shell::Outcome::Written);
+    world.register_unheard(crashed).await;
+    // The answer got lost, and the machine asked again.
+    assert_eq!(world.ask_of(&world.cold(NO_FORGE), twice).await.status, 502);
+    world.register_unheard(twice).await;
+    assert_eq!(world.ask(twice).await.status, 200);
+    world.register_unheard("i-0123456789abcdef0").await;
+    assert_eq!(world.registered("admin").await.len(), 4);
+
+    world.lose(crashed).await;
+    world.lose(twice).await;
+    let left = world.registered("admin").await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0]["name"], "i-0123456789abcdef0");
+    assert!(world.live("remains").await.is_empty());
+    world.end().await;
+}

@@ -353,10 +353,16 @@ async fn the_api_refuses_as_the_forge_does() {
         .ask("GET", "admin/actions/runners", ADMIN, &no_body)
         .await;
     assert_eq!(answer, json!({"runners": [], "total_count": 0}));
+    let workflow = "on: push\njobs: {one: {runs-on: one, steps: [{run: 'true'}]}}";
+    assert!(world.push(ADMIN, workflow).await);
     let refused = json!({"state": "failure", "context": "ci", "description": "no pool"});
     world
-        .post("repos/acme/app/statuses/abc", &refused, 201)
+        .post("repos/acme/app/statuses/abc", &refused, 500)
         .await;
-    let statuses = world.get("repos/acme/app/statuses/abc").await;
+    let runs = world.get("repos/acme/app/actions/runs").await;
+    let sha = runs["workflow_runs"][0]["head_sha"].as_str().unwrap();
+    let path = format!("repos/acme/app/statuses/{sha}");
+    world.post(&path, &refused, 201).await;
+    let statuses = world.get(&path).await;
     assert_eq!(statuses[0]["description"], "no pool");
 }

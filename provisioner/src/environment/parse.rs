@@ -21,6 +21,11 @@ const RUNNER_VERSION: &str = "3.3.2";
 const RUNNER_SHA256_X86_64: &str =
     "38b73d0d82172830c4f14f10d0300ab744914552f4dab1a972d177921faf0983";
 
+/// Minutes that a job waits before the alarm goes off, unless the file says otherwise: three boots
+/// that fail take about as long, and then the job is given up.
+const WAITING_ALARM_MINUTES: u32 = 15;
+/// Most such minutes: after a day the forge itself gives a waiting job up.
+const WAITING_ALARM_MAX_MINUTES: u32 = 24 * 60;
 /// Most tags of one's own: AWS takes 50 on a stack, and a few are ours.
 const TAGS_MAX: usize = 40;
 const NOT_AN_ADDRESS: &str = "must be http:// or https://, a host and perhaps a port and a path, \
@@ -53,6 +58,9 @@ fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> E
         region: region(&mut root),
         notify: notify(&mut root),
         tick_minutes: root.number("tick_minutes", 1..=60).unwrap_or(1),
+        waiting_alarm_minutes: root
+            .number("waiting_alarm_minutes", 1..=WAITING_ALARM_MAX_MINUTES)
+            .unwrap_or(WAITING_ALARM_MINUTES),
         permissions_boundary: boundary(&mut root),
         trust_all_repositories: root.boolean("trust_all_repositories", false),
         max_runners: root
@@ -76,6 +84,7 @@ fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> E
         "region",
         "notify",
         "tick_minutes",
+        "waiting_alarm_minutes",
         "permissions_boundary",
         "trust_all_repositories",
         "max_runners",

@@ -9,8 +9,8 @@ use stacks::pool;
 use tera::Context;
 
 use super::{
-    DOCUMENT_MAX_BYTES, RenderError, Stack, UserData, document, image_parameter, pools, roles,
-    within,
+    DOCUMENT_MAX_BYTES, RenderError, Stack, UserData, alarms, document, image_parameter, pools,
+    roles, within,
 };
 use crate::environment::Environment;
 
@@ -69,7 +69,8 @@ pub(super) fn of(
         &json!({"action": names::ACTION_CLEANUP}).to_string(),
     );
     context.insert("image_parameters", &image_parameters(environment));
-    context.insert("alarms", &alarms(environment, &names));
+    context.insert("alarms", &alarms::alarms(environment, &names));
+    context.insert("waiting_pattern", &alarms::waiting_pattern());
     context.insert("names", &names);
     Ok(context)
 }
@@ -83,6 +84,8 @@ fn contract() -> Value {
         "attribute_partition": names::ATTRIBUTE_PARTITION,
         "attribute_sort": names::ATTRIBUTE_SORT,
         "attribute_ttl": names::ATTRIBUTE_TTL,
+        "log_oldest_waiting": names::LOG_OLDEST_WAITING_S,
+        "metric_oldest_waiting": names::METRIC_OLDEST_WAITING,
     })
 }
 
@@ -203,46 +206,4 @@ fn image_parameters(environment: &Environment) -> BTreeSet<String> {
             format!("arn:${{AWS::Partition}}:ssm:${{AWS::Region}}:{account}:parameter{path}")
         })
         .collect()
-}
-
-fn alarms(environment: &Environment, names: &Names) -> Vec<Value> {
-    const FIVE_MINUTES_S: u32 = 300;
-    // Three ticks without one: a single late tick wakes nobody.
-    let silence_s = FIVE_MINUTES_S.max(environment.tick_minutes * 3 * 60);
-    let function = |id: &str, name: &str, metric: &str, description: &str| {
-        json!({
-            "id": id, "name": format!("{}-{name}", names.function), "metric": metric,
-            "description": description, "namespace": "AWS/Lambda", "dimension": "FunctionName",
-            "value": names.function, "period_s": FIVE_MINUTES_S, "missing": "notBreaching",
-            "comparison": "GreaterThanOrEqualToThreshold",
-        })
-    };
-    vec![
-        function(
-            "ErrorsAlarm",
-            "errors",
-            "Errors",
-            "An invocation of the dispatcher failed: see its log.",
-        ),
-        function(
-            "ThrottlesAlarm",
-            "throttles",
-            "Throttles",
-            "Lambda refused invocations: the account's concurrency is used up.",
-        ),
-        json!({
-            "id": "AnswersAlarm", "name": format!("{}-answers", names.function), "metric": "5xx",
-            "description": "Deliveries or runners were answered 5xx: a job may not be recorded.",
-            "namespace": "AWS/ApiGateway", "dimension": "ApiId", "value": {"Ref": names::PARAM_API_ID},
-            "period_s": FIVE_MINUTES_S, "missing": "notBreaching",
-            "comparison": "GreaterThanOrEqualToThreshold",
-        }),
-        json!({
-            "id": "TickAlarm", "name": format!("{}-no-tick", names.function),
-            "metric": "InvocationAttemptCount", "namespace": "AWS/Scheduler",
-            "dimension": "ScheduleGroup", "value": names.name, "period_s": silence_s,
-            "missing": "breaching", "comparison": "LessThanThreshold",
-            "description": "The schedule is silent: nothing ends what is over its limit.",
-        }),
-    ]
 }

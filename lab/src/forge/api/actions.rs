@@ -171,9 +171,7 @@ fn runners(
         let runner = state.runners.get(&id).filter(|runner| shows(runner.scope));
         runner.map(|_| id).ok_or(Refusal::NotFound)
     };
-    let body = |state: &State, runner: i64| {
-        actions::runner(&state.runners[&runner], state.is_busy(runner), now)
-    };
+    let body = |state: &State, runner: i64| actions::runner(&state.runners[&runner], now);
     match (request.method, rest) {
         (&Method::GET, []) => {
             let runners: Vec<Value> = state

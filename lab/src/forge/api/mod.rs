@@ -91,6 +91,11 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
     {
         return places::create_repository(shared, request, token).await;
     }
+    if let (&Method::POST, ["repos", owner, name, "statuses", sha]) =
+        (request.method, request.segments)
+    {
+        places::check_commit(shared, owner, name, sha).await?;
+    }
     shared.with(|state, now| {
         if let Some(answer) = places::answer(state, request, token, now) {
             return answer;

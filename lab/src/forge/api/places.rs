@@ -204,6 +204,26 @@ fn repository(state: &mut State, method: &Method, owner: &str, name: &str) -> An
     }
 }
 
+/// A status needs its commit; without it the forge fails rather than refuses (read in its source).
+pub(super) async fn check_commit(
+    shared: &Shared,
+    owner: &str,
+    name: &str,
+    sha: &str,
+) -> Result<(), Refusal> {
+    let known = shared.with(|state, _| state.repository(owner, name).is_some());
+    if !known {
+        return Err(Refusal::NotFound);
+    }
+    if git::has_commit(&git::folder(&shared.data, owner, name), sha).await {
+        Ok(())
+    } else {
+        Err(Refusal::Failed(format!(
+            "GetCommit[{sha}]: object does not exist [id: {sha}, rel_path: ]"
+        )))
+    }
+}
+
 fn statuses(
     state: &mut State,
     request: &Request<'_>,

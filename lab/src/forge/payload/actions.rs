@@ -222,9 +222,13 @@ pub(crate) fn run_event(
 
 /// Seconds without a call after which a runner counts as offline.
 const RUNNER_OFFLINE_S: i64 = 60;
+/// Seconds after which a runner of whose job nothing is heard counts as idle.
+const RUNNER_IDLE_S: i64 = 10;
 
-pub(crate) fn runner(runner: &Runner, busy: bool, now: i64) -> Value {
+/// `busy` is no more than the forge's own guess: it was heard of a job just now.
+pub(crate) fn runner(runner: &Runner, now: i64) -> Value {
     let online = now - runner.online < RUNNER_OFFLINE_S;
+    let busy = online && now - runner.active <= RUNNER_IDLE_S;
     let labels: Vec<Value> = runner
         .labels
         .iter()

@@ -55,7 +55,10 @@ impl World {
                 assert_eq!(job["status"], "queued");
                 let labels = job["labels"].as_array().unwrap();
                 let labels: Vec<&str> = labels.iter().map(|one| one.as_str().unwrap()).collect();
-                Job::new(job["id"].as_u64().unwrap()).on(&labels)
+                Job {
+                    sha: Some(job["head_sha"].as_str().unwrap().to_owned()),
+                    ..Job::new(job["id"].as_u64().unwrap()).on(&labels)
+                }
             })
             .collect()
     }
@@ -76,6 +79,44 @@ impl World {
         let path = format!("{place}/actions/runners");
         let answer = self.forge("GET", &path, &Value::Null).await;
         answer["runners"].as_array().unwrap().clone()
+    }
+
+    /// The statuses of a job's commit, the newest first.
+    pub(crate) async fn statuses(&self, job: &Job) -> Vec<Value> {
+        let sha = job.sha.as_deref().unwrap();
+        let path = format!("repos/{}/statuses/{sha}", job.repository);
+        let answer = self.forge("GET", &path, &Value::Null).await;
+        answer.as_array().unwrap().clone()
+    }
+
+    /// Registers a runner of the whole forge as the dispatcher does, which hears nothing of it.
+    pub(crate) async fn register_unheard(&self, name: &str) -> Value {
+        let token = &self.bench.lab.file().registration_token;
+        let body = json!({"name": name, "token": token, "labels": ["base"], "ephemeral": true});
+        self.rpc("Register", &body, None).await["runner"].clone()
+    }
+
+    /// The runner of that document asks for a job; `Null` when it gets none.
+    pub(crate) async fn fetch_task(&self, document: &Value) -> Value {
+        let body = json!({"tasksVersion": "0"});
+        self.rpc("FetchTask", &body, Some(document)).await["task"].clone()
+    }
+
+    async fn rpc(&self, method: &str, body: &Value, runner: Option<&Value>) -> Value {
+        let forge = &self.bench.lab.file().forge;
+        let uri = format!("{forge}/api/actions/runner.v1.RunnerService/{method}");
+        let mut request = http::Request::post(uri).header("content-type", "application/json");
+        for (header, field) in [("x-runner-uuid", "uuid"), ("x-runner-token", "token")] {
+            if let Some(runner) = runner {
+                request = request.header(header, runner[field].as_str().unwrap());
+            }
+        }
+        let request = request.body(Full::<Bytes>::from(body.to_string())).unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let response = client.request(request).await.unwrap();
+        assert!(response.status().is_success(), "{method}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&body).unwrap()
     }
 
     /// One request to the forge, which it must grant. `path` is below the API unless it starts

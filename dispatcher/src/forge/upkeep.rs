@@ -1,0 +1,176 @@
+//! What the forge is asked and told besides registering runners: whether one is idle, to give it no
+//! more jobs, and a word for the owner of a job.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stacks::pool::Scope;
+
+use super::{Forge, ForgeError, scope_path};
+
+/// Entries of one page of a list: the most that the forge gives.
+const PAGE: usize = 50;
+/// Most pages that are read: far more runners than a deployment may have at once.
+const PAGES_MAX: usize = 40;
+/// Longest description and context of a commit status, in characters. The forge keeps what it gets;
+/// its pages and those who were modelled on them show one line.
+const STATUS_TEXT_MAX_CHARS: usize = 255;
+
+/// What the forge says of one runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct RunnerState {
+    /// Whether it has a job.
+    pub busy: bool,
+    /// Whether it gets no job any more. Servers that can't do that don't say.
+    #[serde(default)]
+    pub disabled: bool,
+}
+
+/// A word on a commit, where its author looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitStatus<'a> {
+    /// `owner/name`.
+    pub repository: &'a str,
+    /// The commit.
+    pub sha: &'a str,
+    /// `success` or `error`, as the forge has it.
+    pub state: &'a str,
+    /// Which check it is; a later word of the same replaces it.
+    pub context: &'a str,
+    /// The word.
+    pub description: &'a str,
+    /// Where a click leads.
+    pub target_url: &'a str,
+}
+
+#[derive(Deserialize)]
+struct RunnerList {
+    runners: Vec<ListedRunner>,
+}
+
+#[derive(Deserialize)]
+struct ListedRunner {
+    id: u64,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct JobList {
+    jobs: Vec<ListedJob>,
+    total_count: usize,
+}
+
+#[derive(Deserialize)]
+struct ListedJob {
+    runner_id: Option<u64>,
+}
+
+impl Forge {
+    /// What a runner is doing. The forge's own `busy` only says that it was heard of a job in the last
+    /// ten seconds, so a quiet job is looked for as well.
+    pub async fn runner(&self, scope: &Scope, id: u64) -> Result<RunnerState, ForgeError> {
+        const CALL: &str = "GET runner";
+        let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
+        let token = self.token()?;
+        let answer = self
+            .call(CALL, Method::GET, &path, Some(token), None)
+            .await?;
+        let state: RunnerState = answer.json()?;
+        Ok(RunnerState {
+            busy: state.busy || self.has_job(scope, id).await?,
+            ..state
+        })
+    }
+
+    /// Whether a job in progress is on that runner. A job that ends moves those after it to earlier
+    /// pages, so from the last page to the first none is missed.
+    async fn has_job(&self, scope: &Scope, runner: u64) -> Result<bool, ForgeError> {
+        let on_it = |list: &JobList| list.jobs.iter().any(|job| job.runner_id == Some(runner));
+        let first = self.jobs_in_progress(scope, 1).await?;
+        if on_it(&first) || first.jobs.len() >= first.total_count {
+            return Ok(on_it(&first));
+        }
+        let pages = first.total_count.div_ceil(first.jobs.len().max(1));
+        if pages > PAGES_MAX {
+            return Err(ForgeError::TooMuch("GET jobs"));
+        }
+        for page in (1..=pages).rev() {
+            if on_it(&self.jobs_in_progress(scope, page).await?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn jobs_in_progress(&self, scope: &Scope, page: usize) -> Result<JobList, ForgeError> {
+        const CALL: &str = "GET jobs";
+        let path = format!(
+            "/api/v1/{}/actions/jobs?status=in_progress&limit={PAGE}&page={page}",
+            scope_path(scope)
+        );
+        let token = self.token()?;
+        let answer = self
+            .call(CALL, Method::GET, &path, Some(token), None)
+            .await?;
+        answer.json()
+    }
+
+    /// Gives a runner no job any more; one that it has goes on. Gitea 1.26 or newer.
+    pub async fn disable_runner(&self, scope: &Scope, id: u64) -> Result<(), ForgeError> {
+        const CALL: &str = "PATCH runner";
+        let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
+        let token = self.token()?;
+        let body = json!({ "disabled": true });
+        let answer = self
+            .call(CALL, Method::PATCH, &path, Some(token), Some(&body))
+            .await?;
+        match answer.json()? {
+            RunnerState { disabled: true, .. } => Ok(()),
+            RunnerState {
+                disabled: false, ..
+            } => Err(answer.unreadable()),
+        }
+    }
+
+    /// The runners of `scope` called `name`: each registration makes another.
+    pub async fn runners_named(&self, scope: &Scope, name: &str) -> Result<Vec<u64>, ForgeError> {
+        const CALL: &str = "GET runners";
+        let token = self.token()?;
+        let mut found = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let path = format!(
+                "/api/v1/{}/actions/runners?limit={PAGE}&page={page}",
+                scope_path(scope)
+            );
+            let answer = self
+                .call(CALL, Method::GET, &path, Some(token), None)
+                .await?;
+            let RunnerList { runners } = answer.json()?;
+            if runners.is_empty() {
+                break;
+            }
+            let named = runners.into_iter().filter(|runner| runner.name == name);
+            found.extend(named.map(|runner| runner.id));
+        }
+        Ok(found)
+    }
+
+    /// Puts a word on a commit.
+    pub async fn set_status(&self, status: &CommitStatus<'_>) -> Result<(), ForgeError> {
+        let path = format!(
+            "/api/v1/repos/{}/statuses/{}",
+            status.repository, status.sha
+        );
+        let cut = |text: &str| text.chars().take(STATUS_TEXT_MAX_CHARS).collect::<String>();
+        let body: Value = json!({
+            "state": status.state,
+            "context": cut(status.context),
+            "description": cut(status.description),
+            "target_url": status.target_url,
+        });
+        let token = self.token()?;
+        self.call("POST status", Method::POST, &path, Some(token), Some(&body))
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,131 @@
+//! What we owe the forge when nothing else is left to do: registrations to delete, and words for the
+//! owners of jobs. Both stay on their lists until the forge has taken them.
+
+use stacks::pool::Scope;
+
+use crate::apply::Hands;
+use crate::config::Config;
+use crate::drain::out_of_time;
+use crate::forge::{CommitStatus, ForgeError};
+use crate::ledger::{Live, Notice, Remains};
+use crate::shell::{Failure, Outcome};
+
+/// Most debts of each kind that one drain settles: each is a request to the forge.
+const SETTLE_MAX: usize = 40;
+
+/// What is owed, as the ledger has it.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    remains: Vec<Remains>,
+    notices: Vec<Notice>,
+}
+
+impl Owed {
+    /// Takes it out of what was read.
+    pub(crate) fn take(live: &mut Live) -> Self {
+        Self {
+            remains: std::mem::take(&mut live.remains),
+            notices: std::mem::take(&mut live.notices),
+        }
+    }
+}
+
+/// Why nothing more is tried now.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    #[error(transparent)]
+    Ledger(#[from] Failure),
+}
+
+/// Settles what can be settled now. A forge that does not answer is left alone until the next drain,
+/// one that refuses keeps nobody else's debt from being settled.
+pub(crate) async fn settle(hands: Hands<'_>, config: &Config, owed: &Owed) {
+    let settled = async {
+        say(hands, &owed.notices).await?;
+        delete(hands, config, &owed.remains).await
+    };
+    if let Err(stop) = settled.await {
+        tracing::warn!(%stop, "the rest is settled by the next drain");
+    }
+}
+
+async fn say(hands: Hands<'_>, notices: &[Notice]) -> Result<(), Stop> {
+    let now_ms = (hands.now_ms)();
+    let due = notices
+        .iter()
+        .filter(|notice| notice.not_before_ms <= now_ms);
+    for notice in due.take(SETTLE_MAX) {
+        if out_of_time(hands.deadline) {
+            break;
+        }
+        if hands.shell.claim_notice(notice, now_ms).await? != Outcome::Written {
+            continue;
+        }
+        let status = CommitStatus {
+            repository: &notice.job.repository,
+            sha: &notice.head_sha,
+            state: if notice.served { "success" } else { "error" },
+            context: &format!("{} / {}", hands.shell.names().name, notice.name),
+            description: &notice.reason,
+            target_url: &notice.html_url,
+        };
+        match hands.forge.set_status(&status).await {
+            Ok(()) => hands.shell.clear_notice(notice).await?,
+            Err(error) if notice.is_stale(now_ms) => {
+                tracing::warn!(job = %notice.job, %error, "its owner is not told");
+                hands.shell.clear_notice(notice).await?;
+            }
+            Err(error @ ForgeError::Unreachable { .. }) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(job = %notice.job, %error, "its owner is told later");
+                hands.shell.postpone_notice(notice, now_ms).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn delete(hands: Hands<'_>, config: &Config, remains: &[Remains]) -> Result<(), Stop> {
+    for remains in remains.iter().take(SETTLE_MAX) {
+        if out_of_time(hands.deadline) {
+            break;
+        }
+        match delete_one(hands, config, remains).await {
+            Ok(()) => hands.shell.clear_remains(&remains.instance).await?,
+            Err(error @ ForgeError::Unreachable { .. }) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(instance = remains.instance, %error, "its registration stays for now");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn delete_one(
+    hands: Hands<'_>,
+    config: &Config,
+    remains: &Remains,
+) -> Result<(), ForgeError> {
+    let pool = config.pools.iter().find(|pool| pool.name == remains.pool);
+    // Of a pool that was taken out nobody knows the scope; the forge's own reaches them all.
+    let scope = pool.map_or(&Scope::Global, |pool| &pool.scope);
+    let mut ids: Vec<u64> = remains.forge_id.into_iter().collect();
+    if remains.unsure {
+        match hands.forge.runners_named(scope, &remains.instance).await {
+            Ok(named) => ids.extend(named),
+            // A server that has no such list: its administrator sees the runner as offline.
+            Err(ForgeError::Refused {
+                status: 404 | 405, ..
+            }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let used = remains.forge_id.filter(|_| remains.used);
+    ids.retain(|id| Some(*id) != used);
+    for id in ids {
+        hands.forge.delete_runner(scope, id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The tick's sweep: what EC2 has, held against what the ledger knows.
+
+use std::collections::BTreeSet;
+
+use crate::world::{Instance, World};
+
+/// How long an instance may be unknown to the ledger, and a runner unknown to EC2, in milliseconds.
+/// Both sides show new things late; five minutes is far beyond what either takes.
+pub const UNKNOWN_GRACE_MS: u64 = 5 * 60_000;
+
+/// Limit of an instance that carries our tag but no readable limit, in minutes.
+pub const UNTAGGED_LIMIT_MINUTES: u32 = 60;
+
+/// One step of the tick's sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sweep {
+    /// End this instance.
+    End {
+        /// Its id.
+        instance: String,
+        /// Why.
+        reason: EndReason,
+    },
+    /// EC2 does not have it any more: close its row.
+    Close {
+        /// Its id.
+        instance: String,
+    },
+}
+
+/// Why we end an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// It is older than its pool allows.
+    OverLimit,
+    /// It did not ask for its credential in time.
+    BootLimit,
+    /// It carries our tag, but no launch of ours made it.
+    Orphan,
+    /// Its job was cancelled, and the forge can't reach an ephemeral runner any more.
+    JobCancelled,
+    /// There are more machines than jobs, and it has not asked for its credential.
+    NotNeeded,
+    /// The forge gives it no job any more, and says that it has none.
+    Idle,
+    /// The deployment is taken down.
+    Retired,
+}
+
+impl EndReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::OverLimit,
+        Self::BootLimit,
+        Self::Orphan,
+        Self::JobCancelled,
+        Self::NotNeeded,
+        Self::Idle,
+        Self::Retired,
+    ];
+
+    /// What must hold of its row for an instance to be ended, in the ledger's words; empty: nothing.
+    /// It is checked as the end is written down, so a job that comes first is not lost.
+    #[must_use]
+    pub const fn condition(self) -> &'static str {
+        match self {
+            Self::BootLimit | Self::NotNeeded => "attribute_not_exists(credential_ms)",
+            Self::Idle => "attribute_not_exists(busy_ms)",
+            Self::OverLimit | Self::Orphan | Self::JobCancelled | Self::Retired => "",
+        }
+    }
+
+    /// The word in the ledger.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OverLimit => "over-limit",
+            Self::BootLimit => "boot-limit",
+            Self::Orphan => "orphan",
+            Self::JobCancelled => "job-cancelled",
+            Self::NotNeeded => "not-needed",
+            Self::Idle => "idle",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+/// Plans the sweep. `ledger` is `None` while it can't be read: then age and tags alone decide, so
+/// that nothing outlives its limit whatever is down.
+#[must_use]
+pub fn sweep(now_ms: u64, instances: &[Instance], ledger: Option<&World>) -> Vec<Sweep> {
+    let mut sweeps: Vec<Sweep> = instances
+        .iter()
+        .filter(|instance| !instance.ended)
+        .filter_map(|instance| {
+            end_reason(now_ms, instance, ledger).map(|reason| Sweep::End {
+                instance: instance.id.clone(),
+                reason,
+            })
+        })
+        .collect();
+    if let Some(world) = ledger {
+        let alive: BTreeSet<&str> = instances
+            .iter()
+            .filter(|instance| !instance.ended)
+            .map(|instance| instance.id.as_str())
+            .collect();
+        let ended: BTreeSet<&str> = instances
+            .iter()
+            .filter(|instance| instance.ended)
+            .map(|instance| instance.id.as_str())
+            .collect();
+        sweeps.extend(
+            world
+                .runners
+                .iter()
+                .filter(|runner| {
+                    let id = runner.instance.as_str();
+                    let old = now_ms.saturating_sub(runner.launched_ms) > UNKNOWN_GRACE_MS;
+                    ended.contains(id) || (old && !alive.contains(id))
+                })
+                .map(|runner| Sweep::Close {
+                    instance: runner.instance.clone(),
+                }),
+        );
+    }
+    sweeps
+}
+
+fn end_reason(now_ms: u64, instance: &Instance, ledger: Option<&World>) -> Option<EndReason> {
+    let age_ms = now_ms.saturating_sub(instance.launched_ms);
+    let over = |minutes: u32| age_ms > u64::from(minutes) * 60_000;
+    if over(instance.limit_minutes.unwrap_or(UNTAGGED_LIMIT_MINUTES)) {
+        return Some(EndReason::OverLimit);
+    }
+    let world = ledger?;
+    let row = world.runners.iter().find(|r| r.instance == instance.id);
+    if let Some(runner) = row {
+        let boot_limit = world.pool(&runner.pool).map(|p| p.boot_limit_minutes);
+        let boots = runner.credential_ms.is_none() && runner.busy_ms.is_none();
+        return (boots && boot_limit.is_some_and(over)).then_some(EndReason::BootLimit);
+    }
+    let unfinished = world
+        .launches
+        .iter()
+        .any(|launch| Some(&launch.id) == instance.launch.as_ref());
+    (!unfinished && age_ms > UNKNOWN_GRACE_MS).then_some(EndReason::Orphan)
+}

@@ -1,0 +1,89 @@
+//! The tick's sweep.
+
+use dispatcher::plan::{self, EndReason, Sweep, UNKNOWN_GRACE_MS};
+use dispatcher::world::Instance;
+
+use super::{MINUTE_MS, NOW_MS, open_launch, runner, world};
+
+fn instance(id: &str, age_minutes: u64) -> Instance {
+    Instance {
+        id: id.to_owned(),
+        pool: "go".to_owned(),
+        launch: Some("a".to_owned()),
+        limit_minutes: Some(30),
+        ended: false,
+        launched_ms: NOW_MS - age_minutes * MINUTE_MS,
+    }
+}
+
+fn end(id: &str, reason: EndReason) -> Sweep {
+    Sweep::End {
+        instance: id.to_owned(),
+        reason,
+    }
+}
+
+#[test]
+fn nothing_outlives_its_limit_even_without_a_ledger() {
+    let old = [instance("i-1", 31)];
+    assert_eq!(
+        plan::sweep(NOW_MS, &old, None),
+        [end("i-1", EndReason::OverLimit)]
+    );
+    let young = [instance("i-1", 29)];
+    assert!(
+        plan::sweep(NOW_MS, &young, None).is_empty(),
+        "29 of 30 minutes live"
+    );
+    let mut unlabelled = instance("i-2", 61);
+    unlabelled.limit_minutes = None;
+    assert_eq!(
+        plan::sweep(NOW_MS, &[unlabelled], None),
+        [end("i-2", EndReason::OverLimit)]
+    );
+}
+
+#[test]
+fn a_tracked_machine_lives_to_its_limit_unless_it_never_boots() {
+    let mut busy = runner("i-1", "a");
+    busy.credential_ms = Some(NOW_MS - 28 * MINUTE_MS);
+    busy.busy_ms = Some(NOW_MS - 28 * MINUTE_MS);
+    let booting = runner("i-2", "a");
+    let ledger = world(vec![], vec![busy, booting]);
+    let instances = [instance("i-1", 29), instance("i-2", 6)];
+    assert_eq!(
+        plan::sweep(NOW_MS, &instances, Some(&ledger)),
+        [end("i-2", EndReason::BootLimit)]
+    );
+}
+
+#[test]
+fn an_untracked_machine_is_an_orphan_only_after_its_grace_and_without_an_open_launch() {
+    let empty = world(vec![], vec![]);
+    assert!(plan::sweep(NOW_MS, &[instance("i-1", 4)], Some(&empty)).is_empty());
+    assert_eq!(
+        plan::sweep(NOW_MS, &[instance("i-1", 6)], Some(&empty)),
+        [end("i-1", EndReason::Orphan)]
+    );
+    let mut open = world(vec![], vec![]);
+    open.launches = vec![open_launch("a")];
+    assert!(plan::sweep(NOW_MS, &[instance("i-1", 6)], Some(&open)).is_empty());
+}
+
+#[test]
+fn a_row_whose_machine_is_gone_is_closed_but_not_before_ec2_can_show_it() {
+    let mut old = runner("i-1", "a");
+    old.launched_ms = NOW_MS - UNKNOWN_GRACE_MS - 1;
+    let young = runner("i-2", "a");
+    let ended = runner("i-3", "a");
+    let ledger = world(vec![], vec![old, young, ended]);
+    let mut shown_ended = instance("i-3", 1);
+    shown_ended.ended = true;
+    let closed = |id: &str| Sweep::Close {
+        instance: id.to_owned(),
+    };
+    assert_eq!(
+        plan::sweep(NOW_MS, &[shown_ended], Some(&ledger)),
+        [closed("i-1"), closed("i-3")]
+    );
+}
