@@ -2,7 +2,7 @@
 //! neighbours are slow, and the most deliveries that the lab sustains.
 //!
 //! ```sh
-//! cargo bench --profile dev --workspace --bench load              # all, about three minutes
+//! cargo bench --profile dev --workspace --bench load              # all, five to eight minutes
 //! cargo bench --profile dev --workspace --bench load -- answers   # burst, answers, minute, path
 //! cargo bench --profile dev --workspace --bench load -- minute path --seconds 10
 //! ```
