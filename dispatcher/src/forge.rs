@@ -3,6 +3,7 @@
 
 mod answer;
 mod upkeep;
+mod workflow;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -224,11 +224,15 @@ impl Handler {
             let pool = Some(pool.name.as_str());
             return Ok(decided(Decision::Duplicate, reason, Some(job), pool));
         }
-        let mut recorded = self.shell.record_waiting(job, &pool.name, now_ms()).await?;
+        let mut recorded = self.shell.record_waiting(job, pool, now_ms()).await?;
         if recorded != Outcome::Written && self.is_queued_again(config, job).await? {
             recorded = self.shell.record_again(job, &pool.name, now_ms()).await?;
         }
         let (decision, reason) = match recorded {
+            Outcome::Written if pool.runs_on_host(&job.labels) => (
+                Decision::Recorded,
+                "the job waits for a machine and runs on it directly: services: are not started there",
+            ),
             Outcome::Written => (Decision::Recorded, "the job waits for a machine"),
             Outcome::Refused(_) => (Decision::Duplicate, "the job was recorded before"),
         };

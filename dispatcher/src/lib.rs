@@ -29,4 +29,5 @@ pub mod runner;
 pub mod secret;
 pub mod shell;
 pub mod unserved;
+pub mod workflow;
 pub mod world;

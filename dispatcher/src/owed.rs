@@ -1,14 +1,18 @@
 //! What we owe the forge when nothing else is left to do: registrations to delete, and words for the
 //! owners of jobs. Both stay on their lists until the forge has taken them.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use stacks::pool::Scope;
 
 use crate::apply::Hands;
 use crate::config::Config;
 use crate::drain::out_of_time;
 use crate::forge::{CommitStatus, ForgeError};
-use crate::ledger::{Live, Notice, Remains};
+use crate::ledger::{Live, Notice, Remains, Says};
 use crate::shell::{Failure, Outcome};
+use crate::workflow::Asks;
 
 /// Most debts of each kind that one drain settles: each is a request to the forge.
 const SETTLE_MAX: usize = 40;
@@ -56,35 +60,87 @@ async fn say(hands: Hands<'_>, notices: &[Notice]) -> Result<(), Stop> {
     let due = notices
         .iter()
         .filter(|notice| notice.not_before_ms <= now_ms);
+    let mut workflows = Workflows::new();
     for notice in due.take(SETTLE_MAX) {
         if out_of_time(hands.deadline) {
             break;
         }
-        if hands.shell.claim_notice(notice, now_ms).await? != Outcome::Written {
-            continue;
-        }
-        let status = CommitStatus {
-            repository: &notice.job.repository,
-            sha: &notice.head_sha,
-            state: if notice.served { "success" } else { "error" },
-            context: &format!("{} / {}", hands.shell.names().name, notice.name),
-            description: &notice.reason,
-            target_url: &notice.html_url,
+        let said = async {
+            if is_to_be_said(hands, notice, &mut workflows).await? {
+                say_one(hands, notice, now_ms).await
+            } else {
+                Ok(Outcome::Written)
+            }
         };
-        match hands.forge.set_status(&status).await {
-            Ok(()) => hands.shell.clear_notice(notice).await?,
-            Err(error) if notice.is_stale(now_ms) => {
+        match said.await {
+            Ok(Outcome::Written) => hands.shell.clear_notice(notice).await?,
+            // Another drain says it.
+            Ok(Outcome::Refused(_)) => {}
+            Err(Stop::Forge(error)) if notice.is_stale(now_ms) => {
                 tracing::warn!(job = %notice.job, %error, "its owner is not told");
                 hands.shell.clear_notice(notice).await?;
             }
-            Err(error @ ForgeError::Unreachable { .. }) => return Err(error.into()),
-            Err(error) => {
+            Err(stop @ Stop::Forge(ForgeError::Unreachable { .. })) => return Err(stop),
+            Err(Stop::Forge(error)) => {
                 tracing::warn!(job = %notice.job, %error, "its owner is told later");
                 hands.shell.postpone_notice(notice, now_ms).await?;
             }
+            Err(stop @ Stop::Ledger(_)) => return Err(stop),
         }
     }
     Ok(())
+}
+
+/// Workflow files by repository and run: the jobs of one run have one.
+type Workflows = BTreeMap<(String, u64), Option<Bytes>>;
+
+/// Whether what is owed is true: of services only the job's workflow tells.
+async fn is_to_be_said(
+    hands: Hands<'_>,
+    notice: &Notice,
+    workflows: &mut Workflows,
+) -> Result<bool, Stop> {
+    match notice.says {
+        Says::Unserved | Says::Served => return Ok(true),
+        Says::NoServices => {}
+    }
+    let repository = &notice.job.repository;
+    let key = (repository.clone(), notice.run_id);
+    if !workflows.contains_key(&key) {
+        let workflow = hands
+            .forge
+            .workflow(repository, notice.run_id, &notice.head_sha)
+            .await?;
+        workflows.insert(key.clone(), workflow);
+    }
+    let workflow = workflows.get(&key).and_then(Option::as_ref);
+    let asks = workflow.and_then(|text| Asks::read(text, &notice.name));
+    Ok(asks.is_some_and(Asks::is_silently_lacking))
+}
+
+/// Says it, unless another drain does.
+async fn say_one(hands: Hands<'_>, notice: &Notice, now_ms: u64) -> Result<Outcome, Stop> {
+    let claimed = hands.shell.claim_notice(notice, now_ms).await?;
+    if claimed != Outcome::Written {
+        return Ok(claimed);
+    }
+    let state = match notice.says {
+        Says::Unserved | Says::NoServices => "error",
+        Says::Served => "success",
+    };
+    tracing::info!(job = %notice.job, state, reason = notice.reason, "told its owner");
+    hands
+        .forge
+        .set_status(&CommitStatus {
+            repository: &notice.job.repository,
+            sha: &notice.head_sha,
+            state,
+            context: &format!("{} / {}", hands.shell.names().name, notice.name),
+            description: &notice.reason,
+            target_url: &notice.html_url,
+        })
+        .await?;
+    Ok(claimed)
 }
 
 async fn delete(hands: Hands<'_>, config: &Config, remains: &[Remains]) -> Result<(), Stop> {

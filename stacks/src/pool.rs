@@ -80,6 +80,9 @@ pub struct Label {
     pub serve: String,
 }
 
+/// How a label is served on the machine itself.
+pub const SERVE_HOST: &str = "host";
+
 /// Where runners are registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -130,6 +133,20 @@ impl Pool {
         labels
             .iter()
             .all(|label| self.labels.iter().any(|own| own.name == *label))
+    }
+
+    /// Whether a job that asks for `labels` runs on the machine itself. The first label that the
+    /// runner knows decides (measured); a job without labels gets what the runner likes.
+    #[must_use]
+    pub fn runs_on_host(&self, labels: &[String]) -> bool {
+        let is_host = |label: &Label| label.serve == SERVE_HOST;
+        let mut known = labels
+            .iter()
+            .filter_map(|label| self.labels.iter().find(|own| own.name == *label));
+        match known.next() {
+            Some(first) => is_host(first),
+            None => self.labels.iter().any(is_host),
+        }
     }
 
     /// Whether scope and list of repositories admit `repository` (`owner/name`). Forges compare

@@ -2,27 +2,40 @@
 
 use super::history::{INSTANCE_ID, Note, Word, history_key, job_item, job_update};
 use super::lease::LEASE_MS;
+use super::notices::Says;
 use super::{job_sk, live_item, live_key, notices, number, text};
+use stacks::pool::Pool;
+
 use crate::job::{Fact, Job, JobKey, Status};
 use crate::plan::Claim;
 use crate::shell::{Change, Failure, Item, Outcome, Shell};
 use crate::world::WaitingJob;
 
 impl Shell {
-    /// Records a job that waits and puts it on the list, once: [`Outcome::Refused`] says that it
-    /// was recorded before.
+    /// Records a job that waits for `pool` and puts it on the list, once: [`Outcome::Refused`] says
+    /// that it was recorded before. On a machine without containers its services are to be looked
+    /// into.
     pub async fn record_waiting(
         &self,
         job: &Job,
-        pool: &str,
+        pool: &Pool,
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
-        let waiting = waiting(job, pool, now_ms);
-        self.write_all(vec![
-            Change::PutNew(job_item(job, Status::Pending, "", Some(pool), now_ms, None)),
+        let name = pool.name.as_str();
+        let waiting = waiting(job, name, now_ms);
+        let row = job_item(job, Status::Pending, "", Some(name), now_ms, None);
+        let mut changes = vec![
+            Change::PutNew(row),
             Change::Put(live_item(&job_sk(&job.key), &waiting)),
-        ])
-        .await
+        ];
+        if pool.runs_on_host(&job.labels) {
+            let reason = format!(
+                "it asks for services:, which are not started on the host labels of pool {name}: \
+                 use a docker:// label, or give the job a container:"
+            );
+            changes.extend(notices::owed(job, Says::NoServices, &reason, now_ms));
+        }
+        self.write_all(changes).await
     }
 
     /// Whether a job is known, has ended here and never had a runner: what a rerun finds whose job
@@ -68,7 +81,7 @@ impl Shell {
         reason: &str,
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
-        let owed = notices::owed(job, false, reason, now_ms);
+        let owed = notices::owed(job, Says::Unserved, reason, now_ms);
         let refused_ms = owed.is_some().then_some(now_ms);
         let row = job_item(job, Status::Failed, reason, None, now_ms, refused_ms);
         let mut changes = vec![Change::PutNew(row)];
@@ -83,7 +96,7 @@ impl Shell {
             reason,
             ..Note::default()
         };
-        let owed = notices::owed(job, false, reason, now_ms);
+        let owed = notices::owed(job, Says::Unserved, reason, now_ms);
         let word = if owed.is_some() {
             Word::Given
         } else {
@@ -157,7 +170,7 @@ impl Shell {
         now_ms: u64,
         changes: impl Fn(Word) -> Vec<Change>,
     ) -> Result<Outcome, Failure> {
-        let Some(owed) = notices::owed(job, true, reason, now_ms) else {
+        let Some(owed) = notices::owed(job, Says::Served, reason, now_ms) else {
             return self.write_all(changes(Word::Any)).await;
         };
         let written = self.write_all(changes(Word::None)).await?;

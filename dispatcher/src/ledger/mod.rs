@@ -23,7 +23,7 @@ use crate::world::{Launch, Runner, WaitingJob};
 
 pub use history::Note;
 pub use lease::LEASE_MS;
-pub use notices::Notice;
+pub use notices::{Notice, Says};
 
 /// Partition of everything that is now.
 const LIVE: &str = "live";

@@ -1,7 +1,8 @@
 //! Words that we owe to the owners of jobs, until the forge has taken them.
 //!
 //! They tell of the machine, not of the job: that none of ours serves it, or, if that was said, that
-//! a runner has it after all. What a job comes to is the forge's own word.
+//! a runner has it after all, or that it lacks what the job asks for. What a job comes to is the
+//! forge's own word.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,14 +28,30 @@ pub struct Notice {
     pub head_sha: String,
     /// Where people look at it.
     pub html_url: String,
-    /// Whether it is served.
-    pub served: bool,
+    /// The run that it belongs to.
+    #[serde(default)]
+    pub run_id: u64,
+    /// What is said.
+    pub says: Says,
     /// The word.
     pub reason: String,
     /// Since when we owe it.
     pub since_ms: u64,
     /// Not to be offered before.
     pub not_before_ms: u64,
+}
+
+/// What a word says of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Says {
+    /// Nothing of ours serves it.
+    Unserved,
+    /// A runner has it after all.
+    Served,
+    /// Its services are not started, if it asks for any: only its workflow tells, so that is read
+    /// before this is said.
+    NoServices,
 }
 
 impl Shell {
@@ -91,7 +108,7 @@ impl Notice {
 }
 
 /// The change that owes a word about `job`; the last one counts. `None` for a job without a commit.
-pub(super) fn owed(job: &Job, served: bool, reason: &str, now_ms: u64) -> Option<Change> {
+pub(super) fn owed(job: &Job, says: Says, reason: &str, now_ms: u64) -> Option<Change> {
     let is_commit = matches!(job.head_sha.len(), 40 | 64)
         && job.head_sha.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_commit.then(|| {
@@ -100,7 +117,8 @@ pub(super) fn owed(job: &Job, served: bool, reason: &str, now_ms: u64) -> Option
             name: job.name.clone(),
             head_sha: job.head_sha.clone(),
             html_url: job.html_url.clone(),
-            served,
+            run_id: job.run_id,
+            says,
             reason: reason.to_owned(),
             since_ms: now_ms,
             not_before_ms: 0,

@@ -138,6 +138,17 @@ pub(crate) async fn has_commit(folder: &Path, id: &str) -> bool {
     is_id && git(folder, &["cat-file", "-e", &commit]).await.is_ok()
 }
 
+/// The bytes of one file of a commit, branch or tag; `None` where there is no such file.
+pub(crate) async fn file(folder: &Path, reference: &str, path: &str) -> Option<String> {
+    let plain = |text: &str| !text.is_empty() && !text.starts_with('-') && !text.contains("..");
+    let object = format!("{reference}:{path}");
+    let wanted = plain(reference) && !reference.contains(':') && plain(path);
+    if !wanted {
+        return None;
+    }
+    git(folder, &["cat-file", "blob", &object]).await.ok()
+}
+
 /// What a push did to one ref. `default` is the default branch's tip before the push, if any.
 pub(crate) async fn pushed(
     folder: &Path,

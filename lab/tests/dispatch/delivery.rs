@@ -13,6 +13,8 @@ use sha2::Sha256;
 pub(crate) struct Job {
     pub(crate) repository: String,
     pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) run: u64,
     pub(crate) attempt: u64,
     pub(crate) labels: Vec<String>,
     /// Its commit; without one, that of the recording.
@@ -25,6 +27,8 @@ impl Job {
         Self {
             repository: "acme/app".to_owned(),
             id,
+            name: format!("job {id}"),
+            run: 1,
             attempt: 0,
             labels: vec!["base".to_owned()],
             sha: None,
@@ -61,7 +65,8 @@ impl Job {
         body["repository"]["full_name"] = json!(self.repository);
         let job = &mut body["workflow_job"];
         job["id"] = json!(self.id);
-        job["name"] = json!(format!("job {}", self.id));
+        job["name"] = json!(self.name);
+        job["run_id"] = json!(self.run);
         job["labels"] = json!(self.labels);
         job["status"] = json!(action);
         // Made now: what is older than the ledger's history is asked about.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::delivery::{Job, delivery};
 use crate::log;
 use crate::replaced::ONE_JOB;
-use crate::world::{NO_FORGE, World, now_ms};
+use crate::world::{NO_FORGE, Shape, World, now_ms};
 
 const UNKNOWN_LABEL: &str = "
 on: push
@@ -27,7 +27,7 @@ async fn refused() -> Option<(World, Job)> {
 async fn word(world: &World, job: &Job) -> (String, String) {
     let statuses = world.statuses(job).await;
     let newest = &statuses[0];
-    assert_eq!(newest["context"], format!("lab-ci / job {}", job.id));
+    assert_eq!(newest["context"], format!("lab-ci / {}", job.name));
     let text = |name: &str| newest[name].as_str().unwrap().to_owned();
     (text("status"), text("description"))
 }
@@ -216,5 +216,69 @@ async fn the_tick_says_how_long_the_oldest_job_has_waited() {
         .expect("the tick says nothing");
     let line: Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["waiting"], 2);
+    world.end().await;
+}
+
+/// Four jobs, of which the second would run without its database and say nothing.
+const SERVICES: &str = "
+on: push
+jobs:
+  plain: {runs-on: base, steps: [{run: 'true'}]}
+  lacking: {runs-on: base, services: {db: {image: postgres}}, steps: [{run: 'true'}]}
+  contained:
+    runs-on: base
+    container: node
+    services: {db: {image: postgres}}
+    steps: [{run: 'true'}]
+  served: {runs-on: go, services: {db: {image: postgres}}, steps: [{run: 'true'}]}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_services_its_machine_does_not_start_is_marked_and_no_other() {
+    let Some(world) = World::of(Shape {
+        pool: |pool| {
+            if pool.name == "go" {
+                pool.labels[0].serve = "docker://golang:1".to_owned();
+            }
+        },
+        ..Shape::default()
+    })
+    .await
+    else {
+        return;
+    };
+    let jobs = world.push(SERVICES).await;
+    let [plain, lacking, contained, served] = jobs.as_slice() else {
+        panic!("{jobs:?}");
+    };
+    for (job, warned) in [
+        (plain, true),
+        (lacking, true),
+        (contained, true),
+        (served, false),
+    ] {
+        let reply = world.send(&delivery(&job.queued())).await;
+        let answer = reply.json();
+        assert_eq!(answer["decision"], "recorded");
+        let reason = answer["reason"].as_str().unwrap();
+        assert_eq!(
+            reason.contains("services: are not started"),
+            warned,
+            "{reason}"
+        );
+    }
+    // Told or not, the jobs get their machines, and the forge is not asked before.
+    world.drain_by(&world.cold(NO_FORGE)).await;
+    assert_eq!(world.living().await.len(), 4);
+    assert_eq!(world.live("notice").await.len(), 3);
+
+    world.drain().await;
+    let statuses = world.statuses(lacking).await;
+    let contexts: Vec<&Value> = statuses.iter().map(|status| &status["context"]).collect();
+    assert_eq!(contexts, [&json!("lab-ci / lacking")], "{statuses:?}");
+    assert_eq!(statuses[0]["status"], "error");
+    let description = statuses[0]["description"].as_str().unwrap();
+    assert!(description.contains("docker://"), "{description}");
+    assert!(world.live("notice").await.is_empty());
     world.end().await;
 }

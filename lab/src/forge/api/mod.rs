@@ -91,6 +91,11 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
     {
         return places::create_repository(shared, request, token).await;
     }
+    if let (&Method::GET, ["repos", owner, name, "raw", path @ ..]) =
+        (request.method, request.segments)
+    {
+        return places::raw(shared, request, owner, name, &path.join("/")).await;
+    }
     if let (&Method::POST, ["repos", owner, name, "statuses", sha]) =
         (request.method, request.segments)
     {

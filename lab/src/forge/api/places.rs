@@ -224,6 +224,24 @@ pub(super) async fn check_commit(
     }
 }
 
+/// The bytes of a file at `ref`, which may be any name of a commit; the default branch's without.
+pub(super) async fn raw(
+    shared: &Shared,
+    request: &Request<'_>,
+    owner: &str,
+    name: &str,
+    path: &str,
+) -> Answer {
+    let known = shared.with(|state, _| state.repository(owner, name).is_some());
+    let reference = request.values("ref").next().unwrap_or("HEAD");
+    let folder = git::folder(&shared.data, owner, name);
+    let file = git::file(&folder, reference, path).await;
+    match file.filter(|_| known) {
+        Some(text) => Ok((StatusCode::OK, text).into_response()),
+        None => Err(Refusal::NotFound),
+    }
+}
+
 fn statuses(
     state: &mut State,
     request: &Request<'_>,

@@ -57,6 +57,8 @@ impl World {
                 let labels: Vec<&str> = labels.iter().map(|one| one.as_str().unwrap()).collect();
                 Job {
                     sha: Some(job["head_sha"].as_str().unwrap().to_owned()),
+                    name: job["name"].as_str().unwrap().to_owned(),
+                    run: job["run_id"].as_u64().unwrap(),
                     ..Job::new(job["id"].as_u64().unwrap()).on(&labels)
                 }
             })
@@ -81,12 +83,14 @@ impl World {
         answer["runners"].as_array().unwrap().clone()
     }
 
-    /// The statuses of a job's commit, the newest first.
+    /// Our statuses of a job's commit, the newest first; the real forge has its own there too.
     pub(crate) async fn statuses(&self, job: &Job) -> Vec<Value> {
         let sha = job.sha.as_deref().unwrap();
         let path = format!("repos/{}/statuses/{sha}", job.repository);
         let answer = self.forge("GET", &path, &Value::Null).await;
-        answer.as_array().unwrap().clone()
+        let mut statuses = answer.as_array().unwrap().clone();
+        statuses.retain(|status| status["context"].as_str().unwrap().starts_with(super::NAME));
+        statuses
     }
 
     /// Registers a runner of the whole forge as the dispatcher does, which hears nothing of it.

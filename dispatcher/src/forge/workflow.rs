@@ -1,0 +1,85 @@
+//! Where the forge keeps the workflow of a run.
+
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+
+use super::{Forge, ForgeError};
+
+/// Folders of workflows, in the forge's order (1.26; an administrator may have set others).
+const FOLDERS: [&str; 2] = [".gitea/workflows", ".github/workflows"];
+
+#[derive(Deserialize)]
+struct RunBody {
+    /// `ci.yml@refs/heads/main`: the file below its folder, and what was pushed.
+    path: String,
+}
+
+impl Forge {
+    /// The workflow file of run `run` of `repository`, as it is in the commit `sha`. `None` where the
+    /// forge does not tell which one it is: servers before 1.25 know no runs.
+    pub async fn workflow(
+        &self,
+        repository: &str,
+        run: u64,
+        sha: &str,
+    ) -> Result<Option<Bytes>, ForgeError> {
+        let token = self.token()?;
+        let get = async |call: &'static str, path: String| match self
+            .call(call, Method::GET, &path, Some(token), None)
+            .await
+        {
+            Err(error) if error.is_own_404() => Ok(None),
+            other => other.map(Some),
+        };
+        let path = format!("/api/v1/repos/{repository}/actions/runs/{run}");
+        let Some(answer) = get("GET run", path).await? else {
+            return Ok(None);
+        };
+        let RunBody { path } = answer.json()?;
+        let Some(file) = file_of(&path) else {
+            return Ok(None);
+        };
+        for folder in FOLDERS {
+            let path = format!("/api/v1/repos/{repository}/raw/{folder}/{file}?ref={sha}");
+            if let Some(answer) = get("GET raw", path).await? {
+                return Ok(Some(answer.body));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The file's path below its folder, if it can stand in an address as it is.
+fn file_of(path: &str) -> Option<&str> {
+    let file = path.split('@').next()?;
+    let plain = |part: &str| {
+        let mut bytes = part.bytes();
+        !part.starts_with('.') && bytes.all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    (!file.is_empty() && file.split('/').all(|part| !part.is_empty() && plain(part)))
+        .then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_paths_become_a_part_of_an_address() {
+        assert_eq!(file_of("ci.yml@refs/heads/main"), Some("ci.yml"));
+        assert_eq!(file_of("deep/er/ci_2.yaml@x@y"), Some("deep/er/ci_2.yaml"));
+        for odd in [
+            "",
+            "@refs/heads/main",
+            "a b.yml@x",
+            "../../admin@x",
+            "a//b.yml",
+            "a?x.yml",
+            "a%2e.yml",
+            "ä.yml",
+        ] {
+            assert_eq!(file_of(odd), None, "{odd}");
+        }
+    }
+}

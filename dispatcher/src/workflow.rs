@@ -1,0 +1,125 @@
+//! What a job asks of its machine beyond its labels: deliveries don't say it, its workflow does.
+//!
+//! Measured with gitea-runner 1.0.8: on a `host` label `services:` are not started, and the job goes
+//! on without its database; with a `container:` they are. Nothing else knows in time, so the
+//! workflow file is read after the job was launched for, and its owner is told.
+
+use serde_yaml::Value;
+
+/// What a job asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asks {
+    /// It has `services:`.
+    pub services: bool,
+    /// It has a `container:`.
+    pub container: bool,
+}
+
+impl Asks {
+    /// Reads what the job that the forge calls `name` asks for. `None` where the file does not tell:
+    /// it can't be read, or has no such job, or the name is an expression.
+    #[must_use]
+    pub fn read(workflow: &[u8], name: &str) -> Option<Self> {
+        let document: Value = serde_yaml::from_slice(workflow).ok()?;
+        let jobs = document.get("jobs")?.as_mapping()?;
+        let (_, job) = jobs.iter().find(|(id, job)| {
+            let own = job.get("name").and_then(Value::as_str);
+            own.or(id.as_str()).is_some_and(|own| is_name(own, name))
+        })?;
+        let has = |key: &str| match job.get(key) {
+            None | Some(Value::Null) => false,
+            Some(Value::Mapping(map)) => !map.is_empty(),
+            Some(_) => true,
+        };
+        Some(Self {
+            services: has("services"),
+            container: has("container"),
+        })
+    }
+
+    /// Whether a `host` label would leave the job without what it asks for, and say nothing.
+    #[must_use]
+    pub fn is_silently_lacking(self) -> bool {
+        self.services && !self.container
+    }
+}
+
+/// Whether the forge calls a job `name` whose own name is `own`: combinations of a matrix have their
+/// values behind it, in brackets.
+fn is_name(own: &str, name: &str) -> bool {
+    name.strip_prefix(own)
+        .is_some_and(|rest| rest.is_empty() || (rest.starts_with(" (") && rest.ends_with(')')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKFLOW: &[u8] = b"
+on: push
+jobs:
+  plain: {runs-on: base, steps: [{run: 'true'}]}
+  db: {runs-on: base, services: {db: {image: postgres}}, steps: []}
+  both: {runs-on: base, container: node, services: {db: {image: postgres}}}
+  empty: {runs-on: base, services: {}, container: null}
+  many: {name: the matrix, services: {db: {image: postgres}}}
+  named: {name: 'of ${{ github.ref }}', services: {db: {image: postgres}}}
+";
+
+    #[test]
+    fn a_job_is_found_by_the_name_that_the_forge_gives_it() {
+        let asks = |services, container| {
+            Some(Asks {
+                services,
+                container,
+            })
+        };
+        for (name, expected) in [
+            ("plain", asks(false, false)),
+            ("db", asks(true, false)),
+            ("both", asks(true, true)),
+            ("empty", asks(false, false)),
+            ("the matrix (a, 1)", asks(true, false)),
+            ("the matrix", asks(true, false)),
+            ("the matrixes", None),
+            ("many", None),
+            ("of refs/heads/main", None),
+            ("other", None),
+        ] {
+            assert_eq!(Asks::read(WORKFLOW, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_tells_nothing() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..40 {
+            let before = n - 1;
+            bomb.push_str(&format!(
+                "a{n}: &a{n} [{}]\n",
+                format!("*a{before}, ").repeat(9)
+            ));
+        }
+        let deep = "[".repeat(100_000);
+        for bytes in [
+            b"".as_slice(),
+            b"jobs: 7",
+            b"jobs: [a]",
+            b"\xff\xfe",
+            b"<!doctype html><html>",
+            b"jobs: {a: &a {services: *a}}",
+            bomb.as_bytes(),
+            deep.as_bytes(),
+        ] {
+            assert_eq!(Asks::read(bytes, "a"), None);
+        }
+    }
+
+    #[test]
+    fn only_services_without_a_container_are_lost_without_a_word() {
+        for (name, lacking) in [("plain", false), ("db", true), ("both", false)] {
+            let asks = Asks::read(WORKFLOW, name).unwrap();
+            assert_eq!(asks.is_silently_lacking(), lacking, "{name}");
+        }
+    }
+}
