@@ -18,6 +18,7 @@ pub mod drain;
 pub mod event;
 pub mod forge;
 pub mod handler;
+mod https;
 pub mod job;
 pub mod launch;
 pub mod ledger;

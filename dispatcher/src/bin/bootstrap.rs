@@ -8,22 +8,17 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 use stacks::names::{ENV_FORGE_ENDPOINT, ENV_LOG};
 use tokio::time::Instant;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Time left for the answer after the work must be done, in seconds.
 const ANSWER_RESERVE_S: u64 = 2;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_target(false)
-        .with_env_filter(
-            EnvFilter::try_from_env(ENV_LOG).unwrap_or_else(|_| EnvFilter::new("info")),
-        )
-        .init();
+    log_to_stdout();
     let shell = Shell::new(names_from_env()?, Place::from_env()?);
     let handler = Handler::new(shell, std::env::var(ENV_FORGE_ENDPOINT).ok());
     let handler = &handler;
@@ -37,6 +32,22 @@ async fn main() -> Result<(), Error> {
             .map_err(Error::from)
     }))
     .await
+}
+
+/// One JSON object a line. `Targets` reads what `EnvFilter` reads as far as anybody sets it, without
+/// an engine for regular expressions.
+fn log_to_stdout() {
+    let filter = std::env::var(ENV_LOG).ok();
+    let filter = filter.and_then(|filter| filter.parse::<Targets>().ok());
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)))
+        .init();
 }
 
 /// Lambda's deadline, given in milliseconds since 1970, on the clock that does not jump.

@@ -7,12 +7,13 @@ mod parameters;
 use std::sync::OnceLock;
 
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use stacks::names::Names;
+
+use crate::https;
 
 pub use dynamo::{Change, Failure, Item, Outcome};
 pub use ec2::{LaunchOutcome, Launched};
@@ -84,9 +85,7 @@ impl Shell {
     pub fn new(names: Names, place: Place) -> Self {
         let seconds = std::time::Duration::from_secs;
         let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
+            .tls_provider(https::TLS)
             .build_https();
         let mut config = SdkConfig::builder()
             .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
