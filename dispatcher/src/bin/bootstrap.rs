@@ -25,8 +25,8 @@ async fn main() -> Result<(), Error> {
     run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = deadline(event.context.deadline);
         let request = &event.context.request_id;
-        handler
-            .handle(&event.payload, request, deadline)
+        // Boxed: inside the runtime's own futures it is nested too deep for the compiler.
+        Box::pin(handler.handle(&event.payload, request, deadline))
             .await
             .inspect_err(|error| tracing::error!(%error, "invocation failed"))
             .map_err(Error::from)
