@@ -6,22 +6,18 @@ mod upkeep;
 mod workflow;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{Method, Request, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 use stacks::pool::{Pool, Scope};
 
 use self::answer::{Answer, Standing};
+use crate::https::Https;
 use crate::job::JobKey;
 use crate::secret::Secret;
 use crate::world::Verdict;
@@ -43,7 +39,7 @@ pub struct Forge {
     token: Option<Secret>,
     registration_token: Option<Secret>,
     scope_tokens: Mutex<BTreeMap<String, Secret>>,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Https,
 }
 
 /// What a forge is made of.
@@ -151,7 +147,7 @@ impl Forge {
             token: config.token,
             registration_token: config.registration_token,
             scope_tokens: Mutex::new(BTreeMap::new()),
-            client: client(config.ca.as_deref())?,
+            client: Https::new(config.ca.as_deref()).map_err(|_| ForgeError::BadConfig("CA"))?,
         })
     }
 
@@ -332,7 +328,7 @@ impl Forge {
             None => Bytes::new(),
         };
         let request = request
-            .body(Full::new(body))
+            .body(SdkBody::from(body))
             .map_err(|_| ForgeError::BadConfig("token or address"))?;
         let exchange = async {
             let answer = self
@@ -395,32 +391,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-fn client(
-    ca: Option<&str>,
-) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, ForgeError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = match ca {
-        None => hyper_rustls::HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(provider)
-            .map_err(|_| ForgeError::BadConfig("system CA store"))?,
-        Some(pem) => {
-            let mut roots = rustls::RootCertStore::empty();
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let certificate = certificate.map_err(|_| ForgeError::BadConfig("CA"))?;
-                roots
-                    .add(certificate)
-                    .map_err(|_| ForgeError::BadConfig("CA"))?;
-            }
-            let config = rustls::ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .map_err(|_| ForgeError::BadConfig("CA"))?
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config)
-        }
-    };
-    let connector = builder.https_or_http().enable_http1().build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }

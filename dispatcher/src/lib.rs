@@ -6,8 +6,9 @@
 //! [`cleanup`] observe the [`world`], let the pure [`plan`] decide, and [`apply`] acts.
 //!
 //! Invariants: `plan` and `world` know no clock, network or log. Only [`shell`] calls AWS (the
-//! [`ledger`] also knows DynamoDB's values), and only [`forge`] speaks to the forge. A webhook is a hint: losing the nudge that follows it costs
-//! a tick, never a job. Every effect on EC2 is written into the ledger before it is tried.
+//! [`ledger`] also knows DynamoDB's values), and only [`forge`] speaks to the forge. A webhook is a
+//! hint: losing the nudge that follows it costs a tick, never a job. Every effect on EC2 is written
+//! into the ledger before it is tried.
 
 pub mod answer;
 pub mod apply;
@@ -19,7 +20,9 @@ pub mod event;
 pub mod forge;
 pub mod handler;
 pub mod home;
+mod https;
 pub mod job;
+pub mod lambda;
 pub mod launch;
 pub mod ledger;
 mod owed;

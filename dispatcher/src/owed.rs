@@ -80,12 +80,13 @@ async fn say(hands: Hands<'_>, notices: &[Notice]) -> Result<(), Stop> {
                 tracing::warn!(job = %notice.job, %error, "its owner is not told");
                 hands.shell.clear_notice(notice).await?;
             }
-            Err(stop @ Stop::Forge(ForgeError::Unreachable { .. })) => return Err(stop),
+            Err(stop @ (Stop::Ledger(_) | Stop::Forge(ForgeError::Unreachable { .. }))) => {
+                return Err(stop);
+            }
             Err(Stop::Forge(error)) => {
                 tracing::warn!(job = %notice.job, %error, "its owner is told later");
                 hands.shell.postpone_notice(notice, now_ms).await?;
             }
-            Err(stop @ Stop::Ledger(_)) => return Err(stop),
         }
     }
     Ok(())

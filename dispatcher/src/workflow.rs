@@ -92,14 +92,9 @@ jobs:
 
     #[test]
     fn a_file_that_cannot_be_read_tells_nothing() {
-        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
-        for n in 1..40 {
-            let before = n - 1;
-            bomb.push_str(&format!(
-                "a{n}: &a{n} [{}]\n",
-                format!("*a{before}, ").repeat(9)
-            ));
-        }
+        let level = |n: usize| format!("a{n}: &a{n} [{}]", format!("*a{}, ", n - 1).repeat(9));
+        let levels: Vec<String> = (1..40).map(level).collect();
+        let bomb = format!("a0: &a0 [x, x, x]\n{}", levels.join("\n"));
         let deep = "[".repeat(100_000);
         for bytes in [
             b"".as_slice(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 /// read from the parameters under [`Names::parameters`].
 pub const ENV_NAME: &str = "CI_NAME";
 /// Environment variable of the dispatcher: the log filter, in `tracing` syntax (`info` when unset).
+/// What Lambda runs has no lines below `info`; a debug build has.
 pub const ENV_LOG: &str = "CI_LOG";
 
 /// Environment variable of the dispatcher: another address for the forge, as `AWS_ENDPOINT_URL` is

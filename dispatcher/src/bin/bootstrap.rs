@@ -1,49 +1,5 @@
-//! The binary that Lambda runs: environment in, events through [`Handler`], logs out.
+//! The binary that Lambda runs.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use dispatcher::handler::{Handler, names_from_env};
-use dispatcher::shell::{Place, Shell};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use serde_json::Value;
-use stacks::names::{ENV_FORGE_ENDPOINT, ENV_LOG};
-use tokio::time::Instant;
-use tracing_subscriber::EnvFilter;
-
-/// Time left for the answer after the work must be done, in seconds.
-const ANSWER_RESERVE_S: u64 = 2;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_target(false)
-        .with_env_filter(
-            EnvFilter::try_from_env(ENV_LOG).unwrap_or_else(|_| EnvFilter::new("info")),
-        )
-        .init();
-    let shell = Shell::new(names_from_env()?, Place::from_env()?);
-    let handler = Handler::new(shell, std::env::var(ENV_FORGE_ENDPOINT).ok());
-    let handler = &handler;
-    run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let deadline = deadline(event.context.deadline);
-        let request = &event.context.request_id;
-        handler
-            .handle(&event.payload, request, deadline)
-            .await
-            .inspect_err(|error| tracing::error!(%error, "invocation failed"))
-            .map_err(Error::from)
-    }))
-    .await
-}
-
-/// Lambda's deadline, given in milliseconds since 1970, on the clock that does not jump.
-fn deadline(deadline_ms: u64) -> Instant {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let left = Duration::from_millis(deadline_ms).saturating_sub(now);
-    Instant::now() + left.saturating_sub(Duration::from_secs(ANSWER_RESERVE_S))
+fn main() -> Result<(), lambda_runtime::Error> {
+    dispatcher::lambda::serve()
 }

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -164,8 +165,9 @@ fn is_full_name(text: &str) -> bool {
 }
 
 fn milliseconds(time: &str) -> Option<u64> {
-    let time: Timestamp = time.parse().ok()?;
-    Some(u64::try_from(time.as_millisecond()).unwrap_or_default())
+    // Forges write their own zone.
+    let time = DateTime::from_str(time, Format::DateTimeWithOffset).ok()?;
+    Some(u64::try_from(time.to_millis().ok()?).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -3,20 +3,23 @@
 mod dynamo;
 mod ec2;
 mod parameters;
+mod plain;
 
 use std::sync::OnceLock;
 
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::tls;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use stacks::names::Names;
 
+use crate::https;
+
 pub use dynamo::{Change, Failure, Item, Outcome};
 pub use ec2::{LaunchOutcome, Launched};
 pub use parameters::Parameters;
+use plain::{Call, Service};
 
 /// Longest time for one call to AWS, its retries included, in seconds. API Gateway cuts at 30.
 const CALL_TIMEOUT_S: u64 = 10;
@@ -32,8 +35,8 @@ pub struct Shell {
     config: SdkConfig,
     dynamo: OnceLock<aws_sdk_dynamodb::Client>,
     ec2: OnceLock<aws_sdk_ec2::Client>,
-    lambda: OnceLock<aws_sdk_lambda::Client>,
-    ssm: OnceLock<aws_sdk_ssm::Client>,
+    lambda: OnceLock<Service>,
+    ssm: OnceLock<Service>,
 }
 
 /// Where AWS is and as whom we call: what Lambda puts into the environment.
@@ -84,9 +87,7 @@ impl Shell {
     pub fn new(names: Names, place: Place) -> Self {
         let seconds = std::time::Duration::from_secs;
         let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
+            .tls_provider(https::TLS)
             .build_https();
         let mut config = SdkConfig::builder()
             .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
@@ -143,9 +144,10 @@ impl Shell {
             .get_or_init(|| aws_sdk_ec2::Client::new(&self.config))
     }
 
-    fn ssm(&self) -> &aws_sdk_ssm::Client {
+    fn ssm(&self) -> &Service {
+        let retry = self.config.retry_config().expect("a shell has one");
         self.ssm
-            .get_or_init(|| aws_sdk_ssm::Client::new(&self.config))
+            .get_or_init(|| Service::new(&self.config, "ssm", retry))
     }
 
     /// Wakes the drain: an asynchronous invocation of this function. It may be lost or doubled
@@ -153,20 +155,12 @@ impl Shell {
     pub async fn nudge(&self) -> Result<(), Failure> {
         let lambda = self
             .lambda
-            .get_or_init(|| aws_sdk_lambda::Client::new(&self.config));
-        let payload = serde_json::json!({ "action": stacks::names::ACTION_DRAIN }).to_string();
-        lambda
-            .invoke()
-            .function_name(&self.names.function)
-            .invocation_type(aws_sdk_lambda::types::InvocationType::Event)
-            .payload(aws_sdk_lambda::primitives::Blob::new(payload))
-            .customize()
-            .config_override(
-                aws_sdk_lambda::config::Config::builder().retry_config(RetryConfig::disabled()),
-            )
-            .send()
-            .await
-            .map_err(|error| Failure::of("lambda:Invoke", &error))?;
-        Ok(())
+            .get_or_init(|| Service::new(&self.config, "lambda", &RetryConfig::disabled()));
+        let call = Call {
+            path: format!("/2015-03-31/functions/{}/invocations", self.names.function),
+            headers: &[("x-amz-invocation-type", "Event")],
+            body: serde_json::json!({ "action": stacks::names::ACTION_DRAIN }),
+        };
+        lambda.send("lambda:Invoke", call).await.map(drop)
     }
 }

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+use serde_json::json;
+
+use super::plain::Call;
 use super::{Failure, Shell};
 
 /// Most pages of ten parameters: sixteen pools, four secrets and two documents are three pages.
@@ -10,33 +14,62 @@ const PAGES_MAX: usize = 8;
 /// Values by full path.
 pub type Parameters = BTreeMap<String, String>;
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    name: String,
+    value: String,
+}
+
 impl Shell {
     /// Every parameter under the deployment's root, decrypted.
     pub async fn parameters(&self) -> Result<Parameters, Failure> {
         let mut all = Parameters::new();
         let mut token = None;
         for _ in 0..PAGES_MAX {
-            let page = self
-                .ssm()
-                .get_parameters_by_path()
-                .path(&self.names.parameters)
-                .recursive(true)
-                .with_decryption(true)
-                .max_results(10)
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| Failure::of("ssm:GetParametersByPath", &error))?;
-            for parameter in page.parameters.unwrap_or_default() {
-                if let (Some(name), Some(value)) = (parameter.name, parameter.value) {
-                    all.insert(name, value);
-                }
-            }
+            let page = self.parameter_page(token.as_deref()).await?;
+            let parameters = page.parameters.into_iter();
+            all.extend(parameters.map(|parameter| (parameter.name, parameter.value)));
             token = page.next_token;
             if token.is_none() {
                 break;
             }
         }
         Ok(all)
+    }
+
+    async fn parameter_page(&self, token: Option<&str>) -> Result<Page, Failure> {
+        const CALL: &str = "ssm:GetParametersByPath";
+        let mut body = json!({
+            "Path": self.names.parameters,
+            "Recursive": true,
+            "WithDecryption": true,
+            "MaxResults": 10,
+        });
+        if let Some(token) = token {
+            body["NextToken"] = token.into();
+        }
+        let call = Call {
+            path: "/".to_owned(),
+            headers: &[
+                ("content-type", "application/x-amz-json-1.1"),
+                ("x-amz-target", "AmazonSSM.GetParametersByPath"),
+            ],
+            body,
+        };
+        let answer = self.ssm().send(CALL, call).await?;
+        serde_json::from_slice(&answer.0).map_err(|_| Failure {
+            call: CALL,
+            code: "bad-answer".to_owned(),
+            message: "the answer can't be read".to_owned(),
+        })
     }
 }
