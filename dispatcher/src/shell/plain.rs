@@ -58,27 +58,10 @@ impl fmt::Debug for Body {
 impl Service {
     /// The service that signatures and addresses call `name`.
     pub(super) fn new(config: &SdkConfig, name: &'static str, retry: &RetryConfig) -> Self {
-        let region = config.region().expect("a place has a region");
+        let region = config.region().expect("a place has a region").as_ref();
         let endpoint = config
             .endpoint_url()
-            .map_or_else(|| endpoint(name, region.as_ref()), str::to_owned);
-        let mut signed = Layer::new("signed");
-        // The parameters hold secrets: without this, a log of everything would show the answer.
-        signed.store_put(SensitiveOutput);
-        signed.store_put(AuthSchemeOptionResolverParams::new(()));
-        signed.store_put(SigV4OperationSigningConfig {
-            region: Some(SigningRegion::from(region.clone())),
-            name: Some(SigningName::from_static(name)),
-            ..SigV4OperationSigningConfig::default()
-        });
-        let credentials = config.credentials_provider().expect("a place has some");
-        let signer = RuntimeComponentsBuilder::new("signed")
-            .with_auth_scheme(SigV4AuthScheme::new())
-            .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(vec![
-                SCHEME_ID,
-            ])))
-            .with_identity_cache(Some(IdentityCache::no_cache()))
-            .with_identity_resolver(SCHEME_ID, SharedIdentityResolver::new(credentials));
+            .map_or_else(|| endpoint(name, region), str::to_owned);
         let operation = Operation::builder()
             .service_name(name)
             .operation_name("call")
@@ -90,11 +73,7 @@ impl Service {
             .retry_classifier(HttpStatusCodeClassifier::default())
             .retry_classifier(TransientErrorClassifier::<ErrorMetadata>::new())
             .retry_classifier(AwsErrorCodeClassifier::<ErrorMetadata>::new())
-            .runtime_plugin(
-                StaticRuntimePlugin::new()
-                    .with_config(signed.freeze())
-                    .with_runtime_components(signer),
-            )
+            .runtime_plugin(signature(config, name))
             .serializer(request)
             .deserializer(answer)
             .build();
@@ -106,6 +85,30 @@ impl Service {
         let sent = self.operation.invoke(call).await;
         sent.map_err(|error: SdkError<_, _>| Failure::of(name, &error))
     }
+}
+
+/// What signs the requests to the service called `name`.
+fn signature(config: &SdkConfig, name: &'static str) -> StaticRuntimePlugin {
+    let mut settings = Layer::new("signature");
+    settings.store_put(AuthSchemeOptionResolverParams::new(()));
+    settings.store_put(SigV4OperationSigningConfig {
+        region: config.region().cloned().map(SigningRegion::from),
+        name: Some(SigningName::from_static(name)),
+        ..SigV4OperationSigningConfig::default()
+    });
+    // The parameters hold secrets: without this, a log of everything would show the answer.
+    settings.store_put(SensitiveOutput);
+    let credentials = config.credentials_provider().expect("a place has some");
+    let components = RuntimeComponentsBuilder::new("signature")
+        .with_auth_scheme(SigV4AuthScheme::new())
+        .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(vec![
+            SCHEME_ID,
+        ])))
+        .with_identity_cache(Some(IdentityCache::no_cache()))
+        .with_identity_resolver(SCHEME_ID, SharedIdentityResolver::new(credentials));
+    StaticRuntimePlugin::new()
+        .with_config(settings.freeze())
+        .with_runtime_components(components)
 }
 
 /// Where a service answers. AWS in China has a domain of its own.
