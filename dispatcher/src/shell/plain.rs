@@ -1,5 +1,5 @@
 //! Services of which one call is needed, without their generated clients. Each of those brings every
-//! error that its service knows: SSM's and Lambda's together were a fifth of the function. Signature,
+//! error that its service knows: SSM's and Lambda's together were a tenth of the function. Signature,
 //! retries, limits of time and connections are the SDK's here too; request and answer are JSON.
 
 use std::fmt;
