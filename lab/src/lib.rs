@@ -21,6 +21,7 @@ pub mod gitea;
 mod handle;
 pub mod init;
 mod journal;
+mod kept;
 mod leftovers;
 mod machine;
 mod metadata;

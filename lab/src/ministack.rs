@@ -2,28 +2,17 @@
 //! inherit that environment, so it holds the endpoints, and templates hold nothing of the lab.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use bytes::Bytes;
-use tokio::time::{Instant, sleep};
 
 use crate::Error;
-use crate::folder::{ACCOUNT, ENV_MARK, Folder, REGION, cache_folder};
-use crate::machine::image;
+use crate::folder::{ACCOUNT, Folder, REGION, cache_folder};
+use crate::kept::{self, STARTS_MAX, free_address};
 use crate::sigv4::Key;
-use crate::web::Web;
 
 /// The version that all measurements were made with.
 const VERSION: &str = "1.5.33";
-/// It answers half a second after its start; a machine that also compiles gets this long.
-const START_LIMIT: Duration = Duration::from_mins(1);
-/// Its port is taken by another program once in thousands of times.
-const STARTS_MAX: usize = 5;
-/// Ports to choose from: Linux hands out 32768 and above by itself.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// Lines of pip's output that are shown when it fails.
 const TAIL_LINES: usize = 8;
 
@@ -78,7 +67,8 @@ pub(crate) async fn start(
             continue;
         };
         let mut child = spawn(folder, listen, ec2, forge, key)?;
-        if ready(folder, listen, &mut child).await? {
+        let health = format!("http://{listen}/_ministack/health");
+        if kept::answers("ministack", &health, &mut child, &folder.emulator_log()).await? {
             return Ok((child, listen));
         }
     }
@@ -88,14 +78,6 @@ pub(crate) async fn start(
     ))
 }
 
-/// An address that nobody listens on now. The emulator binds it a moment later, so it is taken at
-/// random from below the ports that the kernel gives to whoever asks for any.
-pub(crate) fn free_address() -> Option<SocketAddr> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS)));
-    TcpListener::bind(address).ok().map(|_| address)
-}
-
-/// It dies with its parent, and everything it starts dies with it.
 fn spawn(
     folder: &Folder,
     listen: SocketAddr,
@@ -109,15 +91,10 @@ fn spawn(
     let log = folder.emulator_log();
     let out = fs::File::create(&log).map_err(|error| Error::file(&log, error))?;
     let err = out.try_clone().map_err(|error| Error::file(&log, error))?;
-    let program = folder.image().join(image::PROGRAM);
-    tokio::process::Command::new(&program)
-        .args(["internal", "init", "--as", "keeper"])
-        .arg(home().join("bin/ministack"))
-        .env_clear()
-        .env("PATH", format!("{}:/sbin:/bin", image::PATH))
+    let program = home().join("bin/ministack");
+    kept::command(folder, &program)
         .env("HOME", &home_folder)
         .env("TMPDIR", &temporary)
-        .env("LANG", "C.UTF-8")
         .env("PYTHONUNBUFFERED", "1")
         .env("BIND_HOST", listen.ip().to_string())
         .env("GATEWAY_PORT", listen.port().to_string())
@@ -130,44 +107,12 @@ fn spawn(
         .env("AWS_ENDPOINT_URL", format!("http://{listen}"))
         .env("AWS_ENDPOINT_URL_EC2", ec2)
         .env("CI_FORGE_ENDPOINT", forge)
-        .env(ENV_MARK, folder.path())
         .current_dir(&home_folder)
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(err)
-        .kill_on_drop(true)
         .spawn()
         .map_err(|error| Error::file(&program, error))
-}
-
-/// Waits until it answers; false if it ended instead.
-async fn ready(
-    folder: &Folder,
-    listen: SocketAddr,
-    child: &mut tokio::process::Child,
-) -> Result<bool, Error> {
-    let deadline = Instant::now() + START_LIMIT;
-    let web = Web::new();
-    while Instant::now() < deadline {
-        let request = http::Request::get(format!("http://{listen}/_ministack/health"))
-            .body(Bytes::new())
-            .map_err(|error| Error::bug(&error))?;
-        let answer = web.send(request, Duration::from_secs(2)).await;
-        let answers = answer.is_ok_and(|answer| answer.status().is_success());
-        // Asked second: if another program has the port, ours is gone.
-        if child.try_wait().is_ok_and(|status| status.is_some()) {
-            return Ok(false);
-        }
-        if answers {
-            return Ok(true);
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    Err(Error::NotReady {
-        what: "ministack",
-        limit_s: START_LIMIT.as_secs(),
-        log: folder.emulator_log(),
-    })
 }
 
 fn runs(program: &str, arguments: &[&str]) -> bool {

@@ -10,6 +10,8 @@ use lab::{Folder, LabFile};
 use provisioner::progress::{Event, Progress};
 use provisioner::teardown;
 
+use crate::forge;
+use crate::http::HttpError;
 use crate::locate;
 use crate::place::{Error, Place, environment_path};
 use crate::say;
@@ -34,6 +36,41 @@ impl Progress for Steps {
             Event::Resource { .. } | Event::Waiting { .. } => {}
         }
     }
+}
+
+/// Why what is played on the stage could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// The lab.
+    #[error(transparent)]
+    Lab(#[from] lab::Error),
+    /// The stacks.
+    #[error(transparent)]
+    Place(#[from] Error),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] forge::Error),
+    /// The front door or EC2.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] dispatcher::shell::Failure),
+    /// A file.
+    #[error("a file of what is pushed can't be used: {source}")]
+    File {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The workflow.
+    #[error("the workflow is no YAML map with jobs: {0}")]
+    Workflow(String),
+    /// It took too long.
+    #[error("after {0} s: {1}")]
+    TooLong(u64, String),
+    /// Somebody pressed Ctrl-C.
+    #[error("stopped; everything was cleaned up")]
+    Stopped,
 }
 
 /// The deployment in the lab.

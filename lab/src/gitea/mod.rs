@@ -9,28 +9,18 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use bytes::Bytes;
-use tokio::time::{Instant, sleep};
 
 pub use build::Programs;
 
 use crate::Error;
-use crate::folder::{ENV_MARK, FORGE_URL, Folder};
-use crate::machine::image;
+use crate::folder::{FORGE_URL, Folder};
+use crate::kept::{self, STARTS_MAX, free_address};
 use crate::metadata::secret;
-use crate::ministack::free_address;
-use crate::web::Web;
 
 /// What is filled in for one lab.
 const CONFIGURATION: &str = include_str!("../../gitea/app.ini");
 /// The administrator, as with the stand-in.
 pub(crate) const ADMIN: &str = crate::forge::ADMIN;
-/// It answers within two seconds; a machine that also compiles gets this long.
-const START_LIMIT: Duration = Duration::from_mins(1);
-/// Its port is taken by another program once in thousands of times.
-const STARTS_MAX: usize = 5;
 
 /// A running Gitea. It ends when this is dropped.
 pub(crate) struct Gitea {
@@ -59,7 +49,8 @@ impl Gitea {
             let (admin_token, password) = site.prepare()?;
             let registration_token = secret();
             let mut process = site.spawn(&registration_token)?;
-            if site.answers(&mut process).await? {
+            let health = format!("http://{address}/api/healthz");
+            if kept::answers("Gitea", &health, &mut process, &log(folder)).await? {
                 return Ok(Self {
                     address,
                     process,
@@ -163,68 +154,34 @@ impl Site<'_> {
         build::run(step, &mut command)
     }
 
-    fn environment(&self) -> [(&'static str, std::ffi::OsString); 4] {
+    fn environment(&self) -> [(&'static str, std::ffi::OsString); 3] {
         let home = self.home();
         [
             // It has no rights beyond those of the lab, which is root or thinks that it is.
             ("GITEA_I_AM_BEING_UNSAFE_RUNNING_AS_ROOT", "true".into()),
             ("GITEA_WORK_DIR", home.clone().into()),
             ("HOME", home.into()),
-            ("PATH", format!("{}:/sbin:/bin", image::PATH).into()),
         ]
     }
 
-    /// It dies with its parent, and everything it starts dies with it.
     fn spawn(&self, registration_token: &str) -> Result<tokio::process::Child, Error> {
         let log = log(self.folder);
         let failed = |error| Error::file(&log, error);
         let out = fs::File::create(&log).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
-        let program = self.folder.image().join(image::PROGRAM);
-        tokio::process::Command::new(&program)
-            .args(["internal", "init", "--as", "keeper"])
-            .arg(self.programs.server())
+        let program = self.programs.server();
+        kept::command(self.folder, &program)
             .arg("--config")
             .arg(self.configuration())
             .arg("web")
-            .env_clear()
             .envs(self.environment())
-            .env("LANG", "C.UTF-8")
             .env("GITEA_RUNNER_REGISTRATION_TOKEN", registration_token)
-            .env(ENV_MARK, self.folder.path())
             .current_dir(self.home())
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| Error::file(&program, error))
-    }
-
-    /// Waits until it answers; false if it ended instead.
-    async fn answers(&self, process: &mut tokio::process::Child) -> Result<bool, Error> {
-        let deadline = Instant::now() + START_LIMIT;
-        let web = Web::new();
-        while Instant::now() < deadline {
-            let request = http::Request::get(format!("http://{}/api/healthz", self.address))
-                .body(Bytes::new())
-                .map_err(|error| Error::bug(&error))?;
-            let answer = web.send(request, Duration::from_secs(2)).await;
-            let healthy = answer.is_ok_and(|answer| answer.status().is_success());
-            // Asked second: if another program has the port, ours is gone.
-            if process.try_wait().is_ok_and(|status| status.is_some()) {
-                return Ok(false);
-            }
-            if healthy {
-                return Ok(true);
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        Err(Error::NotReady {
-            what: "Gitea",
-            limit_s: START_LIMIT.as_secs(),
-            log: log(self.folder),
-        })
     }
 }
 

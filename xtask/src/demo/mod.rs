@@ -13,10 +13,9 @@ use lab::{Folder, ForgeKind, Lab};
 
 use self::report::{JobReport, Promise, Report, summary};
 use self::watch::{Seen, Watch};
-use crate::forge::{self, Forge};
-use crate::http::HttpError;
-use crate::stage::Stage;
-use crate::{place, say};
+use crate::forge::Forge;
+use crate::say;
+use crate::stage::{PlayError, Stage};
 
 /// What is pushed when no other workflow is given.
 const WORKFLOW: &str = include_str!("workflow.yml");
@@ -34,58 +33,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the announcement of the first job is sent again.
 const REPLAYS: usize = 10;
 
-/// Why the demo could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    /// The lab.
-    #[error(transparent)]
-    Lab(#[from] lab::Error),
-    /// The stacks.
-    #[error(transparent)]
-    Place(#[from] place::Error),
-    /// The forge.
-    #[error(transparent)]
-    Forge(#[from] forge::Error),
-    /// The front door or EC2.
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] dispatcher::shell::Failure),
-    /// A file.
-    #[error("a file of the demo can't be used: {source}")]
-    File {
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The workflow.
-    #[error("the workflow is no YAML map with jobs: {0}")]
-    Workflow(String),
-    /// It took too long.
-    #[error("after {0} s: {1}")]
-    TooLong(u64, String),
-    /// Somebody pressed Ctrl-C.
-    #[error("stopped; everything was cleaned up")]
-    Stopped,
-}
-
 /// Runs the demo, and cleans up whatever happens.
 pub async fn run(
     root: &Path,
     workflow: Option<&Path>,
     kind: ForgeKind,
-) -> Result<Report, DemoError> {
+) -> Result<Report, PlayError> {
     let start = Instant::now();
     let workflow = match workflow {
         None => WORKFLOW.to_owned(),
-        Some(path) => std::fs::read_to_string(path).map_err(|source| DemoError::File { source })?,
+        Some(path) => std::fs::read_to_string(path).map_err(|source| PlayError::File { source })?,
     };
     let expected = expectations(&workflow)?;
 
     let folder = Folder::default_one();
     let told = tokio::select! {
         told = tell(root, &folder, kind, &workflow) => told,
-        _ = tokio::signal::ctrl_c() => Err(DemoError::Stopped),
+        _ = tokio::signal::ctrl_c() => Err(PlayError::Stopped),
     };
     say("lab: going down");
     let left = Lab::down(&folder).await?;
@@ -103,7 +67,7 @@ async fn tell(
     folder: &Folder,
     kind: ForgeKind,
     workflow: &str,
-) -> Result<Seen, DemoError> {
+) -> Result<Seen, PlayError> {
     let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
     let stage = Stage::new(root, lab.file())?;
     say("stacks: going up");
@@ -130,7 +94,7 @@ async fn tell(
             break;
         }
         if begun.elapsed() > JOBS_LIMIT {
-            return Err(DemoError::TooLong(
+            return Err(PlayError::TooLong(
                 JOBS_LIMIT.as_secs(),
                 watch.what_is_open(),
             ));
@@ -150,8 +114,8 @@ async fn tell(
 }
 
 /// How each job of the workflow is meant to end, by its id: `DEMO_EXPECT` in its env, or success.
-fn expectations(workflow: &str) -> Result<BTreeMap<String, String>, DemoError> {
-    let bad = |what: &str| DemoError::Workflow(what.to_owned());
+fn expectations(workflow: &str) -> Result<BTreeMap<String, String>, PlayError> {
+    let bad = |what: &str| PlayError::Workflow(what.to_owned());
     let document: serde_yaml::Value =
         serde_yaml::from_str(workflow).map_err(|error| bad(&error.to_string()))?;
     let jobs = document

@@ -9,13 +9,12 @@ use http::Method;
 use lab::LabFile;
 use serde_json::Value;
 
-use super::DemoError;
 use super::report::Promise;
 use super::story::{ANNOUNCED, Delivery, JobStory, Machine, STARTED, stories};
 use crate::forge::{Forge, ForgeJob};
 use crate::http::{json, send};
 use crate::say;
-use crate::stage::Stage;
+use crate::stage::{PlayError, Stage};
 
 /// EC2's reason code for an instance whose host failed.
 const HOST_FAILED: &str = "Server.InternalError";
@@ -76,7 +75,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks once, and tells what is new.
-    pub async fn look(&mut self, forge: &Forge) -> Result<(), DemoError> {
+    pub async fn look(&mut self, forge: &Forge) -> Result<(), PlayError> {
         let get = async |url: String| json(Method::GET, &url, None, &Value::Null).await;
         let deliveries = get(format!("{}/_lab/deliveries", self.lab.front_door)).await?;
         let machines = get(format!("{}/_lab/instances", self.lab.ec2_endpoint)).await?;
@@ -152,7 +151,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Lets the host of the next machine fail while that machine boots.
-    pub async fn break_one_boot(&self) -> Result<(), DemoError> {
+    pub async fn break_one_boot(&self) -> Result<(), PlayError> {
         let url = format!("{}/_lab/faults", self.lab.ec2_endpoint);
         let faults = serde_json::json!({ "crash_boots": 1 });
         json(Method::POST, &url, None, &faults).await?;
@@ -176,7 +175,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Sends the first announcement again, `times` times at once.
-    pub async fn replay_once(&mut self, times: usize) -> Result<(), DemoError> {
+    pub async fn replay_once(&mut self, times: usize) -> Result<(), PlayError> {
         if self.replayed.is_some() {
             return Ok(());
         }
@@ -200,7 +199,7 @@ impl<'a> Watch<'a> {
         let mut decisions = Vec::new();
         while let Some(answer) = sends.join_next().await {
             let (_, body) = answer
-                .map_err(|error| DemoError::TooLong(0, format!("a replay was lost: {error}")))??;
+                .map_err(|error| PlayError::TooLong(0, format!("a replay was lost: {error}")))??;
             let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
             decisions.push(answer["decision"].as_str().unwrap_or("?").to_owned());
         }
@@ -236,7 +235,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks for every secret in all that the lab wrote: logs, consoles, templates, user-data.
-    pub fn search_for_secrets(&mut self, folder: &lab::Folder) -> Result<(), DemoError> {
+    pub fn search_for_secrets(&mut self, folder: &lab::Folder) -> Result<(), PlayError> {
         let secrets = [
             self.lab.forge_token.as_str(),
             self.lab.registration_token.as_str(),
@@ -245,7 +244,7 @@ impl<'a> Watch<'a> {
         let written = self
             .stage
             .written(folder)
-            .map_err(|source| DemoError::File { source })?;
+            .map_err(|source| PlayError::File { source })?;
         self.searched = written.len();
         let found = written
             .into_iter()

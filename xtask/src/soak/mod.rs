@@ -15,10 +15,9 @@ use tokio::task::JoinSet;
 
 use self::scenario::{Kind, Told, play};
 use self::watch::{Seen, Watch};
-use crate::forge::{self, Forge};
-use crate::http::HttpError;
-use crate::stage::Stage;
-use crate::{place, say};
+use crate::forge::Forge;
+use crate::say;
+use crate::stage::{PlayError, Stage};
 
 const ORGANIZATION: &str = "soak";
 /// The organization that the lab's pool `team` serves.
@@ -29,29 +28,6 @@ const AT_ONCE: usize = 4;
 const GONE_LIMIT: Duration = Duration::from_mins(4);
 /// Between two looks at what is left.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Why the soak could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum SoakError {
-    /// The lab.
-    #[error(transparent)]
-    Lab(#[from] lab::Error),
-    /// The stacks.
-    #[error(transparent)]
-    Place(#[from] place::Error),
-    /// The forge.
-    #[error(transparent)]
-    Forge(#[from] forge::Error),
-    /// The front door or EC2.
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] dispatcher::shell::Failure),
-    /// Somebody pressed Ctrl-C.
-    #[error("stopped; everything was cleaned up")]
-    Stopped,
-}
 
 /// The soak's verdict.
 #[derive(Debug, Serialize)]
@@ -76,12 +52,12 @@ pub struct Report {
 }
 
 /// Plays `runs` scenarios, the kinds in turn, and cleans up whatever happens.
-pub async fn run(root: &Path, kind: ForgeKind, runs: usize) -> Result<Report, SoakError> {
+pub async fn run(root: &Path, kind: ForgeKind, runs: usize) -> Result<Report, PlayError> {
     let start = Instant::now();
     let folder = Folder::default_one();
     let played = tokio::select! {
         played = whole(root, &folder, kind, runs) => played,
-        _ = tokio::signal::ctrl_c() => Err(SoakError::Stopped),
+        _ = tokio::signal::ctrl_c() => Err(PlayError::Stopped),
     };
     say("lab: going down");
     let left = Lab::down(&folder).await?;
@@ -101,7 +77,7 @@ async fn whole(
     folder: &Folder,
     kind: ForgeKind,
     runs: usize,
-) -> Result<Report, SoakError> {
+) -> Result<Report, PlayError> {
     let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
     let stage = Stage::new(root, lab.file())?;
     say("stacks: going up");
@@ -145,7 +121,7 @@ async fn whole(
     })
 }
 
-async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<Told>, SoakError> {
+async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<Told>, PlayError> {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut playing = JoinSet::new();
     for number in 0..runs {
@@ -164,7 +140,7 @@ async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<T
         tokio::select! {
             ended = playing.join_next() => {
                 let Some(ended) = ended else { break };
-                let ended = ended.map_err(|_| SoakError::Stopped)??;
+                let ended = ended.map_err(|_| PlayError::Stopped)??;
                 say(&format!(
                     "  {:>3} of {runs}  {:<16} {:>2} jobs  {}",
                     told.len() + 1,
@@ -181,7 +157,7 @@ async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<T
 }
 
 /// Waits until the last machine is gone and the ledger is at rest; says what is not in time.
-async fn settle(stage: &Stage, forge: &Forge, watch: &mut Watch) -> Result<Vec<String>, SoakError> {
+async fn settle(stage: &Stage, forge: &Forge, watch: &mut Watch) -> Result<Vec<String>, PlayError> {
     say("every job has ended; waiting for the last machine to go");
     let start = Instant::now();
     loop {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::SoakError;
 use crate::forge::{Checkout, Forge, ForgeJob};
+use crate::stage::PlayError;
 
 /// Longest for one scenario: a machine that found no job idles a minute before another comes.
 const LIMIT: Duration = Duration::from_mins(5);
@@ -146,7 +146,7 @@ struct Scene<'a> {
 }
 
 /// Plays `kind` in `repository`, which is there and empty.
-pub async fn play(forge: &Forge, repository: &str, kind: Kind) -> Result<Told, SoakError> {
+pub async fn play(forge: &Forge, repository: &str, kind: Kind) -> Result<Told, PlayError> {
     let scene = Scene {
         forge,
         repository,
@@ -175,7 +175,7 @@ pub async fn play(forge: &Forge, repository: &str, kind: Kind) -> Result<Told, S
 }
 
 impl Scene<'_> {
-    async fn play(&self, told: &mut Told) -> Result<(), SoakError> {
+    async fn play(&self, told: &mut Told) -> Result<(), PlayError> {
         self.push("first").await?;
         let first = self.jobs_where(|jobs| !jobs.is_empty()).await?;
         let run = first[0].run_id;
@@ -246,7 +246,7 @@ impl Scene<'_> {
     }
 
     /// The same push in the organization that the pool serves, and what becomes of the two.
-    async fn scope(&self, run: u64) -> Result<Vec<String>, SoakError> {
+    async fn scope(&self, run: u64) -> Result<Vec<String>, PlayError> {
         let name = self.repository.split('/').next_back().unwrap_or_default();
         self.forge.make_repository(super::TEAM, name).await?;
         let served = format!("{}/{name}", super::TEAM);
@@ -275,14 +275,14 @@ impl Scene<'_> {
         Ok(problems)
     }
 
-    async fn push(&self, message: &str) -> Result<(), SoakError> {
+    async fn push(&self, message: &str) -> Result<(), PlayError> {
         let stamp = ("stamp", message);
         let files = [(FILE, self.kind.workflow()), stamp];
         Ok(self.checkout.push(message, &files).await?)
     }
 
     /// The forge refuses to run again what is not over, and a cancelled run is over a moment later.
-    async fn rerun_when_admitted(&self, run: u64) -> Result<(), SoakError> {
+    async fn rerun_when_admitted(&self, run: u64) -> Result<(), PlayError> {
         let start = Instant::now();
         loop {
             match self.forge.rerun_run(self.repository, run).await {
@@ -293,7 +293,7 @@ impl Scene<'_> {
         }
     }
 
-    async fn all_ended(&self) -> Result<Vec<ForgeJob>, SoakError> {
+    async fn all_ended(&self) -> Result<Vec<ForgeJob>, PlayError> {
         self.jobs_where(|jobs| jobs.iter().all(|job| job.status == "completed"))
             .await
     }
@@ -302,7 +302,7 @@ impl Scene<'_> {
     async fn jobs_where(
         &self,
         holds: impl Fn(&[ForgeJob]) -> bool,
-    ) -> Result<Vec<ForgeJob>, SoakError> {
+    ) -> Result<Vec<ForgeJob>, PlayError> {
         loop {
             let jobs = self.forge.jobs(self.repository).await?;
             if !jobs.is_empty() && holds(&jobs) {

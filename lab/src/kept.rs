@@ -1,0 +1,77 @@
+//! Programs that the daemon keeps: they die with it, and everything they start dies with them.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+use crate::Error;
+use crate::folder::{ENV_MARK, Folder};
+use crate::machine::image;
+use crate::web::Web;
+
+/// They answer within two seconds; a machine that also compiles gets this long.
+const START_LIMIT: Duration = Duration::from_mins(1);
+/// One question whether they answer.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
+/// Between two of them.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// A port is taken by another program once in thousands of times.
+pub(crate) const STARTS_MAX: usize = 5;
+/// Ports to choose from: Linux hands out 32768 and above by itself.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// An address that nobody listens on now. The program binds it a moment later, so it is taken at
+/// random from below the ports that the kernel gives to whoever asks for any.
+pub(crate) fn free_address() -> Option<SocketAddr> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS)));
+    TcpListener::bind(address).ok().map(|_| address)
+}
+
+/// The command that keeps `program` for the lab in `folder`, with nothing of our environment.
+pub(crate) fn command(folder: &Folder, program: &Path) -> Command {
+    let mut command = Command::new(folder.image().join(image::PROGRAM));
+    command
+        .args(["internal", "init", "--as", "keeper"])
+        .arg(program)
+        .env_clear()
+        .env("LANG", "C.UTF-8")
+        .env("PATH", format!("{}:/sbin:/bin", image::PATH))
+        .env(ENV_MARK, folder.path())
+        .kill_on_drop(true);
+    command
+}
+
+/// Waits until `url` is answered with a yes; false if the program ended instead.
+pub(crate) async fn answers(
+    what: &'static str,
+    url: &str,
+    process: &mut Child,
+    log: &Path,
+) -> Result<bool, Error> {
+    let deadline = Instant::now() + START_LIMIT;
+    let web = Web::new();
+    while Instant::now() < deadline {
+        let request = http::Request::get(url)
+            .body(Bytes::new())
+            .map_err(|error| Error::bug(&error))?;
+        let answer = web.send(request, ASK_LIMIT).await;
+        let healthy = answer.is_ok_and(|answer| answer.status().is_success());
+        // Asked second: if another program has the port, ours is gone.
+        if process.try_wait().is_ok_and(|status| status.is_some()) {
+            return Ok(false);
+        }
+        if healthy {
+            return Ok(true);
+        }
+        sleep(ASK_EVERY).await;
+    }
+    Err(Error::NotReady {
+        what,
+        limit_s: START_LIMIT.as_secs(),
+        log: log.to_owned(),
+    })
+}
