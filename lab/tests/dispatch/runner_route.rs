@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stacks::pool::Scope;
 use stacks::route::TEXT_MAX_CHARS;
 
-use crate::delivery::{Job, from_runner, interruption};
+use crate::delivery::{Job, delivery, from_runner, interruption};
 use crate::world::{NO_FORGE, ROLE, Shape, World, document};
 
 /// A world with one machine.
@@ -139,6 +139,42 @@ async fn a_pool_of_one_organization_registers_there_and_hands_out_its_git_token(
         .map(|runner| runner["name"].clone())
         .collect();
     assert_eq!(names, [json!(machine)]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_of_one_repository_is_given_no_job_of_another() {
+    let shape = Shape {
+        pool: |pool| pool.scope = Scope::Repository("acme/tools".to_owned()),
+        ..Shape::default()
+    };
+    let Some(world) = World::of(shape).await else {
+        return;
+    };
+    // The stranger's job waits longest, and asks for the same label.
+    let stranger = world.push(crate::replaced::ONE_JOB).await.remove(0);
+    let answer = world.send(&delivery(&stranger.queued())).await.json();
+    assert_eq!(answer["decision"], "refused");
+    let reason = answer["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("acme/app") && reason.contains("scope"),
+        "{reason}"
+    );
+
+    let own = world
+        .push_to("tools", crate::replaced::ONE_JOB)
+        .await
+        .remove(0);
+    world.queue(std::slice::from_ref(&own)).await;
+    world.drain().await;
+    let machine = world.the_instance().await;
+    let reply = world.ask(&machine).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let registered = world.registered("repos/acme/tools").await;
+    assert_eq!(registered.len(), 1);
+    let task = world.fetch_task(&document(&reply).unwrap()).await;
+    assert_eq!(task["context"]["repository"], "acme/tools", "{task}");
+    assert_eq!(world.standing_at_forge(&stranger).await, "queued");
     world.end().await;
 }
 

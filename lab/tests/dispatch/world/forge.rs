@@ -16,15 +16,23 @@ impl World {
     pub(crate) async fn push(&self, workflow: &str) -> Vec<Job> {
         self.forge("POST", "orgs", &json!({"username": "acme"}))
             .await;
-        self.forge("POST", "orgs/acme/repos", &json!({"name": "app"}))
+        self.push_to("app", workflow).await
+    }
+
+    /// Pushes `workflow` to the new repository `name` of the organization `acme`, and gives its jobs.
+    pub(crate) async fn push_to(&self, name: &str, workflow: &str) -> Vec<Job> {
+        self.forge("POST", "orgs/acme/repos", &json!({ "name": name }))
             .await;
-        let work = self.bench.path().join("work");
+        let work = self.bench.path().join("work").join(name);
         let file = work.join(".gitea/workflows/ci.yml");
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, workflow).unwrap();
         let lab = self.bench.lab.file();
         let address = lab.forge.strip_prefix("http://").unwrap();
-        let url = format!("http://labadmin:{}@{address}/acme/app.git", lab.forge_token);
+        let url = format!(
+            "http://labadmin:{}@{address}/acme/{name}.git",
+            lab.forge_token
+        );
         let script = "set -e
             git init -q --initial-branch=main
             git add .
@@ -44,7 +52,11 @@ impl World {
         // The real forge makes them, all at once, when it has answered the push.
         until("the push has jobs", async || {
             let answer = self
-                .forge("GET", "repos/acme/app/actions/jobs", &Value::Null)
+                .forge(
+                    "GET",
+                    &format!("repos/acme/{name}/actions/jobs"),
+                    &Value::Null,
+                )
                 .await;
             jobs.clone_from(answer["jobs"].as_array().unwrap());
             !jobs.is_empty()
@@ -56,6 +68,7 @@ impl World {
                 let labels = job["labels"].as_array().unwrap();
                 let labels: Vec<&str> = labels.iter().map(|one| one.as_str().unwrap()).collect();
                 Job {
+                    repository: format!("acme/{name}"),
                     sha: Some(job["head_sha"].as_str().unwrap().to_owned()),
                     name: job["name"].as_str().unwrap().to_owned(),
                     run: job["run_id"].as_u64().unwrap(),
@@ -63,6 +76,13 @@ impl World {
                 }
             })
             .collect()
+    }
+
+    /// Where the forge says that a job stands.
+    pub(crate) async fn standing_at_forge(&self, job: &Job) -> String {
+        let path = format!("repos/{}/actions/jobs/{}", job.repository, job.id);
+        let answer = self.forge("GET", &path, &Value::Null).await;
+        answer["status"].as_str().unwrap().to_owned()
     }
 
     /// Cancels every job of the only run.
