@@ -277,7 +277,7 @@ async fn a_pool_that_is_taken_out_leaves_its_stack() {
         .unwrap();
     let fewer = deployment(&bench, |source| {
         let source = source.replace("\"lab-ci\"", "\"pools-ci\"");
-        source.split("[pool.go]").next().unwrap().to_owned()
+        source.split("[pool.team]").next().unwrap().to_owned()
     });
     let plan = provisioner::diff(&fewer, &code, &Silent).await.unwrap();
     println!("{}", show::plan(&plan, &words()));
@@ -294,8 +294,8 @@ async fn a_pool_that_is_taken_out_leaves_its_stack() {
     assert_eq!(
         effects,
         [
-            ("PoolGoDocument", Effect::Delete),
-            ("PoolGoTemplate", Effect::Delete)
+            ("PoolTeamDocument", Effect::Delete),
+            ("PoolTeamTemplate", Effect::Delete)
         ]
     );
     provisioner::up(&fewer, &plan, &code, &Silent)
