@@ -65,7 +65,8 @@ async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<Owed,
         let mut live = hands.shell.live().await?;
         let owed = Owed::take(&mut live);
         let mut world = world(live, config, (hands.now_ms)());
-        world.verdicts = std::mem::take(&mut verdicts);
+        // Kept over the rounds: what was told once is not asked again in this drain.
+        world.verdicts.clone_from(&verdicts);
         let Plan { actions, held } = plan::drain(&world);
         log_held(&held);
         let mut changed = false;
