@@ -150,7 +150,10 @@ impl Hands<'_> {
             return self.refuse(claim, reason).await;
         };
         tracing::info!(job = %claim.job, pool = pool.name, "moved to another pool");
-        let _outcome = self.shell.rehome_job(claim, &pool.name).await?;
+        let _outcome = self
+            .shell
+            .rehome_job(claim, &pool.name, (self.now_ms)())
+            .await?;
         Ok(Progress::Changed)
     }
 

@@ -48,11 +48,12 @@ pub enum BadConfig {
 }
 
 impl Config {
-    /// Reads the deployment's parameters; `forge_endpoint` is another address for the forge.
+    /// Reads the deployment's parameters, which were asked for at `read_at`; `forge_endpoint` is another address for the forge.
     pub(crate) fn parse(
         names: &Names,
         mut parameters: Parameters,
         forge_endpoint: Option<&str>,
+        read_at: Instant,
     ) -> Result<Self, BadConfig> {
         let settings: Settings = document(
             &names.parameter_settings,
@@ -78,7 +79,7 @@ impl Config {
             settings,
             pools,
             forge,
-            read_at: Instant::now(),
+            read_at,
         })
     }
 

@@ -131,8 +131,10 @@ fn log_held(held: &[Held]) {
 /// The world that `live` and `config` describe.
 #[must_use]
 pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
+    let age_ms = u64::try_from(config.read_at.elapsed().as_millis()).unwrap_or(u64::MAX);
     World {
         now_ms,
+        configured_ms: now_ms.saturating_sub(age_ms),
         max_runners: config.settings.max_runners,
         tags: config.settings.tags.clone(),
         pools: config.pools.clone(),

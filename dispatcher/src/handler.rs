@@ -343,11 +343,13 @@ impl Handler {
             return Ok(Arc::clone(config));
         }
         let read = async {
+            let read_at = Instant::now();
             let parameters = self.shell.parameters().await?;
             Config::parse(
                 self.shell.names(),
                 parameters,
                 self.forge_endpoint.as_deref(),
+                read_at,
             )
         };
         match (read.await, held.as_ref()) {

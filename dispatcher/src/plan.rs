@@ -201,7 +201,9 @@ fn rehome(world: &World, job: &WaitingJob, plan: &mut Plan) {
             && runner.is_supply()
             && runner.credential_ms.is_some()
     });
-    if may_take_it {
+    // Whoever gave it its pool may have read newer parameters than these, which are kept a while.
+    let may_be_new = job.recorded_ms.max(job.homed_ms) >= world.configured_ms;
+    if may_take_it || may_be_new {
         plan.hold(job, Because::PoolGone);
     } else {
         plan.actions.push(Action::Rehome(claim(job)));

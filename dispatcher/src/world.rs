@@ -17,6 +17,9 @@ use crate::job::JobKey;
 pub struct World {
     /// When it was read, in milliseconds since 1970.
     pub now_ms: u64,
+    /// When the pools and limits were read, in milliseconds since 1970: another instance of the
+    /// function may know newer ones.
+    pub configured_ms: u64,
     /// Most runners of all pools together.
     pub max_runners: u32,
     /// Tags of every instance, beside the deployment's own.
@@ -44,6 +47,9 @@ pub struct WaitingJob {
     pub pool: String,
     /// When it was recorded.
     pub recorded_ms: u64,
+    /// When another pool took it over, if one did.
+    #[serde(default)]
+    pub homed_ms: u64,
     /// The launch that claimed it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<String>,

@@ -53,6 +53,7 @@ fn waiting(id: u64) -> WaitingJob {
         key: key(id),
         pool: "go".to_owned(),
         recorded_ms: id,
+        homed_ms: 0,
         launch: None,
         launches: 0,
         not_before_ms: 0,
@@ -112,6 +113,7 @@ fn open_launch(id: &str) -> Launch {
 fn world(jobs: Vec<WaitingJob>, runners: Vec<Runner>) -> World {
     World {
         now_ms: NOW_MS,
+        configured_ms: NOW_MS,
         max_runners: 1000,
         tags: BTreeMap::new(),
         pools: vec![pool("go", 1000)],
@@ -312,6 +314,14 @@ fn a_job_whose_pool_is_gone_is_moved_or_refused_unless_its_machine_may_still_tak
     assert_eq!(plan.held[0].because, Because::PoolGone);
 
     story.runners.clear();
+    assert_eq!(told(&story), ["rehome 1"]);
+
+    // Parameters of before the job, or of before its last move, know nothing of its pool.
+    story.jobs[0].homed_ms = NOW_MS;
+    let plan = plan::drain(&story);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.held[0].because, Because::PoolGone);
+    story.configured_ms = NOW_MS + 1;
     assert_eq!(told(&story), ["rehome 1"]);
 }
 

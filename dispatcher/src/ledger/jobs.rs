@@ -111,14 +111,20 @@ impl Shell {
     }
 
     /// Gives a job on the list to another pool, if it is as it was seen.
-    pub async fn rehome_job(&self, claim: &Claim, pool: &str) -> Result<Outcome, Failure> {
+    pub async fn rehome_job(
+        &self,
+        claim: &Claim,
+        pool: &str,
+        now_ms: u64,
+    ) -> Result<Outcome, Failure> {
         let (condition, mut values) = claim.as_seen();
         values.insert(":pool".to_owned(), text(pool));
+        values.insert(":now".to_owned(), number(now_ms));
         let of_pool = Item::from([(":pool".to_owned(), text(pool))]);
         self.write_all(vec![
             Change::Update {
                 key: live_key(&job_sk(&claim.job)),
-                update: "SET #pool = :pool REMOVE launch".to_owned(),
+                update: "SET #pool = :pool, homed_ms = :now REMOVE launch".to_owned(),
                 condition,
                 values,
             },
@@ -222,6 +228,7 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
         key: job.key.clone(),
         pool: pool.to_owned(),
         recorded_ms: now_ms,
+        homed_ms: 0,
         launch: None,
         launches: 0,
         not_before_ms: 0,

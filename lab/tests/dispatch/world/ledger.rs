@@ -80,6 +80,7 @@ impl World {
         jobs.retain(|one| one.key.id == job.id);
         let seen = Seen {
             now_ms: now_ms(),
+            configured_ms: now_ms(),
             max_runners: 1000,
             tags: BTreeMap::new(),
             pools: vec![self.pool("base").await],
