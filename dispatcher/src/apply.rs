@@ -32,6 +32,9 @@ const TRIES_MAX: u32 = 8;
 /// instances late.
 const UNSEEN_MS: u64 = 5 * 60_000;
 
+/// From when on a forge that can't tell has kept us waiting: it answers in tens of milliseconds.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// What an action came to, as far as the loop cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
@@ -75,13 +78,15 @@ impl Hands<'_> {
                 let mut told = Vec::new();
                 let mut silent = false;
                 for job in jobs {
-                    // A forge that could not tell once is not waited for again in this round.
+                    // A forge that kept us waiting once is not waited for again in this round; one
+                    // repository that it does not tell of keeps no other job from being asked about.
+                    let asked = Instant::now();
                     let verdict = if silent {
                         Verdict::Unknown
                     } else {
                         self.forge.verdict(&job).await
                     };
-                    silent = verdict == Verdict::Unknown;
+                    silent |= verdict == Verdict::Unknown && asked.elapsed() > SLOW;
                     told.push((job, verdict));
                 }
                 Ok(Progress::Told(told))
