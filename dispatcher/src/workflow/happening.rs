@@ -1,0 +1,126 @@
+//! What happened at the forge: an event's kind, and the fields of its delivery that rules look at.
+
+/// The forge's own name of an event, as the header `X-Gitea-Event-Type` has it: finer than
+/// `X-Gitea-Event`, which says `pull_request` of them all (Gitea 1.26, `modules/webhook/type.go`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HookEvent {
+    /// A branch or tag was made.
+    Create,
+    /// A branch or tag was deleted.
+    Delete,
+    /// The repository was forked.
+    Fork,
+    /// A branch or tag was pushed, or a tag deleted.
+    Push,
+    /// An issue was opened, closed, reopened or edited.
+    Issues,
+    /// An issue was assigned.
+    IssueAssign,
+    /// An issue's labels changed.
+    IssueLabel,
+    /// An issue's milestone changed.
+    IssueMilestone,
+    /// A comment on an issue.
+    IssueComment,
+    /// A pull request was opened, closed, reopened or edited.
+    PullRequest,
+    /// A pull request was assigned.
+    PullRequestAssign,
+    /// A pull request's labels changed.
+    PullRequestLabel,
+    /// A pull request's milestone changed.
+    PullRequestMilestone,
+    /// A comment on a pull request.
+    PullRequestComment,
+    /// A review that approves.
+    PullRequestReviewApproved,
+    /// A review that asks for changes.
+    PullRequestReviewRejected,
+    /// A review that comments.
+    PullRequestReviewComment,
+    /// Commits were pushed to a pull request.
+    PullRequestSync,
+    /// A review was asked for, or not any more.
+    PullRequestReviewRequest,
+    /// A wiki page changed.
+    Wiki,
+    /// A release was published, edited or deleted.
+    Release,
+    /// A package was published or deleted.
+    Package,
+    /// The clock (no delivery tells of it).
+    Schedule,
+    /// Somebody started a workflow by hand.
+    WorkflowDispatch,
+    /// A run was requested or completed.
+    WorkflowRun,
+}
+
+impl HookEvent {
+    /// Every event, for tables.
+    pub const ALL: [Self; 25] = [
+        Self::Create,
+        Self::Delete,
+        Self::Fork,
+        Self::Push,
+        Self::Issues,
+        Self::IssueAssign,
+        Self::IssueLabel,
+        Self::IssueMilestone,
+        Self::IssueComment,
+        Self::PullRequest,
+        Self::PullRequestAssign,
+        Self::PullRequestLabel,
+        Self::PullRequestMilestone,
+        Self::PullRequestComment,
+        Self::PullRequestReviewApproved,
+        Self::PullRequestReviewRejected,
+        Self::PullRequestReviewComment,
+        Self::PullRequestSync,
+        Self::PullRequestReviewRequest,
+        Self::Wiki,
+        Self::Release,
+        Self::Package,
+        Self::Schedule,
+        Self::WorkflowDispatch,
+        Self::WorkflowRun,
+    ];
+
+    /// The forge's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::Fork => "fork",
+            Self::Push => "push",
+            Self::Issues => "issues",
+            Self::IssueAssign => "issue_assign",
+            Self::IssueLabel => "issue_label",
+            Self::IssueMilestone => "issue_milestone",
+            Self::IssueComment => "issue_comment",
+            Self::PullRequest => "pull_request",
+            Self::PullRequestAssign => "pull_request_assign",
+            Self::PullRequestLabel => "pull_request_label",
+            Self::PullRequestMilestone => "pull_request_milestone",
+            Self::PullRequestComment => "pull_request_comment",
+            Self::PullRequestReviewApproved => "pull_request_review_approved",
+            Self::PullRequestReviewRejected => "pull_request_review_rejected",
+            Self::PullRequestReviewComment => "pull_request_review_comment",
+            Self::PullRequestSync => "pull_request_sync",
+            Self::PullRequestReviewRequest => "pull_request_review_request",
+            Self::Wiki => "wiki",
+            Self::Release => "release",
+            Self::Package => "package",
+            Self::Schedule => "schedule",
+            Self::WorkflowDispatch => "workflow_dispatch",
+            Self::WorkflowRun => "workflow_run",
+        }
+    }
+
+    /// The event of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.word() == word)
+    }
+}
