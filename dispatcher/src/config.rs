@@ -1,10 +1,12 @@
 //! What the stacks and the operators say: the deployment's parameters, parsed once.
 
+use std::sync::Arc;
+
 use stacks::names::{Names, Secret as SecretName};
-use stacks::pool::{Pool, Settings};
+use stacks::pool::{ForgeKind, Pool, Settings};
 use tokio::time::Instant;
 
-use crate::forge::{Forge, ForgeConfig, ForgeError};
+use crate::forge::{Forge, ForgeConfig, ForgeError, Known};
 use crate::job::Job;
 use crate::secret::Secret;
 use crate::shell::{Failure, Parameters};
@@ -48,31 +50,42 @@ pub enum BadConfig {
 }
 
 impl Config {
-    /// Reads the deployment's parameters, which were asked for at `read_at`; `forge_endpoint` is another address for the forge.
+    /// Reads the deployment's parameters, which were asked for at `read_at`;
+    /// `forge_endpoint` is another address for the forge, of which so much is `known` already.
     pub(crate) fn parse(
         names: &Names,
         mut parameters: Parameters,
         forge_endpoint: Option<&str>,
+        known: &Arc<Known>,
         read_at: Instant,
     ) -> Result<Self, BadConfig> {
         let settings: Settings = document(
             &names.parameter_settings,
             parameters.get(&names.parameter_settings),
         )?;
-        let pools: Vec<Pool> = parameters
+        let mut pools: Vec<Pool> = parameters
             .iter()
             .filter(|(name, _)| name.starts_with(&names.parameter_pools))
             .map(|(name, value)| document(name, Some(value)))
             .collect::<Result<_, _>>()?;
+        if gives_unlabelled_to_none(settings.forge_kind) {
+            for pool in &mut pools {
+                pool.default = false;
+            }
+        }
         let ca = parameters.remove(&names.parameter_forge_ca);
         let mut secret = |name| parameters.remove(&names.secret(name)).and_then(Secret::new);
+        let labels = pools.iter().flat_map(|pool| &pool.labels);
         let forge = Forge::new(ForgeConfig {
+            kind: settings.forge_kind,
+            labels: labels.map(|label| label.name.clone()).collect(),
             url: settings.forge_url.clone(),
             endpoint: forge_endpoint.map(str::to_owned),
             ca,
             token: secret(SecretName::ForgeToken),
             registration_token: secret(SecretName::RegistrationToken),
-        })?;
+        })?
+        .with_known(Arc::clone(known));
         Ok(Self {
             webhook: secret(SecretName::Webhook),
             git_token: secret(SecretName::GitToken),
@@ -92,7 +105,21 @@ impl Config {
 
     /// Why no pool serves `job`.
     pub(crate) fn why_no_pool(&self, job: &Job) -> String {
+        if job.labels.is_empty() && gives_unlabelled_to_none(self.settings.forge_kind) {
+            return "the job has no runs-on, and a Forgejo gives such a job to no runner: name a \
+                    label in runs-on"
+                .to_owned();
+        }
         why_no_pool(&self.pools, job)
+    }
+}
+
+/// Whether a job without labels can have no runner at all (Forgejo 11 to 15, `ItRunsOn`); at a Gitea
+/// any runner may take it.
+fn gives_unlabelled_to_none(forge: ForgeKind) -> bool {
+    match forge {
+        ForgeKind::Gitea => false,
+        ForgeKind::Forgejo => true,
     }
 }
 

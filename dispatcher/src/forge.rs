@@ -2,19 +2,29 @@
 //! forge spells them.
 
 mod answer;
+mod changes;
+mod commit;
+mod files;
+mod forgejo;
+mod known;
+mod path;
+mod register;
+mod seen;
+mod tree;
 mod upkeep;
+mod variables;
 mod workflow;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Limited};
-use serde_json::{Value, json};
-use stacks::pool::{Pool, Scope};
+use serde_json::Value;
+use stacks::pool::{ForgeKind, Scope};
 
 use self::answer::{Answer, Standing};
 use crate::https::Https;
@@ -22,16 +32,25 @@ use crate::job::JobKey;
 use crate::secret::Secret;
 use crate::world::Verdict;
 
+pub use commit::{CheckState, Commit, CommitState};
+pub use forgejo::{ListedJob, ListedStatus};
+pub use known::Known;
+pub use register::Registration;
+pub use seen::{SeenJob, SeenState};
 pub use upkeep::{CommitStatus, RunnerState};
 
 /// Longest time for one call, in seconds: a runner asks again, a tick comes again.
 const CALL_TIMEOUT_S: u64 = 8;
-/// Largest answer that is read, in bytes.
+/// Largest answer that is read, in bytes, unless more is to be expected.
 const ANSWER_MAX_BYTES: usize = 1024 * 1024;
+/// How long a whole list is, of which an answer has one page.
+const TOTAL_HEADER: &str = "x-total-count";
 
 /// One forge.
 #[derive(Debug)]
 pub struct Forge {
+    kind: ForgeKind,
+    labels: Vec<String>,
     url: String,
     /// Where to connect instead of `url`, for a forge whose name resolves elsewhere.
     endpoint: String,
@@ -39,12 +58,17 @@ pub struct Forge {
     token: Option<Secret>,
     registration_token: Option<Secret>,
     scope_tokens: Mutex<BTreeMap<String, Secret>>,
+    known: Arc<Known>,
     client: Https,
 }
 
 /// What a forge is made of.
 #[derive(Debug)]
 pub struct ForgeConfig {
+    /// Which one it is, as the environment says: machines start the runner of that kind.
+    pub kind: ForgeKind,
+    /// Every label that some pool serves; a Forgejo lists jobs by their labels.
+    pub labels: Vec<String>,
     /// Its address, without a slash at its end.
     pub url: String,
     /// Where to connect instead of `url`.
@@ -55,15 +79,6 @@ pub struct ForgeConfig {
     pub token: Option<Secret>,
     /// The registration token of the global scope.
     pub registration_token: Option<Secret>,
-}
-
-/// A runner that is registered for one job.
-#[derive(Debug)]
-pub struct Registration {
-    /// The forge's id of it.
-    pub id: u64,
-    /// The `.runner` document, on one line.
-    pub document: Secret,
 }
 
 /// A call to the forge that failed.
@@ -117,6 +132,15 @@ pub enum ForgeError {
     /// A list that is longer than we read.
     #[error("the forge's answer to {0} has more pages than are read")]
     TooMuch(&'static str),
+    /// It is not what the environment says.
+    #[error(
+        "the forge is no Forgejo: correct the kind below [forge] in the environment file and run \
+         `cargo xtask up`"
+    )]
+    OtherKind,
+    /// Its kind can't do that.
+    #[error("this forge has no {0}")]
+    Lacks(&'static str),
     /// A secret is missing.
     #[error("no {0} is set: run `cargo xtask secret set {0}`")]
     NoToken(&'static str),
@@ -141,76 +165,23 @@ impl Forge {
             .ok_or(ForgeError::BadConfig("address"))?
             .to_string();
         Ok(Self {
+            kind: config.kind,
+            labels: config.labels,
             endpoint: config.endpoint.unwrap_or_else(|| config.url.clone()),
             url: config.url,
             host,
             token: config.token,
             registration_token: config.registration_token,
             scope_tokens: Mutex::new(BTreeMap::new()),
+            known: Arc::default(),
             client: Https::new(config.ca.as_deref()).map_err(|_| ForgeError::BadConfig("CA"))?,
         })
     }
 
-    /// Registers a runner of `pool` called `name` for one job, by the public RPC that the runner's
-    /// own `register` command uses. The reusable registration token stays here.
-    pub async fn register(&self, pool: &Pool, name: &str) -> Result<Registration, ForgeError> {
-        const CALL: &str = "Register";
-        let token = self.registration_token(&pool.scope).await?;
-        let labels: Vec<&str> = pool.labels.iter().map(|l| l.name.as_str()).collect();
-        let body = json!({
-            "name": name,
-            "token": token.reveal(),
-            "version": concat!("tinqs-ci ", env!("CARGO_PKG_VERSION")),
-            "labels": labels,
-            "ephemeral": true,
-        });
-        let answer = self
-            .call(
-                CALL,
-                Method::POST,
-                "/api/actions/runner.v1.RunnerService/Register",
-                None,
-                Some(&body),
-            )
-            .await
-            .inspect_err(|_| self.forget_scope_token(&pool.scope))?;
-        let runner = answer.registered(name)?;
-        let labels: Vec<String> = pool
-            .labels
-            .iter()
-            .map(|label| format!("{}:{}", label.name, label.serve))
-            .collect();
-        let document = json!({
-            "id": runner.id,
-            "uuid": runner.uuid,
-            "name": name,
-            "token": runner.token,
-            "address": self.url,
-            "labels": labels,
-            "ephemeral": true,
-        });
-        Ok(Registration {
-            id: runner.id,
-            document: Secret::new(document.to_string()).expect("an object is not blank"),
-        })
-    }
-
-    /// Deletes a registration; one that is gone already counts as deleted.
-    pub async fn delete_runner(&self, scope: &Scope, id: u64) -> Result<(), ForgeError> {
-        let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
-        let deleted = self
-            .call(
-                "DELETE runner",
-                Method::DELETE,
-                &path,
-                Some(self.token()?),
-                None,
-            )
-            .await;
-        match deleted {
-            Err(error) if error.is_own_404() => Ok(()),
-            other => other?.nothing(),
-        }
+    /// The same with what another has learned of it.
+    #[must_use]
+    pub fn with_known(self, known: Arc<Known>) -> Self {
+        Self { known, ..self }
     }
 
     /// Whether a job still waits for a runner. A rerun that waits is another attempt.
@@ -218,12 +189,11 @@ impl Forge {
         let Ok(token) = self.token() else {
             return Verdict::Unknown;
         };
-        let path = format!("/api/v1/repos/{}/actions/jobs/{}", key.repository, key.id);
-        match self
-            .call("GET job", Method::GET, &path, Some(token), None)
-            .await
-            .and_then(|answer| answer.standing())
-        {
+        let standing = match self.kind {
+            ForgeKind::Gitea => self.standing(key, token).await,
+            ForgeKind::Forgejo => self.standing_at_forgejo(key).await,
+        };
+        match standing {
             Ok(Standing::Queued(attempt)) if attempt.is_none_or(|one| one == key.attempt) => {
                 Verdict::Waiting
             }
@@ -236,6 +206,13 @@ impl Forge {
                 Verdict::Unknown
             }
         }
+    }
+
+    async fn standing(&self, key: &JobKey, token: &Secret) -> Result<Standing, ForgeError> {
+        let path = format!("/api/v1/repos/{}/actions/jobs/{}", key.repository, key.id);
+        self.call("GET job", Method::GET, &path, Some(token), None)
+            .await?
+            .standing()
     }
 
     /// What it means that a job is not found: servers before 1.25 have no such endpoint. A job is
@@ -265,40 +242,29 @@ impl Forge {
             .ok_or(ForgeError::NoToken("forge-token"))
     }
 
-    /// A token that registers at `scope`: a registration token is good for the scope that it was
-    /// issued for, so only the global one can be configured.
-    async fn registration_token(&self, scope: &Scope) -> Result<Secret, ForgeError> {
-        const CALL: &str = "POST registration-token";
-        if let (Scope::Global, Some(token)) = (scope, &self.registration_token) {
-            return Ok(token.clone());
-        }
-        if self.token.is_none() && *scope == Scope::Global {
-            return Err(ForgeError::NoToken("registration-token"));
-        }
-        let key = scope_path(scope);
-        if let Some(token) = self.lock_scope_tokens().get(&key) {
-            return Ok(token.clone());
-        }
-        let path = format!("/api/v1/{key}/actions/runners/registration-token");
-        let answer = self
-            .call(CALL, Method::POST, &path, Some(self.token()?), None)
-            .await?;
-        let token = Secret::new(answer.token()?).ok_or_else(|| answer.unreadable())?;
-        self.lock_scope_tokens().insert(key, token.clone());
-        Ok(token)
-    }
-
-    fn forget_scope_token(&self, scope: &Scope) {
-        self.lock_scope_tokens().remove(&scope_path(scope));
-    }
-
     fn lock_scope_tokens(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Secret>> {
         self.scope_tokens
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// One call. Redirects are not followed: a token goes to the configured address alone.
+    /// What the forge has at `path`.
+    async fn get(&self, call: &'static str, path: &str) -> Result<Answer, ForgeError> {
+        self.get_large(call, path, ANSWER_MAX_BYTES).await
+    }
+
+    /// The same, where more is to be expected.
+    async fn get_large(
+        &self,
+        call: &'static str,
+        path: &str,
+        answer_max_bytes: usize,
+    ) -> Result<Answer, ForgeError> {
+        let token = Some(self.token()?);
+        self.exchange(call, Method::GET, path, token, None, answer_max_bytes)
+            .await
+    }
+
     async fn call(
         &self,
         call: &'static str,
@@ -306,6 +272,20 @@ impl Forge {
         path: &str,
         token: Option<&Secret>,
         body: Option<&Value>,
+    ) -> Result<Answer, ForgeError> {
+        self.exchange(call, method, path, token, body, ANSWER_MAX_BYTES)
+            .await
+    }
+
+    /// One call. Redirects are not followed: a token goes to the configured address alone.
+    async fn exchange(
+        &self,
+        call: &'static str,
+        method: Method,
+        path: &str,
+        token: Option<&Secret>,
+        body: Option<&Value>,
+        answer_max_bytes: usize,
     ) -> Result<Answer, ForgeError> {
         let unreachable = |message: String| ForgeError::Unreachable {
             url: self.url.clone(),
@@ -339,7 +319,9 @@ impl Forge {
             let status = answer.status();
             let location = answer.headers().get(header::LOCATION);
             let location = location.and_then(|to| Some(to.to_str().ok()?.to_owned()));
-            let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES)
+            let total = answer.headers().get(TOTAL_HEADER);
+            let total = total.and_then(|total| total.to_str().ok()?.parse().ok());
+            let body = Limited::new(answer.into_body(), answer_max_bytes)
                 .collect()
                 .await
                 .map_err(|_| ForgeError::BadAnswer {
@@ -351,6 +333,7 @@ impl Forge {
                 call,
                 status,
                 location,
+                total,
                 body,
             })
         };

@@ -23,6 +23,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// Where a redirect leads.
     pub(super) location: Option<String>,
+    /// How long the whole list is, of a page of one.
+    pub(super) total: Option<usize>,
     pub(super) body: Bytes,
 }
 
@@ -32,6 +34,15 @@ pub(super) struct Registered {
     pub(super) id: u64,
     pub(super) uuid: String,
     pub(super) token: String,
+}
+
+impl Registered {
+    /// Whether its texts can be those of a registration.
+    pub(super) fn is_sound(&self) -> bool {
+        [&self.uuid, &self.token]
+            .into_iter()
+            .all(|text| !text.trim().is_empty() && text.len() <= TEXT_MAX_BYTES)
+    }
 }
 
 /// What a job's answer says of it.
@@ -109,16 +120,15 @@ impl Answer {
     /// The runner that was registered as `name`.
     pub(super) fn registered(&self, name: &str) -> Result<Registered, ForgeError> {
         let RegisterBody { runner } = self.json()?;
-        let sound = |text: &str| !text.trim().is_empty() && text.len() <= TEXT_MAX_BYTES;
-        match runner.id.parse() {
-            Ok(id) if sound(&runner.uuid) && sound(&runner.token) && runner.name == name => {
-                Ok(Registered {
-                    id,
-                    uuid: runner.uuid,
-                    token: runner.token,
-                })
-            }
-            Ok(_) | Err(_) => Err(self.unreadable()),
+        let registered = Registered {
+            id: runner.id.parse().map_err(|_| self.unreadable())?,
+            uuid: runner.uuid,
+            token: runner.token,
+        };
+        if registered.is_sound() && runner.name == name {
+            Ok(registered)
+        } else {
+            Err(self.unreadable())
         }
     }
 
@@ -158,6 +168,12 @@ impl Answer {
         }
     }
 
+    /// Whether a list of which `read` entries have been read ends with this page. Where the forge
+    /// does not say, an empty page does.
+    pub(super) fn is_last(&self, read: usize) -> bool {
+        self.total.is_some_and(|total| read >= total)
+    }
+
     /// What its body says.
     pub(super) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ForgeError> {
         serde_json::from_slice(&self.body).map_err(|_| self.unreadable())
@@ -185,6 +201,7 @@ mod tests {
             call: "GET job",
             status: StatusCode::from_u16(status).unwrap(),
             location: None,
+            total: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
         }
     }

@@ -4,7 +4,7 @@
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stacks::pool::Scope;
+use stacks::pool::{ForgeKind, Scope};
 
 use super::{Forge, ForgeError, scope_path};
 
@@ -43,9 +43,12 @@ pub struct CommitStatus<'a> {
     pub target_url: &'a str,
 }
 
+/// Runners as Gitea lists them, and Forgejo before 15; since then Forgejo gives the bare list.
 #[derive(Deserialize)]
-struct RunnerList {
-    runners: Vec<ListedRunner>,
+#[serde(untagged)]
+enum RunnerList {
+    Counted { runners: Vec<ListedRunner> },
+    Bare(Vec<ListedRunner>),
 }
 
 #[derive(Deserialize)]
@@ -70,6 +73,7 @@ impl Forge {
     /// ten seconds, so a quiet job is looked for as well.
     pub async fn runner(&self, scope: &Scope, id: u64) -> Result<RunnerState, ForgeError> {
         const CALL: &str = "GET runner";
+        self.must_tell_of_runners()?;
         let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
         let token = self.token()?;
         let answer = self
@@ -80,6 +84,15 @@ impl Forge {
             busy: state.busy || self.has_job(scope, id).await?,
             ..state
         })
+    }
+
+    /// A Forgejo tells neither which runner has a job nor takes one out: its machines end by their
+    /// own idle limit.
+    fn must_tell_of_runners(&self) -> Result<(), ForgeError> {
+        match self.kind {
+            ForgeKind::Gitea => Ok(()),
+            ForgeKind::Forgejo => Err(ForgeError::Lacks("way to take a runner out")),
+        }
     }
 
     /// Whether a job in progress is on that runner. A job that ends moves those after it to earlier
@@ -118,6 +131,7 @@ impl Forge {
     /// Gives a runner no job any more; one that it has goes on. Gitea 1.26 or newer.
     pub async fn disable_runner(&self, scope: &Scope, id: u64) -> Result<(), ForgeError> {
         const CALL: &str = "PATCH runner";
+        self.must_tell_of_runners()?;
         let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
         let token = self.token()?;
         let body = json!({ "disabled": true });
@@ -145,7 +159,9 @@ impl Forge {
             let answer = self
                 .call(CALL, Method::GET, &path, Some(token), None)
                 .await?;
-            let RunnerList { runners } = answer.json()?;
+            let runners = match answer.json()? {
+                RunnerList::Counted { runners } | RunnerList::Bare(runners) => runners,
+            };
             if runners.is_empty() {
                 break;
             }

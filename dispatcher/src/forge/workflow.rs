@@ -3,16 +3,25 @@
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
+use stacks::pool::ForgeKind;
 
 use super::{Forge, ForgeError};
 
-/// Folders of workflows, in the forge's order (1.26; an administrator may have set others).
+/// Folders of workflows, in each forge's order (Gitea 1.26, where an administrator may have set
+/// others; Forgejo 15).
 const FOLDERS: [&str; 2] = [".gitea/workflows", ".github/workflows"];
+const FOLDERS_OF_FORGEJO: [&str; 3] = [
+    ".forgejo/workflows",
+    ".gitea/workflows",
+    ".github/workflows",
+];
 
 #[derive(Deserialize)]
 struct RunBody {
-    /// `ci.yml@refs/heads/main`: the file below its folder, and what was pushed.
-    path: String,
+    /// `ci.yml@refs/heads/main`: the file below its folder, and what was pushed; Gitea's.
+    path: Option<String>,
+    /// `ci.yml`; Forgejo's.
+    workflow_id: Option<String>,
 }
 
 impl Forge {
@@ -36,11 +45,16 @@ impl Forge {
         let Some(answer) = get("GET run", path).await? else {
             return Ok(None);
         };
-        let RunBody { path } = answer.json()?;
+        let RunBody { path, workflow_id } = answer.json()?;
+        let path = path.or(workflow_id).unwrap_or_default();
         let Some(file) = file_of(&path) else {
             return Ok(None);
         };
-        for folder in FOLDERS {
+        let folders: &[&str] = match self.kind {
+            ForgeKind::Gitea => &FOLDERS,
+            ForgeKind::Forgejo => &FOLDERS_OF_FORGEJO,
+        };
+        for folder in folders {
             let path = format!("/api/v1/repos/{repository}/raw/{folder}/{file}?ref={sha}");
             if let Some(answer) = get("GET raw", path).await? {
                 return Ok(Some(answer.body));

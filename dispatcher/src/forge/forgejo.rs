@@ -1,0 +1,219 @@
+//! What a Forgejo does otherwise. Nothing here was ever run against a live one: it is what its source
+//! and documentation say (server 11 to 15, runner 12.8 to 13).
+//!
+//! Rules that this file keeps:
+//! - Before 15 a registration outlives its job, and a job can read the credential of its machine: it
+//!   is deleted once the machine has ended, used or not.
+//! - A job is told by the list of those that wait or run, and by nothing else: there is no question
+//!   about one job, and none about what a runner does.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+use stacks::pool::{ForgeKind, Pool, Scope};
+
+use super::answer::{Answer, Registered, Standing};
+use super::register::{GITEA_LISTS_RUNNERS, Registration};
+use super::{Forge, ForgeError, scope_path};
+use crate::job::JobKey;
+use crate::secret::Secret;
+use crate::workflow::server::{Kind, Server};
+
+/// First Forgejo that makes runners for one job, by its API, and deletes them when they had it.
+const ONE_JOB_RUNNERS: (u32, u32) = (15, 0);
+
+/// Largest list of jobs, in bytes: it has no pages, and some 300 bytes for each.
+const LIST_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A job that waits or runs, as Forgejo lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ListedJob {
+    /// The forge's id of it.
+    pub id: u64,
+    /// Which attempt; told from 15 on.
+    pub attempt: Option<u64>,
+    /// Its repository's id.
+    pub repo_id: u64,
+    /// Its name, with the combination of its matrix.
+    pub name: String,
+    /// The labels that it asks for.
+    #[serde(default, deserialize_with = "or_none")]
+    pub runs_on: Vec<String>,
+    /// `waiting` or `running`.
+    pub status: ListedStatus,
+}
+
+/// What a listed job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListedStatus {
+    /// It waits for a runner.
+    Waiting,
+    /// A runner has it.
+    Running,
+}
+
+/// Go writes an empty list as null.
+fn or_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+#[derive(Deserialize)]
+struct NewRunner {
+    id: u64,
+    uuid: String,
+    token: String,
+}
+
+impl Forge {
+    /// Whether a used registration stays until somebody deletes it. Asked of the kind alone: from 15
+    /// on the server deletes it by itself, and a second deletion finds nothing and harms nothing.
+    #[must_use]
+    pub fn keeps_used_runners(&self) -> bool {
+        match self.kind {
+            ForgeKind::Gitea => false,
+            ForgeKind::Forgejo => true,
+        }
+    }
+
+    /// Registers at a Forgejo: by its API where that makes runners for one job, else as
+    /// `forgejo-runner register` does.
+    pub(super) async fn register_at_forgejo(
+        &self,
+        pool: &Pool,
+        name: &str,
+    ) -> Result<Registration, ForgeError> {
+        let one_job = self.forgejo_version().await? >= ONE_JOB_RUNNERS;
+        let registered = match &self.token {
+            Some(token) if one_job => self.make_runner(&pool.scope, name, token).await?,
+            Some(_) | None => self.register_by_rpc(pool, name, one_job).await?,
+        };
+        Ok(self.registration(pool, name, &registered))
+    }
+
+    async fn make_runner(
+        &self,
+        scope: &Scope,
+        name: &str,
+        token: &Secret,
+    ) -> Result<Registered, ForgeError> {
+        const CALL: &str = "POST runner";
+        let path = format!("/api/v1/{}/actions/runners", scope_path(scope));
+        let body = json!({"name": name, "ephemeral": true});
+        let answer = self
+            .call(CALL, Method::POST, &path, Some(token), Some(&body))
+            .await?;
+        let NewRunner { id, uuid, token } = answer.json()?;
+        answer.credible(Registered { id, uuid, token })
+    }
+
+    /// Its version. A server that is none has another runner, which the machines don't start.
+    async fn forgejo_version(&self) -> Result<(u32, u32), ForgeError> {
+        let server = self.server().await?;
+        match server.kind {
+            Kind::Forgejo => Ok(server.version),
+            Kind::Gitea => Err(ForgeError::OtherKind),
+        }
+    }
+
+    /// The jobs of `scope` that wait or run and whose labels all are among `labels`.
+    pub async fn listed_jobs(
+        &self,
+        scope: &Scope,
+        labels: &[String],
+    ) -> Result<Vec<ListedJob>, ForgeError> {
+        const CALL: &str = "GET runners/jobs";
+        let path = match scope {
+            Scope::Global => format!("/api/v1/{}/runners/jobs", scope_path(scope)),
+            Scope::Organization(_) | Scope::Repository(_) => {
+                format!("/api/v1/{}/actions/runners/jobs", scope_path(scope))
+            }
+        };
+        // Before 15 a list without labels is empty, not whole.
+        let labels: String = form_urlencoded::byte_serialize(labels.join(",").as_bytes()).collect();
+        let path = format!("{path}?labels={labels}");
+        let answer = self.get_large(CALL, &path, LIST_MAX_BYTES).await?;
+        Ok(answer.json::<Option<Vec<ListedJob>>>()?.unwrap_or_default())
+    }
+
+    /// How a job stands: one that is not on the list waits no longer.
+    pub(super) async fn standing_at_forgejo(&self, key: &JobKey) -> Result<Standing, ForgeError> {
+        let scope = Scope::Repository(key.repository.clone());
+        let jobs = self.listed_jobs(&scope, &self.labels).await?;
+        let found = jobs.into_iter().find(|job| job.id == key.id);
+        Ok(match found {
+            Some(ListedJob {
+                status: ListedStatus::Waiting,
+                attempt,
+                ..
+            }) => Standing::Queued(attempt),
+            Some(ListedJob {
+                status: ListedStatus::Running,
+                ..
+            })
+            | None => Standing::Otherwise,
+        })
+    }
+
+    /// Whether a deletion that failed with `error` has nothing left to do. Some versions answer 500
+    /// for a runner that is gone, and old ones (Gitea before 1.24 too) have no such endpoint at all:
+    /// there the server's own cron `cleanup_offline_runners`, or somebody, deletes it.
+    pub(super) async fn needs_no_deletion(
+        &self,
+        scope: &Scope,
+        id: u64,
+        error: &ForgeError,
+    ) -> bool {
+        let runners = format!("/api/v1/{}/actions/runners", scope_path(scope));
+        let refused = async |path: String| {
+            self.call("GET runner", Method::GET, &path, self.token.as_ref(), None)
+                .await
+                .err()
+        };
+        let is_forgejo = self.kind == ForgeKind::Forgejo;
+        if is_forgejo && matches!(error, ForgeError::Refused { status: 500, .. }) {
+            let found = refused(format!("{runners}/{id}")).await;
+            return found.is_some_and(|error| error.is_own_404());
+        }
+        error.is_no_endpoint()
+            && match refused(runners).await {
+                Some(error) => self.has_no_list(&error).await,
+                None => false,
+            }
+    }
+
+    /// Whether `error` came of asking an old forge for a list of runners that it does not have. A proxy
+    /// in its place knows no version either.
+    pub(crate) async fn has_no_list(&self, error: &ForgeError) -> bool {
+        let lacks = |server: Server| match (self.kind, server.kind) {
+            (ForgeKind::Forgejo, Kind::Forgejo) => true,
+            (ForgeKind::Gitea, Kind::Gitea) => server.version < GITEA_LISTS_RUNNERS,
+            (ForgeKind::Forgejo, Kind::Gitea) | (ForgeKind::Gitea, Kind::Forgejo) => false,
+        };
+        error.is_no_endpoint() && self.told_server().await.is_ok_and(lacks)
+    }
+}
+
+impl ForgeError {
+    /// Routes that a forge does not have are answered without its words.
+    fn is_no_endpoint(&self) -> bool {
+        matches!(
+            self,
+            Self::BadAnswer {
+                status: 404 | 405,
+                ..
+            }
+        )
+    }
+}
+
+impl Answer {
+    /// The registration, if it can be one.
+    fn credible(&self, registered: Registered) -> Result<Registered, ForgeError> {
+        if registered.is_sound() {
+            Ok(registered)
+        } else {
+            Err(self.unreadable())
+        }
+    }
+}
