@@ -15,6 +15,7 @@ use crate::launch::{self, Answer};
 use crate::ledger::Note;
 use crate::pace::Pace;
 use crate::plan::{Action, Claim};
+use crate::predict::verdict_of_expected;
 use crate::shell::{Failure, LaunchOutcome, Launched, Outcome, Shell};
 use crate::world::{Launch, Runner, Verdict, World};
 
@@ -83,6 +84,8 @@ impl Hands<'_> {
                     let asked = Instant::now();
                     let verdict = if silent {
                         Verdict::Unknown
+                    } else if job.is_expected() {
+                        verdict_of_expected(*self, &job).await
                     } else {
                         self.forge.verdict(&job).await
                     };
@@ -92,6 +95,10 @@ impl Hands<'_> {
                 Ok(Progress::Told(told))
             }
             Action::Forget(claim) => self.forget(&claim).await,
+            Action::Supersede(claim) => {
+                let reason = "the forge has told of it: see the job of that name";
+                self.drop_expected(&claim.job, reason).await
+            }
             Action::GiveUp(claim) => {
                 let reason = "every machine launched for it ended without taking it; see the \
                               runners' last words in the ledger";
@@ -113,18 +120,37 @@ impl Hands<'_> {
     /// What the forge tells of it later still counts.
     async fn forget(&self, claim: &Claim) -> Result<Progress, Failure> {
         let job = &claim.job;
+        if job.is_expected() {
+            let reason = "the forge has it waiting no longer";
+            return self.drop_expected(job, reason).await;
+        }
         let reason = "the forge says that it no longer waits for a runner";
         tracing::warn!(%job, reason, "dropped");
+        let now_ms = (self.now_ms)();
+        let dropped = self.shell.drop_job(claim, reason, now_ms).await?;
+        if dropped != Outcome::Written {
+            let _outcome = self.shell.forget_job(claim).await?;
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Takes a job off the list that was only expected. Nothing is lost: the forge tells of it under
+    /// its own key, or did.
+    pub(crate) async fn drop_expected(
+        &self,
+        job: &JobKey,
+        reason: &str,
+    ) -> Result<Progress, Failure> {
+        tracing::info!(%job, reason, "expected no longer");
         let note = Note {
             reason,
             ..Note::default()
         };
-        let dropped = self
-            .shell
-            .move_job(job, None, Fact::GivenUp, &note, (self.now_ms)())
-            .await?;
-        if dropped != Outcome::Written {
-            let _outcome = self.shell.forget_job(claim).await?;
+        let fact = Fact::Ended { cancelled: false };
+        let now_ms = (self.now_ms)();
+        let moved = self.shell.move_job(job, None, fact, &note, now_ms).await?;
+        if moved != Outcome::Written {
+            self.shell.unlist_expected(job).await?;
         }
         Ok(Progress::Changed)
     }
@@ -134,7 +160,10 @@ impl Hands<'_> {
         tracing::warn!(job = %claim.job, reason, "refused");
         let job = self.shell.job(&claim.job).await?;
         let refused = match &job {
-            Some(job) => self.shell.give_up(job, reason, (self.now_ms)()).await?,
+            Some(job) => {
+                let now_ms = (self.now_ms)();
+                self.shell.give_up(claim, job, reason, now_ms).await?
+            }
             None => Outcome::Refused(Vec::new()),
         };
         if refused != Outcome::Written {

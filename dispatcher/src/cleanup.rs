@@ -5,9 +5,10 @@ use stacks::names::LOG_OLDEST_WAITING_S;
 
 use crate::apply::Hands;
 use crate::config::Config;
-use crate::drain::{drain, world};
+use crate::drain::{Woken, drain, world};
 use crate::owed::{self, Owed};
 use crate::plan::{self, EndReason, Sweep};
+use crate::predict::heal;
 use crate::shell::{Failure, Shell};
 use crate::world::World;
 
@@ -31,8 +32,17 @@ pub async fn tick(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(),
         }
         Err(failure) => Err(failure),
     };
-    let drained = drain(hands, config, holder).await;
-    swept.and(drained)
+    let drained = drain(hands, config, holder, Woken::Otherwise).await;
+    // Last: a slow forge holds up nothing that the ledger knows of.
+    let healed = match heal(hands, config).await {
+        Ok(false) => Ok(()),
+        Ok(true) => drain(hands, config, holder, Woken::Otherwise).await,
+        Err(error) => {
+            tracing::warn!(%error, "could not ask the forge what waits there; the next tick does");
+            Ok(())
+        }
+    };
+    swept.and(drained).and(healed)
 }
 
 /// Says how long jobs have waited, for the alarm: a metric filter of the stack reads this line. With

@@ -1,6 +1,7 @@
 //! A forge's delivery: verified, then read. Nothing inside handles an unverified byte.
 
-mod body;
+pub(crate) mod body;
+mod happened;
 
 use std::borrow::Cow;
 
@@ -10,6 +11,8 @@ use sha2::Sha256;
 use crate::event::HttpRequest;
 use crate::job::Job;
 use crate::secret::Secret;
+use crate::workflow::happened::Happened;
+use crate::workflow::happening::HookEvent;
 
 pub use body::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
 
@@ -25,6 +28,13 @@ const EVENT_HEADERS: [&str; 4] = [
     "x-forgejo-event",
     "x-gogs-event",
     "x-github-event",
+];
+/// Headers that name it more finely: a pull request that was labelled, not only that it was one.
+const EVENT_TYPE_HEADERS: [&str; 4] = [
+    "x-gitea-event-type",
+    "x-forgejo-event-type",
+    "x-gogs-event-type",
+    "x-github-event-type",
 ];
 /// Headers that carry the HMAC in bare hex, and the one that has a prefix.
 const SIGNATURE_HEADERS: [&str; 3] = [
@@ -58,6 +68,13 @@ pub enum Delivery {
         /// The runner that had it, if one had.
         runner: Option<String>,
     },
+    /// Something that may start workflows: which jobs it starts is found out after the answer.
+    Happened {
+        /// What happened.
+        happened: Box<Happened>,
+        /// Digest of the delivery: the same event comes from every level that has a hook.
+        digest: String,
+    },
     /// It asks nothing of us; the reason says why.
     Ignored(String),
 }
@@ -83,6 +100,14 @@ pub enum BadDelivery {
 }
 
 impl Delivery {
+    /// Reads what `document`, a delivery of `event` that somebody vouches for, says.
+    pub fn of_event(event: HookEvent, document: &[u8]) -> Result<Self, BadDelivery> {
+        if document.len() > BODY_MAX_BYTES {
+            return Err(BadDelivery::TooLarge(document.len()));
+        }
+        happened::read(event, document)
+    }
+
     /// Checks the signature of `request` with `secret` and reads it.
     pub fn verify(request: &HttpRequest, secret: Option<&Secret>) -> Result<Self, BadDelivery> {
         if request.body.len() > BODY_MAX_BYTES {
@@ -91,28 +116,20 @@ impl Delivery {
         let secret = secret.ok_or(BadDelivery::NoSecret)?;
         let document = document(request);
         check_signature(request, &document, secret)?;
-        let event = EVENT_HEADERS
-            .iter()
-            .find_map(|name| request.header(name))
-            .unwrap_or_default();
-        match event {
-            "workflow_job" => body::read_job(&document),
-            "push" => {
-                check_json(&document)?;
-                Ok(Self::Ignored(
-                    "push: jobs are taken from workflow_job events; tick Workflow Job in the \
-                     webhook's settings"
-                        .to_owned(),
-                ))
-            }
-            other => {
-                check_json(&document)?;
-                Ok(Self::Ignored(format!(
-                    "{:?} asks for no runner",
-                    shortened(other)
-                )))
-            }
+        let named = |headers: &[&str]| headers.iter().find_map(|name| request.header(name));
+        let event = named(&EVENT_HEADERS).unwrap_or_default();
+        if event == "workflow_job" {
+            return body::read_job(&document);
         }
+        let finer = named(&EVENT_TYPE_HEADERS).unwrap_or(event);
+        if let Some(event) = HookEvent::parse(finer) {
+            return happened::read(event, &document);
+        }
+        check_json(&document)?;
+        Ok(Self::Ignored(format!(
+            "{:?} asks for no runner",
+            shortened(event)
+        )))
     }
 
     /// The job that it tells of.
@@ -120,7 +137,7 @@ impl Delivery {
     pub fn job(&self) -> Option<&Job> {
         match self {
             Self::Queued(job) | Self::Started { job, .. } | Self::Ended { job, .. } => Some(job),
-            Self::Ignored(_) => None,
+            Self::Happened { .. } | Self::Ignored(_) => None,
         }
     }
 }
@@ -249,7 +266,7 @@ mod tests {
             Delivery::Queued(job) | Delivery::Started { job, .. } | Delivery::Ended { job, .. } => {
                 job.key.attempt
             }
-            Delivery::Ignored(reason) => panic!("{reason}"),
+            other @ (Delivery::Happened { .. } | Delivery::Ignored(_)) => panic!("{other:?}"),
         };
         for (name, expected) in [
             ("workflow_job.queued", 0),
@@ -270,11 +287,29 @@ mod tests {
         assert_eq!(runner, "i-0aaa");
         for name in [
             "workflow_job.waiting_matrix_needs",
-            "push.branch_update",
-            "fork",
+            "push.hook_test_button",
+            "push.skip_ci_message",
+            "repository.created",
         ] {
             assert!(matches!(verify(name), Ok(Delivery::Ignored(_))), "{name}");
         }
+    }
+
+    #[test]
+    fn an_event_is_known_by_its_finer_name_and_the_same_event_by_its_digest() {
+        let told = |name| match verify(name).unwrap() {
+            Delivery::Happened { happened, digest } => (happened.event, digest),
+            Delivery::Queued(_)
+            | Delivery::Started { .. }
+            | Delivery::Ended { .. }
+            | Delivery::Ignored(_) => panic!("{name}"),
+        };
+        let (push, digest) = told("push.branch_update");
+        assert_eq!(push, HookEvent::Push);
+        assert_eq!(told("push.branch_update").1, digest);
+        assert_ne!(told("push.force").1, digest);
+        let (synchronized, _) = told("pull_request.synchronized");
+        assert_eq!(synchronized, HookEvent::PullRequestSync);
     }
 
     #[test]

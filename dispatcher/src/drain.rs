@@ -13,9 +13,15 @@ use crate::ledger::Live;
 use crate::owed::{self, Owed};
 use crate::pace::LAUNCHES_AT_ONCE;
 use crate::plan::{self, Action, Held, Plan};
+use crate::predict;
 use crate::shell::Failure;
-use crate::world::World;
+use crate::world::{WaitingJob, World};
 
+/// Most times that one drain takes the lease: while jobs keep coming, its time is out long before.
+const LOOKS_MAX: usize = 1000;
+/// Most times that a drain waits for another one's look into an event, and how long each time.
+const WAITS_MAX: usize = 4;
+const WAIT: Duration = Duration::from_secs(1);
 /// Most rounds under one lease. A thousand jobs are about a dozen launches, all in one round; rounds
 /// beyond the first few only follow changes made by others.
 const ROUNDS_MAX: usize = 40;
@@ -25,33 +31,68 @@ const HELD_NAMED_MAX: usize = 20;
 /// A drain starts no round with less than this left of its invocation, in seconds.
 const RESERVE_S: u64 = 5;
 
+/// What a drain was woken by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// A machine ended, and its job with it: others may have waited for that one.
+    ByAnEnd,
+    /// Anything else.
+    Otherwise,
+}
+
 /// Drains the list of waiting jobs, unless somebody else is at it. While jobs keep coming it goes on
 /// until its time is out: each of them has asked to look again and left.
-pub async fn drain(hands: Hands<'_>, config: &Config, holder: &str) -> Result<(), Failure> {
-    loop {
+pub async fn drain(
+    hands: Hands<'_>,
+    config: &Config,
+    holder: &str,
+    woken: Woken,
+) -> Result<(), Failure> {
+    let mut waits = 0;
+    for _ in 0..LOOKS_MAX {
         if !hands.shell.take_lease(holder, (hands.now_ms)()).await? {
             tracing::info!("another drain is at it and will look again");
             return Ok(());
         }
         let drained = rounds(hands, config, holder).await;
         let time_is_out = out_of_time(hands.deadline);
-        let owed = match drained {
-            Ok(owed) if !time_is_out => owed,
+        let (owed, failure) = match drained {
+            Ok(done) if !time_is_out => done,
             unfinished => {
                 let left = hands.shell.leave_lease(holder).await;
-                return unfinished.map(drop).and(left);
+                return match unfinished {
+                    Ok((_, None)) => left,
+                    Ok((_, Some(failure))) | Err(failure) => Err(failure),
+                };
             }
         };
         if hands.shell.release_lease(holder).await? {
             // Without the lease: a slow forge holds up nobody's launch.
+            let settled = predict::settle(hands, config, &owed.triggers, woken).await;
+            if settled.grew {
+                continue;
+            }
+            // Whoever looks into it may have looked before this machine's job ended.
+            if settled.busy && woken == Woken::ByAnEnd && waits < WAITS_MAX {
+                waits += 1;
+                tokio::time::sleep(WAIT).await;
+                continue;
+            }
             owed::settle(hands, config, &owed).await;
-            return Ok(());
+            return failure.map_or(Ok(()), Err);
         }
     }
+    tracing::warn!("work kept coming; the tick goes on");
+    Ok(())
 }
 
-/// Rounds until nothing changes; gives what is owed to the forge.
-async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<Owed, Failure> {
+/// Rounds until nothing changes; gives what is left to do then, and the first failure of an action
+/// that nothing has made good.
+async fn rounds(
+    hands: Hands<'_>,
+    config: &Config,
+    holder: &str,
+) -> Result<(Owed, Option<Failure>), Failure> {
     let mut verdicts = BTreeMap::new();
     let mut first_failure = None;
     for round in 0..ROUNDS_MAX {
@@ -85,14 +126,12 @@ async fn rounds(hands: Hands<'_>, config: &Config, holder: &str) -> Result<Owed,
                 }
             }
         }
-        if let (false, Some(failure)) = (changed, first_failure.take()) {
-            return Err(failure);
-        }
+        let failure = first_failure.take();
         if !changed {
-            return Ok(owed);
+            return Ok((owed, failure));
         }
     }
-    Ok(Owed::default())
+    Ok((Owed::default(), None))
 }
 
 /// Launches first and several at a time, since somebody waits for each; then all else, in order.
@@ -132,18 +171,39 @@ fn log_held(held: &[Held]) {
 #[must_use]
 pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
     let age_ms = u64::try_from(config.read_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (superseded, jobs) = superseded(live.jobs);
     World {
         now_ms,
         configured_ms: now_ms.saturating_sub(age_ms),
         max_runners: config.settings.max_runners,
         tags: config.settings.tags.clone(),
         pools: config.pools.clone(),
-        jobs: live.jobs,
+        jobs,
+        superseded,
         launches: live.launches,
         runners: live.runners,
         counters: live.counters,
         verdicts: BTreeMap::new(),
     }
+}
+
+/// Parts the expected jobs of which the forge has told since from the others: one for each job on the
+/// list under the forge's own key. So no job is counted twice, whoever told of it first.
+fn superseded(jobs: Vec<WaitingJob>) -> (Vec<WaitingJob>, Vec<WaitingJob>) {
+    let mut told = BTreeMap::<u64, usize>::new();
+    for job in jobs.iter().filter(|job| !job.key.is_expected()) {
+        *told.entry(job.alias).or_default() += 1;
+    }
+    jobs.into_iter().partition(|job| {
+        let left = told.get_mut(&job.alias).filter(|left| **left > 0);
+        match left {
+            Some(left) if job.key.is_expected() => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    })
 }
 
 pub(crate) fn out_of_time(deadline: Instant) -> bool {

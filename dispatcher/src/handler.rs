@@ -17,15 +17,18 @@ use crate::apply::Hands;
 use crate::cleanup::{retire, sweep_alone, tick};
 use crate::config::{BadConfig, Config};
 use crate::delivery::{BadDelivery, Delivery};
-use crate::drain::drain;
+use crate::drain::{Woken, drain};
 use crate::event::{BadEvent, Event, HttpRequest};
+use crate::forge::Known;
 use crate::home::why_foreign;
 use crate::job::{Fact, Job};
-use crate::ledger::{FORGOTTEN_AFTER_S, Note, key_value, number};
+use crate::ledger::{FORGOTTEN_AFTER_S, Note, number};
 use crate::pace::Pace;
 use crate::plan::EndReason;
+use crate::predict;
 use crate::runner;
 use crate::shell::{Failure, Outcome, Shell};
+use crate::workflow::happened::Happened;
 use crate::world::Verdict;
 
 /// How long parameters are kept, in seconds: `up` and a rotated token show within a minute.
@@ -58,6 +61,7 @@ pub struct Handler {
     forge_endpoint: Option<String>,
     config: Mutex<Option<Arc<Config>>>,
     pace: Pace,
+    known: Arc<Known>,
 }
 
 impl Handler {
@@ -69,6 +73,7 @@ impl Handler {
             forge_endpoint,
             config: Mutex::new(None),
             pace: Pace::default(),
+            known: Arc::default(),
         }
     }
 
@@ -109,7 +114,7 @@ impl Handler {
             Event::Nudge => {
                 let config = self.config(Duration::from_secs(CONFIG_KEEP_S)).await?;
                 let hands = self.hands(&config, deadline);
-                drain(hands, &config, request_id).await?;
+                drain(hands, &config, request_id, Woken::Otherwise).await?;
                 Ok(json!({"done": "drain"}))
             }
             Event::Retire => {
@@ -162,7 +167,7 @@ impl Handler {
         let config = self.config(Duration::from_secs(CONFIG_KEEP_S)).await?;
         let hands = self.hands(&config, deadline);
         hands.close(&runner, "ended").await?;
-        drain(hands, &config, request_id).await?;
+        drain(hands, &config, request_id, Woken::ByAnEnd).await?;
         Ok(json!({"done": "closed"}))
     }
 
@@ -199,6 +204,9 @@ impl Handler {
         }
         match delivery {
             Delivery::Ignored(reason) => Ok(decided(Decision::Ignored, reason, None, None)),
+            Delivery::Happened { happened, digest } => {
+                self.happened(config, happened, digest).await
+            }
             Delivery::Queued(job) => self.queued(config, job).await,
             Delivery::Started { job, runner } => self.started(job, runner).await,
             Delivery::Ended {
@@ -207,6 +215,42 @@ impl Handler {
                 runner,
             } => self.ended(job, conclusion, runner.as_deref()).await,
         }
+    }
+
+    /// Something that may start workflows: written down; which jobs it starts is found out after the
+    /// answer.
+    async fn happened(
+        &self,
+        config: &Config,
+        happened: &Happened,
+        digest: &str,
+    ) -> Result<Answer, Failure> {
+        let repository = &happened.body.repository.full_name;
+        if !config
+            .pools
+            .iter()
+            .any(|pool| pool.serves_repository(repository))
+        {
+            let reason = format!(
+                "no pool serves {repository}: see the pools' scope and repositories in the \
+                 environment file"
+            );
+            return Ok(decided(Decision::Ignored, &reason, None, None));
+        }
+        let id = predict::id_of(happened, digest);
+        let recorded = self.shell.record_trigger(&id, happened, now_ms()).await?;
+        let (decision, reason) = match recorded {
+            Outcome::Written => (
+                Decision::Recorded,
+                "the workflows that it starts are looked into now; their jobs get machines as soon \
+                 as they can start",
+            ),
+            Outcome::Refused(_) => (Decision::Duplicate, "it was recorded before"),
+        };
+        if decision == Decision::Recorded {
+            self.nudge().await;
+        }
+        Ok(decided(decision, reason, None, None))
     }
 
     async fn queued(&self, config: &Config, job: &Job) -> Result<Answer, Failure> {
@@ -262,26 +306,9 @@ impl Handler {
         asked.unwrap_or(Verdict::Unknown)
     }
 
-    /// The job goes off the list first and its machine counts as busy second: see
-    /// [`crate::world`] for why this order never launches twice.
     async fn started(&self, job: &Job, runner: &str) -> Result<Answer, Failure> {
+        let moved = self.shell.start_job(job, runner, now_ms()).await?;
         let reason = format!("a runner has it: {runner}");
-        let note = Note {
-            reason: &reason,
-            instance: Some(runner),
-            ..Note::default()
-        };
-        let moved = self
-            .shell
-            .move_job(&job.key, Some(job), Fact::Started, &note, now_ms())
-            .await?;
-        if runner.starts_with("i-") {
-            let sets = [("busy_ms", number(now_ms())), ("job", key_value(&job.key))];
-            let _outcome = self
-                .shell
-                .set_runner(runner, &sets, "attribute_not_exists(job)")
-                .await?;
-        }
         Ok(recorded_or_duplicate(&moved, &reason, job))
     }
 
@@ -349,6 +376,7 @@ impl Handler {
                 self.shell.names(),
                 parameters,
                 self.forge_endpoint.as_deref(),
+                &self.known,
                 read_at,
             )
         };

@@ -72,6 +72,7 @@ mod tests {
             head_sha: String::new(),
             html_url: page.to_owned(),
             created_ms: None,
+            told_by: crate::job::ToldBy::Delivery,
         };
         why_foreign(&settings, &job).is_some()
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// What names a job for ever: reruns keep the id and raise the attempt.
 ///
@@ -16,6 +17,28 @@ pub struct JobKey {
     pub id: u64,
     /// The attempt, as the job's `queued` event counted it.
     pub attempt: u64,
+}
+
+/// Ids from here on are ours: of jobs that an event is expected to have started, which the forge has
+/// not told of yet. No forge counts that far, and every JSON reader holds what is above it.
+const EXPECTED_FROM: u64 = 1 << 52;
+
+impl JobKey {
+    /// The key of a job that is expected, from a digest that is its own.
+    #[must_use]
+    pub fn expected(repository: &str, digest: u64) -> Self {
+        Self {
+            repository: repository.to_owned(),
+            id: EXPECTED_FROM | (digest & (EXPECTED_FROM - 1)),
+            attempt: 0,
+        }
+    }
+
+    /// Whether the job is only expected: the forge knows it under another id.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.id >= EXPECTED_FROM
+    }
 }
 
 impl fmt::Display for JobKey {
@@ -41,6 +64,42 @@ pub struct Job {
     pub html_url: String,
     /// When the forge made it, in milliseconds since 1970, if it says so; reruns keep it.
     pub created_ms: Option<u64>,
+    /// Who told of it.
+    pub told_by: ToldBy,
+}
+
+/// Who told of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToldBy {
+    /// A delivery of its own.
+    Delivery,
+    /// The forge, when we asked what waits there.
+    List,
+    /// An event and the workflow files: the forge itself has not told of it yet.
+    Expectation,
+    /// The ledger.
+    Ledger,
+}
+
+impl Job {
+    /// What an expected job and the one that the forge then tells of have in common: jobs of one
+    /// commit that have one name. Two may share it; nothing rests on its being unique.
+    #[must_use]
+    pub fn alias(&self) -> u64 {
+        digest([self.key.repository.as_str(), &self.head_sha, &self.name])
+    }
+}
+
+/// A number that is the same for the same texts, whichever build computes it.
+#[must_use]
+pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    let bytes = hash.finalize();
+    u64::from_le_bytes(bytes[..8].try_into().expect("a digest has 32 bytes"))
 }
 
 /// Where a job stands.

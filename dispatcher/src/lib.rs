@@ -28,6 +28,7 @@ pub mod ledger;
 mod owed;
 pub mod pace;
 pub mod plan;
+pub mod predict;
 pub mod runner;
 pub mod secret;
 pub mod shell;

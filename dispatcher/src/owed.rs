@@ -1,5 +1,5 @@
-//! What we owe the forge when nothing else is left to do: registrations to delete, and words for the
-//! owners of jobs. Both stay on their lists until the forge has taken them.
+//! What is left to do when every machine is asked for: registrations to delete at the forge, words for
+//! the owners of jobs, and events to look into ([`crate::predict`]). All of it stays on their lists until the forge has taken them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::apply::Hands;
 use crate::config::Config;
 use crate::drain::out_of_time;
 use crate::forge::{CommitStatus, ForgeError};
-use crate::ledger::{Live, Notice, Remains, Says};
+use crate::ledger::{Live, Notice, Remains, Says, Trigger};
 use crate::shell::{Failure, Outcome};
 use crate::workflow::asks::Asks;
 
@@ -22,6 +22,8 @@ const SETTLE_MAX: usize = 40;
 pub(crate) struct Owed {
     remains: Vec<Remains>,
     notices: Vec<Notice>,
+    /// Events that nobody has followed to their end.
+    pub(crate) triggers: Vec<Trigger>,
 }
 
 impl Owed {
@@ -30,6 +32,7 @@ impl Owed {
         Self {
             remains: std::mem::take(&mut live.remains),
             notices: std::mem::take(&mut live.notices),
+            triggers: std::mem::take(&mut live.triggers),
         }
     }
 }
@@ -46,12 +49,11 @@ enum Stop {
 /// Settles what can be settled now. A forge that does not answer is left alone until the next drain,
 /// one that refuses keeps nobody else's debt from being settled.
 pub(crate) async fn settle(hands: Hands<'_>, config: &Config, owed: &Owed) {
-    let settled = async {
-        say(hands, &owed.notices).await?;
-        delete(hands, config, &owed.remains).await
-    };
-    if let Err(stop) = settled.await {
-        tracing::warn!(%stop, "the rest is settled by the next drain");
+    if let Err(stop) = say(hands, &owed.notices).await {
+        tracing::warn!(%stop, "the other owners are told by the next drain");
+    }
+    if let Err(stop) = delete(hands, config, &owed.remains).await {
+        tracing::warn!(%stop, "the other registrations are deleted by the next drain");
     }
 }
 
@@ -65,22 +67,24 @@ async fn say(hands: Hands<'_>, notices: &[Notice]) -> Result<(), Stop> {
         if out_of_time(hands.deadline) {
             break;
         }
+        if hands.shell.claim_notice(notice, now_ms).await? != Outcome::Written {
+            // Another drain says it.
+            continue;
+        }
         let said = async {
             if is_to_be_said(hands, notice, &mut workflows).await? {
-                say_one(hands, notice, now_ms).await
-            } else {
-                Ok(Outcome::Written)
+                say_one(hands, notice).await?;
             }
+            Ok(())
         };
         match said.await {
-            Ok(Outcome::Written) => hands.shell.clear_notice(notice).await?,
-            // Another drain says it.
-            Ok(Outcome::Refused(_)) => {}
+            Ok(()) => hands.shell.clear_notice(notice).await?,
             Err(Stop::Forge(error)) if notice.is_stale(now_ms) => {
                 tracing::warn!(job = %notice.job, %error, "its owner is not told");
                 hands.shell.clear_notice(notice).await?;
             }
             Err(stop @ (Stop::Ledger(_) | Stop::Forge(ForgeError::Unreachable { .. }))) => {
+                hands.shell.unclaim_notice(notice, now_ms).await?;
                 return Err(stop);
             }
             Err(Stop::Forge(error)) => {
@@ -119,12 +123,8 @@ async fn is_to_be_said(
     Ok(asks.is_some_and(Asks::is_silently_lacking))
 }
 
-/// Says it, unless another drain does.
-async fn say_one(hands: Hands<'_>, notice: &Notice, now_ms: u64) -> Result<Outcome, Stop> {
-    let claimed = hands.shell.claim_notice(notice, now_ms).await?;
-    if claimed != Outcome::Written {
-        return Ok(claimed);
-    }
+/// Says it.
+async fn say_one(hands: Hands<'_>, notice: &Notice) -> Result<(), ForgeError> {
     let state = match notice.says {
         Says::Unserved | Says::NoServices => "error",
         Says::Served => "success",
@@ -140,8 +140,7 @@ async fn say_one(hands: Hands<'_>, notice: &Notice, now_ms: u64) -> Result<Outco
             description: &notice.reason,
             target_url: &notice.html_url,
         })
-        .await?;
-    Ok(claimed)
+        .await
 }
 
 async fn delete(hands: Hands<'_>, config: &Config, remains: &[Remains]) -> Result<(), Stop> {
@@ -176,6 +175,7 @@ async fn delete_one(
             Err(ForgeError::Refused {
                 status: 404 | 405, ..
             }) => {}
+            Err(error) if hands.forge.has_no_list(&error).await => {}
             Err(error) => return Err(error),
         }
     }

@@ -66,6 +66,8 @@ pub enum Action {
     Verify(Vec<JobKey>),
     /// The forge says that it no longer waits: take it off the list, as it was seen.
     Forget(Claim),
+    /// It was only expected, and the forge has told of it: it is on the list under its own key.
+    Supersede(Claim),
     /// Every machine launched for it ended without taking it, and the forge says that it waits.
     GiveUp(Claim),
     /// Its pool is not configured any more: another that serves it takes it, or it is refused.
@@ -99,6 +101,7 @@ impl Action {
             Self::Adopt { .. }
             | Self::Verify(_)
             | Self::Forget(_)
+            | Self::Supersede(_)
             | Self::GiveUp(_)
             | Self::Rehome(_)
             | Self::End { .. }
@@ -157,6 +160,8 @@ pub fn drain(world: &World) -> Plan {
         held: Vec::new(),
     };
     plan.actions.extend(unended(world));
+    let superseded = world.superseded.iter().map(claim).map(Action::Supersede);
+    plan.actions.extend(superseded);
     let mut wanted: Vec<&WaitingJob> = Vec::new();
     for pool in &world.pools {
         wanted.extend(demand(world, pool, &mut plan));
@@ -268,11 +273,15 @@ fn replacements<'a>(
     plan: &mut Plan,
 ) -> Vec<&'a WaitingJob> {
     let alive: BTreeSet<&str> = free.iter().copied().collect();
-    let started = world
+    let untold = world
         .runners
         .iter()
-        .filter(|runner| runner.pool == pool.name && has_just_started(runner, world.now_ms))
-        .count();
+        .filter(|runner| runner.pool == pool.name && is_busy_with_an_untold_job(runner));
+    let (just, longer): (Vec<_>, Vec<_>) =
+        untold.partition(|runner| has_just_started(runner, world.now_ms));
+    // Of an expected job no forge tells that a runner has it: the runner's own word stands.
+    let expected = claimed.iter().filter(|job| job.key.is_expected()).count();
+    let started = just.len() + longer.len().min(expected);
     let shortage = claimed.len().saturating_sub(free.len() + started);
     let mut suspects: Vec<&WaitingJob> = claimed.to_vec();
     suspects.sort_by_key(|job| {
@@ -336,12 +345,15 @@ fn launch_within_caps(world: &World, wanted: &[&WaitingJob], plan: &mut Plan) {
     }
 }
 
-/// Whether the runner took a job of which the forge has not told yet.
+/// Whether the runner took a job of which the forge has not told.
+fn is_busy_with_an_untold_job(runner: &Runner) -> bool {
+    runner.busy_ms.is_some() && runner.job.is_none() && runner.ending_ms.is_none()
+}
+
+/// Whether that was a moment ago.
 fn has_just_started(runner: &Runner, now_ms: u64) -> bool {
     let since_ms = runner.busy_ms.map(|busy| now_ms.saturating_sub(busy));
-    runner.job.is_none()
-        && runner.ending_ms.is_none()
-        && since_ms.is_some_and(|since| since < STARTED_GRACE_MS)
+    since_ms.is_some_and(|since| since < STARTED_GRACE_MS)
 }
 
 fn claim(job: &WaitingJob) -> Claim {

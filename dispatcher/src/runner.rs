@@ -80,6 +80,8 @@ async fn credential(
                 | ForgeError::Refused { .. }
                 | ForgeError::Moved { .. }
                 | ForgeError::TooMuch(_)
+                | ForgeError::OtherKind
+                | ForgeError::Lacks(_)
                 | ForgeError::NoToken(_) => false,
             };
             shell

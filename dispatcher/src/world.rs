@@ -28,6 +28,8 @@ pub struct World {
     pub pools: Vec<Pool>,
     /// Jobs that wait for a runner, oldest first.
     pub jobs: Vec<WaitingJob>,
+    /// Expected jobs that the forge has told of since: they are on the list under its own key.
+    pub superseded: Vec<WaitingJob>,
     /// Launches without a recorded outcome.
     pub launches: Vec<Launch>,
     /// Runners that have not ended.
@@ -59,6 +61,9 @@ pub struct WaitingJob {
     /// Not to be claimed before this moment.
     #[serde(default)]
     pub not_before_ms: u64,
+    /// What it has in common with the same job under another key, see [`crate::job::Job::alias`].
+    #[serde(default)]
+    pub alias: u64,
 }
 
 /// One `RunInstances` request in all its parts, written down before it is sent, so that it can be

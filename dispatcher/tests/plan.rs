@@ -57,6 +57,7 @@ fn waiting(id: u64) -> WaitingJob {
         launch: None,
         launches: 0,
         not_before_ms: 0,
+        alias: 0,
     }
 }
 
@@ -122,6 +123,7 @@ fn world(jobs: Vec<WaitingJob>, runners: Vec<Runner>) -> World {
         runners,
         counters: BTreeMap::new(),
         verdicts: BTreeMap::new(),
+        superseded: Vec::new(),
     }
 }
 
@@ -148,6 +150,7 @@ fn told(world: &World) -> Vec<String> {
                     .collect::<Vec<_>>()
                     .join(",")
             ),
+            Action::Supersede(claim) => format!("supersede {}", claim.job.id),
             Action::Forget(claim) => format!("forget {}", claim.job.id),
             Action::GiveUp(claim) => format!("give up {}", claim.job.id),
             Action::Rehome(claim) => format!("rehome {}", claim.job.id),
@@ -243,6 +246,42 @@ fn a_runner_whose_own_word_overtakes_the_forges_is_not_missing() {
 
     story.runners[0].busy_ms = Some(NOW_MS - 31_000);
     assert_eq!(told(&story), ["verify 1"], "it took somebody else's job");
+}
+
+#[test]
+fn the_machine_of_an_expected_job_counts_for_it_as_long_as_it_says_that_it_is_busy() {
+    let mut busy = runner("i-1", "a");
+    busy.busy_ms = Some(NOW_MS - 2 * MINUTE_MS);
+    let mut job = claimed(1, "a", 1);
+    job.key = JobKey::expected("acme/app", 1);
+    let story = world(vec![job.clone()], vec![busy.clone()]);
+    assert!(told(&story).is_empty());
+
+    // Of a job that the forge tells of, the forge is asked.
+    let heard = world(vec![claimed(1, "a", 1)], vec![busy.clone()]);
+    assert_eq!(told(&heard), ["verify 1"]);
+
+    // One machine counts for one job, and once it is gone for none.
+    let two = world(
+        vec![job.clone(), claimed(2, "b", 1)],
+        vec![busy, runner("i-2", "b")],
+    );
+    assert!(told(&two).is_empty());
+    let gone = world(vec![job.clone()], vec![]);
+    assert_eq!(told(&gone), [format!("verify {}", job.key.id)]);
+}
+
+#[test]
+fn an_expected_job_of_which_the_forge_has_told_gives_way_to_it_and_its_machine_stays() {
+    let mut expected = claimed(1, "a", 1);
+    expected.key = JobKey::expected("acme/app", 1);
+    let id = expected.key.id;
+    let mut story = world(vec![waiting(2)], vec![runner("i-1", "a")]);
+    story.superseded = vec![expected];
+    assert_eq!(
+        told(&story),
+        [format!("supersede {id}"), "adopt 2 by a".to_owned()]
+    );
 }
 
 #[test]

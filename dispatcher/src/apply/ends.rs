@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
+use tokio::time::Instant;
+
 use super::Hands;
 use crate::job::Fact;
 use crate::ledger::{Note, number, text};
@@ -11,26 +14,25 @@ use crate::world::Runner;
 
 /// Most tries to close a row that changes meanwhile: a runner registers once and starts once.
 const CLOSE_TRIES: u32 = 4;
-/// Time for the notes that go before an end, in seconds: the machine must go even while the ledger
-/// hangs.
-const NOTES_TIMEOUT_S: u64 = 3;
+/// Time for all the notes that go before an end: the machines must go even while the ledger hangs.
+const NOTES_LIMIT: Duration = Duration::from_secs(3);
+/// Notes at a time: hundreds of machines may be at their limit at once.
+const NOTES_AT_ONCE: usize = 16;
 
 impl Hands<'_> {
     /// Ends instances for one reason and writes it where they are tracked. A reason with a condition
     /// ends only what the ledger has marked: another machine may have a job by now.
     pub async fn end(&self, instances: &[String], reason: EndReason) -> Result<(), Failure> {
-        let limit = Duration::from_secs(NOTES_TIMEOUT_S);
-        let instances = match tokio::time::timeout(limit, self.note_ends(instances, reason)).await {
-            Ok(noted) => noted,
-            Err(_) if reason.condition().is_empty() => {
-                tracing::warn!("the ledger hangs; ending without notes");
-                instances.to_vec()
-            }
-            Err(_) => {
-                tracing::warn!(reason = reason.word(), "the ledger hangs; ending nothing");
-                return Ok(());
-            }
-        };
+        let until = Instant::now() + NOTES_LIMIT;
+        let mut notes = Vec::new();
+        for instance in instances {
+            notes.push(self.note_end_by(until, instance, reason));
+        }
+        let mut notes = stream::iter(notes).buffer_unordered(NOTES_AT_ONCE);
+        let mut instances = Vec::new();
+        while let Some(ends) = notes.next().await {
+            instances.extend(ends);
+        }
         if instances.is_empty() {
             return Ok(());
         }
@@ -38,27 +40,35 @@ impl Hands<'_> {
         self.shell.end_instances(&instances).await
     }
 
-    /// Notes why each of `instances` ends, and gives those that are to be ended.
-    async fn note_ends(&self, instances: &[String], reason: EndReason) -> Vec<String> {
+    /// Notes why `instance` ends, if the ledger takes that before `until`; gives it if it is to end.
+    async fn note_end_by(
+        &self,
+        until: Instant,
+        instance: &str,
+        reason: EndReason,
+    ) -> Option<String> {
+        let noted = tokio::time::timeout_at(until, self.note_end(instance, reason)).await;
+        let ends = noted.unwrap_or_else(|_| {
+            tracing::warn!(instance, "the ledger hangs; no note of why it ends");
+            reason.condition().is_empty()
+        });
+        ends.then(|| instance.to_owned())
+    }
+
+    /// Notes why an instance ends. Says whether it is to be ended.
+    async fn note_end(&self, instance: &str, reason: EndReason) -> bool {
         let condition = reason.condition();
-        let mut noted = Vec::new();
-        for instance in instances {
-            let sets = [
-                ("ending_ms", number((self.now_ms)())),
-                ("end_reason", text(reason.word())),
-            ];
-            let ends = match self.shell.set_runner(instance, &sets, condition).await {
-                Ok(outcome) => outcome == Outcome::Written || condition.is_empty(),
-                Err(failure) => {
-                    tracing::warn!(instance, %failure, "could not note why the instance ends");
-                    condition.is_empty()
-                }
-            };
-            if ends {
-                noted.push(instance.clone());
+        let sets = [
+            ("ending_ms", number((self.now_ms)())),
+            ("end_reason", text(reason.word())),
+        ];
+        match self.shell.set_runner(instance, &sets, condition).await {
+            Ok(outcome) => outcome == Outcome::Written || condition.is_empty(),
+            Err(failure) => {
+                tracing::warn!(instance, %failure, "could not note why the instance ends");
+                condition.is_empty()
             }
         }
-        noted
     }
 
     /// Closes the row of a runner whose instance has ended, and tells its job. The row may change
@@ -70,7 +80,11 @@ impl Hands<'_> {
                 return Ok(());
             };
             ended.end_reason.get_or_insert_with(|| word.to_owned());
-            let closed = self.shell.close_runner(&ended, (self.now_ms)()).await?;
+            let keeps_used = self.forge.keeps_used_runners();
+            let closed = self
+                .shell
+                .close_runner(&ended, keeps_used, (self.now_ms)())
+                .await?;
             if closed == Outcome::Written {
                 tracing::info!(
                     instance = ended.instance,

@@ -9,7 +9,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{BadDelivery, Delivery, shortened};
-use crate::job::{Job, JobKey};
+use crate::job::{Job, JobKey, ToldBy};
 
 /// Most labels of a job: real ones have a handful.
 pub const LABELS_MAX: usize = 32;
@@ -26,9 +26,10 @@ struct Body {
     repository: Repository,
 }
 
-/// Forges leave out what they don't know yet: branch of a tag, conclusion, runner.
+/// A job as deliveries and lists describe it. Forges leave out what they don't know yet: branch of a
+/// tag, conclusion, runner.
 #[derive(Deserialize)]
-struct WorkflowJob {
+pub(crate) struct WorkflowJob {
     id: u64,
     run_id: u64,
     #[serde(default)]
@@ -87,11 +88,9 @@ pub(super) fn read_job(document: &[u8]) -> Result<Delivery, BadDelivery> {
     let body: Body = serde_json::from_slice(document)
         .map_err(|error| BadDelivery::Unreadable(error.to_string()))?;
     let mut job = body.workflow_job;
-    let runner = job.runner_name.take().filter(|name| !name.is_empty());
     let conclusion = job.conclusion.take().unwrap_or_default();
-    within(KEY_TEXT_MAX_BYTES, runner.as_deref())?;
     within(TEXT_MAX_BYTES, [conclusion.as_str()])?;
-    let job = job_of(job, body.repository.full_name, runner.is_some())?;
+    let (job, runner) = job.in_bounds(body.repository.full_name, ToldBy::Delivery)?;
     match (body.action.as_str(), runner) {
         ("queued", _) => Ok(Delivery::Queued(job)),
         ("in_progress", Some(runner)) => Ok(Delivery::Started { job, runner }),
@@ -110,36 +109,68 @@ pub(super) fn read_job(document: &[u8]) -> Result<Delivery, BadDelivery> {
     }
 }
 
-fn job_of(job: WorkflowJob, repository: String, has_runner: bool) -> Result<Job, BadDelivery> {
-    let Labels(labels) = job.labels.unwrap_or_default();
-    within(TEXT_MAX_BYTES, labels.iter().map(String::as_str))?;
-    within(
-        TEXT_MAX_BYTES,
-        [job.name.as_str(), &job.head_sha, &job.html_url],
-    )?;
-    within(KEY_TEXT_MAX_BYTES, [repository.as_str()])?;
-    if !is_full_name(&repository) {
-        return Err(BadDelivery::Unreadable(
-            "repository.full_name is not owner/name".to_owned(),
-        ));
+impl WorkflowJob {
+    /// One of a list that tells this much.
+    pub(crate) fn listed(id: u64, run_attempt: u64, name: String, labels: Vec<String>) -> Self {
+        Self {
+            id,
+            run_id: 0,
+            run_attempt,
+            name,
+            labels: Some(Labels(labels)),
+            head_sha: String::new(),
+            html_url: String::new(),
+            created_at: None,
+            conclusion: None,
+            runner_name: None,
+        }
     }
-    Ok(Job {
-        key: JobKey {
-            repository,
-            id: job.id,
-            // With a runner, events count one more than `queued` did.
-            attempt: job.run_attempt.saturating_sub(u64::from(has_runner)),
-        },
-        run_id: job.run_id,
-        name: job.name,
-        labels,
-        head_sha: job.head_sha,
-        html_url: job.html_url,
-        created_ms: job.created_at.as_deref().and_then(milliseconds),
-    })
+
+    /// The forge's id of it.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// That job of `repository` and the runner that has it, all within what can be kept.
+    pub(crate) fn in_bounds(
+        self,
+        repository: String,
+        told_by: ToldBy,
+    ) -> Result<(Job, Option<String>), BadDelivery> {
+        let runner = self.runner_name.filter(|name| !name.is_empty());
+        let Labels(labels) = self.labels.unwrap_or_default();
+        within(KEY_TEXT_MAX_BYTES, runner.as_deref())?;
+        within(KEY_TEXT_MAX_BYTES, [repository.as_str()])?;
+        within(TEXT_MAX_BYTES, labels.iter().map(String::as_str))?;
+        within(
+            TEXT_MAX_BYTES,
+            [self.name.as_str(), &self.head_sha, &self.html_url],
+        )?;
+        if !is_full_name(&repository) {
+            return Err(BadDelivery::Unreadable(
+                "repository.full_name is not owner/name".to_owned(),
+            ));
+        }
+        let job = Job {
+            key: JobKey {
+                repository,
+                id: self.id,
+                // With a runner, events count one more than `queued` did.
+                attempt: self.run_attempt.saturating_sub(u64::from(runner.is_some())),
+            },
+            run_id: self.run_id,
+            name: self.name,
+            labels,
+            head_sha: self.head_sha,
+            html_url: self.html_url,
+            created_ms: self.created_at.as_deref().and_then(milliseconds),
+            told_by,
+        };
+        Ok((job, runner))
+    }
 }
 
-fn within<'a>(
+pub(super) fn within<'a>(
     limit_bytes: usize,
     texts: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), BadDelivery> {
@@ -152,7 +183,7 @@ fn within<'a>(
 
 /// Whether `text` is `owner/name` in the letters that forges allow. It becomes part of addresses
 /// that are called with a token, so it must not lead anywhere else.
-fn is_full_name(text: &str) -> bool {
+pub(super) fn is_full_name(text: &str) -> bool {
     let is_name = |name: &str| {
         !name.is_empty()
             && name.chars().any(|c| c != '.')

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{HISTORY_S, Row, item, number, read, text};
-use crate::job::{Fact, Job, JobKey, Status};
+use crate::job::{Fact, Job, JobKey, Status, ToldBy};
 use crate::shell::{Change, Failure, Item, Shell};
 
 /// Attribute of a job's history: the runner that has or had it.
@@ -43,6 +43,9 @@ struct JobRow<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pool: Option<&'a str>,
     recorded_ms: u64,
+    /// When a delivery last told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused_ms: Option<u64>,
 }
@@ -91,6 +94,7 @@ impl Shell {
             html_url: known.html_url,
             // Only a delivery is judged by its age.
             created_ms: None,
+            told_by: ToldBy::Ledger,
         }))
     }
 }
@@ -127,6 +131,7 @@ pub(super) fn job_item(
             reason,
             pool,
             recorded_ms: now_ms,
+            delivered_ms: (job.told_by == ToldBy::Delivery).then_some(now_ms),
             refused_ms,
         },
         ttl: Some(now_ms / 1000 + HISTORY_S),
@@ -157,6 +162,9 @@ pub(super) fn job_update(
         values.insert(format!(":{name}"), value);
     }
     sets.push(format!("{stamp} = :now"));
+    if job.is_some_and(|job| job.told_by == ToldBy::Delivery) {
+        sets.push("delivered_ms = :now".to_owned());
+    }
     values.insert(":now".to_owned(), number(now_ms));
     sets.push("#ttl = :ttl".to_owned());
     values.insert(":ttl".to_owned(), number(now_ms / 1000 + HISTORY_S));

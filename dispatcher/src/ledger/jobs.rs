@@ -3,10 +3,10 @@
 use super::history::{INSTANCE_ID, Note, Word, history_key, job_item, job_update};
 use super::lease::LEASE_MS;
 use super::notices::Says;
-use super::{job_sk, live_item, live_key, notices, number, text};
+use super::{job_sk, key_value, live_item, live_key, notices, number, text};
 use stacks::pool::Pool;
 
-use crate::job::{Fact, Job, JobKey, Status};
+use crate::job::{Fact, Job, JobKey, Status, ToldBy};
 use crate::plan::Claim;
 use crate::shell::{Change, Failure, Item, Outcome, Shell};
 use crate::world::WaitingJob;
@@ -28,7 +28,8 @@ impl Shell {
             Change::PutNew(row),
             Change::Put(live_item(&job_sk(&job.key), &waiting)),
         ];
-        if pool.runs_on_host(&job.labels) {
+        // Of an expected job it is asked when the forge has told of it.
+        if pool.runs_on_host(&job.labels) && job.told_by != ToldBy::Expectation {
             let reason = format!(
                 "it asks for services:, which are not started on the host labels of pool {name}: \
                  use a docker:// label, or give the job a container:"
@@ -89,9 +90,15 @@ impl Shell {
         self.write_all(changes).await
     }
 
-    /// Takes a job off the list that nothing of ours will serve after all, and owes its owner a word
-    /// about it.
-    pub async fn give_up(&self, job: &Job, reason: &str, now_ms: u64) -> Result<Outcome, Failure> {
+    /// Takes a job off the list that nothing of ours will serve after all, if it is as it was seen, and
+    /// owes its owner a word about it.
+    pub async fn give_up(
+        &self,
+        claim: &Claim,
+        job: &Job,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<Outcome, Failure> {
         let note = Note {
             reason,
             ..Note::default()
@@ -104,7 +111,7 @@ impl Shell {
         };
         let mut changes = vec![
             job_update(&job.key, None, Fact::GivenUp, &note, word, now_ms),
-            unlisted(&job.key),
+            unlisted_as_seen(claim),
         ];
         changes.extend(owed);
         self.write_all(changes).await
@@ -166,6 +173,31 @@ impl Shell {
         }
     }
 
+    /// Notes that `runner` has a job. The job goes off the list first and its machine counts as busy
+    /// second: see [`crate::world`] for why this order never launches twice.
+    pub async fn start_job(
+        &self,
+        job: &Job,
+        runner: &str,
+        now_ms: u64,
+    ) -> Result<Outcome, Failure> {
+        let note = Note {
+            reason: &format!("a runner has it: {runner}"),
+            instance: Some(runner),
+            ..Note::default()
+        };
+        let moved = self
+            .move_job(&job.key, Some(job), Fact::Started, &note, now_ms)
+            .await?;
+        if runner.starts_with("i-") {
+            let sets = [("busy_ms", number(now_ms)), ("job", key_value(&job.key))];
+            let _outcome = self
+                .set_runner(runner, &sets, "attribute_not_exists(job)")
+                .await?;
+        }
+        Ok(moved)
+    }
+
     /// Writes `changes` of a job that is served. If its owner was told that it is not, that word is
     /// taken back with them: a commit must not stay marked for a job that ran. The usual case has
     /// no such word and costs no more than without.
@@ -209,16 +241,31 @@ impl Shell {
         .await
     }
 
-    /// Takes a job off the list without a word in its history, if it is as it was seen: it may have
-    /// been queued again meanwhile.
+    /// Takes a job off the list that waits no longer, if it is as it was seen: it may have been queued
+    /// again meanwhile.
+    pub async fn drop_job(
+        &self,
+        claim: &Claim,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<Outcome, Failure> {
+        let note = Note {
+            reason,
+            ..Note::default()
+        };
+        let told = job_update(&claim.job, None, Fact::GivenUp, &note, Word::Any, now_ms);
+        self.write_all(vec![told, unlisted_as_seen(claim)]).await
+    }
+
+    /// Takes an expected job off the list whose history has ended already.
+    pub async fn unlist_expected(&self, key: &JobKey) -> Result<(), Failure> {
+        let _outcome = self.write(unlisted(key)).await?;
+        Ok(())
+    }
+
+    /// Takes a job off the list as it was seen, without a word in its history, which has a later one.
     pub async fn forget_job(&self, claim: &Claim) -> Result<Outcome, Failure> {
-        let (condition, values) = claim.as_seen();
-        self.write(Change::Delete {
-            key: live_key(&job_sk(&claim.job)),
-            condition,
-            values,
-        })
-        .await
+        self.write(unlisted_as_seen(claim)).await
     }
 }
 
@@ -232,6 +279,7 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
         launch: None,
         launches: 0,
         not_before_ms: 0,
+        alias: job.alias(),
     }
 }
 
@@ -241,5 +289,15 @@ fn unlisted(key: &JobKey) -> Change {
         key: live_key(&job_sk(key)),
         condition: String::new(),
         values: Item::new(),
+    }
+}
+
+/// Takes a job off the list if it is as it was seen.
+fn unlisted_as_seen(claim: &Claim) -> Change {
+    let (condition, values) = claim.as_seen();
+    Change::Delete {
+        key: live_key(&job_sk(&claim.job)),
+        condition,
+        values,
     }
 }

@@ -1,8 +1,8 @@
 //! The ledger: one DynamoDB table, and every write that keeps it true.
 //!
 //! Layout: the partition `live` is the world as it is now, in sort-key order counters, jobs that
-//! wait, launches, the lease, notices and remains for the forge, runners; see [`crate::world`] for why the order
-//! matters. Everything else is history that people read: one partition a repository for its jobs,
+//! wait, launches, the lease, notices and remains for the forge, runners, events; see [`crate::world`] for
+//! why the order matters. Everything else is history that people read: one partition a repository for its jobs,
 //! one a runner that ended. History expires by itself; the live partition empties itself.
 
 mod history;
@@ -11,6 +11,7 @@ mod launches;
 mod lease;
 mod notices;
 mod runners;
+mod triggers;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ use crate::world::{Launch, Runner, WaitingJob};
 pub use history::Note;
 pub use lease::LEASE_MS;
 pub use notices::{Notice, Says};
+pub use triggers::{Expected, Standing, Told, Trigger};
 
 /// Partition of everything that is now.
 const LIVE: &str = "live";
@@ -48,10 +50,12 @@ pub struct Live {
     pub notices: Vec<Notice>,
     /// Registrations at the forge that nobody will use.
     pub remains: Vec<Remains>,
+    /// Events whose jobs are not all known or not all ended.
+    pub triggers: Vec<Trigger>,
 }
 
-/// A registration at the forge whose instance ended without a job: the forge deletes only used
-/// ones (measured).
+/// A registration at the forge whose instance ended without a job: a Gitea deletes only used ones
+/// (measured), a Forgejo before 15 none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remains {
     /// The instance, which is the registration's name.
@@ -133,6 +137,8 @@ impl Live {
             self.remains.push(read(item)?);
         } else if sk.starts_with("runner#") {
             self.runners.push(read(item)?);
+        } else if sk.starts_with("trigger#") {
+            self.triggers.push(read(item)?);
         }
         Ok(())
     }

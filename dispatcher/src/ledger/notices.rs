@@ -72,15 +72,17 @@ impl Shell {
         self.hold_notice(notice, now_ms + NOTICE_AGAIN_MS).await
     }
 
+    /// Leaves a word that was taken at `now_ms` to the next drain.
+    pub async fn unclaim_notice(&self, notice: &Notice, now_ms: u64) -> Result<(), Failure> {
+        let _outcome = self.hold_notice(&claimed(notice, now_ms), now_ms).await?;
+        Ok(())
+    }
+
     /// Keeps a word that the forge refused for later: each time as long again as we have owed it.
     pub async fn postpone_notice(&self, notice: &Notice, now_ms: u64) -> Result<(), Failure> {
         let owed_ms = now_ms.saturating_sub(notice.since_ms);
-        let claimed = Notice {
-            not_before_ms: now_ms + NOTICE_AGAIN_MS,
-            ..notice.clone()
-        };
         let until_ms = now_ms + owed_ms.max(NOTICE_AGAIN_MS);
-        let _outcome = self.hold_notice(&claimed, until_ms).await?;
+        let _outcome = self.hold_notice(&claimed(notice, now_ms), until_ms).await?;
         Ok(())
     }
 
@@ -125,6 +127,14 @@ pub(super) fn owed(job: &Job, says: Says, reason: &str, now_ms: u64) -> Option<C
         };
         Change::Put(live_item(&key_of(&job.key).1, &notice))
     })
+}
+
+/// A word as it is when it was taken at `now_ms`.
+fn claimed(notice: &Notice, now_ms: u64) -> Notice {
+    Notice {
+        not_before_ms: now_ms + NOTICE_AGAIN_MS,
+        ..notice.clone()
+    }
 }
 
 fn key_of(job: &JobKey) -> (String, String) {

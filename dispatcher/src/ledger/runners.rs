@@ -85,8 +85,13 @@ impl Shell {
 
     /// Closes a runner's row exactly once: history, counters, and what remains of it at the forge.
     /// Refused when the row is gone, or is not as it was read any more: what it registered or took
-    /// since must not be forgotten.
-    pub async fn close_runner(&self, runner: &Runner, now_ms: u64) -> Result<Outcome, Failure> {
+    /// since must not be forgotten. `keeps_used`: the forge deletes no registration by itself.
+    pub async fn close_runner(
+        &self,
+        runner: &Runner,
+        keeps_used: bool,
+        now_ms: u64,
+    ) -> Result<Outcome, Failure> {
         let ended = EndedRow {
             runner,
             ended_ms: now_ms,
@@ -120,7 +125,7 @@ impl Shell {
             })),
         ];
         changes.extend(give_back(&runner.pool, 1));
-        changes.extend(remains_of(runner).map(|remains| {
+        changes.extend(remains_of(runner, keeps_used).map(|remains| {
             let sk = format!("remains#{}", remains.instance);
             Change::Put(live_item(&sk, &remains))
         }));
@@ -149,8 +154,8 @@ impl Shell {
 
 /// What the forge may still hold of a runner whose machine has ended. A registration without an
 /// answer, and one whose answer was not recorded, is known by its name alone.
-fn remains_of(runner: &Runner) -> Option<Remains> {
-    let used = runner.busy_ms.is_some();
+fn remains_of(runner: &Runner, keeps_used: bool) -> Option<Remains> {
+    let used = runner.busy_ms.is_some() && !keeps_used;
     let unsure =
         runner.unsure_ms.is_some() || (runner.credential_ms.is_some() && runner.forge_id.is_none());
     let unused = runner.forge_id.is_some() && !used;

@@ -130,6 +130,32 @@ impl Shell {
         Ok(page.items.unwrap_or_default().pop())
     }
 
+    /// At most `limit` items of one partition below the sort key `below`, the last ones first.
+    pub(crate) async fn newest(
+        &self,
+        pk: &str,
+        below: &str,
+        limit: i32,
+    ) -> Result<Vec<Item>, Failure> {
+        let values = Item::from([
+            (":pk".to_owned(), AttributeValue::S(pk.to_owned())),
+            (":sk".to_owned(), AttributeValue::S(below.to_owned())),
+        ]);
+        let page = self
+            .dynamo()
+            .query()
+            .table_name(&self.names.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk < :sk")
+            .set_expression_attribute_values(Some(values))
+            .scan_index_forward(false)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| Failure::of(QUERY, &error))?;
+        Ok(page.items.unwrap_or_default())
+    }
+
     async fn page(
         &self,
         pk: &str,

@@ -160,10 +160,15 @@ impl Shell {
             );
             token = page.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                break;
+                return Ok(all);
             }
         }
-        Ok(all)
+        // The rows of machines that are cut off would be closed as if they had ended.
+        Err(Failure {
+            call: "ec2:DescribeInstances",
+            code: "too-much".to_owned(),
+            message: format!("more than {PAGES_MAX} pages of instances carry our tag"),
+        })
     }
 
     /// Ends `instances` outright: a graceful shutdown would signal the runner, and a runner that is

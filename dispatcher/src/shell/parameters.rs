@@ -40,10 +40,18 @@ impl Shell {
             all.extend(parameters.map(|parameter| (parameter.name, parameter.value)));
             token = page.next_token;
             if token.is_none() {
-                break;
+                return Ok(all);
             }
         }
-        Ok(all)
+        // A pool that is cut off would look as if it had been taken out.
+        Err(Failure {
+            call: "ssm:GetParametersByPath",
+            code: "too-much".to_owned(),
+            message: format!(
+                "more than {PAGES_MAX} pages below {}",
+                self.names.parameters
+            ),
+        })
     }
 
     async fn parameter_page(&self, token: Option<&str>) -> Result<Page, Failure> {

@@ -4,7 +4,8 @@
 //! on without its database; with a `container:` they are. Nothing else knows in time, so the
 //! workflow file is read after the job was launched for, and its owner is told.
 
-use serde_yaml::Value;
+use super::document::Workflow;
+use super::server::Server;
 
 /// What a job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,20 +21,14 @@ impl Asks {
     /// it can't be read, or has no such job, or the name is an expression.
     #[must_use]
     pub fn read(workflow: &[u8], name: &str) -> Option<Self> {
-        let document: Value = serde_yaml::from_slice(workflow).ok()?;
-        let jobs = document.get("jobs")?.as_mapping()?;
-        let (_, job) = jobs.iter().find(|(id, job)| {
-            let own = job.get("name").and_then(Value::as_str);
-            own.or(id.as_str()).is_some_and(|own| is_name(own, name))
+        let workflow = Workflow::read(workflow, Server::GITEA_1_26).ok()?;
+        let (_, job) = workflow.jobs.iter().find(|(id, job)| {
+            let own = if job.name.is_empty() { id } else { &job.name };
+            is_name(own, name)
         })?;
-        let has = |key: &str| match job.get(key) {
-            None | Some(Value::Null) => false,
-            Some(Value::Mapping(map)) => !map.is_empty(),
-            Some(_) => true,
-        };
         Some(Self {
-            services: has("services"),
-            container: has("container"),
+            services: job.services,
+            container: job.container,
         })
     }
 

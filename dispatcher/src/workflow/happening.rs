@@ -1,8 +1,11 @@
-//! What happened at the forge: an event's kind, and the fields of its delivery that rules look at.
+//! The kinds of events that forges tell of.
+
+use serde::{Deserialize, Serialize};
 
 /// The forge's own name of an event, as the header `X-Gitea-Event-Type` has it: finer than
 /// `X-Gitea-Event`, which says `pull_request` of them all (Gitea 1.26, `modules/webhook/type.go`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HookEvent {
     /// A branch or tag was made.
     Create,
@@ -122,5 +125,43 @@ impl HookEvent {
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|event| event.word() == word)
+    }
+
+    /// Whether a branch or tag came or went.
+    #[must_use]
+    pub const fn is_of_a_reference(self) -> bool {
+        matches!(self, Self::Create | Self::Delete)
+    }
+
+    /// Whether only workflows of the default branch answer to it (`IsDefaultBranchWorkflow`).
+    #[must_use]
+    pub const fn is_of_default_branch(self) -> bool {
+        match self {
+            Self::Delete
+            | Self::Fork
+            | Self::Issues
+            | Self::IssueAssign
+            | Self::IssueLabel
+            | Self::IssueMilestone
+            | Self::IssueComment
+            | Self::PullRequestComment
+            | Self::Wiki
+            | Self::Schedule
+            | Self::WorkflowRun => true,
+            Self::Create
+            | Self::Push
+            | Self::PullRequest
+            | Self::PullRequestAssign
+            | Self::PullRequestLabel
+            | Self::PullRequestMilestone
+            | Self::PullRequestReviewApproved
+            | Self::PullRequestReviewRejected
+            | Self::PullRequestReviewComment
+            | Self::PullRequestSync
+            | Self::PullRequestReviewRequest
+            | Self::Release
+            | Self::Package
+            | Self::WorkflowDispatch => false,
+        }
     }
 }

@@ -8,6 +8,29 @@
 //! servers; [`server`] names every difference.
 
 pub mod asks;
+pub mod concurrency;
+pub mod contexts;
+pub mod document;
+pub mod expression;
+pub mod files;
+pub mod glob;
+pub mod happened;
 pub mod happening;
+pub mod jobs;
+pub mod labels;
+pub mod matrix;
+pub mod name;
+pub mod needs;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of what can stand there few things may"
+)]
+pub mod on;
+pub mod pattern;
+mod regex;
+pub mod reusable;
 pub mod server;
+pub mod tree;
+pub mod trigger;
+pub mod verdict;
 pub mod yaml;

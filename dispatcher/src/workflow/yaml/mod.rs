@@ -1,14 +1,86 @@
 //! YAML as the forges read it: the node tree of Go's `yaml` library (v3 and v4), and its way from
 //! nodes to values.
+//!
+//! Gitea 1.26 reads with `go.yaml.in/yaml/v4` rc.3, Forgejo and older Gitea with v3: libyaml's rules with
+//! changes of their own, which no parser to be had keeps, so that the steps are all here: characters
+//! (`read`), tokens (`scan`, `scalar`), events (`events`), nodes ([`parse`]). Nobody has asked nodes for
+//! their meaning yet; [`Shape`] says what is wanted of one, and decoding answers as Go's decoder does.
+//! Files come from strangers: bytes, nodes, depth and what aliases multiply have limits, and what is over
+//! one is refused with its reason.
+
+mod cursor;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a shape takes few of the things it meets"
+)]
+mod decode;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a place in the grammar takes few tokens"
+)]
+mod events;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each question is about one kind"
+)]
+mod got;
+mod parse;
+mod print;
+mod read;
+mod resolve;
+mod scalar;
+mod scan;
+mod tag;
+mod time;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
+
+pub use decode::Shape;
+pub use got::Got;
+pub use parse::{BYTES_MAX, DEPTH_MAX, NODES_MAX, parse};
+
+/// Why a text is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+pub struct Refused {
+    /// The line that it is about, from 1.
+    pub line: Option<usize>,
+    /// What is wrong, for whoever wrote the file.
+    pub reason: String,
+    /// The forge does not only skip the file: its code panics on it, and no file of the repository
+    /// starts anything for this event.
+    pub crashes: bool,
+}
+
+impl Refused {
+    /// The file is skipped.
+    #[must_use]
+    pub fn new(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
+        Self {
+            line: line.into(),
+            reason: reason.into(),
+            crashes: false,
+        }
+    }
+
+    /// The forge panics.
+    #[must_use]
+    pub fn crash(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
+        Self {
+            crashes: true,
+            ..Self::new(line, reason)
+        }
+    }
+}
 
 /// One node with the line where it begins, from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Line in the file, from 1.
     pub line: usize,
+    /// The name it can be asked for by (`&name`); of an alias the name that it asks for.
+    pub anchor: Option<Arc<str>>,
     /// What it is.
     pub kind: Kind,
 }
@@ -24,7 +96,7 @@ pub enum Kind {
     Mapping(Vec<(Node, Node)>),
     /// `*name`, and what was anchored. Where the forge looks at a node's kind (`on`, `runs-on`,
     /// `needs`), an alias is none of the others.
-    Alias(Rc<Node>),
+    Alias(Arc<Node>),
 }
 
 /// A scalar as it stands in the file.
@@ -34,7 +106,7 @@ pub struct Scalar {
     pub text: String,
     /// Whether it was neither quoted nor a block: only such ones mean anything but text.
     pub plain: bool,
-    /// Its tag, if it has one: `!!str`, `!Ref`.
+    /// Its tag in the short form, if it has one: `!!str`, `!Ref`. The `!` alone says nothing and is none.
     pub tag: Option<String>,
 }
 
@@ -49,10 +121,55 @@ pub enum Value {
     Int(i128),
     /// Any other number.
     Float(f64),
-    /// A text; times of day and dates stay texts.
+    /// A date with or without a time, as Go prints it: no text to the forge's code.
+    Time(String),
+    /// A text.
     Text(String),
     /// A list.
     List(Vec<Value>),
     /// A map: the order is that of its keys, as in Go's printing.
     Map(BTreeMap<String, Value>),
+    /// A map with a key that is no text, in the order of Go's printing. To the forge's code it is no
+    /// map: where that expects one, it refuses or panics.
+    Keyed(Vec<(Value, Value)>),
 }
+
+impl Value {
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self {
+            Some(text)
+        } else {
+            None
+        }
+    }
+}
+
+impl Node {
+    /// A text that is nothing but a text.
+    #[must_use]
+    pub fn quoted(text: &str, line: usize) -> Self {
+        Self {
+            line,
+            anchor: None,
+            kind: Kind::Scalar(Scalar {
+                text: text.to_owned(),
+                plain: false,
+                tag: None,
+            }),
+        }
+    }
+
+    /// The node behind an alias, or the node itself.
+    #[must_use]
+    pub fn target(&self) -> &Self {
+        match &self.kind {
+            Kind::Alias(target) => target,
+            Kind::Scalar(_) | Kind::Sequence(_) | Kind::Mapping(_) => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

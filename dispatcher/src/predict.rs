@@ -1,0 +1,352 @@
+//! Which jobs an event has started, found out after its delivery was answered: for forges that send
+//! no `workflow_job`, and for hooks that were given the push alone.
+//!
+//! The verdict is the forge's own, come to from the same files ([`crate::workflow`]). Its jobs go on
+//! the list under keys of ours, so that machines are launched at once; the forge then tells of the
+//! same jobs, by deliveries or because we ask what waits there, and each takes the place of the one
+//! that was expected. Machines are counted against jobs, never paired with them, so neither telling
+//! launches twice. What becomes of jobs that wait for others is followed by asking the forge.
+
+mod follow;
+mod gather;
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::apply::Hands;
+use crate::config::Config;
+use crate::drain::{Woken, out_of_time};
+use crate::forge::ForgeError;
+use crate::job::{Job, JobKey, ToldBy, digest};
+use crate::ledger::{Expected, Standing, Trigger};
+use crate::shell::{Failure, Outcome};
+use crate::workflow::expression::Outcome as Known;
+use crate::workflow::happened::Happened;
+use crate::workflow::jobs::Start;
+use crate::workflow::verdict::{RunJob, Verdict};
+
+pub(crate) use follow::{heal, verdict_of_expected};
+pub use gather::{Facts, gather};
+
+/// Most events that one look goes into: each is a handful of requests to the forge.
+const SETTLE_MAX: usize = 40;
+/// How many at a time: a small forge answers some ten requests a second.
+const AT_ONCE: usize = 4;
+/// How long a look into an event may take before another drain takes it over, in milliseconds.
+const LOOK_MS: u64 = 60_000;
+/// How long a repository whose jobs are told of by deliveries is given to do so, in milliseconds:
+/// four seconds with default queues and five more behind a slow hook of somebody else (measured).
+const GRACE_MS: u64 = 15_000;
+/// Shortest time between two looks at what became of an event, in milliseconds.
+const AGAIN_MS: u64 = 1_500;
+/// Most looks in vain: with the waits between them, some hours.
+const TRIES_MAX: u32 = 12;
+/// Longest an event is followed, in milliseconds: the forge itself gives up a job after a day.
+const FOLLOW_MS: u64 = 24 * 3600 * 1000;
+/// Most jobs of one event that are followed by name. More are launched for all the same.
+const EXPECTED_MAX: usize = 400;
+
+/// Why an event could not be looked into now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] Failure),
+}
+
+/// What an event came to, as far as it is known after one look.
+enum Look {
+    /// Nothing more will come of it.
+    Closed(String),
+    /// Look again, with this.
+    Again(Trigger),
+}
+
+/// What going into events came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Settled {
+    /// Jobs came on the list.
+    pub(crate) grew: bool,
+    /// Somebody else is looking into one of them.
+    pub(crate) busy: bool,
+}
+
+/// Goes into the events that are due. When a machine has ended, all are due that nobody looks into: the
+/// next job may wait already.
+pub(crate) async fn settle(
+    hands: Hands<'_>,
+    config: &Config,
+    triggers: &[Trigger],
+    woken: Woken,
+) -> Settled {
+    let now_ms = (hands.now_ms)();
+    let mut looks = Vec::new();
+    let mut settled = Settled::default();
+    for trigger in triggers {
+        let is_taken = trigger.tries > 0 && trigger.not_before_ms > now_ms;
+        let rests = trigger.not_before_ms > now_ms && woken == Woken::Otherwise;
+        settled.busy |= is_taken;
+        if !is_taken && !rests && looks.len() < SETTLE_MAX {
+            looks.push(look(hands, config, trigger, woken));
+        }
+    }
+    let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+    while let Some(more) = looks.next().await {
+        settled.grew |= more;
+    }
+    settled
+}
+
+/// One look into an event, whose failure keeps no other from being looked into.
+async fn look(hands: Hands<'_>, config: &Config, trigger: &Trigger, woken: Woken) -> bool {
+    if out_of_time(hands.deadline) {
+        return false;
+    }
+    match look_into(hands, config, trigger, woken).await {
+        Ok(grew) => grew,
+        Err(stop) => {
+            let (id, repository) = (&trigger.id, &trigger.repository);
+            tracing::warn!(trigger = id, repository, %stop, "looked into again later");
+            false
+        }
+    }
+}
+
+async fn look_into(
+    hands: Hands<'_>,
+    config: &Config,
+    seen: &Trigger,
+    woken: Woken,
+) -> Result<bool, Stop> {
+    let now_ms = (hands.now_ms)();
+    let taken = Trigger {
+        not_before_ms: now_ms + LOOK_MS.max(u64::from(seen.tries) * LOOK_MS),
+        tries: seen.tries + 1,
+        ..seen.clone()
+    };
+    if hands.shell.keep_trigger(seen, &taken).await? != Outcome::Written {
+        return Ok(false);
+    }
+    let is_over = now_ms.saturating_sub(seen.recorded_ms) > FOLLOW_MS;
+    if is_over || seen.tries >= TRIES_MAX {
+        let outcome = "given up: the forge could not tell what became of it";
+        tracing::error!(trigger = seen.id, repository = seen.repository, outcome);
+        hands.shell.close_trigger(&taken, outcome).await?;
+        return Ok(false);
+    }
+    let (look, grew) = match &seen.expects {
+        None => judge(hands, config, &taken).await?,
+        Some(expects) => follow::follow(hands, config, &taken, expects, woken).await?,
+    };
+    match look {
+        Look::Closed(outcome) => {
+            tracing::info!(
+                trigger = taken.id,
+                repository = taken.repository,
+                outcome,
+                "closed"
+            );
+            hands.shell.close_trigger(&taken, &outcome).await?;
+        }
+        Look::Again(next) => {
+            let next = Trigger { tries: 0, ..next };
+            let _outcome = hands.shell.keep_trigger(&taken, &next).await?;
+        }
+    }
+    Ok(grew)
+}
+
+/// Finds out which jobs an event starts, and puts those on the list that can start at once.
+async fn judge(hands: Hands<'_>, config: &Config, trigger: &Trigger) -> Result<(Look, bool), Stop> {
+    let now_ms = (hands.now_ms)();
+    let Some(happened) = hands.shell.happened(trigger).await? else {
+        return Ok((
+            Look::Closed("nobody knows any more what it was".to_owned()),
+            false,
+        ));
+    };
+    let mut grew = false;
+    if let Some(implied) = happened.implied() {
+        let id = id_of(&implied, "");
+        let recorded = hands.shell.record_trigger(&id, &implied, now_ms).await?;
+        grew = recorded == Outcome::Written;
+    }
+    if let Some(why) = happened.starts_nothing() {
+        return Ok((Look::Closed(why.to_owned()), grew));
+    }
+    let told = hands.shell.told(&trigger.repository).await?;
+    if told.jobs.iter().any(|(sha, _)| *sha == trigger.at) {
+        let outcome = "deliveries of its jobs come by themselves";
+        return Ok((Look::Closed(outcome.to_owned()), grew));
+    }
+    if told.is_exact() && now_ms < trigger.recorded_ms + GRACE_MS {
+        let again = Trigger {
+            not_before_ms: trigger.recorded_ms + GRACE_MS,
+            ..trigger.clone()
+        };
+        return Ok((Look::Again(again), grew));
+    }
+    let facts = gather(&config.forge, &happened).await?;
+    let verdict = facts.verdict(&happened);
+    let jobs = due_jobs(trigger, &happened, &facts, &verdict);
+    if jobs.is_empty() && !verdict.is_uncertain() {
+        return Ok((Look::Closed(verdict.summary()), grew));
+    }
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, name) in told.jobs.iter().filter(|(sha, _)| *sha == facts.sha) {
+        *known.entry(name).or_default() += 1;
+    }
+    let mut listed = false;
+    for Due { job, expected } in &jobs {
+        let told_already = known.get_mut(job.name.as_str()).filter(|left| **left > 0);
+        if let Some(left) = told_already {
+            *left -= 1;
+        } else if expected.standing == Standing::Listed {
+            listed |= list(hands, config, job).await?;
+        }
+    }
+    if listed && told.is_exact() {
+        tracing::warn!(
+            repository = trigger.repository,
+            "no workflow_job delivery came for a push: its jobs are told from the push until one comes"
+        );
+        hands
+            .shell
+            .note_silence(&trigger.repository, now_ms)
+            .await?;
+    }
+    let expects = jobs.into_iter().map(|due| due.expected);
+    let expects = expects.take(EXPECTED_MAX).collect();
+    let again = Trigger {
+        at: facts.sha,
+        not_before_ms: now_ms + AGAIN_MS,
+        expects: Some(expects),
+        ..trigger.clone()
+    };
+    Ok((Look::Again(again), grew | listed))
+}
+
+/// A job that is due, as a delivery would describe it, and as it is followed.
+struct Due {
+    job: Job,
+    expected: Expected,
+}
+
+/// The jobs of `verdict`. What can't be known is named in the log.
+fn due_jobs(trigger: &Trigger, happened: &Happened, facts: &Facts, verdict: &Verdict) -> Vec<Due> {
+    let mut due = Vec::new();
+    for (number, (workflow, run)) in verdict.runs().enumerate() {
+        for (
+            index,
+            RunJob {
+                job,
+                start,
+                context,
+            },
+        ) in run.jobs.iter().enumerate()
+        {
+            let (name, labels) = match (&job.name, &job.labels, &job.incomplete_matrix) {
+                (Known::Known(name), Known::Known(labels), None) => (name, labels),
+                (_, _, Some(because))
+                | (Known::Unknown(because), _, None)
+                | (_, Known::Unknown(because), None) => {
+                    let (repository, job) = (&trigger.repository, &job.id);
+                    tracing::warn!(
+                        repository,
+                        workflow,
+                        job,
+                        because,
+                        "not known before the forge tells of it"
+                    );
+                    continue;
+                }
+            };
+            let index = index.to_string();
+            let own = digest([trigger.id.as_str(), workflow, &run.event, &job.id, &index]);
+            let expected = Expected {
+                id: JobKey::expected(&trigger.repository, own).id,
+                attempt: 0,
+                run: number,
+                job: job.id.clone(),
+                name: name.clone(),
+                labels: labels.clone(),
+                needs: job.needs.clone(),
+                condition: job.condition.clone(),
+                context: context.clone().unwrap_or_default(),
+                standing: match start {
+                    Start::Waiting => Standing::Listed,
+                    Start::Blocked(_) => Standing::Blocked,
+                },
+            };
+            let job = Job {
+                html_url: page_of(happened),
+                head_sha: facts.sha.clone(),
+                ..job_of(trigger, &expected)
+            };
+            due.push(Due { job, expected });
+        }
+    }
+    due
+}
+
+/// An expected job as a delivery would describe it.
+fn job_of(trigger: &Trigger, expected: &Expected) -> Job {
+    Job {
+        key: JobKey {
+            repository: trigger.repository.clone(),
+            id: expected.id,
+            attempt: expected.attempt,
+        },
+        run_id: 0,
+        name: expected.name.clone(),
+        labels: expected.labels.clone(),
+        head_sha: trigger.at.clone(),
+        html_url: String::new(),
+        created_ms: None,
+        told_by: ToldBy::Expectation,
+    }
+}
+
+/// Where people look at runs whose own page nobody knows yet.
+fn page_of(happened: &Happened) -> String {
+    format!("{}/actions", happened.body.repository.html_url)
+}
+
+/// Puts a job on the list, or refuses it, as a delivery of it would. Says whether it is new there.
+async fn list(hands: Hands<'_>, config: &Config, job: &Job) -> Result<bool, Failure> {
+    let now_ms = (hands.now_ms)();
+    let Some(pool) = config.pool_for(job) else {
+        let reason = config.why_no_pool(job);
+        tracing::info!(job = %job.key, name = job.name, reason, "refused");
+        let _outcome = hands.shell.record_refused(job, &reason, now_ms).await?;
+        return Ok(false);
+    };
+    let recorded = hands.shell.record_waiting(job, pool, now_ms).await?;
+    if recorded == Outcome::Written {
+        tracing::info!(job = %job.key, name = job.name, told_by = ?job.told_by, "recorded");
+    }
+    Ok(recorded == Outcome::Written)
+}
+
+/// The id of an event: the same for the same event. A reference is made or deleted once as long as it
+/// is remembered, whoever tells of it; all else is as its delivery says, to the byte.
+pub(crate) fn id_of(happened: &Happened, delivery: &str) -> String {
+    let body = &happened.body;
+    let word = happened.event.word();
+    if happened.event.is_of_a_reference() {
+        let own = [
+            body.repository.full_name.as_str(),
+            word,
+            &body.ref_type,
+            &body.git_ref,
+            &body.sha,
+        ];
+        format!("{word}-{:016x}", digest(own))
+    } else {
+        format!("{word}-{:016x}", digest([word, delivery]))
+    }
+}

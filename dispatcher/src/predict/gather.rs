@@ -1,0 +1,105 @@
+//! The facts that a verdict rests on, from the forge: in as few requests as it allows, and only
+//! those that some workflow asks for.
+
+use std::collections::BTreeMap;
+
+use crate::forge::{Forge, ForgeError};
+use crate::workflow::files;
+use crate::workflow::happened::Happened;
+use crate::workflow::happening::HookEvent;
+use crate::workflow::server::Server;
+use crate::workflow::trigger::Changed;
+use crate::workflow::verdict::{Question, Reading, Verdict, judge};
+
+/// What is known of one event beside its delivery.
+#[derive(Debug)]
+pub struct Facts {
+    /// Which forge it is.
+    pub server: Server,
+    /// The commit that the workflows were read at.
+    pub sha: String,
+    /// Its message, if a rule looks at it.
+    pub message: String,
+    /// The workflow files there.
+    pub files: Reading,
+    /// The workflow files of the branch that a pull request goes to.
+    pub base: Option<Reading>,
+    /// Which files changed, if a rule looks at them.
+    pub changed: Changed,
+    /// The variables, if an expression looks at them and the forge lets us read them.
+    pub variables: Option<BTreeMap<String, String>>,
+}
+
+impl Facts {
+    /// The forge's verdict on `happened`.
+    #[must_use]
+    pub fn verdict(&self, happened: &Happened) -> Verdict {
+        judge(&Question {
+            server: self.server,
+            happened,
+            sha: &self.sha,
+            message: &self.message,
+            files: &self.files,
+            base: self.base.as_ref(),
+            changed: &self.changed,
+            variables: self.variables.as_ref(),
+        })
+    }
+}
+
+/// Asks the forge for what a verdict on `happened` rests on.
+pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeError> {
+    let server = forge.server().await?;
+    let repository = &happened.body.repository.full_name;
+    let at = happened.reads().at;
+    let (sha, message) = match &happened.body.head_commit {
+        Some(head) if happened.event == HookEvent::Push => (at.clone(), head.message.clone()),
+        _ => {
+            let sha = forge.resolved(repository, &at).await?;
+            let message = forge.commit(repository, &sha).await?.message;
+            (sha, message)
+        }
+    };
+    let files = read(forge, repository, &sha, server).await?;
+    let pull = happened.body.pull_request.as_ref();
+    let base = match pull {
+        Some(pull) => Some(read(forge, repository, &pull.base.git_ref, server).await?),
+        None => None,
+    };
+    let readings = || std::iter::once(&files).chain(&base);
+    let changed = if readings().any(|reading| reading.asks_for_paths(happened.event)) {
+        let before = match pull {
+            Some(pull) => pull.merge_base.clone().unwrap_or_default(),
+            None => happened.body.before.clone(),
+        };
+        forge.changed_files(repository, &before, &sha).await?
+    } else {
+        Changed::NotFetched
+    };
+    let variables = if readings().any(Reading::asks_for_variables) {
+        forge.variables(repository).await?
+    } else {
+        None
+    };
+    Ok(Facts {
+        server,
+        sha,
+        message,
+        files,
+        base,
+        changed,
+        variables,
+    })
+}
+
+/// The workflow files of `repository` at `at`.
+async fn read(
+    forge: &Forge,
+    repository: &str,
+    at: &str,
+    server: Server,
+) -> Result<Reading, ForgeError> {
+    let dirs = files::workflow_dirs(server);
+    let found = forge.workflow_files(repository, at, &dirs).await?;
+    Ok(Reading::of(found, server))
+}

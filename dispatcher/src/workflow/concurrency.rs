@@ -1,0 +1,275 @@
+//! `concurrency`: runs and jobs that don't run at the same time.
+//!
+//! Gitea from 1.26 on (`services/actions/concurrency.go`, `clear_tasks.go`; measured): a run or job of
+//! a group is blocked while another of it runs, and cancels those of it that wait; with
+//! `cancel-in-progress` it cancels the running one too, and is not blocked. A run's group that can't be
+//! evaluated means that there is no run; a job's that there is none either, or that it stays blocked if
+//! it has `needs`. Before, nothing is read: a push, and a push to a pull request, cancel earlier runs of
+//! the same reference, workflow and event. Forgejo does that up to 13; from 14 on a workflow may have
+//! its own group, which is one whatever the case, and jobs may not.
+
+use crate::workflow::contexts::{Contexts, strategy_of};
+use crate::workflow::document::{Concurrency, Workflow};
+use crate::workflow::expression::{
+    History, JobState, NodeStop, Outcome, Record, RecordKind, Scope, Value,
+};
+use crate::workflow::happening::HookEvent;
+use crate::workflow::jobs::ExpandedJob;
+use crate::workflow::server::{Kind as ForgeKind, Server};
+use crate::workflow::yaml::{Got, Kind, Node, Refused, Shape};
+
+/// A group that a run or a job belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// What a new member does.
+    pub effect: Effect,
+}
+
+/// What a new member of a group does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It cancels those that wait, and is blocked while one runs (Gitea).
+    WaitsForRunning,
+    /// It cancels all others.
+    CancelsOthers,
+    /// It waits until all earlier ones have ended (Forgejo).
+    WaitsForAll,
+}
+
+impl Effect {
+    /// Whether a new member is blocked, if others of its group run or wait.
+    #[must_use]
+    pub fn is_blocked(self, one_runs: bool, one_waits: bool) -> bool {
+        match self {
+            Self::WaitsForRunning => one_runs,
+            Self::CancelsOthers => false,
+            Self::WaitsForAll => one_runs || one_waits,
+        }
+    }
+
+    /// Whether it ends those that wait, and those that run.
+    #[must_use]
+    pub fn cancels(self) -> (bool, bool) {
+        match self {
+            Self::WaitsForRunning => (true, false),
+            Self::CancelsOthers => (true, true),
+            Self::WaitsForAll => (false, false),
+        }
+    }
+}
+
+/// What a run's group depends on where its workflow does not name one.
+#[derive(Debug, Clone, Copy)]
+pub struct RunFacts<'a> {
+    /// What happened.
+    pub happened: HookEvent,
+    /// The name in `on` that it matched.
+    pub event_name: &'a str,
+    /// The run's reference.
+    pub reference: &'a str,
+    /// The workflow's file name.
+    pub workflow: &'a str,
+}
+
+impl RunFacts<'_> {
+    /// The group that nobody named (Forgejo's `SetDefaultConcurrencyGroup`; Gitea compares the parts).
+    fn group(self) -> String {
+        let Self {
+            event_name,
+            reference,
+            workflow,
+            ..
+        } = self;
+        format!("{reference}_{workflow}_{event_name}__auto").to_lowercase()
+    }
+
+    /// Whether it cancels earlier ones if nothing is said.
+    fn cancels(self) -> bool {
+        matches!(self.happened, HookEvent::Push | HookEvent::PullRequestSync)
+    }
+}
+
+/// The group of a run. `None`: it has none. `Err`: the forge makes no run.
+pub fn of_run(
+    workflow: &Workflow,
+    contexts: &Contexts,
+    run: RunFacts<'_>,
+    server: Server,
+) -> Result<Outcome<Option<Group>>, Refused> {
+    let written = match (&workflow.concurrency, server.kind) {
+        (Some(node), ForgeKind::Gitea) if server.version >= (1, 26) => {
+            return Ok(evaluate(node, &run_scope(contexts, server))?.map(Written::group));
+        }
+        (None, ForgeKind::Gitea) if server.version >= (1, 26) => return Ok(Outcome::Known(None)),
+        (Some(node), ForgeKind::Forgejo) if server.version >= (14, 0) => {
+            evaluate(node, &run_scope(contexts, server))?
+        }
+        (_, ForgeKind::Gitea | ForgeKind::Forgejo) => Outcome::Known(Written::default()),
+    };
+    Ok(written.map(|written| written.forgejo(run)))
+}
+
+fn run_scope(contexts: &Contexts, server: Server) -> Scope {
+    let mut names = contexts.common(server);
+    let github = bare(&contexts.github, &[]);
+    names.extend([("github", github.clone()), ("gitea", github)]);
+    for name in ["strategy", "matrix", "needs"] {
+        names.insert(name, Value::map([].into()));
+    }
+    let own = JobState {
+        needs: Vec::new(),
+        result: Value::text(""),
+    };
+    Scope {
+        contexts: names,
+        history: Some(History {
+            job: String::new(),
+            jobs: [(String::new(), own)].into(),
+        }),
+        cancelled: None,
+    }
+}
+
+/// The group of a job whose needs have ended, or that has none. `None`: it has none. `Err`: the forge
+/// makes no run, or leaves the job blocked if it has `needs`.
+pub fn of_job(
+    job: &ExpandedJob,
+    workflow: &Workflow,
+    contexts: &Contexts,
+    server: Server,
+) -> Result<Outcome<Option<Group>>, Refused> {
+    let is_read = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
+    let Some(node) = job.concurrency.as_ref().filter(|_| is_read) else {
+        return Ok(Outcome::Known(None));
+    };
+    let Some((_, origin)) = workflow.jobs.iter().find(|(id, _)| *id == job.id) else {
+        return Ok(Outcome::Known(None));
+    };
+    let mut scope = contexts.scope(
+        (&job.id, origin),
+        workflow,
+        job.combination.context(),
+        server,
+    );
+    // Where groups are evaluated a job without a strategy has one with nothing in it.
+    if origin.strategy.is_none() {
+        scope.contexts.insert("strategy", strategy_of("", ""));
+    }
+    let unknown = || Value::unknown("the forge numbers its runs");
+    let github = bare(
+        &contexts.github,
+        &[
+            ("job", Value::text(job.id.as_str())),
+            ("run_id", unknown()),
+            ("run_number", unknown()),
+        ],
+    );
+    scope
+        .contexts
+        .extend([("github", github.clone()), ("gitea", github)]);
+    Ok(evaluate(node, &scope)?.map(Written::group))
+}
+
+/// What `concurrency` says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Written {
+    name: String,
+    /// Nothing if it is not said.
+    cancel: String,
+}
+
+impl Written {
+    fn group(self) -> Option<Group> {
+        let effect = if self.cancel == "true" {
+            Effect::CancelsOthers
+        } else {
+            Effect::WaitsForRunning
+        };
+        let name = self.name;
+        (!name.is_empty()).then_some(Group { name, effect })
+    }
+
+    /// Without a name, or without a word on cancelling, it is as if nothing was written.
+    fn forgejo(self, run: RunFacts<'_>) -> Option<Group> {
+        let effect = match self.cancel.as_str() {
+            "" => run.cancels().then_some(Effect::CancelsOthers),
+            "true" => Some(Effect::CancelsOthers),
+            _ => (!self.name.is_empty()).then_some(Effect::WaitsForAll),
+        };
+        let name = match self.name.as_str() {
+            "" => run.group(),
+            name => name.to_lowercase(),
+        };
+        effect.map(|effect| Group { name, effect })
+    }
+}
+
+/// Fields of `github` that are not there when groups are evaluated.
+const NOT_THERE: [&str; 3] = ["server_url", "api_url", "graphql_url"];
+
+/// `github` as groups see it.
+fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
+    let Value::Record(record) = github else {
+        return github.clone();
+    };
+    let field = |(name, value): &(&'static str, Value)| {
+        let change = changed.iter().find(|(changed, _)| changed == name);
+        let value = match change {
+            Some((_, value)) => value.clone(),
+            None if NOT_THERE.contains(name) => Value::text(""),
+            None => value.clone(),
+        };
+        (*name, value)
+    };
+    Value::Record(std::sync::Arc::new(Record {
+        kind: RecordKind::Github,
+        fields: record.fields.iter().map(field).collect(),
+    }))
+}
+
+/// A group that is not only its name.
+const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("cancel-in-progress", Shape::Text)]);
+
+fn evaluate(written: &Concurrency, scope: &Scope) -> Result<Outcome<Written>, Refused> {
+    let evaluated = match scope.evaluate_node(&node_of(written)) {
+        Ok(evaluated) => evaluated,
+        Err(NodeStop::Unknown(because)) => return Ok(Outcome::Unknown(because)),
+        Err(NodeStop::Fails(reason)) => {
+            return Err(Refused::new(None, format!("concurrency: {reason}")));
+        }
+        Err(NodeStop::Crashes(reason)) => return Err(Refused::crash(None, reason)),
+    };
+    let (name, cancel) = read(&evaluated)?;
+    Ok(Outcome::Known(Written { name, cancel }))
+}
+
+/// The node that the forge evaluates: it reads the group, and writes it again without what is empty.
+fn node_of(written: &Concurrency) -> Node {
+    let text = |text: &str| Node::quoted(text, 1);
+    if !written.expression.is_empty() {
+        return text(&written.expression);
+    }
+    let fields = [
+        ("group", &written.group),
+        ("cancel-in-progress", &written.cancel_in_progress),
+    ];
+    let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
+    let pairs = fields.map(|(key, value)| (text(key), text(value)));
+    Node {
+        kind: Kind::Mapping(pairs.collect()),
+        ..text("")
+    }
+}
+
+/// The name of the group, and what `cancel-in-progress` says.
+fn read(node: &Node) -> Result<(String, String), Refused> {
+    if let Ok(name) = node.text() {
+        return Ok((name, String::new()));
+    }
+    let mut fields = node.decode(&GROUP)?.fields();
+    let mut field = |name: &str| fields.remove(name).map(Got::text);
+    let (name, cancel) = (field("group"), field("cancel-in-progress"));
+    Ok((name.unwrap_or_default(), cancel.unwrap_or_default()))
+}

@@ -1,0 +1,365 @@
+//! What a run's expressions can refer to (Gitea 1.26, `services/actions/context.go` and
+//! `jobparser.NewInterpeter`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::workflow::document::{Job, Strategy, Workflow};
+use crate::workflow::expression::{History, JobState, Record, RecordKind, Scope, Value};
+use crate::workflow::happening::HookEvent;
+use crate::workflow::matrix::Combination;
+use crate::workflow::server::{Kind, Server};
+
+/// What is known of a run.
+#[derive(Debug, Clone)]
+pub struct Contexts {
+    /// `github`: [`github`] makes it of facts.
+    pub github: Value,
+    /// The repository's variables, if they were fetched.
+    pub vars: Option<BTreeMap<String, String>>,
+    /// The inputs of a run that was started by hand or called; [`Value::Map`] of `None` for others.
+    pub inputs: Value,
+    /// Outputs of jobs that have ended.
+    pub job_outputs: BTreeMap<String, BTreeMap<String, String>>,
+    /// How jobs have ended: `success`, `failure`, `cancelled` or `skipped`.
+    pub job_results: BTreeMap<String, String>,
+    /// What every job of the workflow needs, instead of what its own `needs` say: a workflow that was
+    /// taken apart does not have the needed jobs any more (Forgejo).
+    pub workflow_needs: Option<Vec<String>>,
+}
+
+impl Default for Contexts {
+    fn default() -> Self {
+        Self {
+            github: github(&BTreeMap::new()),
+            vars: None,
+            inputs: Value::Map(None),
+            job_outputs: BTreeMap::new(),
+            job_results: BTreeMap::new(),
+            workflow_needs: None,
+        }
+    }
+}
+
+/// The fields of `github` in the order that JSON has them. Fields of other forges are empty texts.
+const GITHUB_FIELDS: [&str; 30] = [
+    "event",
+    "event_path",
+    "workflow",
+    "run_id",
+    "run_number",
+    "actor",
+    "repository",
+    "event_name",
+    "sha",
+    "ref",
+    "ref_name",
+    "ref_type",
+    "head_ref",
+    "base_ref",
+    "token",
+    "workspace",
+    "action",
+    "action_path",
+    "action_ref",
+    "action_repository",
+    "job",
+    "job_name",
+    "repository_owner",
+    "retention_days",
+    "runner_perflog",
+    "runner_tracking_id",
+    "server_url",
+    "api_url",
+    "graphql_url",
+    "run_attempt",
+];
+
+/// What happened, for `github`.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What happened.
+    pub happened: HookEvent,
+    /// The name in `on` that it matched.
+    pub event_name: &'a str,
+    /// The delivery's body.
+    pub event: &'a serde_json::Value,
+    /// `refs/heads/…`, `refs/tags/…` or `refs/pull/…/head`.
+    pub reference: &'a str,
+    /// The commit.
+    pub sha: &'a str,
+    /// Who did it: their user name.
+    pub actor: &'a str,
+    /// Owner and name of the repository.
+    pub repository: (&'a str, &'a str),
+    /// The workflow's file name.
+    pub workflow: &'a str,
+    /// The forge's address with a `/` at its end.
+    pub server_url: &'a str,
+}
+
+/// A `github` of the fields that are given; others are empty, `event` is an empty map.
+#[must_use]
+pub fn github(known: &BTreeMap<&str, Value>) -> Value {
+    let field = |name: &'static str| {
+        let empty = || match name {
+            "event" => Value::Map(None),
+            _ => Value::text(""),
+        };
+        (name, known.get(name).cloned().unwrap_or_else(empty))
+    };
+    Value::Record(Arc::new(Record {
+        kind: RecordKind::Github,
+        fields: GITHUB_FIELDS.into_iter().map(field).collect(),
+    }))
+}
+
+/// The `github` that names and labels are made with. In Gitea up to 1.26 and in Forgejo the run has no
+/// number at that time, and expressions get `0`, and an empty id.
+#[must_use]
+pub fn github_of(facts: Facts<'_>, server: Server) -> Value {
+    let at = |path: &str| {
+        facts
+            .event
+            .pointer(path)
+            .and_then(serde_json::Value::as_str)
+    };
+    let (mut reference, mut sha) = (facts.reference.to_owned(), facts.sha);
+    let (mut base, mut head) = ("", "");
+    if is_pull_request(facts.happened) && facts.event.pointer("/pull_request/base").is_some() {
+        base = at("/pull_request/base/ref").unwrap_or_default();
+        head = at("/pull_request/head/ref").unwrap_or_default();
+        if facts.event_name == "pull_request_target" {
+            let label = at("/pull_request/base/label").unwrap_or_default();
+            reference = format!("refs/heads/{label}");
+            sha = at("/pull_request/base/sha").unwrap_or_default();
+        }
+    }
+    let (owner, name) = facts.repository;
+    let (run_id, run_number) = match server.kind {
+        Kind::Forgejo => (Value::text(""), Value::text("0")),
+        Kind::Gitea if server.version <= (1, 26) => (Value::text(""), Value::text("0")),
+        Kind::Gitea => (
+            Value::unknown("the forge numbers its runs"),
+            Value::unknown("the forge numbers its runs"),
+        ),
+    };
+    github(&BTreeMap::from([
+        ("event", Value::json(facts.event)),
+        ("workflow", Value::text(facts.workflow)),
+        ("run_id", run_id),
+        ("run_number", run_number),
+        ("actor", Value::text(facts.actor)),
+        ("repository", Value::text(format!("{owner}/{name}"))),
+        ("repository_owner", Value::text(owner)),
+        ("event_name", Value::text(facts.event_name)),
+        ("sha", Value::text(sha)),
+        ("ref", Value::text(reference.as_str())),
+        ("ref_name", Value::text(short(&reference))),
+        ("ref_type", Value::text(reference_type(&reference))),
+        ("head_ref", Value::text(head)),
+        ("base_ref", Value::text(base)),
+        ("server_url", Value::text(facts.server_url)),
+        (
+            "api_url",
+            Value::text(format!("{}api/v1", facts.server_url)),
+        ),
+    ]))
+}
+
+/// Reviews too: their payload is the same.
+fn is_pull_request(event: HookEvent) -> bool {
+    use HookEvent as E;
+    match event {
+        E::PullRequest
+        | E::PullRequestAssign
+        | E::PullRequestLabel
+        | E::PullRequestMilestone
+        | E::PullRequestSync
+        | E::PullRequestReviewRequest
+        | E::PullRequestReviewApproved
+        | E::PullRequestReviewRejected
+        | E::PullRequestReviewComment => true,
+        E::Create
+        | E::Delete
+        | E::Fork
+        | E::Push
+        | E::Issues
+        | E::IssueAssign
+        | E::IssueLabel
+        | E::IssueMilestone
+        | E::IssueComment
+        | E::PullRequestComment
+        | E::Wiki
+        | E::Release
+        | E::Package
+        | E::Schedule
+        | E::WorkflowDispatch
+        | E::WorkflowRun => false,
+    }
+}
+
+/// The name of a reference (Gitea 1.26, `git.RefName.ShortName`): of a pull request its number.
+fn short(reference: &str) -> &str {
+    for prefix in ["refs/heads/", "refs/tags/", "refs/remotes/"] {
+        if let Some(name) = reference.strip_prefix(prefix) {
+            return name;
+        }
+    }
+    let pull = reference.strip_prefix("refs/pull/");
+    if let Some((number, _)) = pull.and_then(|rest| rest.rsplit_once('/')) {
+        return number;
+    }
+    reference.strip_prefix("refs/for/").unwrap_or(reference)
+}
+
+fn reference_type(reference: &str) -> &'static str {
+    if reference.starts_with("refs/heads/") {
+        "branch"
+    } else if reference.starts_with("refs/tags/") {
+        "tag"
+    } else {
+        ""
+    }
+}
+
+impl Contexts {
+    /// What a job's expressions can refer to.
+    #[must_use]
+    pub fn scope(
+        &self,
+        (id, job): (&str, &Job),
+        workflow: &Workflow,
+        matrix: Value,
+        server: Server,
+    ) -> Scope {
+        let mut jobs: BTreeMap<String, JobState> = workflow
+            .jobs
+            .iter()
+            .map(|(id, job)| (id.clone(), self.state(id, job.needs.clone())))
+            .collect();
+        let needs = self.workflow_needs.as_ref().unwrap_or(&job.needs);
+        for need in self.workflow_needs.iter().flatten() {
+            jobs.insert(need.clone(), self.state(need, Vec::new()));
+        }
+        let needed = needs.iter().filter(|need| jobs.contains_key(*need));
+        let needed = needed.map(|need| (need.clone(), self.need(need, server)));
+        let needed = needed.collect();
+        let mut contexts = self.common(server);
+        contexts.extend([
+            ("strategy", strategy(job.strategy.as_ref())),
+            ("matrix", matrix),
+            (
+                "needs",
+                match server.kind {
+                    Kind::Gitea => Value::map(needed),
+                    Kind::Forgejo => Value::Part(Arc::new(needed), NOT_ENDED.into()),
+                },
+            ),
+        ]);
+        Scope {
+            contexts,
+            history: Some(History {
+                job: id.to_owned(),
+                jobs,
+            }),
+            cancelled: None,
+        }
+    }
+
+    /// What a job's expressions can refer to, with one combination of its matrix.
+    #[must_use]
+    pub fn scope_of(
+        &self,
+        job: (&str, &Job),
+        workflow: &Workflow,
+        combination: &Combination,
+        server: Server,
+    ) -> Scope {
+        self.scope(job, workflow, combination.context(), server)
+    }
+
+    /// The contexts that are the same for every job.
+    #[must_use]
+    pub fn common(&self, server: Server) -> BTreeMap<&'static str, Value> {
+        let vars = match &self.vars {
+            Some(vars) => Value::texts(vars),
+            None => Value::unknown("the repository's variables were not fetched"),
+        };
+        let mut contexts = BTreeMap::from([
+            ("github", self.github.clone()),
+            ("gitea", self.github.clone()),
+            ("vars", vars),
+            ("inputs", self.inputs.clone()),
+            ("strategy", Value::Map(None)),
+            ("matrix", Value::Map(None)),
+            ("needs", Value::Map(None)),
+        ]);
+        match server.kind {
+            Kind::Gitea => {}
+            Kind::Forgejo => {
+                contexts.insert("forge", self.github.clone());
+            }
+        }
+        contexts
+    }
+
+    fn state(&self, id: &str, needs: Vec<String>) -> JobState {
+        let result = self.job_results.get(id).map_or("", String::as_str);
+        JobState {
+            needs,
+            result: Value::text(result),
+        }
+    }
+
+    /// A job that is needed. Gitea makes names and labels before any job has ended, and its expressions
+    /// see jobs without a result or outputs; Forgejo waits for them.
+    fn need(&self, id: &str, server: Server) -> Value {
+        let result = self.job_results.get(id).map_or("", String::as_str);
+        let outputs = match (self.job_outputs.get(id), server.kind) {
+            (Some(outputs), Kind::Gitea) => Value::texts(outputs),
+            (None, Kind::Gitea) => Value::Map(None),
+            (Some(outputs), Kind::Forgejo) => {
+                let text = |(key, text): (&String, &String)| (key.clone(), Value::text(&**text));
+                let outputs = outputs.iter().map(text).collect();
+                Value::Part(
+                    Arc::new(outputs),
+                    "a job that is needed gives no such output".into(),
+                )
+            }
+            (None, Kind::Forgejo) => Value::unknown(NOT_ENDED),
+        };
+        Value::Record(Arc::new(Record {
+            kind: RecordKind::Need,
+            fields: vec![("outputs", outputs), ("result", Value::text(result))],
+        }))
+    }
+}
+
+const NOT_ENDED: &str = "it needs the outputs of a job that has not ended";
+
+/// `strategy`: nothing in it without one.
+fn strategy(strategy: Option<&Strategy>) -> Value {
+    strategy.map_or_else(
+        || Value::map(BTreeMap::new()),
+        |strategy| strategy_of(&strategy.fail_fast, &strategy.max_parallel),
+    )
+}
+
+/// `strategy` of what is written, as the forge takes it; empty texts are not written.
+pub(crate) fn strategy_of(fail_fast: &str, max_parallel: &str) -> Value {
+    let fail_fast = match fail_fast {
+        "" => true,
+        text => matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+    };
+    let max_parallel = match max_parallel {
+        "" => 4,
+        text => text.parse::<i128>().map_or(0, |many| {
+            i64::try_from(many).unwrap_or(if many < 0 { i64::MIN } else { i64::MAX })
+        }),
+    };
+    Value::map(BTreeMap::from([
+        ("fail-fast".to_owned(), Value::Bool(fail_fast)),
+        ("max-parallel".to_owned(), Value::Int(max_parallel)),
+    ]))
+}

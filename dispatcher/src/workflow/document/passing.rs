@@ -1,0 +1,157 @@
+//! How a job gets lost on its way: Gitea writes each job out as YAML of its own and reads that again
+//! (1.26, `jobparser.SetJob`), which not every job survives. Then the whole file is skipped.
+//!
+//! Two things don't survive. Raw nodes are written as they stand, an alias as an alias; what it asks for
+//! must stand before it in the same job, in the order in which Gitea writes the fields. And a text of
+//! several lines is written as a block, whose first line can't begin with a tab.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::workflow::server::{Kind as Forge, Server};
+use crate::workflow::yaml::{Got, Kind, Node, Refused, Value};
+
+/// Fields of a job in the order in which they are written. `runs-on` and the matrix are written anew,
+/// from their values; `continue-on-error` belongs to Gitea 1.27 and later.
+const JOB: [&str; 16] = [
+    "name",
+    "needs",
+    "env",
+    "if",
+    "steps",
+    "timeout-minutes",
+    "continue-on-error",
+    "services",
+    "container",
+    "defaults",
+    "outputs",
+    "uses",
+    "with",
+    "secrets",
+    "concurrency",
+    "permissions",
+];
+
+/// Fields of a step in that order.
+const STEP: [&str; 11] = [
+    "id",
+    "if",
+    "name",
+    "uses",
+    "run",
+    "working-directory",
+    "shell",
+    "env",
+    "with",
+    "continue-on-error",
+    "timeout-minutes",
+];
+
+/// Whether the job comes through.
+pub(super) fn check(
+    job: &BTreeMap<String, Got<'_>>,
+    line: usize,
+    server: Server,
+) -> Result<(), Refused> {
+    let mut written = Written {
+        anchors: HashSet::new(),
+        line,
+    };
+    let knows_failures = match server.kind {
+        Forge::Gitea => server.version >= (1, 27),
+        Forge::Forgejo => false,
+    };
+    let order = JOB
+        .iter()
+        .filter(|field| knows_failures || **field != "continue-on-error");
+    written.record(job, order)
+}
+
+struct Written<'a> {
+    anchors: HashSet<&'a str>,
+    line: usize,
+}
+
+impl<'a> Written<'a> {
+    fn record<'b>(
+        &mut self,
+        record: &'a BTreeMap<String, Got<'a>>,
+        order: impl Iterator<Item = &'b &'static str>,
+    ) -> Result<(), Refused> {
+        for field in order {
+            match (*field, record.get(*field)) {
+                ("steps", Some(Got::List(steps))) => {
+                    for step in steps {
+                        if let Got::Map(step) = step {
+                            self.record(step, STEP.iter())?;
+                        }
+                    }
+                }
+                (_, Some(got)) => self.got(got)?,
+                (_, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn got(&mut self, got: &'a Got<'a>) -> Result<(), Refused> {
+        match got {
+            Got::Raw(node) => self.node(node),
+            Got::Plain(Value::Text(text)) => self.text(text),
+            Got::Nothing | Got::Plain(_) => Ok(()),
+            Got::List(items) => items.iter().try_for_each(|item| self.got(item)),
+            Got::Map(map) => map.iter().try_for_each(|(key, value)| {
+                self.text(key)?;
+                self.got(value)
+            }),
+            Got::Keyed(map) => map.values().try_for_each(|(_, value)| self.got(value)),
+        }
+    }
+
+    fn node(&mut self, node: &'a Node) -> Result<(), Refused> {
+        let name = node.anchor.as_deref();
+        if let Kind::Alias(_) = node.kind {
+            let name = name.unwrap_or_default();
+            if !self.anchors.contains(name) {
+                let reason = format!(
+                    "`*{name}` stands where the forge keeps it as it is, and `&{name}` is not before it in this job; write it out"
+                );
+                return Err(Refused::new(node.line, reason));
+            }
+            return Ok(());
+        }
+        self.anchors.extend(name);
+        match &node.kind {
+            Kind::Scalar(_) | Kind::Alias(_) => Ok(()),
+            Kind::Sequence(items) => items.iter().try_for_each(|item| self.node(item)),
+            Kind::Mapping(pairs) => pairs.iter().try_for_each(|(key, value)| {
+                self.node(key)?;
+                self.node(value)
+            }),
+        }
+    }
+
+    fn text(&self, text: &str) -> Result<(), Refused> {
+        if breaks_as_block(text) {
+            let reason =
+                "a text of several lines in this job begins with a tab; begin it otherwise";
+            return Err(Refused::new(self.line, reason));
+        }
+        Ok(())
+    }
+}
+
+/// Whether Gitea's YAML writes the text as a block that it can't read: one that begins with a tab. Texts
+/// with a blank before a line break or at the end, or with what it takes for unprintable (emoji are, to
+/// it), are written in quotes.
+fn breaks_as_block(text: &str) -> bool {
+    let is_blank = text.chars().all(char::is_whitespace);
+    let blank_ends = [" \n", " \u{2028}", " \u{2029}"]
+        .iter()
+        .any(|end| text.contains(end));
+    let is_quoted = text.ends_with(' ') || blank_ends || !text.chars().all(is_printable);
+    text.starts_with('\t') && text.contains('\n') && !is_blank && !is_quoted
+}
+
+fn is_printable(char: char) -> bool {
+    matches!(char, '\t' | '\n' | ' '..='~' | '\u{a0}'..='\u{fffd}') && char != '\u{feff}'
+}

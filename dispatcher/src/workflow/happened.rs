@@ -1,0 +1,400 @@
+//! What happened at the forge: the fields of a delivery that rules look at.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::happening::HookEvent;
+
+/// One event with what rules look at: a delivery without its weight. It is written down and read
+/// again, so everything in it is bounded by whoever parses deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Happened {
+    /// Its kind.
+    pub event: HookEvent,
+    /// What its delivery says.
+    pub body: Body,
+}
+
+/// The fields of a delivery that rules look at, under the forge's own names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Body {
+    /// Push: the full name; create and delete: the short one.
+    #[serde(rename = "ref", skip_serializing_if = "String::is_empty")]
+    pub git_ref: String,
+    /// Create and delete: `branch` or `tag`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ref_type: String,
+    /// Create: the commit, or the tag's object.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sha: String,
+    /// Push: what the reference was, zeros if it is new.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub before: String,
+    /// Push: what it is, zeros if it was deleted.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub after: String,
+    /// What was done, where an event has several kinds.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub action: String,
+    /// Number of the issue or pull request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// Push: the commit that the reference leads to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_commit: Option<HeadCommit>,
+    /// The pull request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullRequest>,
+    /// The labels that changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
+    /// The release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// The workflow whose run this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<Named>,
+    /// The run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_run: Option<WorkflowRun>,
+    /// Where.
+    pub repository: Repository,
+    /// Fork: the repository that was forked; [`Body::repository`] is then the new one.
+    #[serde(skip_serializing)]
+    pub forkee: Option<Repository>,
+    /// Who.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender: Option<User>,
+}
+
+/// The commit at a reference.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeadCommit {
+    /// Its id.
+    pub id: String,
+    /// Its whole message.
+    pub message: String,
+}
+
+/// A pull request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// Where the two sides parted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_base: Option<String>,
+    /// Where it goes.
+    pub base: Side,
+    /// Where it comes from.
+    pub head: Side,
+}
+
+/// One side of a pull request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Side {
+    /// The branch.
+    #[serde(rename = "ref")]
+    pub git_ref: String,
+    /// What people call it: the branch, with its owner if it is another repository's.
+    pub label: String,
+    /// The commit.
+    pub sha: String,
+    /// The repository's id.
+    pub repo_id: i64,
+}
+
+/// Labels that were put on and taken off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Changes {
+    /// Put on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub added_labels: Option<Vec<Named>>,
+    /// Taken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed_labels: Option<Vec<Named>>,
+}
+
+/// Something with a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+}
+
+/// A release.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Release {
+    /// Its tag.
+    pub tag_name: String,
+}
+
+/// A run of a workflow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkflowRun {
+    /// The branch that it ran on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_branch: Option<String>,
+    /// What started it.
+    pub event: String,
+}
+
+/// A repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Repository {
+    /// `owner/name`.
+    pub full_name: String,
+    /// Its default branch.
+    pub default_branch: String,
+    /// Its page.
+    pub html_url: String,
+    /// Whether it has no commit.
+    pub empty: bool,
+    /// Whether it is read-only.
+    pub archived: bool,
+    /// Whether Actions are on; servers before 1.20 don't say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_actions: Option<bool>,
+}
+
+/// Somebody.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct User {
+    /// Login name.
+    pub login: String,
+}
+
+/// Where the files of an event's workflows are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reads {
+    /// The reference in full, `refs/heads/main`: what a run's `github.ref` is.
+    pub git_ref: String,
+    /// What to ask the forge for: the commit where the delivery tells it, else the branch or tag.
+    pub at: String,
+}
+
+/// The login of the user that jobs act as: what it does starts no workflow (Gitea, `notify`), so
+/// that no workflow starts itself for ever.
+pub const ACTIONS_USERS: [&str; 2] = ["gitea-actions", "forgejo-actions"];
+
+impl Happened {
+    /// Where its workflows are read (Gitea 1.26, `notify`): at the default branch for the events that
+    /// say so; else at the reference that it is about. Pull requests have one of their own; what has
+    /// none reads the default branch.
+    #[must_use]
+    pub fn reads(&self) -> Reads {
+        let body = &self.body;
+        let branch = &body.repository.default_branch;
+        let of_default = || Reads {
+            git_ref: format!("refs/heads/{branch}"),
+            at: branch.clone(),
+        };
+        if self.event.is_of_default_branch() {
+            return of_default();
+        }
+        if let Some(pull) = &body.pull_request {
+            return Reads {
+                git_ref: format!("refs/pull/{}/head", pull.number),
+                at: pull.head.sha.clone(),
+            };
+        }
+        if let Some(release) = &body.release {
+            return Reads {
+                git_ref: format!("refs/tags/{}", release.tag_name),
+                at: release.tag_name.clone(),
+            };
+        }
+        if self.event == HookEvent::Push {
+            Reads {
+                git_ref: body.git_ref.clone(),
+                at: self.commit().to_owned(),
+            }
+        } else if self.event == HookEvent::Create {
+            Reads {
+                git_ref: self.full_ref(),
+                at: body.sha.clone(),
+            }
+        } else {
+            of_default()
+        }
+    }
+
+    /// Create and delete: the full name of the branch or tag.
+    #[must_use]
+    pub fn full_ref(&self) -> String {
+        full_ref(&self.body.ref_type, &self.body.git_ref)
+    }
+
+    /// Push: the commit that was pushed. An annotated tag has an object of its own in `after`.
+    #[must_use]
+    pub fn commit(&self) -> &str {
+        let head = self.body.head_commit.as_ref().map(|head| head.id.as_str());
+        head.filter(|id| !id.is_empty()).unwrap_or(&self.body.after)
+    }
+
+    /// What it says of the branch or tag that it makes or deletes on the side: forges send a push of
+    /// its own kind for these, and a hook may have been given the push alone. A new reference is also
+    /// a `create`; a tag that was deleted is only a `delete`.
+    #[must_use]
+    pub fn implied(&self) -> Option<Self> {
+        let body = &self.body;
+        if self.event != HookEvent::Push {
+            return None;
+        }
+        let event = match (is_zeros(&body.before), is_zeros(&body.after)) {
+            (true, false) => HookEvent::Create,
+            (false, true) => HookEvent::Delete,
+            (false, false) | (true, true) => return None,
+        };
+        let (ref_type, short) = short_ref(&body.git_ref)?;
+        Some(Self {
+            event,
+            body: Body {
+                git_ref: short.to_owned(),
+                ref_type: ref_type.to_owned(),
+                sha: if event == HookEvent::Create {
+                    body.after.clone()
+                } else {
+                    String::new()
+                },
+                repository: body.repository.clone(),
+                sender: body.sender.clone(),
+                ..Body::default()
+            },
+        })
+    }
+
+    /// Why it starts nothing, whatever the workflows say; `None` if they are to be asked.
+    #[must_use]
+    pub fn starts_nothing(&self) -> Option<&'static str> {
+        let body = &self.body;
+        let repository = &body.repository;
+        let by_a_job = body
+            .sender
+            .as_ref()
+            .is_some_and(|user| ACTIONS_USERS.contains(&user.login.as_str()));
+        let pushes = self.event == HookEvent::Push;
+        if by_a_job {
+            Some("a job did it, and what jobs do starts no workflow")
+        } else if repository.empty {
+            Some("the repository is empty")
+        } else if repository.archived {
+            Some("the repository is archived")
+        } else if repository.has_actions == Some(false) {
+            Some("Actions are off in the repository")
+        } else if pushes && is_zeros(&body.after) {
+            Some("a deletion; its delete event is judged on its own")
+        } else if pushes && body.before == body.after {
+            Some("a test delivery of the webhook: nothing was pushed")
+        } else {
+            None
+        }
+    }
+
+    /// Its body as the forge's rules see it.
+    #[must_use]
+    pub fn payload(&self) -> Value {
+        serde_json::to_value(&self.body).expect("its maps have texts for keys")
+    }
+}
+
+/// Whether `sha` is git's way to say that there is none.
+#[must_use]
+pub fn is_zeros(sha: &str) -> bool {
+    !sha.is_empty() && sha.bytes().all(|byte| byte == b'0')
+}
+
+fn full_ref(ref_type: &str, short: &str) -> String {
+    let folder = if ref_type == "tag" { "tags" } else { "heads" };
+    format!("refs/{folder}/{short}")
+}
+
+fn short_ref(full: &str) -> Option<(&'static str, &str)> {
+    let branch = full
+        .strip_prefix("refs/heads/")
+        .map(|name| ("branch", name));
+    branch.or_else(|| full.strip_prefix("refs/tags/").map(|name| ("tag", name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(git_ref: &str, before: &str, after: &str) -> Happened {
+        Happened {
+            event: HookEvent::Push,
+            body: Body {
+                git_ref: git_ref.to_owned(),
+                before: before.to_owned(),
+                after: after.to_owned(),
+                repository: Repository {
+                    full_name: "acme/app".to_owned(),
+                    default_branch: "main".to_owned(),
+                    ..Repository::default()
+                },
+                ..Body::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_push_of_a_new_or_deleted_reference_implies_an_event_of_its_own() {
+        let implied = |git_ref, before, after| {
+            push(git_ref, before, after)
+                .implied()
+                .map(|other| (other.event, other.body.ref_type, other.body.git_ref))
+        };
+        let is = |event, kind: &str, name: &str| Some((event, kind.to_owned(), name.to_owned()));
+        assert_eq!(implied("refs/heads/x", "1a", "2b"), None);
+        assert_eq!(
+            implied("refs/heads/a/b", "000", "2b"),
+            is(HookEvent::Create, "branch", "a/b")
+        );
+        assert_eq!(
+            implied("refs/tags/v1", "1a", "000"),
+            is(HookEvent::Delete, "tag", "v1")
+        );
+        assert_eq!(implied("refs/pull/1/head", "000", "2b"), None);
+    }
+
+    #[test]
+    fn files_are_read_where_the_event_happened_or_at_the_default_branch() {
+        let at = |event| {
+            let happened = Happened {
+                event,
+                ..push("refs/heads/x", "1a", "2b")
+            };
+            let Reads { git_ref, at } = happened.reads();
+            (git_ref, at)
+        };
+        let is = |git_ref: &str, at: &str| (git_ref.to_owned(), at.to_owned());
+        assert_eq!(at(HookEvent::Push), is("refs/heads/x", "2b"));
+        assert_eq!(at(HookEvent::Delete), is("refs/heads/main", "main"));
+        assert_eq!(at(HookEvent::Package), is("refs/heads/main", "main"));
+    }
+
+    #[test]
+    fn what_starts_nothing_says_why() {
+        let why = |happened: Happened| happened.starts_nothing().is_some();
+        assert!(!why(push("refs/heads/x", "1a", "2b")));
+        assert!(why(push("refs/heads/x", "2b", "2b")));
+        assert!(why(push("refs/tags/x", "2b", "000")));
+        let mut by_a_job = push("refs/heads/x", "1a", "2b");
+        by_a_job.body.sender = Some(User {
+            login: "gitea-actions".to_owned(),
+        });
+        assert!(why(by_a_job));
+    }
+}

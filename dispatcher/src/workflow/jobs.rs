@@ -1,0 +1,297 @@
+//! From a workflow to the jobs that the forge makes of it.
+//!
+//! Every job gives one for each combination of its matrix, in the order of the file; each has a name,
+//! labels and what it waits for. A job's `if` is not looked at here: a runner is needed all the same,
+//! unless it has `needs` ([`crate::workflow::needs`]).
+
+use std::collections::BTreeMap;
+
+use crate::workflow::contexts::Contexts;
+use crate::workflow::document::{Concurrency, Job, Workflow};
+use crate::workflow::expression::{NodeStop, Outcome, Scope, Value, has_expression};
+use crate::workflow::matrix::{self, Combination, JOBS_MAX};
+use crate::workflow::server::{Kind, Server};
+use crate::workflow::yaml::{self, Refused};
+use crate::workflow::{labels, name};
+
+/// One job of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpandedJob {
+    /// Its key in `jobs`.
+    pub id: String,
+    /// How the forge calls it.
+    pub name: Outcome<String>,
+    /// The ids of the jobs that must end first.
+    pub needs: Vec<String>,
+    /// The labels that its runner must have.
+    pub labels: Outcome<Vec<String>>,
+    /// Its combination of the matrix.
+    pub combination: Combination,
+    /// Why its matrix is not known yet: the job stands for all that will come of it.
+    pub incomplete_matrix: Option<String>,
+    /// What its `if` says.
+    pub condition: Option<String>,
+    /// Whether its failure counts as one: evaluated by Gitea from 1.27 on.
+    pub continue_on_error: Option<Outcome<yaml::Value>>,
+    /// Its `concurrency`, not evaluated.
+    pub concurrency: Option<Concurrency>,
+    /// The workflow that it calls; empty if it has steps.
+    pub uses: String,
+    /// What it gives to that workflow.
+    pub with: BTreeMap<String, yaml::Value>,
+    /// It has `services:`.
+    pub services: bool,
+    /// It has a `container:`.
+    pub container: bool,
+    /// Where it stands in the file.
+    pub line: usize,
+}
+
+impl ExpandedJob {
+    /// Why our side can't know yet which runner it needs.
+    #[must_use]
+    pub fn unknown(&self) -> Option<&str> {
+        let labels = match &self.labels {
+            Outcome::Known(_) => None,
+            Outcome::Unknown(because) => Some(because.as_str()),
+        };
+        self.incomplete_matrix.as_deref().or(labels)
+    }
+}
+
+/// What a job is when its run is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// A runner may take it.
+    Waiting,
+    /// No runner may take it yet.
+    Blocked(Because),
+}
+
+/// What a job waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Because {
+    /// Other jobs must end first.
+    Needs,
+    /// Somebody must approve the run.
+    Approval,
+    /// Another run or job of its concurrency group is running.
+    Concurrency {
+        /// The group.
+        group: String,
+    },
+}
+
+/// What a job is when its run is made (Gitea 1.26, `services/actions/run.go`): `run_blocked_by` is the
+/// group that holds the whole run, `job_blocked_by` the one that holds the job. A job with `needs` is
+/// asked for its own group only when they have ended.
+#[must_use]
+pub fn start(
+    job: &ExpandedJob,
+    needs_approval: bool,
+    run_blocked_by: Option<&str>,
+    job_blocked_by: Option<&str>,
+) -> Start {
+    let blocked = if !job.needs.is_empty() {
+        Because::Needs
+    } else if needs_approval {
+        Because::Approval
+    } else if let Some(group) = run_blocked_by.or(job_blocked_by) {
+        let group = group.to_owned();
+        Because::Concurrency { group }
+    } else {
+        return Start::Waiting;
+    };
+    Start::Blocked(blocked)
+}
+
+/// The jobs of a workflow, in the order in which the forge makes them. `Err` means that there are none:
+/// the forge refuses the workflow, or panics at it.
+pub fn expand(
+    workflow: &Workflow,
+    contexts: &Contexts,
+    server: Server,
+) -> Result<Vec<ExpandedJob>, Refused> {
+    let mut expanded = Vec::new();
+    for (id, job) in &workflow.jobs {
+        let one = Expansion {
+            workflow,
+            contexts,
+            server,
+            id,
+            job,
+        };
+        expanded.extend(one.jobs()?);
+        if expanded.len() > JOBS_MAX {
+            let reason = format!("it makes more than {JOBS_MAX} jobs; split it");
+            return Err(Refused::new(job.line, reason));
+        }
+    }
+    Ok(expanded)
+}
+
+struct Expansion<'a> {
+    workflow: &'a Workflow,
+    contexts: &'a Contexts,
+    server: Server,
+    id: &'a str,
+    job: &'a Job,
+}
+
+/// A job's matrix.
+enum Matrix {
+    Known(Vec<Combination>),
+    Later(String),
+}
+
+impl Expansion<'_> {
+    fn jobs(&self) -> Result<Vec<ExpandedJob>, Refused> {
+        match self.matrix()? {
+            Matrix::Known(combinations) => combinations
+                .into_iter()
+                .map(|combination| self.one(combination, None))
+                .collect(),
+            Matrix::Later(because) => {
+                let placeholder = self.one(Combination::default(), Some(because))?;
+                Ok(vec![placeholder])
+            }
+        }
+    }
+
+    /// Forgejo (runner 12) and Gitea from 1.28 on evaluate the matrix; others take it as it stands.
+    fn matrix(&self) -> Result<Matrix, Refused> {
+        let strategy = self.job.strategy.as_ref();
+        let Some(node) = strategy.and_then(|strategy| strategy.matrix.as_ref()) else {
+            let known = matrix::combinations(None, self.server)?;
+            return Ok(Matrix::Known(known));
+        };
+        if !is_matrix_evaluated(self.server) {
+            let known = matrix::combinations(Some(node), self.server)?;
+            return Ok(Matrix::Known(known));
+        }
+        let scope = self.scope(Value::Map(None));
+        let matrix = match scope.evaluate_node(node) {
+            Ok(node) => Matrix::Known(matrix::combinations(Some(&node), self.server)?),
+            Err(NodeStop::Unknown(because)) => Matrix::Later(because),
+            Err(NodeStop::Fails(reason)) => {
+                let reason = format!("matrix of `{}`: {reason}", self.id);
+                return Err(Refused::new(node.line, reason));
+            }
+            Err(NodeStop::Crashes(reason)) => return Err(Refused::crash(node.line, reason)),
+        };
+        Ok(matrix)
+    }
+
+    fn scope(&self, matrix: Value) -> Scope {
+        let job = (self.id, self.job);
+        self.contexts.scope(job, self.workflow, matrix, self.server)
+    }
+
+    fn one(
+        &self,
+        combination: Combination,
+        incomplete_matrix: Option<String>,
+    ) -> Result<ExpandedJob, Refused> {
+        let job = self.job;
+        let scope = self.scope(combination.context());
+        let labels = match (&job.runs_on, &incomplete_matrix) {
+            (None, _) => Outcome::Known(Vec::new()),
+            (Some(runs_on), None) => {
+                labels::evaluate(runs_on, &self.labels_scope(&combination), self.server)?
+            }
+            (Some(runs_on), Some(because)) => {
+                let matrix = Value::unknown(because.as_str());
+                labels::evaluate(runs_on, &self.scope(matrix), self.server)?
+            }
+        };
+        Ok(ExpandedJob {
+            id: self.id.to_owned(),
+            name: self.name(&scope, &combination, incomplete_matrix.is_some())?,
+            needs: job.needs.clone(),
+            labels,
+            combination,
+            incomplete_matrix,
+            condition: job.condition.clone(),
+            continue_on_error: self.continue_on_error(&scope)?,
+            concurrency: job.concurrency.clone(),
+            uses: job.uses.clone(),
+            with: job.with.clone(),
+            services: job.services,
+            container: job.container,
+            line: job.line,
+        })
+    }
+
+    /// To Forgejo's labels a key that the matrix does not have is not null: it can't be known yet.
+    fn labels_scope(&self, combination: &Combination) -> Scope {
+        let matrix = combination.context();
+        self.scope(match (self.server.kind, matrix) {
+            (Kind::Forgejo, Value::Map(Some(map))) => {
+                Value::Part(map, "the matrix has no such key".into())
+            }
+            (Kind::Gitea | Kind::Forgejo, matrix) => matrix,
+        })
+    }
+
+    /// Gitea (1.26, `nameWithMatrix`): without a matrix the name is not evaluated at all; with one, a
+    /// name without expressions gets the combination behind it. Forgejo (runner 12): only the id gets
+    /// it, a name is always evaluated.
+    fn name(
+        &self,
+        scope: &Scope,
+        combination: &Combination,
+        is_incomplete: bool,
+    ) -> Result<Outcome<String>, Refused> {
+        let own = self.job.name.as_str();
+        let with = |name: &str| {
+            if combination.is_empty() {
+                return Outcome::Known(name.to_owned());
+            }
+            Outcome::Known(format!("{name} {}", combination.name()))
+        };
+        let evaluated = || {
+            let crash = |reason| Refused::crash(self.job.line, reason);
+            scope.interpolate(own).map_err(crash)
+        };
+        let full = match self.server.kind {
+            _ if own.is_empty() => with(self.id),
+            Kind::Gitea if combination.is_empty() => Outcome::Known(own.to_owned()),
+            Kind::Gitea if !has_expression(own) => with(own),
+            Kind::Forgejo if !is_incomplete && own.ends_with(INCOMPLETE) => {
+                with(own.strip_suffix(INCOMPLETE).unwrap_or(own))
+            }
+            Kind::Gitea | Kind::Forgejo => evaluated()?,
+        };
+        let mark = if is_incomplete { INCOMPLETE } else { "" };
+        Ok(full.map(|full| name::cut(&format!("{full}{mark}"))))
+    }
+
+    fn continue_on_error(&self, scope: &Scope) -> Result<Option<Outcome<yaml::Value>>, Refused> {
+        let Some(node) = &self.job.continue_on_error else {
+            return Ok(None);
+        };
+        if self.server.kind != Kind::Gitea || self.server.version < (1, 27) {
+            return Ok(None);
+        }
+        let refuse = |reason| {
+            let reason = format!("continue-on-error of `{}`: {reason}", self.id);
+            Refused::new(node.line, reason)
+        };
+        match scope.evaluate_node(node) {
+            Ok(node) => Ok(Some(Outcome::Known(node.value()?))),
+            Err(NodeStop::Unknown(because)) => Ok(Some(Outcome::Unknown(because))),
+            Err(NodeStop::Fails(reason)) => Err(refuse(reason)),
+            Err(NodeStop::Crashes(reason)) => Err(Refused::crash(node.line, reason)),
+        }
+    }
+}
+
+/// Behind the name of a job whose matrix is not known yet.
+const INCOMPLETE: &str = " (incomplete matrix)";
+
+fn is_matrix_evaluated(server: Server) -> bool {
+    match server.kind {
+        Kind::Gitea => server.version >= (1, 28),
+        Kind::Forgejo => true,
+    }
+}

@@ -1,0 +1,79 @@
+//! `runs-on`: which labels a runner must have, and which runner may take a job.
+
+use crate::workflow::expression::{NodeStop, Outcome, Scope};
+use crate::workflow::server::{Kind as ForgeKind, Server};
+use crate::workflow::yaml::{Got, Kind, Node, Refused, Shape};
+
+/// `{group, labels}`.
+const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("labels", Shape::Raw)]);
+
+/// The labels of a `runs-on` as it stands: a text, a list of texts, or a map with `labels` and `group`,
+/// whose group is one more label (Gitea 1.26 and nektos/act, `model.Job.RunsOn`). Of anything else, and
+/// of an alias, none: then any runner of Gitea takes the job.
+#[must_use]
+pub fn labels(runs_on: &Node) -> Vec<String> {
+    let Kind::Mapping(_) = runs_on.kind else {
+        return texts(runs_on);
+    };
+    let Ok(group) = runs_on.decode(&GROUP) else {
+        return Vec::new();
+    };
+    let mut fields = group.fields();
+    let labels = fields.remove("labels").and_then(Got::raw);
+    let mut labels = labels.map(texts).unwrap_or_default();
+    let group = fields.remove("group").map(Got::text);
+    labels.extend(group.filter(|group| !group.is_empty()));
+    labels
+}
+
+fn texts(node: &Node) -> Vec<String> {
+    match node.kind {
+        Kind::Scalar(_) => node.text().map(|text| vec![text]).unwrap_or_default(),
+        Kind::Sequence(_) => node.texts().unwrap_or_default(),
+        Kind::Mapping(_) | Kind::Alias(_) => Vec::new(),
+    }
+}
+
+/// The labels of a job with their expressions evaluated.
+///
+/// Gitea (1.26, `jobparser`) puts values into each text, so that a list becomes the label `Array`.
+/// Forgejo (runner 12, `jobparser`) evaluates the whole, and a list is spread; where that fails labels
+/// stay as they stand. `Err` means that the forge panics.
+pub fn evaluate(
+    runs_on: &Node,
+    scope: &Scope,
+    server: Server,
+) -> Result<Outcome<Vec<String>>, Refused> {
+    let crash = |reason| Refused::crash(runs_on.line, reason);
+    match server.kind {
+        ForgeKind::Gitea => {
+            let mut known = Vec::new();
+            for label in labels(runs_on) {
+                match scope.interpolate(&label).map_err(crash)? {
+                    Outcome::Known(label) => known.push(label),
+                    Outcome::Unknown(because) => return Ok(Outcome::Unknown(because)),
+                }
+            }
+            Ok(Outcome::Known(known))
+        }
+        ForgeKind::Forgejo => match scope.evaluate_node(runs_on) {
+            Ok(node) => Ok(Outcome::Known(labels(&node))),
+            Err(NodeStop::Unknown(because)) => Ok(Outcome::Unknown(because)),
+            Err(NodeStop::Fails(_)) => Ok(Outcome::Known(labels(runs_on))),
+            Err(NodeStop::Crashes(reason)) => Err(crash(reason)),
+        },
+    }
+}
+
+/// Whether a runner may take a job: it has every label that the job asks for, letter by letter. A job
+/// that asks for none is taken by any runner of Gitea (1.26, `CanMatchLabels`, measured), and by none of
+/// Forgejo (`ItRunsOn`). What a runner makes of a label (`docker`, `host`) is no part of it: a bare one
+/// means docker to Forgejo's runner, and the host to Gitea's.
+#[must_use]
+pub fn may_take(runs_on: &[String], runner_labels: &[String], server: Server) -> bool {
+    let has = |label: &String| runner_labels.contains(label);
+    match server.kind {
+        ForgeKind::Gitea => runs_on.iter().all(has),
+        ForgeKind::Forgejo => !runs_on.is_empty() && runs_on.iter().all(has),
+    }
+}

@@ -1,0 +1,214 @@
+//! The lists of patterns behind `branches`, `tags`, `paths`, their `-ignore` forms, and `workflows`.
+//!
+//! A list is asked two ways. As one to *include*, the last pattern that matches an input decides about
+//! it, and `!` takes it out again; the workflow is skipped unless some input is in. As one to *ignore*,
+//! one pattern is enough, where `!` matches what the rest of it does not; the workflow is skipped if every
+//! input is ignored. So without inputs any list skips, and a list without patterns never does.
+//! Gitea up to 1.26 and Forgejo: act's `workflowpattern`; Gitea 1.27: its own, over `modules/glob`. The
+//! rule is the same in both, only the patterns differ ([`Dialect`]).
+
+mod nektos;
+
+use super::glob;
+use super::regex::{self, Regex};
+use super::server::Dialect;
+
+/// Most bytes of one pattern. A pattern names refs and paths; Git keeps a branch as a file, whose name
+/// ends at 255 bytes, and paths that people write into a workflow are shorter. Four times that.
+pub const PATTERN_MAX_BYTES: usize = 1024;
+
+/// Most patterns of one list: the longest lists of paths in public repositories have a few hundred.
+pub const LIST_MAX: usize = 1000;
+
+/// Most bytes of all patterns of one list. Work is patterns × inputs, so a file of nothing but patterns
+/// must not take a minute against a thousand paths; five hundred paths of 60 letters are this long.
+pub const LIST_MAX_BYTES: usize = 32 * 1024;
+
+/// Why a list of patterns can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadPattern {
+    /// The forge refuses the pattern, and with it the whole list.
+    #[error("the forge refuses the pattern `{pattern}`: {why}")]
+    Refused {
+        /// As it stands in the workflow.
+        pattern: String,
+        /// What is wrong with it.
+        why: Fault,
+    },
+    /// The forge may know what it means, but this code does not.
+    #[error("the pattern `{pattern}` can't be followed: {why}")]
+    Unfollowed {
+        /// As it stands in the workflow.
+        pattern: String,
+        /// What is not followed.
+        why: Fault,
+    },
+    /// Over [`PATTERN_MAX_BYTES`].
+    #[error(
+        "a pattern has {bytes} bytes, and at most {PATTERN_MAX_BYTES} are followed: shorten it"
+    )]
+    Long {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Over [`LIST_MAX`] or [`LIST_MAX_BYTES`].
+    #[error(
+        "a list has {count} patterns of {bytes} bytes, and at most {LIST_MAX} of {LIST_MAX_BYTES} bytes \
+         are followed: use fewer and wider ones"
+    )]
+    Many {
+        /// How many patterns.
+        count: usize,
+        /// Their bytes together.
+        bytes: usize,
+    },
+}
+
+impl BadPattern {
+    /// Whether the forge refuses it too, so that what it does is known.
+    #[must_use]
+    pub fn is_refused_by_the_forge(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Unfollowed { .. } | Self::Long { .. } | Self::Many { .. } => false,
+        }
+    }
+
+    pub(super) fn of(pattern: &str, why: Fault) -> Self {
+        let pattern = pattern.to_owned();
+        match why {
+            Fault::Expression(regex::Fault::UnicodeClass) => Self::Unfollowed { pattern, why },
+            Fault::EmptyClass
+            | Fault::ClassMember
+            | Fault::OpenClass
+            | Fault::OpenEscape
+            | Fault::Expression(_) => Self::Refused { pattern, why },
+        }
+    }
+
+    pub(super) fn if_long(pattern: &str) -> Result<(), Self> {
+        let bytes = pattern.len();
+        if bytes > PATTERN_MAX_BYTES {
+            return Err(Self::Long { bytes });
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// `[]`.
+    #[error("`[]` is empty")]
+    EmptyClass,
+    /// `[.]`, `[ü]`, `[a-]` in the older dialect.
+    #[error("`[…]` may hold only a to z, A to Z, 0 to 9, and ranges of them")]
+    ClassMember,
+    /// `[abc`.
+    #[error("a `[` has no `]`")]
+    OpenClass,
+    /// A `\` at the end.
+    #[error("it ends with a `\\`")]
+    OpenEscape,
+    /// The forge makes an expression of it that is none.
+    #[error(transparent)]
+    Expression(#[from] regex::Fault),
+}
+
+/// A list of patterns, ready to match.
+#[derive(Debug, Clone)]
+pub struct PatternList {
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone)]
+struct Pattern {
+    text: String,
+    is_negative: bool,
+    regex: Regex,
+}
+
+/// What a list says of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision<'a> {
+    /// Whether the input is in (or ignored).
+    pub holds: bool,
+    /// The pattern that decided, as it stands in the workflow; `None` if no pattern spoke.
+    pub by: Option<&'a str>,
+}
+
+impl PatternList {
+    /// Reads a list. One bad pattern spoils all of it, as on the forge.
+    pub fn compile(dialect: Dialect, patterns: &[impl AsRef<str>]) -> Result<Self, BadPattern> {
+        let count = patterns.len();
+        let bytes = patterns.iter().map(|pattern| pattern.as_ref().len()).sum();
+        if count > LIST_MAX || bytes > LIST_MAX_BYTES {
+            return Err(BadPattern::Many { count, bytes });
+        }
+        let read = |pattern: &_| Pattern::read(dialect, AsRef::as_ref(pattern));
+        let patterns = patterns.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { patterns })
+    }
+
+    /// Whether it has no patterns: then it skips nothing, whatever the inputs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// Whether the workflow is skipped where this is what to include.
+    #[must_use]
+    pub fn skips_as_include(&self, inputs: &[impl AsRef<str>]) -> bool {
+        !self.is_empty()
+            && !inputs
+                .iter()
+                .any(|input| self.includes(input.as_ref()).holds)
+    }
+
+    /// Whether the workflow is skipped where this is what to ignore.
+    #[must_use]
+    pub fn skips_as_ignore(&self, inputs: &[impl AsRef<str>]) -> bool {
+        !self.is_empty()
+            && inputs
+                .iter()
+                .all(|input| self.ignores(input.as_ref()).holds)
+    }
+
+    /// Whether one input is in, and by which pattern: the last that matches it.
+    #[must_use]
+    pub fn includes(&self, input: &str) -> Decision<'_> {
+        let mut backwards = self.patterns.iter().rev();
+        let last = backwards.find(|pattern| pattern.regex.matches(input));
+        Decision {
+            holds: last.is_some_and(|pattern| !pattern.is_negative),
+            by: last.map(|pattern| pattern.text.as_str()),
+        }
+    }
+
+    /// Whether one input is ignored, and by which pattern: the first that says so.
+    #[must_use]
+    pub fn ignores(&self, input: &str) -> Decision<'_> {
+        let speaks = |pattern: &&Pattern| pattern.regex.matches(input) != pattern.is_negative;
+        let first = self.patterns.iter().find(speaks);
+        Decision {
+            holds: first.is_some(),
+            by: first.map(|pattern| pattern.text.as_str()),
+        }
+    }
+}
+
+impl Pattern {
+    fn read(dialect: Dialect, text: &str) -> Result<Self, BadPattern> {
+        BadPattern::if_long(text)?;
+        let expression = match dialect {
+            Dialect::Nektos => nektos::expression(text.strip_prefix('!').unwrap_or(text)),
+            Dialect::Gitea => glob::expression(text, &['/'], glob::Reading::Filter),
+        };
+        let regex = expression.and_then(|expression| Ok(Regex::new(&expression)?));
+        Ok(Self {
+            text: text.to_owned(),
+            is_negative: text.starts_with('!'),
+            regex: regex.map_err(|why| BadPattern::of(text, why))?,
+        })
+    }
+}

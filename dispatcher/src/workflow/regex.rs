@@ -1,0 +1,98 @@
+//! The part of Go's regular expressions that patterns and globs come down to.
+//!
+//! Both pattern dialects and the plain globs of the forges are translated to a text for Go's `regexp`
+//! (RE2 syntax) before they match anything. What that text means decides: `a++` is refused, `a+?` is
+//! `a+`, `[a-]` has a hyphen. So the translations stay as they are, and this is the engine below them:
+//! the same syntax ([`parse`]), and matching in time linear in pattern × text ([`run`]), with no
+//! backtracking and no recursion.
+
+mod class;
+mod parse;
+mod run;
+
+use class::Set;
+
+/// An expression that is ready to match.
+#[derive(Debug, Clone)]
+pub(super) struct Regex {
+    code: Vec<Op>,
+    sets: Vec<Set>,
+    plan: run::Plan,
+}
+
+/// Why a text is no regular expression. The words are for the one who wrote the pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// `a++`, `*+`: Go refuses what other engines read as possessive.
+    #[error("two of `*`, `+` and `?` follow each other in a way that has no meaning")]
+    RepeatsRepeat,
+    /// `{+a}`.
+    #[error("there is nothing before a `+` or `?` that it could repeat")]
+    NothingToRepeat,
+    /// `[abc`.
+    #[error("a `[` has no `]`")]
+    OpenClass,
+    /// `{abc`.
+    #[error("a `{{` has no `}}`")]
+    OpenGroup,
+    /// `[z-a]`, `[[:nothing:]]`.
+    #[error("a range in `[…]` is empty or unknown")]
+    BadRange,
+    /// `\y`.
+    #[error("a `\\` stands before a letter or digit that it gives no meaning to")]
+    BadEscape,
+    /// A `\` at the end.
+    #[error("it ends with a `\\`")]
+    OpenEscape,
+    /// A group that ends and never began: it can't come from a pattern, as they escape `)`.
+    #[error("a group ends that never began")]
+    ClosedGroup,
+    /// `\pL`: this needs tables of the whole of Unicode, which are not worth their bytes here.
+    #[error("it names a Unicode class (`\\p`), which is not followed here")]
+    UnicodeClass,
+}
+
+/// One step of a program. Jumps are relative, so that a part moves without being rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    /// This character. A number, as Go's escapes name some that no text can hold.
+    Char(u32),
+    /// One character of a set.
+    Set(usize),
+    /// Nothing, but only here.
+    Assert(Assertion),
+    /// Both ways on.
+    Split(isize, isize),
+    /// That way on.
+    Jump(isize),
+    /// It matches.
+    Match,
+}
+
+/// What a place between two characters can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Assertion {
+    Begin,
+    End,
+    WordEdge,
+    NoWordEdge,
+}
+
+impl Regex {
+    /// Reads an expression. The caller bounds its length: time and memory are linear in it, but for
+    /// nested repeats, which are quadratic.
+    pub(super) fn new(text: &str) -> Result<Self, Fault> {
+        let (code, sets) = parse::parse(text)?;
+        let plan = run::Plan::of(&code, &sets);
+        Ok(Self { code, sets, plan })
+    }
+
+    /// Whether it matches somewhere in the text, as Go's `MatchString`.
+    #[must_use]
+    pub(super) fn matches(&self, text: &str) -> bool {
+        self.plan.matches(&self.code, &self.sets, text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

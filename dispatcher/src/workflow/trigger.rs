@@ -1,0 +1,301 @@
+//! Whether an event starts a workflow: does its name fit, and does every filter hold.
+//!
+//! Gitea 1.26 and Forgejo, `modules/actions` (`canGithubEventMatch`, `detectMatched`). Every filter is
+//! judged and counted, none is skipped, so that each can say why.
+
+mod push;
+mod types;
+
+use serde_json::Value;
+
+use super::happening::HookEvent;
+use super::on::OnEvent;
+use super::pattern::PatternList;
+use super::server::{Kind, Server};
+
+/// Words that keep a push or a pull request from starting anything, unless an administrator has set
+/// others (`SKIP_WORKFLOW_STRINGS`; Gitea since 1.22, Forgejo). Capitals count.
+pub const SKIP_STRINGS: [&str; 5] = [
+    "[skip ci]",
+    "[ci skip]",
+    "[no ci]",
+    "[skip actions]",
+    "[actions skip]",
+];
+
+/// Most inputs that a reason names.
+const NAMED_MAX: usize = 3;
+
+/// The files that an event changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// Nobody asked for them.
+    NotFetched,
+    /// They can't be known, and why.
+    Unknown(String),
+    /// These, as git sorts them.
+    Files(Vec<String>),
+}
+
+/// What a workflow's event comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It starts.
+    Matched,
+    /// It is of this event, and a filter on branches, tags or paths keeps it out.
+    FilteredOut,
+    /// It is of another event, or of another kind of this one.
+    NotApplicable,
+    /// A rule rests on what can't be known.
+    Unknown,
+}
+
+/// What became of a workflow's event, rule by rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// The rules in the file's order.
+    pub steps: Vec<Step>,
+}
+
+/// One rule and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The rule as it stands in the file.
+    pub rule: String,
+    /// Whether it holds; `None`: that can't be known.
+    pub holds: Option<bool>,
+    /// Why.
+    pub why: String,
+}
+
+/// Whether a workflow's event can be started by what happened (`canGithubEventMatch`): forges have
+/// finer words than workflows.
+#[must_use]
+pub fn can_match(on: &str, hook: HookEvent) -> bool {
+    match on {
+        "registry_package" => hook == HookEvent::Package,
+        "gollum" => hook == HookEvent::Wiki,
+        "issues" => matches!(
+            hook,
+            HookEvent::Issues
+                | HookEvent::IssueAssign
+                | HookEvent::IssueLabel
+                | HookEvent::IssueMilestone
+        ),
+        "pull_request" | "pull_request_target" => is_pull_request(hook),
+        "pull_request_review" => matches!(
+            hook,
+            HookEvent::PullRequestReviewApproved
+                | HookEvent::PullRequestReviewComment
+                | HookEvent::PullRequestReviewRejected
+        ),
+        "issue_comment" => matches!(
+            hook,
+            HookEvent::IssueComment | HookEvent::PullRequestComment
+        ),
+        other => other == hook.word(),
+    }
+}
+
+fn is_pull_request(hook: HookEvent) -> bool {
+    matches!(
+        hook,
+        HookEvent::PullRequest
+            | HookEvent::PullRequestSync
+            | HookEvent::PullRequestAssign
+            | HookEvent::PullRequestLabel
+            | HookEvent::PullRequestReviewRequest
+            | HookEvent::PullRequestMilestone
+    )
+}
+
+/// Whether a rule of `on` looks at changed files when `hook` happens.
+#[must_use]
+pub fn asks_for_paths(on: &OnEvent, hook: HookEvent) -> bool {
+    let is_of_commits = hook == HookEvent::Push || is_pull_request(hook);
+    let asks = |(name, _): &(String, Vec<String>)| name == "paths" || name == "paths-ignore";
+    is_of_commits && can_match(&on.name, hook) && on.filters.iter().any(asks)
+}
+
+/// The words in `text`, a commit's message or a pull request's title, that keep `hook` from starting
+/// anything (`skipWorkflows`).
+#[must_use]
+pub fn skip_string(hook: HookEvent, text: &str) -> Option<&'static str> {
+    let can_skip = matches!(
+        hook,
+        HookEvent::Push | HookEvent::PullRequest | HookEvent::PullRequestSync
+    );
+    let is_in = |words: &&str| text.contains(*words);
+    SKIP_STRINGS
+        .into_iter()
+        .find(|words| can_skip && is_in(words))
+}
+
+/// Whether the event `on` of a workflow is started by what happened.
+#[must_use]
+pub fn judge(
+    on: &OnEvent,
+    hook: HookEvent,
+    payload: &Value,
+    changed: &Changed,
+    server: Server,
+) -> Judgement {
+    if !can_match(&on.name, hook) {
+        return Judgement::other(on, format!("this is {}", hook.word()));
+    }
+    // A list below an event's name makes it a schedule, whatever its name is (`IsSchedule`).
+    if !on.schedules.is_empty() && hook != HookEvent::Schedule {
+        return Judgement::other(on, "a list below it is read as a schedule".to_owned());
+    }
+    let of_types = |said: &types::Said<'_>| types::judge(on, said, server);
+    match hook {
+        HookEvent::Create
+        | HookEvent::Delete
+        | HookEvent::Fork
+        | HookEvent::Wiki
+        | HookEvent::Schedule => Judgement::without_filters(on),
+        HookEvent::WorkflowDispatch => match server.kind {
+            Kind::Forgejo => Judgement::without_filters(on),
+            Kind::Gitea => Judgement::other(
+                on,
+                "it is started by hand, which no delivery tells of".to_owned(),
+            ),
+        },
+        HookEvent::Push => push::judge(on, payload, changed, server),
+        HookEvent::PullRequest
+        | HookEvent::PullRequestSync
+        | HookEvent::PullRequestAssign
+        | HookEvent::PullRequestLabel
+        | HookEvent::PullRequestReviewRequest
+        | HookEvent::PullRequestMilestone => push::judge_pull(on, payload, changed, server),
+        HookEvent::Issues
+        | HookEvent::IssueAssign
+        | HookEvent::IssueLabel
+        | HookEvent::IssueMilestone => of_types(&types::of_issue(payload, server)),
+        HookEvent::PullRequestReviewApproved | HookEvent::PullRequestReviewRejected => {
+            of_types(&types::of_review(payload, &["submitted", "edited"]))
+        }
+        HookEvent::PullRequestReviewComment => {
+            of_types(&types::of_review(payload, &["created", "edited"]))
+        }
+        HookEvent::IssueComment | HookEvent::PullRequestComment => {
+            of_types(&types::of_action(payload, &[]))
+        }
+        HookEvent::Release => of_types(&types::of_action(payload, &[("updated", "edited")])),
+        HookEvent::Package => of_types(&types::of_action(payload, &[("created", "published")])),
+        HookEvent::WorkflowRun => types::judge_run(on, payload, server),
+    }
+}
+
+impl Judgement {
+    /// It is not of this event.
+    fn other(on: &OnEvent, why: String) -> Self {
+        Self {
+            outcome: Outcome::NotApplicable,
+            steps: vec![Step {
+                rule: format!("on: {}", on.name),
+                holds: Some(false),
+                why,
+            }],
+        }
+    }
+
+    /// Events that have no kinds: what stands below them is not looked at.
+    fn without_filters(on: &OnEvent) -> Self {
+        let ignored = on.filters.iter().map(|(name, values)| Step {
+            rule: rule(name, values),
+            holds: Some(true),
+            why: format!("not looked at for {}", on.name),
+        });
+        Self {
+            outcome: Outcome::Matched,
+            steps: ignored.collect(),
+        }
+    }
+
+    /// What the steps come to if all must hold; `missed` if one does not. `bonus` steps count beside.
+    fn of_all(steps: Vec<Step>, missed: Outcome, bonus: usize) -> Self {
+        let count = |holds| steps.iter().filter(|step| step.holds == holds).count();
+        let (held, unknown) = (count(Some(true)) + bonus, count(None));
+        // The forge compares numbers: one too many is as wrong as one too few.
+        let outcome = if unknown == 0 && held == steps.len() {
+            Outcome::Matched
+        } else if unknown > 0 && (held..=held + unknown).contains(&steps.len()) {
+            Outcome::Unknown
+        } else {
+            missed
+        };
+        Self { outcome, steps }
+    }
+}
+
+/// A filter as it stands in the file.
+fn rule(name: &str, values: &[String]) -> String {
+    format!("{name}: [{}]", values.join(", "))
+}
+
+/// Which way a list of patterns works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// What is in it starts the workflow.
+    Include,
+    /// What is in it does not.
+    Ignore,
+}
+
+/// Judges a filter of patterns on `inputs`.
+fn filter<S: AsRef<str>>(
+    (name, patterns): &(String, Vec<String>),
+    way: Way,
+    inputs: &[S],
+    server: Server,
+) -> Step {
+    let said = |holds, why: String| Step {
+        rule: rule(name, patterns),
+        holds,
+        why,
+    };
+    let list = match PatternList::compile(server.dialect(), patterns) {
+        Ok(list) => list,
+        Err(bad) if bad.is_refused_by_the_forge() => return said(Some(false), bad.to_string()),
+        Err(bad) => return said(None, bad.to_string()),
+    };
+    if list.is_empty() {
+        return said(Some(true), "an empty list keeps nothing out".to_owned());
+    }
+    match way {
+        Way::Include => {
+            let hit = inputs
+                .iter()
+                .find(|input| list.includes(input.as_ref()).holds);
+            match hit {
+                Some(input) => {
+                    let by = list.includes(input.as_ref()).by.unwrap_or_default();
+                    said(Some(true), format!("{} matches {by}", input.as_ref()))
+                }
+                None => said(Some(false), format!("no match: {}", named(inputs))),
+            }
+        }
+        Way::Ignore => {
+            let hit = inputs
+                .iter()
+                .find(|input| !list.ignores(input.as_ref()).holds);
+            match hit {
+                Some(input) => said(Some(true), format!("{} is not ignored", input.as_ref())),
+                None => said(Some(false), format!("all ignored: {}", named(inputs))),
+            }
+        }
+    }
+}
+
+/// Inputs in a reason.
+fn named<S: AsRef<str>>(inputs: &[S]) -> String {
+    let names: Vec<&str> = inputs.iter().take(NAMED_MAX).map(AsRef::as_ref).collect();
+    match inputs.len() {
+        0 => "no changed file".to_owned(),
+        count if count > NAMED_MAX => format!("{count} files, {}, …", names.join(", ")),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,127 @@
+//! The kinds of an event, `types`, in the words that workflows have for them.
+//!
+//! Each is a plain glob. A bad one makes the forge panic, and then nothing at all starts.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::push::unknown_key;
+use super::{Judgement, Outcome, Step, Way, filter, rule};
+use crate::workflow::glob::{Glob, Reading};
+use crate::workflow::on::OnEvent;
+use crate::workflow::server::{Kind, Server};
+
+/// What a delivery says was done, in the words of workflows: any of these.
+pub(super) type Said<'a> = Vec<Cow<'a, str>>;
+
+/// Kinds of a pull request that start a workflow which names none.
+const PULL_DEFAULTS: [&str; 3] = ["opened", "reopened", "synchronized"];
+
+/// The delivery's own word, some of which have others in workflows.
+pub(super) fn of_action<'a>(payload: &'a Value, words: &[(&str, &'static str)]) -> Said<'a> {
+    let action = payload["action"].as_str().unwrap_or_default();
+    let other = words.iter().find(|(own, _)| *own == action);
+    vec![Cow::Borrowed(other.map_or(action, |(_, other)| *other))]
+}
+
+/// An issue. Gitea 1.26 looks at which labels changed; Forgejo calls every change `labeled`.
+pub(super) fn of_issue(payload: &Value, server: Server) -> Said<'_> {
+    let words = [("label_updated", "labeled"), ("label_cleared", "unlabeled")];
+    if payload["action"] != "label_updated" || server.kind == Kind::Forgejo {
+        return of_action(payload, &words);
+    }
+    let has = |list: &str| {
+        let labels = payload["changes"][list].as_array();
+        labels.is_some_and(|labels| !labels.is_empty())
+    };
+    let kinds = [("added_labels", "labeled"), ("removed_labels", "unlabeled")];
+    let changed = kinds.into_iter().filter(|(list, _)| has(list));
+    changed.map(|(_, kind)| Cow::Borrowed(kind)).collect()
+}
+
+/// A review: one word of the forge stands for several of workflows.
+pub(super) fn of_review<'a>(payload: &Value, words: &[&'static str]) -> Said<'a> {
+    if payload["action"] == "reviewed" {
+        words.iter().map(|word| Cow::Borrowed(*word)).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// The kind of a pull request.
+pub(super) fn of_pull(on: &OnEvent, payload: &Value, server: Server) -> Step {
+    let Some((_, types)) = on.filters.iter().find(|(name, _)| name == "types") else {
+        let action = payload["action"].as_str().unwrap_or_default();
+        let is_default = PULL_DEFAULTS.contains(&action);
+        return Step {
+            rule: "types: [opened, synchronize, reopened]".to_owned(),
+            holds: Some(is_default),
+            why: format!("the pull request was {action}; these are meant where none is named"),
+        };
+    };
+    let words = [
+        ("synchronized", "synchronize"),
+        ("label_updated", "labeled"),
+        ("label_cleared", "unlabeled"),
+    ];
+    step(types, &of_action(payload, &words), server)
+}
+
+/// Judges an event that has kinds and nothing else.
+pub(super) fn judge(on: &OnEvent, said: &Said<'_>, server: Server) -> Judgement {
+    let steps = on
+        .filters
+        .iter()
+        .map(|one| match one.0.as_str() {
+            "types" => step(&one.1, said, server),
+            _ => unknown_key(one),
+        })
+        .collect();
+    Judgement::of_all(steps, Outcome::NotApplicable, 0)
+}
+
+/// Judges a run of another workflow (Gitea since 1.25).
+pub(super) fn judge_run(on: &OnEvent, payload: &Value, server: Server) -> Judgement {
+    let said = of_action(payload, &[]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let workflow = text(&payload["workflow"]["name"]);
+    let branch = text(&payload["workflow_run"]["head_branch"]);
+    let steps = on
+        .filters
+        .iter()
+        .map(|one| match one.0.as_str() {
+            "types" => step(&one.1, &said, server),
+            "workflows" => filter(one, Way::Include, &[&workflow], server),
+            "branches" => filter(one, Way::Include, &[&branch], server),
+            "branches-ignore" => filter(one, Way::Ignore, &[&branch], server),
+            _ => unknown_key(one),
+        })
+        .collect();
+    Judgement::of_all(steps, Outcome::NotApplicable, 0)
+}
+
+fn step(types: &[String], said: &Said<'_>, server: Server) -> Step {
+    let was = match said.as_slice() {
+        [] => "of no kind that workflows have a word for".to_owned(),
+        kinds => kinds.join(" and "),
+    };
+    let result = |holds, why| Step {
+        rule: rule("types", types),
+        holds,
+        why,
+    };
+    for glob in types {
+        match Glob::compile_as(Reading::of(server), glob, &['/']) {
+            Ok(ready) if said.iter().any(|kind| ready.matches(kind)) => {
+                return result(Some(true), format!("it was {was}, which matches {glob}"));
+            }
+            Ok(_) => {}
+            Err(bad) if bad.is_refused_by_the_forge() => {
+                return result(Some(false), format!("{bad}, and starts nothing at all"));
+            }
+            Err(bad) => return result(None, bad.to_string()),
+        }
+    }
+    result(Some(false), format!("it was {was}"))
+}

@@ -1,0 +1,564 @@
+//! The whole verdict on one event: which workflows it starts and which jobs they have, each rule with
+//! what it said. What the Lambda does and what `cargo xtask explain` prints is this and nothing else.
+//!
+//! The order is the forge's own (Gitea 1.26, `notify`): what starts nothing at all, words that skip,
+//! then every file and every event in it, and of those that match the jobs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::concurrency::{self, Group, RunFacts};
+use super::contexts::{Contexts, Facts, github_of};
+use super::document::Workflow;
+use super::expression::{self, Value};
+use super::files::FoundFiles;
+use super::happened::{Happened, Reads};
+use super::happening::HookEvent;
+use super::jobs::{self, ExpandedJob, Start};
+use super::on::OnEvent;
+use super::server::{Kind as ForgeKind, Server};
+use super::trigger::{self, Changed, Judgement, Outcome};
+use super::yaml::{Kind, Node, Refused};
+
+/// Everything that a verdict rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Which forge.
+    pub server: Server,
+    /// What happened.
+    pub happened: &'a Happened,
+    /// The commit that the files were read at.
+    pub sha: &'a str,
+    /// Its message.
+    pub message: &'a str,
+    /// The workflow files there.
+    pub files: &'a Reading,
+    /// Those of the branch that a pull request goes to: `pull_request_target` is theirs alone.
+    pub base: Option<&'a Reading>,
+    /// Which files changed.
+    pub changed: &'a Changed,
+    /// The repository's variables, its owner's among them; `None`: they can't be known.
+    pub variables: Option<&'a BTreeMap<String, String>>,
+}
+
+/// The workflow files of one commit, read.
+#[derive(Debug)]
+pub struct Reading {
+    /// The folder that counts; `None`: there is none.
+    pub folder: Option<String>,
+    /// Why nothing was read, if it is too much.
+    pub refused: Option<String>,
+    /// The files.
+    pub files: Vec<ReadFile>,
+}
+
+/// One workflow file.
+#[derive(Debug)]
+pub struct ReadFile {
+    /// Its path.
+    pub path: String,
+    /// Its path below the folder: the forge's name of the workflow.
+    pub name: String,
+    /// What it says, or why the forge skips it.
+    pub read: Result<Workflow, Refused>,
+}
+
+/// The verdict.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Why no workflow was even looked at, if that is so.
+    pub nothing: Option<String>,
+    /// Every file that was looked at.
+    pub workflows: Vec<WorkflowVerdict>,
+}
+
+/// The verdict on one file.
+#[derive(Debug)]
+pub struct WorkflowVerdict {
+    /// Its path.
+    pub path: String,
+    /// The forge's name of it.
+    pub name: String,
+    /// Why the forge skips it, if it does.
+    pub refused: Option<Refused>,
+    /// Its events that this one could be, each with what its rules said.
+    pub events: Vec<EventVerdict>,
+}
+
+/// The verdict on one event of one file.
+#[derive(Debug)]
+pub struct EventVerdict {
+    /// The event's name in the file.
+    pub on: String,
+    /// What its rules said.
+    pub judgement: Judgement,
+    /// The run that it starts, if it does; or why the forge makes none all the same.
+    pub run: Option<Result<Run, Refused>>,
+}
+
+/// A run.
+#[derive(Debug)]
+pub struct Run {
+    /// The event's name in the file.
+    pub event: String,
+    /// Its group, if it has one.
+    pub group: expression::Outcome<Option<Group>>,
+    /// Its jobs.
+    pub jobs: Vec<RunJob>,
+}
+
+/// A job of a run.
+#[derive(Debug)]
+pub struct RunJob {
+    /// The job.
+    pub job: ExpandedJob,
+    /// Whether it can start at once.
+    pub start: Start,
+    /// Under which words the forge puts its state on the commit; `None` for events that leave none.
+    pub context: Option<String>,
+}
+
+impl ReadFile {
+    /// Why no file starts anything, if the forge's code fails on this one.
+    fn crash(&self) -> Option<String> {
+        let refused = self.read.as_ref().err().filter(|refused| refused.crashes)?;
+        let path = &self.path;
+        Some(format!(
+            "the forge's own code fails on {path}, and no workflow starts: {refused}"
+        ))
+    }
+}
+
+impl Reading {
+    /// Reads what was found.
+    #[must_use]
+    pub fn of(found: FoundFiles, server: Server) -> Self {
+        let folder = found.dir;
+        let below = folder.as_deref().map(|folder| format!("{folder}/"));
+        let files = found
+            .files
+            .into_iter()
+            .map(|file| {
+                let name = below
+                    .as_deref()
+                    .and_then(|below| file.path.strip_prefix(below))
+                    .unwrap_or(&file.path)
+                    .to_owned();
+                let read = match file.bytes {
+                    Ok(bytes) => Workflow::read(&bytes, server)
+                        .and_then(|workflow| validated(workflow, server)),
+                    Err(reason) => Err(Refused::new(None, reason)),
+                };
+                ReadFile {
+                    path: file.path,
+                    name,
+                    read,
+                }
+            })
+            .collect();
+        Self {
+            folder,
+            refused: found.refused,
+            files,
+        }
+    }
+
+    /// Whether a rule looks at changed files.
+    #[must_use]
+    pub fn asks_for_paths(&self, event: HookEvent) -> bool {
+        self.workflows()
+            .flat_map(|workflow| &workflow.events)
+            .any(|on| trigger::asks_for_paths(on, event))
+    }
+
+    /// Whether an expression that decides about jobs looks at variables.
+    #[must_use]
+    pub fn asks_for_variables(&self) -> bool {
+        self.workflows().any(looks_at_variables)
+    }
+
+    fn workflows(&self) -> impl Iterator<Item = &Workflow> {
+        self.files.iter().filter_map(|file| file.read.as_ref().ok())
+    }
+}
+
+/// Gitea since 1.26 also makes the jobs of a file before it looks at what happened, with nothing to look
+/// at: a file of which that fails is none (`ValidateWorkflowContent`).
+fn validated(workflow: Workflow, server: Server) -> Result<Workflow, Refused> {
+    let validates = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
+    if validates {
+        let nothing = Contexts {
+            vars: Some(BTreeMap::new()),
+            ..Contexts::default()
+        };
+        jobs::expand(&workflow, &nothing, server)?;
+    }
+    Ok(workflow)
+}
+
+/// Whether an expression that names a job, finds its labels or its group may look at variables.
+fn looks_at_variables(workflow: &Workflow) -> bool {
+    let jobs = workflow.jobs.iter().map(|(_, job)| job);
+    let mut nodes = jobs.flat_map(|job| {
+        let matrix = job
+            .strategy
+            .as_ref()
+            .and_then(|strategy| strategy.matrix.as_ref());
+        job.runs_on.iter().chain(matrix)
+    });
+    let groups = workflow.jobs.iter().map(|(_, job)| &job.concurrency);
+    let mut groups = groups.chain([&workflow.concurrency]).flatten();
+    nodes.any(names_variables)
+        || groups.any(|group| has_vars(&group.expression) || has_vars(&group.group))
+        || workflow.jobs.iter().any(|(_, job)| has_vars(&job.name))
+}
+
+fn has_vars(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("vars")
+}
+
+/// Whether a node holds the word. What is behind an alias is not looked for again.
+fn names_variables(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Scalar(scalar) => has_vars(&scalar.text),
+        Kind::Sequence(items) => items.iter().any(names_variables),
+        Kind::Mapping(pairs) => pairs
+            .iter()
+            .any(|(key, value)| names_variables(key) || names_variables(value)),
+        Kind::Alias(_) => true,
+    }
+}
+
+/// The forge's verdict.
+#[must_use]
+pub fn judge(question: &Question<'_>) -> Verdict {
+    if let Some(why) = starts_nothing(question) {
+        return Verdict {
+            nothing: Some(why),
+            workflows: Vec::new(),
+        };
+    }
+    let of_head = question
+        .files
+        .files
+        .iter()
+        .map(|file| judge_file(question, file, |on| on != PULL_REQUEST_TARGET));
+    let of_base = question
+        .base
+        .into_iter()
+        .flat_map(|base| &base.files)
+        .map(|file| judge_file(question, file, |on| on == PULL_REQUEST_TARGET))
+        .filter(|file| !file.events.is_empty());
+    Verdict {
+        nothing: None,
+        workflows: of_head.chain(of_base).collect(),
+    }
+}
+
+/// The event that runs the workflows of the branch that a pull request goes to, not its own.
+const PULL_REQUEST_TARGET: &str = "pull_request_target";
+
+fn starts_nothing(question: &Question<'_>) -> Option<String> {
+    let happened = question.happened;
+    if let Some(why) = happened.starts_nothing() {
+        return Some(why.to_owned());
+    }
+    let title = happened
+        .body
+        .pull_request
+        .as_ref()
+        .map_or("", |pull| &pull.title);
+    let skip = trigger::skip_string(happened.event, question.message)
+        .or_else(|| trigger::skip_string(happened.event, title));
+    if let Some(words) = skip {
+        return Some(format!("the commit or the pull request says {words}"));
+    }
+    if let Some(why) = &question.files.refused {
+        return Some(why.clone());
+    }
+    let readings = std::iter::once(question.files).chain(question.base);
+    let mut files = readings.flat_map(|reading| &reading.files);
+    if let Some(why) = files.find_map(ReadFile::crash) {
+        return Some(why);
+    }
+    let is_empty =
+        question.files.files.is_empty() && question.base.is_none_or(|base| base.files.is_empty());
+    is_empty.then(|| match &question.files.folder {
+        None => "the repository has no folder of workflows there".to_owned(),
+        Some(folder) => format!("{folder} has no .yml or .yaml file"),
+    })
+}
+
+fn judge_file(
+    question: &Question<'_>,
+    file: &ReadFile,
+    is_meant: impl Fn(&str) -> bool,
+) -> WorkflowVerdict {
+    let (refused, events) = match &file.read {
+        Err(refused) => (Some(refused.clone()), Vec::new()),
+        Ok(workflow) => {
+            let events = workflow
+                .events
+                .iter()
+                .filter(|on| is_meant(&on.name))
+                .map(|on| judge_event(question, file, workflow, on))
+                .collect();
+            (None, events)
+        }
+    };
+    WorkflowVerdict {
+        path: file.path.clone(),
+        name: file.name.clone(),
+        refused,
+        events,
+    }
+}
+
+fn judge_event(
+    question: &Question<'_>,
+    file: &ReadFile,
+    workflow: &Workflow,
+    on: &OnEvent,
+) -> EventVerdict {
+    let happened = question.happened;
+    let judgement = trigger::judge(
+        on,
+        happened.event,
+        &happened.payload(),
+        question.changed,
+        question.server,
+    );
+    let run = match judgement.outcome {
+        Outcome::Matched => Some(run_of(question, file, workflow, on)),
+        Outcome::FilteredOut | Outcome::NotApplicable | Outcome::Unknown => None,
+    };
+    EventVerdict {
+        on: on.name.clone(),
+        judgement,
+        run,
+    }
+}
+
+fn run_of(
+    question: &Question<'_>,
+    file: &ReadFile,
+    workflow: &Workflow,
+    on: &OnEvent,
+) -> Result<Run, Refused> {
+    let server = question.server;
+    let contexts = contexts_of(question, file, on);
+    let run = RunFacts {
+        happened: question.happened.event,
+        event_name: &on.name,
+        reference: &question.happened.reads().git_ref,
+        workflow: &file.name,
+    };
+    let group = concurrency::of_run(workflow, &contexts, run, server)?;
+    let status = status_event(question.happened.event, &on.name);
+    let awaits_approval = awaits_approval(question.happened, &on.name);
+    let own = match &group {
+        expression::Outcome::Known(Some(group)) => Some(group.name.clone()),
+        expression::Outcome::Known(None) | expression::Outcome::Unknown(_) => None,
+    };
+    let mut groups = BTreeSet::new();
+    let mut jobs = Vec::new();
+    for job in jobs::expand(workflow, &contexts, server)? {
+        // A group that can't be evaluated means that there is no run.
+        if job.needs.is_empty()
+            && let expression::Outcome::Known(Some(group)) =
+                concurrency::of_job(&job, workflow, &contexts, server)?
+        {
+            // The second would cancel the first, whose run is only being made (measured).
+            let cancels = !jobs.is_empty() && own.as_ref() == Some(&group.name);
+            if !groups.insert(group.name.clone()) || cancels {
+                let reason = format!(
+                    "two of its jobs are of the concurrency group {}, and then the forge makes no run",
+                    group.name
+                );
+                return Err(Refused::new(job.line, reason));
+            }
+        }
+        let name = match &job.name {
+            expression::Outcome::Known(name) => Some(name.as_str()),
+            expression::Outcome::Unknown(_) => None,
+        };
+        let context = status.zip(name);
+        jobs.push(RunJob {
+            start: jobs::start(&job, awaits_approval, None, None),
+            context: context.map(|(status, name)| context_of(&workflow.name, name, status)),
+            job,
+        });
+    }
+    Ok(Run {
+        event: on.name.clone(),
+        group,
+        jobs,
+    })
+}
+
+/// What expressions of the run can look at. Of the delivery only a part was kept, and what is not in it
+/// can't be known.
+fn contexts_of(question: &Question<'_>, file: &ReadFile, on: &OnEvent) -> Contexts {
+    let body = &question.happened.body;
+    let full_name = body.repository.full_name.as_str();
+    let Reads { git_ref, .. } = question.happened.reads();
+    let mut payload = question.happened.payload();
+    if question.happened.event.is_of_a_reference() {
+        // The forge's own event has the full name where its delivery has the short one.
+        payload["ref"] = serde_json::json!(question.happened.full_ref());
+    }
+    let github = github_of(
+        Facts {
+            happened: question.happened.event,
+            event_name: &on.name,
+            event: &payload,
+            reference: &git_ref,
+            sha: question.sha,
+            actor: body.sender.as_ref().map_or("", |user| &user.login),
+            repository: full_name.split_once('/').unwrap_or((full_name, "")),
+            workflow: &file.name,
+            server_url: body.repository.html_url.trim_end_matches(full_name),
+        },
+        question.server,
+    );
+    Contexts {
+        github: with_partial_event(github),
+        vars: question.variables.cloned(),
+        ..Contexts::default()
+    }
+}
+
+/// `github` whose `event` is known in part.
+fn with_partial_event(github: Value) -> Value {
+    let Value::Record(record) = github else {
+        return github;
+    };
+    let mut record = record.as_ref().clone();
+    for (name, value) in &mut record.fields {
+        if *name == "event" {
+            *value = partial(value);
+        }
+    }
+    Value::Record(record.into())
+}
+
+fn partial(value: &Value) -> Value {
+    let Value::Map(Some(map)) = value else {
+        return value.clone();
+    };
+    let fields = map.iter().map(|(key, value)| (key.clone(), partial(value)));
+    let because = "only what rules look at is kept of a delivery";
+    Value::Part(Arc::new(fields.collect()), because.into())
+}
+
+/// Whether somebody with rights must approve a run first: a pull request comes from another
+/// repository. The forge asks for it only of strangers (Gitea 1.26, `ifNeedApproval`), which nobody
+/// else can know: the run is followed until it is approved or not.
+fn awaits_approval(happened: &Happened, on: &str) -> bool {
+    let pull = happened.body.pull_request.as_ref();
+    on != PULL_REQUEST_TARGET && pull.is_some_and(|pull| pull.head.repo_id != pull.base.repo_id)
+}
+
+/// The words in brackets under which the forge marks the commit of a run; `None` for events of which
+/// it marks none (Gitea 1.26, `getCommitStatusEventNameAndCommitID`).
+fn status_event(event: HookEvent, on: &str) -> Option<&str> {
+    match event {
+        HookEvent::Push => Some("push"),
+        HookEvent::Release => Some("release"),
+        HookEvent::PullRequest
+        | HookEvent::PullRequestAssign
+        | HookEvent::PullRequestLabel
+        | HookEvent::PullRequestMilestone
+        | HookEvent::PullRequestSync
+        | HookEvent::PullRequestReviewRequest
+        | HookEvent::PullRequestReviewApproved
+        | HookEvent::PullRequestReviewRejected
+        | HookEvent::PullRequestReviewComment => Some(on),
+        HookEvent::Create
+        | HookEvent::Delete
+        | HookEvent::Fork
+        | HookEvent::Issues
+        | HookEvent::IssueAssign
+        | HookEvent::IssueLabel
+        | HookEvent::IssueMilestone
+        | HookEvent::IssueComment
+        | HookEvent::PullRequestComment
+        | HookEvent::Wiki
+        | HookEvent::Package
+        | HookEvent::Schedule
+        | HookEvent::WorkflowDispatch
+        | HookEvent::WorkflowRun => None,
+    }
+}
+
+/// How the forge calls a job on its commit.
+fn context_of(workflow: &str, job: &str, event: &str) -> String {
+    format!("{workflow} / {job} ({event})").trim().to_owned()
+}
+
+impl Verdict {
+    /// The runs that are started, each with the name of its workflow.
+    pub fn runs(&self) -> impl Iterator<Item = (&str, &Run)> {
+        self.workflows.iter().flat_map(|workflow| {
+            let runs = workflow.events.iter();
+            let runs = runs.filter_map(|event| event.run.as_ref()?.as_ref().ok());
+            runs.map(|run| (workflow.name.as_str(), run))
+        })
+    }
+
+    /// Whether a rule could not be judged, so that there may be more runs than these.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        self.workflows
+            .iter()
+            .flat_map(|workflow| &workflow.events)
+            .any(|event| event.judgement.outcome == Outcome::Unknown)
+    }
+
+    /// Why nothing starts, in one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        if let Some(why) = &self.nothing {
+            return why.clone();
+        }
+        let mut whys: Vec<String> = self
+            .workflows
+            .iter()
+            .map(|workflow| format!("{}: {}", workflow.name, workflow.why_not()))
+            .collect();
+        if whys.len() > SUMMARY_MAX {
+            let more = whys.len() - SUMMARY_MAX;
+            whys.truncate(SUMMARY_MAX);
+            whys.push(format!("and {more} more"));
+        }
+        whys.join("; ")
+    }
+}
+
+/// Most files that a line of reasons names.
+const SUMMARY_MAX: usize = 8;
+
+impl WorkflowVerdict {
+    /// Why it starts no job.
+    fn why_not(&self) -> String {
+        if let Some(refused) = &self.refused {
+            return format!("skipped by the forge: {refused}");
+        }
+        let is_of = |event: &&EventVerdict| event.judgement.outcome != Outcome::NotApplicable;
+        let Some(event) = self.events.iter().find(is_of) else {
+            return "not for this event".to_owned();
+        };
+        match &event.run {
+            Some(Err(refused)) => format!("the forge makes no run of it: {refused}"),
+            Some(Ok(_)) => "it has no job".to_owned(),
+            None => {
+                let broken = event
+                    .judgement
+                    .steps
+                    .iter()
+                    .find(|step| step.holds != Some(true));
+                broken.map_or_else(String::new, |step| step.why.clone())
+            }
+        }
+    }
+}
