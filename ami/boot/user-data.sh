@@ -171,25 +171,38 @@ git_token=
 rm -f "$state/answer"
 
 phase=runner
+{% if forge_kind == "forgejo" %}
+# The server ends this runner's registration only from Forgejo 15 on, so the program itself has to
+# stop after one job; it waits for that job without limit, and the idle limit below is the only one.
+program=forgejo-runner
+task='one-job --wait'
+{% else %}
+program=gitea-runner
+task=daemon
+{% endif %}
 {% if install %}
 # A stock image: the pinned runner by checksum, and git for the job's checkout.
 command -v git >/dev/null || timeout 300 dnf -q -y install git || fail 'git could not be installed'
-if ! command -v gitea-runner >/dev/null; then
-  file=gitea-runner-{{ install.version }}-linux-{{ install.arch }}
-  until curl -fsSL --proto '=https' -m 120 -o "/root/$file" \
-    "https://dl.gitea.com/gitea-runner/{{ install.version }}/$file"; do
+if ! command -v "$program" >/dev/null; then
+  file={{ install.file }}
+  until curl -fsSL --proto '=https' -m 120 -o "/root/$file" "{{ install.url }}"; do
     words="could not download $file"
     pause 2
   done
   echo '{{ install.sha256 }} ' "/root/$file" | sha256sum -c - >/dev/null ||
     fail "$file has another checksum than the pinned one"
-  install -m 0755 "/root/$file" /usr/local/bin/gitea-runner
+  install -m 0755 "/root/$file" "/usr/local/bin/$program"
   rm -f "/root/$file"
 fi
 {% endif %}
-runner=$(command -v gitea-runner || command -v act_runner) || fail 'the image has no runner'
+{% if forge_kind == "forgejo" %}
+runner=$(command -v "$program") || fail "the image has no $program"
+{% else %}
+runner=$(command -v "$program" || command -v act_runner) || fail 'the image has no runner'
+{% endif %}
 
-# shutdown_timeout is the second shield: a runner that is told to stop all the same lets its job end.
+# shutdown_timeout is the second shield: a runner that is told to stop all the same lets its job end
+# (one-job does not know it: there the unit's KillSignal is the only shield).
 # timeout lies behind the deadline, because a job that the runner cancels itself may turn green too.
 cat >"$state/config.yaml" <<END
 log:
@@ -213,13 +226,14 @@ chown ci: "$state/.runner" "$state/config.yaml"
 systemd-run --quiet --collect --unit=ci-runner --uid=ci --working-directory="$state" \
   --property=KillSignal=SIGKILL --property=OOMPolicy=continue \
   /bin/sh -c "exec env -i HOME=$home LANG=C.UTF-8 PATH=$PATH USER=ci \
-    $runner daemon --config $state/config.yaml >>$log 2>&1"
+    $runner $task --config $state/config.yaml >>$log 2>&1"
 mark online &
 say "runner $runner started"
 
 # One job and the runner exits. A runner with a job is left alone, however long that takes: its end
 # is the deadline's business.
-has_job() { grep -q 'task [0-9][0-9]* repo is' "$log" 2>/dev/null; }
+# forgejo-runner fetches one before it can read it, and says the first line only of one that it could.
+has_job() { grep -q -e 'task [0-9][0-9]* repo is' -e 'fetched one task from' "$log" 2>/dev/null; }
 started() {
   phase=job
   last_mark=ending

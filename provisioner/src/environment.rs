@@ -8,6 +8,7 @@ mod parse;
 mod pool;
 mod read;
 mod repositories;
+mod runner;
 mod syntax;
 
 use std::collections::BTreeMap;

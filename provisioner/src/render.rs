@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
 
 pub use document::flatten;
+pub use pools::served;
 
 use crate::environment::{Environment, Image};
 

@@ -400,6 +400,38 @@ fn a_runner_without_a_known_checksum_is_not_installed() {
 }
 
 #[test]
+fn a_forgejo_has_a_runner_of_its_own_and_no_pool_for_jobs_without_labels() {
+    let forgejo = changed("[pool.base]\n", "kind = \"forgejo\"\n[pool.base]\n");
+    assert!(
+        problems(&forgejo)[0]
+            .message
+            .contains("no checksum is known of runner 12.8.0 for x86_64")
+    );
+    let sum = "a".repeat(64);
+    let with = |version: &str| {
+        let runner =
+            format!("[runner]\nversion = \"{version}\"\n[runner.sha256]\nx86_64 = \"{sum}\"\n");
+        forgejo.replace("[pool.base]\n", &format!("{runner}[pool.base]\n"))
+    };
+    for (version, is_right) in [
+        ("12.8.0", true),
+        ("12.10.1", true),
+        ("13.0.0", true),
+        ("12.7.3", false),
+        ("9.1.1", false),
+    ] {
+        let parsed = Environment::parse(&with(version), Path::new("."));
+        assert_eq!(parsed.is_ok(), is_right, "{version}: {parsed:?}");
+    }
+    let default = with("12.8.0").replace("types =", "default = true\ntypes =");
+    assert!(
+        problems(&default)[0]
+            .message
+            .contains("pool.base.default: a Forgejo gives jobs without labels to no runner")
+    );
+}
+
+#[test]
 fn there_are_not_more_pools_than_fit_a_template() {
     use std::fmt::Write;
     let mut source = RIGHT.to_owned();

@@ -172,7 +172,13 @@ fn each_edit_names_the_properties_that_follow_from_it_and_no_others() {
         (
             "forge",
             |e| e.forge.kind = stacks::pool::ForgeKind::Forgejo,
-            &["Settings Value.forge_kind"],
+            // Its machines start another runner.
+            &[
+                "PoolBaseTemplate LaunchTemplateData.UserData",
+                "PoolGoTemplate LaunchTemplateData.UserData",
+                "PoolTeamTemplate LaunchTemplateData.UserData",
+                "Settings Value.forge_kind",
+            ],
         ),
     ];
     for (name, edit, expected) in table {

@@ -421,3 +421,37 @@ linux = "host"
     let runner = &rendered.template(Stack::Runner).body;
     assert!(runner.contains("/my-ci/forge-ca"), "{runner}");
 }
+
+#[test]
+fn each_forges_machines_start_its_own_runner() {
+    let source = |kind: &str| {
+        let sum = "a".repeat(64);
+        format!(
+            "name = \"my-ci\"\nregion = \"eu-west-1\"\nmax_runners = 5\n\
+             [forge]\nurl = \"https://git.example.com\"\nkind = \"{kind}\"\n\
+             [runner]\nversion = \"13.1.0\"\n[runner.sha256]\nx86_64 = \"{sum}\"\n\
+             [pool.base]\nimage = {{ stock = \"al2023\" }}\ntypes = [\"m7a.medium\"]\n\
+             [pool.base.labels]\nlinux = \"host\"\n"
+        )
+    };
+    for (kind, starts, downloads) in [
+        (
+            "gitea",
+            "task=daemon",
+            "https://dl.gitea.com/gitea-runner/13.1.0/gitea-runner-13.1.0-linux-amd64",
+        ),
+        (
+            "forgejo",
+            "task='one-job --wait'",
+            "https://code.forgejo.org/forgejo/runner/releases/download/v13.1.0/\
+             forgejo-runner-13.1.0-linux-amd64",
+        ),
+    ] {
+        let environment = Environment::parse(&source(kind), std::path::Path::new(".")).unwrap();
+        let script = &render::render(&environment).unwrap().user_data[0].script;
+        assert!(script.contains(starts), "{script}");
+        assert!(script.contains(downloads), "{script}");
+        assert_eq!(script.contains("gitea-runner"), kind == "gitea", "{script}");
+        assert!(script.contains("KillSignal=SIGKILL"), "{script}");
+    }
+}

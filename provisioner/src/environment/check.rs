@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stacks::names::RIGHTS_RUNNER;
-use stacks::pool::Scope;
+use stacks::pool::{ForgeKind, Scope};
 
 use super::pool::Found;
 use super::read::Problems;
@@ -24,6 +24,7 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
         rights(problems, environment, found);
         reach(problems, environment, found);
         stock_runner(problems, environment, found);
+        default_at_forgejo(problems, environment, found);
     }
     shared_role(problems, pools);
     same_ids(problems, pools);
@@ -122,6 +123,21 @@ fn stock_runner(problems: &Problems<'_>, environment: &Environment, found: &Foun
                 pool.name,
                 environment.runner.version,
                 arch = pool.arch.name()
+            ),
+        );
+    }
+}
+
+/// Forgejo gives a job without labels to no runner.
+fn default_at_forgejo(problems: &Problems<'_>, environment: &Environment, found: &Found) {
+    let pool = &found.pool;
+    if pool.default && environment.forge.kind == ForgeKind::Forgejo {
+        problems.add(
+            found.line,
+            format!(
+                "pool.{}.default: a Forgejo gives jobs without labels to no runner, so no pool can \
+                 serve them; leave it out",
+                pool.name
             ),
         );
     }

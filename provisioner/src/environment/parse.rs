@@ -12,14 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Problem, Problems, Section};
-use super::{
-    Arch, Environment, Forge, Lambda, Network, Port, Rights, RunnerBinary, check, pool, syntax,
-};
-
-/// Pinned runner of stock images: version and checksum of the amd64 binary.
-const RUNNER_VERSION: &str = "3.3.2";
-const RUNNER_SHA256_X86_64: &str =
-    "38b73d0d82172830c4f14f10d0300ab744914552f4dab1a972d177921faf0983";
+use super::{Arch, Environment, Forge, Lambda, Network, Port, Rights, check, pool, runner, syntax};
 
 /// Minutes that a job waits before the alarm goes off, unless the file says otherwise: three boots
 /// that fail take about as long, and then the job is given up.
@@ -53,6 +46,7 @@ pub(super) fn environment(source: &str, folder: &Path) -> Result<Environment, Ve
 fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> Environment {
     let mut root = Section::root(problems, document);
     let name = name(&mut root);
+    let forge = forge(&mut root, folder);
     let mut environment = Environment {
         account: account(&mut root),
         region: region(&mut root),
@@ -67,10 +61,10 @@ fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> E
             .required_number("max_runners", 1..=pool::RUNNERS_MAX)
             .unwrap_or(pool::RUNNERS_MAX),
         tags: tags(&mut root, &name),
-        forge: forge(&mut root, folder),
         lambda: lambda(&mut root),
         network: network(&mut root),
-        runner: runner(&mut root),
+        runner: runner::of(&mut root, forge.kind),
+        forge,
         rights: rights(&mut root),
         pools: Vec::new(),
         name,
@@ -348,40 +342,6 @@ fn port<'s>(network: &Section<'_, 's>, item: &Spanned<DeValue<'s>>) -> Option<Po
         port: u16::try_from(port).ok()?,
         cidr,
     })
-}
-
-fn runner(root: &mut Section<'_, '_>) -> RunnerBinary {
-    let mut runner = RunnerBinary {
-        version: RUNNER_VERSION.to_owned(),
-        sha256: BTreeMap::from([(Arch::X86_64, RUNNER_SHA256_X86_64.to_owned())]),
-    };
-    let Some(mut section) = root.section("runner") else {
-        return runner;
-    };
-    if let Some(version) = section.string("version") {
-        if !syntax::is_word(&version.value, ".", 20) {
-            section.problem("version", "must be a version such as 3.3.2");
-        }
-        if version.value != runner.version {
-            // The pinned checksums belong to the pinned version.
-            runner.sha256.clear();
-        }
-        runner.version = version.value;
-    }
-    if let Some(mut sums) = section.section("sha256") {
-        for arch in [Arch::X86_64, Arch::Arm64] {
-            let Some(sum) = sums.string(arch.name()) else {
-                continue;
-            };
-            if sum.value.len() != 64 || !sum.value.chars().all(|c| c.is_ascii_hexdigit()) {
-                sums.problem(arch.name(), "must be the 64 hexadecimal digits of a sha256");
-            }
-            runner.sha256.insert(arch, sum.value.to_lowercase());
-        }
-        sums.finish(&["x86_64", "arm64"]);
-    }
-    section.finish(&["version", "[runner.sha256]"]);
-    runner
 }
 
 fn rights(root: &mut Section<'_, '_>) -> BTreeMap<String, Rights> {

@@ -64,29 +64,9 @@ pub(super) fn pools(
 /// The pool's document, with holes for what only CloudFormation knows. No label, type or repository
 /// may hold an angle bracket, so nothing else looks like a hole.
 fn pool_document(pool: &Pool, id: &str) -> Result<Value, RenderError> {
-    const TEMPLATE_ID: &str = "<template_id>";
-    const TEMPLATE_VERSION: &str = "<template_version>";
-    const SUBNETS: &str = "<subnets>";
     /// What the holes may grow by: 20 subnets of 24 characters with their commas, and two ids.
     const FILLED_MAX_BYTES: usize = 600;
-    let text = document::text(&pool::Pool {
-        name: pool.name.clone(),
-        labels: pool.labels.clone(),
-        default: pool.default,
-        scope: pool.scope.clone(),
-        repositories: pool.repositories.clone(),
-        types: pool.types.clone(),
-        subnets: SUBNETS.to_owned(),
-        market: pool.market,
-        credit: pool.credit,
-        max_runners: pool.max_runners,
-        limit_minutes: pool.limit_minutes,
-        boot_limit_minutes: pool.boot_limit_minutes,
-        idle_limit_minutes: pool.idle_limit_minutes,
-        git_token: pool.git_token,
-        template_id: TEMPLATE_ID.to_owned(),
-        template_version: TEMPLATE_VERSION.to_owned(),
-    });
+    let text = document::text(&served(pool));
     within(
         &format!("the document of pool {}", pool.name),
         text.len() + FILLED_MAX_BYTES,
@@ -105,4 +85,31 @@ fn pool_document(pool: &Pool, id: &str) -> Result<Value, RenderError> {
             (SUBNETS, json!({"Ref": names::PARAM_SUBNET_IDS})),
         ],
     ))
+}
+
+const TEMPLATE_ID: &str = "<template_id>";
+const TEMPLATE_VERSION: &str = "<template_version>";
+const SUBNETS: &str = "<subnets>";
+
+/// A pool as the dispatcher knows it, with a hole for each thing that only CloudFormation knows.
+#[must_use]
+pub fn served(pool: &Pool) -> pool::Pool {
+    pool::Pool {
+        name: pool.name.clone(),
+        labels: pool.labels.clone(),
+        default: pool.default,
+        scope: pool.scope.clone(),
+        repositories: pool.repositories.clone(),
+        types: pool.types.clone(),
+        subnets: SUBNETS.to_owned(),
+        market: pool.market,
+        credit: pool.credit,
+        max_runners: pool.max_runners,
+        limit_minutes: pool.limit_minutes,
+        boot_limit_minutes: pool.boot_limit_minutes,
+        idle_limit_minutes: pool.idle_limit_minutes,
+        git_token: pool.git_token,
+        template_id: TEMPLATE_ID.to_owned(),
+        template_version: TEMPLATE_VERSION.to_owned(),
+    }
 }

@@ -1,6 +1,7 @@
 //! The boot script of each pool.
 
 use serde_json::{Value, json};
+use stacks::pool::ForgeKind;
 use tera::Context;
 
 use super::{RenderError, USER_DATA_MAX_BYTES, UserData, document, within};
@@ -16,11 +17,7 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
     let region = &environment.region;
     let install = match pool.image {
         Image::Ami(_) | Image::Parameter(_) => Value::Null,
-        Image::StockAl2023 => json!({
-            "version": environment.runner.version,
-            "sha256": environment.runner.sha256.get(&pool.arch),
-            "arch": pool.arch.download_name(),
-        }),
+        Image::StockAl2023 => install(environment, pool),
     };
     let mut context = Context::new();
     context.insert("names", &environment.names());
@@ -29,6 +26,7 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
     let forge_ca = environment.forge.ca.as_deref().map(str::trim);
     context.insert("forge_ca", &forge_ca);
     context.insert("forge_url", &environment.forge.url);
+    context.insert("forge_kind", &environment.forge.kind);
     context.insert(
         "runner_url",
         &format!("https://{API_ID}.execute-api.{region}.amazonaws.com/runner"),
@@ -53,6 +51,27 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
     Ok(UserData {
         pool: pool.name.clone(),
         script,
+    })
+}
+
+/// The runner's file, where it is published, and its checksum.
+fn install(environment: &Environment, pool: &Pool) -> Value {
+    let version = &environment.runner.version;
+    let arch = pool.arch.download_name();
+    let (file, folder) = match environment.forge.kind {
+        ForgeKind::Gitea => (
+            format!("gitea-runner-{version}-linux-{arch}"),
+            format!("https://dl.gitea.com/gitea-runner/{version}"),
+        ),
+        ForgeKind::Forgejo => (
+            format!("forgejo-runner-{version}-linux-{arch}"),
+            format!("https://code.forgejo.org/forgejo/runner/releases/download/v{version}"),
+        ),
+    };
+    json!({
+        "url": format!("{folder}/{file}"),
+        "file": file,
+        "sha256": environment.runner.sha256.get(&pool.arch),
     })
 }
 
