@@ -54,7 +54,9 @@ pub enum Error {
     #[error("the lab that runs has the forge {0}: `cargo xtask lab down`, then again")]
     OtherForge(ForgeKind),
     /// There is no such forge.
-    #[error("there is no forge {0}; there are stand-in and gitea")]
+    #[error(
+        "there is no forge {0}; there are gitea, stand-in, and stand-ins of others: stand-in-gitea-1.23, -1.24, -1.25, stand-in-forgejo-11, -14, -15"
+    )]
     NoSuchForge(String),
     /// Something did not become ready in time.
     #[error("{what} was not ready within {limit_s} s: see {}", log.display())]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::forge::Version;
 
 /// Overrides the folder, so that several labs (tests) live side by side.
 pub const ENV_FOLDER: &str = "CI_LAB_DIR";
@@ -126,14 +127,19 @@ impl Folder {
 }
 
 /// Which forge a lab has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum ForgeKind {
-    /// Our own, as strict as the recordings; there in no time.
-    #[default]
-    StandIn,
+    /// Our own, as strict as the recordings; there in no time. It plays one of several forges.
+    StandIn(Version),
     /// A real Gitea with the real runner, which are built once.
     Gitea,
+}
+
+impl Default for ForgeKind {
+    fn default() -> Self {
+        Self::StandIn(Version::default())
+    }
 }
 
 impl ForgeKind {
@@ -141,7 +147,7 @@ impl ForgeKind {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::StandIn => "stand-in",
+            Self::StandIn(version) => version.word(),
             Self::Gitea => "gitea",
         }
     }
@@ -151,10 +157,25 @@ impl std::str::FromStr for ForgeKind {
     type Err = Error;
 
     fn from_str(word: &str) -> Result<Self, Error> {
-        [Self::StandIn, Self::Gitea]
-            .into_iter()
+        let kinds = Version::ALL.map(Self::StandIn).into_iter();
+        kinds
+            .chain([Self::Gitea])
             .find(|kind| kind.word() == word)
             .ok_or_else(|| Error::NoSuchForge(word.to_owned()))
+    }
+}
+
+impl TryFrom<String> for ForgeKind {
+    type Error = Error;
+
+    fn try_from(word: String) -> Result<Self, Error> {
+        word.parse()
+    }
+}
+
+impl From<ForgeKind> for String {
+    fn from(kind: ForgeKind) -> Self {
+        kind.word().to_owned()
     }
 }
 

@@ -6,7 +6,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -44,6 +44,7 @@ impl FrontDoor {
     pub(crate) fn router(self) -> Router {
         Router::new()
             .route("/_lab/deliveries", get(journal::list))
+            .route("/_lab/witness", post(journal::witness))
             .fallback(async |State(door): State<Self>, request: Request| {
                 door.handle(request).await.map(Body::from)
             })

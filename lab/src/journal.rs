@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,10 @@ use crate::front_door::FrontDoor;
 const ENTRIES_MAX: usize = 2_000;
 /// Longest body that is kept; a longer one is kept as its beginning.
 const BODY_MAX_BYTES: usize = 64 * 1024;
+/// Largest body of a delivery that is only witnessed, in bytes.
+const WITNESS_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// How such a delivery is answered, and known in the journal.
+const WITNESSED: StatusCode = StatusCode::NO_CONTENT;
 
 /// One delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +78,19 @@ impl Journal {
         }
         entries.push_back(entry);
     }
+}
+
+/// Takes a delivery that the dispatcher is not to see: a hook of the demo's own, which tells it what
+/// happens to jobs where the dispatcher's hook tells of pushes alone.
+pub(crate) async fn witness(State(door): State<FrontDoor>, request: Request) -> StatusCode {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, WITNESS_MAX_BYTES).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    };
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = WITNESSED;
+    door.journal.note(Entry::of(&parts, &body), &answer);
+    WITNESSED
 }
 
 /// What of the journal is asked for.

@@ -45,12 +45,17 @@ pub use leftovers::{Leftovers, leftovers};
 
 use std::process::ExitCode;
 
-/// The hidden commands `internal serve|runner|init …`: the program plays its other parts.
+/// The hidden commands `internal serve|gitea-runner|forgejo-runner|init …`: the program plays its other parts.
 #[must_use]
 pub fn internal(args: &[String]) -> ExitCode {
     match args.split_first() {
         Some((part, rest)) if part == "serve" => serve::main(rest),
-        Some((part, rest)) if part == "runner" => runner::main(rest.to_vec()),
+        Some((part, rest)) if part == runner::Program::Gitea.name() => {
+            runner::main(runner::Program::Gitea, rest)
+        }
+        Some((part, rest)) if part == runner::Program::Forgejo.name() => {
+            runner::main(runner::Program::Forgejo, rest)
+        }
         Some((part, rest)) if part == "init" => init::main(rest),
         Some(_) | None => ExitCode::FAILURE,
     }

@@ -71,7 +71,7 @@ async fn run(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
     let names = vec![format!("*.execute-api.{REGION}.amazonaws.com")];
     let (authority, tls) = tls::make(names)?;
     let programs = match kind {
-        ForgeKind::StandIn => None,
+        ForgeKind::StandIn(_) => None,
         // Built by whoever starts the daemon, who can say how long it takes.
         ForgeKind::Gitea => Some(Programs::build(&mut |_| ())?),
     };
@@ -89,7 +89,7 @@ async fn run(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
         secret: secret(),
         token: None,
     };
-    let mut forge = Forge::start(folder, programs.as_ref()).await?;
+    let mut forge = Forge::start(folder, kind, programs.as_ref()).await?;
     let forge_url = format!("http://{}", forge.address());
     let ec2_url = format!("http://{ec2_address}");
     let (mut child, emulator_address) =
@@ -162,10 +162,18 @@ enum Forge {
 
 impl Forge {
     /// Starts the real one if there are `programs`, else the stand-in.
-    async fn start(folder: &Folder, programs: Option<&Programs>) -> Result<Self, Error> {
+    async fn start(
+        folder: &Folder,
+        kind: ForgeKind,
+        programs: Option<&Programs>,
+    ) -> Result<Self, Error> {
         if let Some(programs) = programs {
             return Gitea::start(folder, programs).await.map(Self::Gitea);
         }
+        let version = match kind {
+            ForgeKind::StandIn(version) => version,
+            ForgeKind::Gitea => forge::Version::default(),
+        };
         let config = forge::Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             root_url: FORGE_URL.to_owned(),
@@ -174,6 +182,7 @@ impl Forge {
             admin_password: secret(),
             registration_token: secret(),
             zombie_after: forge::ZOMBIE_AFTER,
+            version,
         };
         let forge = forge::start(config.clone())
             .await

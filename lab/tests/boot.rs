@@ -36,11 +36,16 @@ http.server.HTTPServer(("127.0.0.1", 8088), Route).serve_forever()
 
 /// The boot file as the provisioner would render it, for a pool with a git token.
 fn boot_file() -> String {
+    boot_file_for("gitea")
+}
+
+fn boot_file_for(kind: &str) -> String {
     let mut context = tera::Context::new();
     context.insert("names", &stacks::names::Names::of("lab-ci"));
     context.insert("region", lab::REGION);
     context.insert("runner_url", ROUTE);
     context.insert("forge_url", lab::FORGE_URL);
+    context.insert("forge_kind", kind);
     context.insert("install", &Value::Null);
     context.insert("forge_ca", &Value::Null);
     context.insert(
@@ -181,16 +186,20 @@ fn marks(console: &str) -> Vec<&str> {
 
 #[test]
 fn it_renders_for_every_kind_of_pool_into_a_short_script_that_a_shell_can_read() {
-    for install in [
-        Value::Null,
-        json!({"version": "3.3.2", "sha256": "ab", "arch": "arm64"}),
+    let binary = json!({"url": "https://x/y", "file": "y", "sha256": "ab"});
+    for (install, kind) in [
+        (&Value::Null, "gitea"),
+        (&binary, "gitea"),
+        (&Value::Null, "forgejo"),
+        (&binary, "forgejo"),
     ] {
         let mut context = tera::Context::new();
         context.insert("names", &stacks::names::Names::of("ci"));
         for key in ["region", "runner_url", "forge_url"] {
             context.insert(key, "https://x");
         }
-        context.insert("install", &install);
+        context.insert("install", install);
+        context.insert("forge_kind", kind);
         context.insert("forge_ca", &Value::Null);
         for git_token in [true, false] {
             let pool = json!({
@@ -305,6 +314,31 @@ async fn a_boot_that_is_refused_or_finds_no_job_says_so_and_ends() {
     let console = bench.console(&id);
     assert_eq!(marks(&console), ["online", "ending"], "{console}");
     assert!(console.contains("no job within 2 s"), "{console}");
+
+    // forgejo-runner waits for its one job for ever: there too the boot file's limit is the end.
+    let idle = boot_file_for("forgejo").replace("idle_limit_s=$((1 * 60))", "idle_limit_s=2");
+    let answers = json!([Forge(&bench).credential("nobody-else")]);
+    let id = bench.boot(&user_data(&idle, &answers)).await;
+    bench.wait_for(&id, "terminated").await;
+    let console = bench.console(&id);
+    assert_eq!(marks(&console), ["online", "ending"], "{console}");
+    assert!(console.contains("no job within 2 s"), "{console}");
+
+    Forge(&bench).job("one", "echo done");
+    let answers = json!([Forge(&bench).credential("one")]);
+    let boot_file = boot_file_for("forgejo");
+    let id = bench.boot(&user_data(&boot_file, &answers)).await;
+    bench.wait_for(&id, "terminated").await;
+    let console = bench.console(&id);
+    assert!(console.contains("/forgejo-runner started"), "{console}");
+    assert_eq!(
+        Forge(&bench).standing("one"),
+        "completed/success",
+        "{console}"
+    );
+    let mut told = marks(&console);
+    told.sort_unstable();
+    assert_eq!(told, ["ending", "online", "started"], "{console}");
     bench.down().await;
 }
 
@@ -324,8 +358,10 @@ async fn no_end_of_a_busy_machine_turns_its_job_green() {
         .replace("  shutdown_timeout: 10m\n", "");
     assert_ne!(bare, shielded);
     let script = "echo begun\nexec sleep 60";
+    let forgejo = boot_file_for("forgejo");
     for (name, boot_file, end) in [
         ("stopped", &shielded, End::Graceful),
+        ("one-job", &forgejo, End::Graceful),
         ("bare", &bare, End::Graceful),
         ("late", &shielded, End::Deadline),
         ("halted", &shielded, End::ScriptToldToStop),

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::model::Hook;
+use super::version::{Flavour, Version};
 
 /// The forge's default `DELIVER_TIMEOUT`, for the whole exchange.
 const DELIVER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,6 +30,7 @@ pub(crate) const QUEUE_MAX: usize = 10_240;
 /// One event on its way to one hook.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
+    version: Version,
     id: String,
     hook: i64,
     url: String,
@@ -41,12 +43,14 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(
+        version: Version,
         hook: &Hook,
         target: &'static str,
         event: &'static str,
         body: Vec<u8>,
     ) -> Self {
         Self {
+            version,
             id: super::random_uuid(),
             hook: hook.id,
             url: hook.url.clone(),
@@ -79,22 +83,28 @@ impl Delivery {
         if !self.authorization.is_empty() {
             headers.push(("Authorization", self.authorization.clone()));
         }
+        headers.push(("Content-Type", "application/json".to_owned()));
+        if self.version.flavour() == Flavour::Forgejo {
+            headers.extend([
+                ("X-Forgejo-Delivery", self.id.clone()),
+                ("X-Forgejo-Event", self.event.to_owned()),
+                ("X-Forgejo-Event-Type", self.event.to_owned()),
+                ("X-Forgejo-Signature", sha256.clone()),
+            ]);
+        }
         headers.extend([
-            ("Content-Type", "application/json".to_owned()),
             ("X-GitHub-Delivery", self.id.clone()),
             ("X-GitHub-Event", self.event.to_owned()),
             ("X-GitHub-Event-Type", self.event.to_owned()),
-            (
-                "X-GitHub-Hook-Installation-Target-Type",
-                self.target.to_owned(),
-            ),
+        ]);
+        headers.extend(self.target_header("X-GitHub-Hook-Installation-Target-Type"));
+        headers.extend([
             ("X-Gitea-Delivery", self.id.clone()),
             ("X-Gitea-Event", self.event.to_owned()),
             ("X-Gitea-Event-Type", self.event.to_owned()),
-            (
-                "X-Gitea-Hook-Installation-Target-Type",
-                self.target.to_owned(),
-            ),
+        ]);
+        headers.extend(self.target_header("X-Gitea-Hook-Installation-Target-Type"));
+        headers.extend([
             ("X-Gitea-Signature", sha256.clone()),
             ("X-Gogs-Delivery", self.id.clone()),
             ("X-Gogs-Event", self.event.to_owned()),
@@ -105,6 +115,13 @@ impl Delivery {
             ("Accept-Encoding", "gzip".to_owned()),
         ]);
         headers
+    }
+
+    /// Where its hook hangs: Gitea says so since it tells of jobs, Forgejo never.
+    fn target_header(&self, name: &'static str) -> Option<(&'static str, String)> {
+        self.version
+            .is_gitea_since(Version::Gitea1_24)
+            .then(|| (name, self.target.to_owned()))
     }
 
     fn sign_sha1(&self) -> String {
@@ -347,6 +364,7 @@ mod tests {
                 found.map(|(_, value)| value.clone()).unwrap_or_default()
             };
             let delivery = Delivery {
+                version: Version::default(),
                 id: value("X-Gitea-Delivery"),
                 hook: 1,
                 url: String::new(),

@@ -16,6 +16,8 @@ pub(crate) struct NewRun {
     pub(crate) repository: i64,
     pub(crate) actor: i64,
     pub(crate) path: String,
+    /// Its own name, if it has one.
+    pub(crate) name: Option<String>,
     pub(crate) workflow: String,
     pub(crate) title: String,
     pub(crate) reference: String,
@@ -57,6 +59,7 @@ impl State {
                 repository: new.repository,
                 number: i64::try_from(number).unwrap_or(i64::MAX),
                 path: new.path,
+                name: new.name,
                 workflow: new.workflow,
                 title: new.title,
                 reference: new.reference,
@@ -101,23 +104,26 @@ impl State {
                 },
             );
         }
-        self.announce_round(run, &self.jobs_of(run));
+        self.announce_round(run, &self.jobs_of(run), now);
         run
     }
 
     /// The oldest waiting job in the runner's scope whose labels it has; a job without labels goes
-    /// to any runner (measured). An ephemeral runner that has a job gets no other.
+    /// to any runner at a Gitea (measured), and to none at a Forgejo. An ephemeral runner that has a
+    /// job gets no other.
     pub(crate) fn hand_out(&mut self, runner: i64, now: i64) -> Option<i64> {
         let runner = self.runners.get(&runner)?;
-        if runner.disabled || self.is_busy(runner.id) {
+        if runner.disabled || (runner.ephemeral && self.is_busy(runner.id)) {
             return None;
         }
+        let unlabelled = self.version.gives_unlabelled_jobs();
         let job = self
             .jobs
             .values()
             .filter(|job| {
                 job.status == Status::Waiting
                     && runner.scope.covers(&self.repositories[&job.repository])
+                    && (unlabelled || !job.labels.is_empty())
                     && job.labels.iter().all(|label| runner.labels.contains(label))
             })
             .min_by_key(|job| (job.queued, job.id))?;
@@ -142,7 +148,7 @@ impl State {
         let (job, run) = (job.id, job.run);
         self.tasks.insert(id, task);
         self.settle_run(run, now);
-        self.announce_job(job);
+        self.announce_job(job, now);
         Some(id)
     }
 
@@ -247,7 +253,7 @@ impl State {
         if let Some(run) = self.runs.get_mut(&run) {
             (run.status, run.said_running, run.stopped) = (Status::Waiting, false, 0);
         }
-        self.announce_round(run, &chosen);
+        self.announce_round(run, &chosen, now);
         Ok(())
     }
 
@@ -296,11 +302,11 @@ impl State {
     }
 
     /// A round begins: the run is requested, then each job says how it stands.
-    fn announce_round(&mut self, run: i64, jobs: &[i64]) {
+    fn announce_round(&mut self, run: i64, jobs: &[i64], now: i64) {
         self.tasks_version += 1;
         self.announce_run(run, "requested");
         for job in jobs {
-            self.announce_job(*job);
+            self.announce_job(*job, now);
         }
     }
 
@@ -309,7 +315,7 @@ impl State {
             job.status = Status::Done(conclusion);
             job.stopped = now;
         }
-        self.announce_job(job);
+        self.announce_job(job, now);
     }
 
     /// The run's status follows from its jobs'; what changed is announced.
@@ -358,7 +364,7 @@ impl State {
                     if let Some(job) = self.jobs.get_mut(id) {
                         (job.status, job.queued) = (Status::Waiting, now);
                     }
-                    self.announce_job(*id);
+                    self.announce_job(*id, now);
                 } else {
                     self.end_job(*id, Conclusion::Skipped, now);
                 }

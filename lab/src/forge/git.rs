@@ -14,6 +14,7 @@ use jiff::tz::{Offset, TimeZone};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use super::objects::{self, TreeLine};
 use super::payload::push::{COMMITS_MAX, Commit, Person, Pushed, ZERO};
 
 /// For one git command, a clone of a lab's repository included.
@@ -26,8 +27,6 @@ const NEW_BRANCH_COMMITS_MAX: usize = 10;
 const WORKFLOWS_MAX: usize = 50;
 /// As much of a workflow file as the forge reads.
 const WORKFLOW_MAX_BYTES: usize = 1 << 20;
-/// Folders of workflows: the first that exists wins.
-const WORKFLOW_FOLDERS: [&str; 2] = [".gitea/workflows", ".github/workflows"];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -41,7 +40,7 @@ pub(crate) enum Error {
     Strange(String),
 }
 
-fn command(folder: &Path, args: &[&str]) -> Command {
+pub(super) fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new("git");
     command
         .args(args)
@@ -58,7 +57,7 @@ fn command(folder: &Path, args: &[&str]) -> Command {
 }
 
 /// Runs one command to its end, with `input` on its standard input.
-async fn run(mut command: Command, what: &str, input: Bytes) -> Result<Vec<u8>, Error> {
+pub(super) async fn run(mut command: Command, what: &str, input: Bytes) -> Result<Vec<u8>, Error> {
     if !input.is_empty() {
         command.stdin(Stdio::piped());
     }
@@ -99,7 +98,7 @@ async fn run(mut command: Command, what: &str, input: Bytes) -> Result<Vec<u8>, 
     }
 }
 
-async fn git(folder: &Path, args: &[&str]) -> Result<String, Error> {
+pub(super) async fn git(folder: &Path, args: &[&str]) -> Result<String, Error> {
     let what = args.first().copied().unwrap_or_default();
     let out = run(command(folder, args), what, Bytes::new()).await?;
     Ok(String::from_utf8_lossy(&out).into_owned())
@@ -194,9 +193,17 @@ pub(crate) async fn pushed(
         }
         pushed.files = match before {
             Some(before) => {
-                let args = ["diff-tree", "-r", "--root", "--name-only", before, after];
+                let args = [
+                    "diff-tree",
+                    "-r",
+                    "-z",
+                    "--root",
+                    "--name-only",
+                    before,
+                    after,
+                ];
                 let files = git(folder, &args).await?;
-                files.lines().map(str::to_owned).collect()
+                files.split_terminator('\0').map(str::to_owned).collect()
             }
             None => [&head.added, &head.removed, &head.modified]
                 .into_iter()
@@ -240,15 +247,17 @@ async fn commit(folder: &Path, id: &str) -> Result<Commit, Error> {
         "--name-status",
         "--no-renames",
         "-r",
+        "-z",
         "--root",
         id,
     ];
-    for line in git(folder, &args).await?.lines() {
-        match line.split_once('\t') {
-            Some(("A", file)) => commit.added.push(file.to_owned()),
-            Some(("D", file)) => commit.removed.push(file.to_owned()),
-            Some((_, file)) => commit.modified.push(file.to_owned()),
-            None => {}
+    let printed = git(folder, &args).await?;
+    let mut words = printed.split_terminator('\0');
+    while let (Some(kind), Some(file)) = (words.next(), words.next()) {
+        match kind {
+            "A" => commit.added.push(file.to_owned()),
+            "D" => commit.removed.push(file.to_owned()),
+            _ => commit.modified.push(file.to_owned()),
         }
     }
     Ok(commit)
@@ -280,29 +289,45 @@ fn signature(line: &str) -> Option<(Person, String, i64)> {
     Some((person, timestamp, seconds))
 }
 
-/// The workflow files at a commit: path and text.
-pub(crate) async fn workflows(folder: &Path, id: &str) -> Result<Vec<(String, String)>, Error> {
-    for of in WORKFLOW_FOLDERS {
-        let list = git(folder, &["ls-tree", "-r", "--name-only", id, of]).await?;
-        if list.is_empty() {
-            continue;
-        }
-        let mut files = Vec::new();
-        let paths = list.lines().filter(|path| {
-            Path::new(path)
-                .extension()
-                .is_some_and(|extension| extension == "yml" || extension == "yaml")
-        });
-        for path in paths.take(WORKFLOWS_MAX) {
-            let object = format!("{id}:{path}");
-            let mut text = git(folder, &["cat-file", "blob", &object]).await?;
-            let end = text.floor_char_boundary(WORKFLOW_MAX_BYTES);
-            text.truncate(end);
-            files.push((path.to_owned(), text));
-        }
-        return Ok(files);
+/// The workflow files at a commit, of the first of `folders` that there is: path and text. One that
+/// is a submodule keeps the forge from reading any (read in its source).
+pub(crate) async fn workflows(
+    folder: &Path,
+    id: &str,
+    folders: &[&str],
+) -> Result<Vec<(String, String)>, Error> {
+    let all = objects::tree(folder, id, true)
+        .await
+        .ok_or_else(|| Error::Strange(format!("the tree of {id}")))?;
+    let exists = |of: &&&str| {
+        all.iter()
+            .any(|line| line.path == **of && line.kind == "tree")
+    };
+    let Some(of) = folders.iter().find(exists) else {
+        return Ok(Vec::new());
+    };
+    let is_one = |line: &&TreeLine| {
+        let below = line
+            .path
+            .strip_prefix(of)
+            .is_some_and(|rest| rest.starts_with('/'));
+        let extension = Path::new(&line.path).extension();
+        below
+            && line.kind != "tree"
+            && extension.is_some_and(|extension| extension == "yml" || extension == "yaml")
+    };
+    let lines: Vec<&TreeLine> = all.iter().filter(is_one).collect();
+    if lines.iter().any(|line| line.kind == "commit") {
+        return Ok(Vec::new());
     }
-    Ok(Vec::new())
+    let mut files = Vec::new();
+    for line in lines.into_iter().take(WORKFLOWS_MAX) {
+        let mut text = git(folder, &["cat-file", "blob", &line.id]).await?;
+        let end = text.floor_char_boundary(WORKFLOW_MAX_BYTES);
+        text.truncate(end);
+        files.push((line.path.clone(), text));
+    }
+    Ok(files)
 }
 
 /// Kilobytes on disk, as the forge shows them.

@@ -1,4 +1,4 @@
-//! A stand-in for Gitea 1.26, as strict as its recordings: repositories over git's smart HTTP, the
+//! A stand-in for Gitea 1.26, as strict as its recordings, which also plays other forges ([`Version`]): repositories over git's smart HTTP, the
 //! API's part that we use, workflows, the runner protocol and webhooks.
 //!
 //! Invariant: all state is in one place behind one lock, changed by functions without I/O or clock;
@@ -15,23 +15,27 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 mod api;
+mod checks;
 mod deliver;
 mod engine;
 pub mod expression;
 mod git;
 mod model;
+mod objects;
 mod pages;
 mod payload;
 mod push;
 mod rpc;
 mod serve;
 mod state;
+mod version;
 mod workflow;
 
 use deliver::{Delivery, Records};
 use model::Site;
 pub(crate) use pages::ADMIN;
 use state::State;
+pub use version::{Flavour, Version};
 
 /// After this silence of its runner a job has failed: the forge's `ZOMBIE_TASK_TIMEOUT`.
 pub const ZOMBIE_AFTER: Duration = Duration::from_mins(10);
@@ -55,6 +59,8 @@ pub struct Config {
     pub registration_token: String,
     /// Usually [`ZOMBIE_AFTER`].
     pub zombie_after: Duration,
+    /// Which forge it plays.
+    pub version: Version,
 }
 
 // Written by hand: the tokens are not to be printed.
@@ -140,6 +146,7 @@ pub async fn start(config: Config) -> Result<Forge, Error> {
     let (queue, waiting) = mpsc::channel(deliver::QUEUE_MAX);
     let records = Records::default();
     let mut state = State::new(
+        config.version,
         Site::of(&config.root_url),
         &config.admin_token,
         &config.registration_token,

@@ -192,7 +192,9 @@ pub(crate) struct Run {
     pub(crate) number: i64,
     /// Path of the file, `.gitea/workflows/ci.yml`.
     pub(crate) path: String,
-    /// The workflow's name; its file's name when it has none.
+    /// The workflow's own name.
+    pub(crate) name: Option<String>,
+    /// The same; its file's name when it has none.
     pub(crate) workflow: String,
     pub(crate) title: String,
     pub(crate) reference: String,

@@ -49,7 +49,7 @@ impl Place<'_> {
         format!("{}/{}", self.site.root, self.full_name())
     }
 
-    fn api(&self) -> String {
+    pub(crate) fn api(&self) -> String {
         format!("{}/api/v1/repos/{}", self.site.root, self.full_name())
     }
 

@@ -33,6 +33,7 @@ pub(super) async fn receive(
     let answer = git::http(folder, request).await?;
     let after = git::refs(folder).await?;
 
+    let version = shared.with(|state, _| state.version);
     let default = shared.with(|state, now| {
         let known = state.repositories.get_mut(&repository)?;
         known.branches = after
@@ -56,7 +57,9 @@ pub(super) async fn receive(
         let base = before.get(&default).filter(|_| *name != default);
         let pushed = git::pushed(folder, name, old, new, base).await?;
         let files = match &pushed.head {
-            Some(head) if starts_workflows(&pushed) => git::workflows(folder, &head.id).await?,
+            Some(head) if starts_workflows(&pushed) => {
+                git::workflows(folder, &head.id, version.workflow_folders()).await?
+            }
             Some(_) | None => Vec::new(),
         };
         shared.with(|state, now| settle(state, repository, actor, pushed, &files, now));
@@ -128,6 +131,7 @@ fn plan(
         repository: 0,
         actor: 0,
         path: path.to_owned(),
+        name: workflow.name.clone(),
         workflow: name,
         title: head.message.lines().next().unwrap_or_default().to_owned(),
         reference: pushed.reference.clone(),

@@ -1,7 +1,7 @@
 //! The runner protocol, `runner.v1.RunnerService`, in connect's JSON codec.
 //!
-//! Codes and messages are the measured ones: almost every refusal is a 500, so callers must read
-//! the message.
+//! Codes and messages are the measured ones of Gitea: almost every refusal is a 500, so callers must
+//! read the message. A Forgejo's have codes of their own.
 
 use axum::http::{HeaderMap, Method, StatusCode};
 use base64::Engine;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::engine::NewRunner;
 use super::model::{Conclusion, Runner, Scope, Status, StepTimes};
 use super::state::State;
+use super::version::{Flavour, Version};
 
 /// Longest name of a runner; the forge cuts longer ones with an ellipsis.
 const NAME_MAX_CHARS: usize = 255;
@@ -100,9 +101,22 @@ impl TryFrom<Value> for Int64 {
     }
 }
 
-fn refuse(message: &str) -> Answer {
-    let body = json!({"code": "unknown", "message": message});
-    (StatusCode::INTERNAL_SERVER_ERROR, Some(body))
+/// What is wrong with a request, as connect has it.
+#[derive(Debug, Clone, Copy)]
+enum Wrong {
+    Argument,
+    Runner,
+    Other,
+}
+
+fn refuse(version: Version, wrong: Wrong, message: &str) -> Answer {
+    let (status, code) = match (version.flavour(), wrong) {
+        (Flavour::Gitea, _) => (StatusCode::INTERNAL_SERVER_ERROR, "unknown"),
+        (Flavour::Forgejo, Wrong::Argument) => (StatusCode::BAD_REQUEST, "invalid_argument"),
+        (Flavour::Forgejo, Wrong::Runner) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        (Flavour::Forgejo, Wrong::Other) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    };
+    (status, Some(json!({"code": code, "message": message})))
 }
 
 /// Parses `body` and hands it on; broken JSON has connect's own code.
@@ -141,7 +155,11 @@ pub(crate) fn call(
     let uuid = header("x-runner-uuid").unwrap_or_default();
     let token = header("x-runner-token").unwrap_or_default();
     let Some(runner) = state.runner_of(uuid, token) else {
-        return refuse("rpc error: code = Unauthenticated desc = unregistered runner");
+        let message = match state.version.flavour() {
+            Flavour::Gitea => "rpc error: code = Unauthenticated desc = unregistered runner",
+            Flavour::Forgejo => "unregistered runner",
+        };
+        return refuse(state.version, Wrong::Runner, message);
     };
     if let Some(runner) = state.runners.get_mut(&runner) {
         runner.online = now;
@@ -160,7 +178,7 @@ pub(crate) fn call(
 
 fn register(state: &mut State, request: Register, now: i64) -> Answer {
     if request.name.is_empty() || request.token.is_empty() {
-        return refuse("missing runner token, name");
+        return refuse(state.version, Wrong::Argument, "missing runner token, name");
     }
     let scope = state
         .registration
@@ -168,7 +186,11 @@ fn register(state: &mut State, request: Register, now: i64) -> Answer {
         .find(|(_, token)| **token == request.token)
         .map(|(scope, _)| *scope);
     let Some(scope) = scope else {
-        return refuse("runner registration token not found");
+        return refuse(
+            state.version,
+            Wrong::Argument,
+            "runner registration token not found",
+        );
     };
     let mut name = request.name;
     if name.chars().count() > NAME_MAX_CHARS {
@@ -179,7 +201,7 @@ fn register(state: &mut State, request: Register, now: i64) -> Answer {
         name,
         version: request.version,
         labels: request.labels,
-        ephemeral: request.ephemeral,
+        ephemeral: request.ephemeral && state.version.has_one_job_runners(),
     };
     let runner = state.register(scope, new, now);
     (StatusCode::OK, Some(runner_body(&state.runners[&runner])))
@@ -257,7 +279,7 @@ fn task_body(state: &State, task: i64) -> Value {
 
 fn update_task(state: &mut State, runner: i64, request: UpdateTask, now: i64) -> Answer {
     let Some(task) = own_task(state, runner, request.state.id) else {
-        return refuse("invalid runner for task");
+        return refuse(state.version, Wrong::Other, "invalid runner for task");
     };
     let mut job = 0;
     if let Some(task) = state.tasks.get_mut(&task) {
@@ -300,7 +322,7 @@ fn update_task(state: &mut State, runner: i64, request: UpdateTask, now: i64) ->
 
 fn update_log(state: &mut State, runner: i64, request: UpdateLog, now: i64) -> Answer {
     let Some(task) = own_task(state, runner, request.task_id) else {
-        return refuse("invalid runner for task");
+        return refuse(state.version, Wrong::Other, "invalid runner for task");
     };
     let mut acknowledged = 0;
     if let Some(task) = state.tasks.get_mut(&task) {

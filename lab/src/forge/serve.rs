@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use super::model::{Repository, Token};
 use super::state::State;
+use super::version::Flavour;
 use super::{Shared, api, git, pages, push, rpc};
 
 /// The largest request: a push of anything that a demo holds.
@@ -52,6 +53,13 @@ async fn serve(
             match body {
                 Some(body) => reply(status, &body),
                 None => status.into_response(),
+            }
+        }
+        ["api", "forgejo", "v1", "version"] if method == Method::GET => {
+            let version = shared.with(|state, _| state.version);
+            match version.flavour() {
+                Flavour::Forgejo => reply(StatusCode::OK, &json!({"version": version.told()})),
+                Flavour::Gitea => StatusCode::NOT_FOUND.into_response(),
             }
         }
         ["api", "v1", rest @ ..] => {

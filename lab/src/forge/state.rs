@@ -10,6 +10,7 @@ use super::model::{
     Account, CommitStatus, Hook, Job, Repository, Run, Runner, Scope, Site, Task, Token,
 };
 use super::payload::{self, Place, actions, push};
+use super::version::Version;
 
 /// What gets numbers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +27,7 @@ pub(crate) enum Kind {
 
 #[derive(Debug)]
 pub(crate) struct State {
+    pub(crate) version: Version,
     pub(crate) site: Site,
     pub(crate) accounts: BTreeMap<i64, Account>,
     pub(crate) repositories: BTreeMap<i64, Repository>,
@@ -35,6 +37,8 @@ pub(crate) struct State {
     pub(crate) tasks: BTreeMap<i64, Task>,
     pub(crate) runners: BTreeMap<i64, Runner>,
     pub(crate) statuses: Vec<CommitStatus>,
+    /// By place and name, in capitals.
+    pub(crate) variables: BTreeMap<(Scope, String), String>,
     pub(crate) tokens: BTreeMap<String, Token>,
     /// Names of tokens; none is given twice.
     pub(crate) token_names: BTreeSet<(i64, String)>,
@@ -51,8 +55,15 @@ pub(crate) struct State {
 
 impl State {
     /// An empty forge with its administrator.
-    pub(crate) fn new(site: Site, admin_token: &str, registration_token: &str, now: i64) -> Self {
+    pub(crate) fn new(
+        version: Version,
+        site: Site,
+        admin_token: &str,
+        registration_token: &str,
+        now: i64,
+    ) -> Self {
         let mut state = Self {
+            version,
             site,
             accounts: BTreeMap::new(),
             repositories: BTreeMap::new(),
@@ -62,6 +73,7 @@ impl State {
             tasks: BTreeMap::new(),
             runners: BTreeMap::new(),
             statuses: Vec::new(),
+            variables: BTreeMap::new(),
             tokens: BTreeMap::new(),
             token_names: BTreeSet::new(),
             admin_password: String::new(),
@@ -156,7 +168,9 @@ impl State {
         self.announce(repository, "push", &payload::bytes(&event));
     }
 
-    pub(crate) fn announce_job(&mut self, job: i64) {
+    /// A job stands otherwise than before: its commit shows it, and hooks hear of it.
+    pub(crate) fn announce_job(&mut self, job: i64, now: i64) {
+        self.check(job, now);
         let job = &self.jobs[&job];
         let repository = job.repository;
         let actor = &self.accounts[&self.runs[&job.run].actor];
@@ -174,6 +188,9 @@ impl State {
 
     /// One delivery for each hook that listens: the repository's, its owner's, the system's.
     fn announce(&mut self, repository: i64, event: &'static str, body: &[u8]) {
+        if !self.version.sends(event) {
+            return;
+        }
         let repository = &self.repositories[&repository];
         let mut hooks: Vec<&Hook> = self
             .hooks
@@ -192,8 +209,13 @@ impl State {
                 Scope::Owner(_) => "user",
                 Scope::Global => "system",
             };
-            self.outbox
-                .push(Delivery::new(hook, target, event, body.to_owned()));
+            self.outbox.push(Delivery::new(
+                self.version,
+                hook,
+                target,
+                event,
+                body.to_owned(),
+            ));
         }
     }
 }

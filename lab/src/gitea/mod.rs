@@ -3,6 +3,7 @@
 //! It is what the stand-in is judged by. Like the emulator it dies with the daemon, and it calls
 //! itself by the name under which instances reach it.
 
+mod alone;
 mod build;
 
 use std::fs;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+pub use alone::Alone;
 pub use build::Programs;
 
 use crate::Error;

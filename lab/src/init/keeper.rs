@@ -12,6 +12,7 @@ use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::Pid;
 
 use crate::init::complain;
+use crate::machine::enclosure;
 
 /// Runs `command` kept. Twice: outside, to make the namespace, and as its process 1.
 pub(super) fn main(command: &[String]) -> ExitCode {
@@ -25,6 +26,8 @@ pub(super) fn main(command: &[String]) -> ExitCode {
 
 fn enclose() -> io::Result<u8> {
     set_pdeathsig(Signal::SIGKILL)?;
+    // The daemon is in it already; a program that keeps something by itself need not be.
+    enclosure::enter_user_namespace()?;
     unshare(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)?;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;

@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::Error;
 use crate::folder::Folder;
 use crate::machine::enclosure::in_user_namespace;
+use crate::runner::Program;
 
 /// The lab's own program, in the image.
 pub(crate) const PROGRAM: &str = "usr/local/lib/lab/lab";
@@ -138,10 +139,13 @@ fn install_programs(image: &Path, exe: &Path, runner: Option<&Path>) -> io::Resu
         )?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
     };
+    // A real runner is Gitea's: of Forgejo's there is the stand-in alone.
+    let forgejo = Program::Forgejo.name();
+    install(&format!("usr/local/bin/{forgejo}"), forgejo)?;
     for name in ["gitea-runner", "act_runner"] {
         let path = format!("usr/local/bin/{name}");
         match runner {
-            None => install(&path, "runner")?,
+            None => install(&path, Program::Gitea.name())?,
             Some(runner) => put(runner, &image.join(path))?,
         }
     }

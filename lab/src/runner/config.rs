@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::Program;
+
 /// The credential: who this runner is, and where its forge is.
 #[derive(Deserialize)]
 pub(super) struct Registration {
@@ -29,17 +31,28 @@ impl Registration {
         serde_json::from_str(&text)
             .map_err(|error| format!("cannot read {}: {error}", file.display()))
     }
+}
 
-    /// The names of its labels, without how they are served.
-    pub(super) fn label_names(&self) -> Vec<&str> {
-        self.labels
-            .iter()
-            .map(|label| {
-                label
-                    .split_once(':')
-                    .map_or(label.as_str(), |(name, _)| name)
-            })
-            .collect()
+/// The names of `labels`, without how they are served, if `program` can serve them here. A bare
+/// label runs on the host at a Gitea, and in a container at a Forgejo; this machine has no Docker.
+pub(super) fn labels(program: Program, labels: &[String]) -> Result<Vec<String>, String> {
+    labels.iter().map(|label| name_of(program, label)).collect()
+}
+
+fn name_of(program: Program, label: &str) -> Result<String, String> {
+    let mut parts = label.splitn(3, ':');
+    let name = parts.next().unwrap_or_default().to_owned();
+    match (program, parts.next(), parts.next()) {
+        (Program::Gitea, _, _) | (Program::Forgejo, Some("host"), None) => Ok(name),
+        (Program::Forgejo, Some("host"), Some(_)) => Err(format!(
+            "malformed `label` \"{label}\": schema: host does not have arguments"
+        )),
+        (Program::Forgejo, None | Some("docker"), _) => Err(
+            "daemon Docker Engine socket not found and docker_host config was invalid".to_owned(),
+        ),
+        (Program::Forgejo, Some(schema), _) => Err(format!(
+            "malformed `label` \"{label}\": unsupported schema: {schema}"
+        )),
     }
 }
 
@@ -162,10 +175,26 @@ mod tests {
     }
 
     #[test]
-    fn labels_lose_how_they_are_served() {
-        let text = r#"{"uuid":"u","token":"t","name":"n","address":"http://a",
-            "labels":["base:host","img:docker://x","bare"],"id":3}"#;
-        let registration: Registration = serde_json::from_str(text).unwrap();
-        assert_eq!(registration.label_names(), ["base", "img", "bare"]);
+    fn a_label_says_how_its_jobs_run_or_the_program_has_its_own_opinion() {
+        for (label, gitea, forgejo) in [
+            ("base:host", Ok("base"), Ok("base")),
+            ("bare", Ok("bare"), Err("Docker Engine socket not found")),
+            (
+                "img:docker://x:1",
+                Ok("img"),
+                Err("Docker Engine socket not found"),
+            ),
+            ("a:lxc://b", Ok("a"), Err("unsupported schema: lxc")),
+            ("a:host:b", Ok("a"), Err("host does not have arguments")),
+        ] {
+            let one = [label.to_owned()];
+            for (program, expected) in [(Program::Gitea, gitea), (Program::Forgejo, forgejo)] {
+                match (labels(program, &one), expected) {
+                    (Ok(names), Ok(name)) => assert_eq!(names, [name], "{program:?}"),
+                    (Err(error), Err(words)) => assert!(error.contains(words), "{error}"),
+                    (read, _) => panic!("{program:?} {label}: {read:?}"),
+                }
+            }
+        }
     }
 }

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::config::{Config, Registration};
 use super::execute::execute;
-use super::log;
 use super::payload::Task;
 use super::progress::{Outcome, Progress};
+use super::{Program, Task as For, log};
 
 /// How often the forge hears of a running job.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,12 +40,29 @@ impl Stop {
     }
 }
 
-pub(super) async fn run(config: &Config, registration: &Registration) -> Result<(), String> {
+/// How a run of the program ends.
+pub(super) enum End {
+    /// After its job or jobs, or told to stop.
+    Done,
+    /// There was no job, and nobody told it to wait for one.
+    NoJob,
+}
+
+pub(super) async fn run(
+    program: Program,
+    task: For,
+    labels: &[String],
+    config: &Config,
+    registration: &Registration,
+) -> Result<End, String> {
     let mut stop = Stop::new()?;
     let client = Client::new(registration);
-    log("info", "Starting runner daemon");
-    let labels = registration.label_names();
-    let declare = json!({"version": super::VERSION, "labels": labels});
+    let version = program.version();
+    match task {
+        For::Daemon => log("info", "Starting runner daemon"),
+        For::OneJob { .. } => log("info", "Starting job"),
+    }
+    let declare = json!({"version": version, "labels": labels});
     client
         .call("Declare", &declare)
         .await
@@ -53,57 +70,92 @@ pub(super) async fn run(config: &Config, registration: &Registration) -> Result<
     log(
         "info",
         &format!(
-            "runner: {}, with version: {}, with labels: {labels:?}, declare successfully",
+            "runner: {}, with version: {version}, with labels: {labels:?}, declare successfully",
             registration.name,
-            super::VERSION
         ),
     );
-    let mut version = "0".to_owned();
+    let mut seen = "0".to_owned();
     loop {
         let fetched = client
-            .call("FetchTask", &json!({"tasksVersion": version}))
+            .call("FetchTask", &json!({"tasksVersion": seen}))
             .await;
         match fetched {
             Ok(answer) => {
-                if let Some(seen) = answer["tasksVersion"].as_str() {
-                    seen.clone_into(&mut version);
+                // One job is asked for anew each time.
+                if let (For::Daemon, Some(version)) = (task, answer["tasksVersion"].as_str()) {
+                    version.clone_into(&mut seen);
                 }
                 if answer["task"].is_object() {
-                    let task: Task = serde_json::from_value(answer["task"].clone())
+                    let job: Task = serde_json::from_value(answer["task"].clone())
                         .map_err(|error| format!("cannot read the task: {error}"))?;
-                    let told = run_task(config, registration, &client, &task, &mut stop).await;
-                    if registration.ephemeral || told {
-                        return Ok(());
+                    let grace = grace(task, config, registration);
+                    let run = Run {
+                        config,
+                        registration,
+                        grace,
+                    };
+                    let told = run_task(&run, &client, &job, &mut stop).await;
+                    if is_over(task, registration) || told {
+                        return Ok(End::Done);
                     }
                 }
             }
-            Err(error) if error.is_unregistered() => return Err(error.to_string()),
+            // Whoever waits for one job goes on asking, whatever it is answered.
+            Err(error) if task == For::Daemon && error.is_unregistered() => {
+                return Err(error.to_string());
+            }
             Err(error) => log("error", &format!("failed to fetch task: {error}")),
+        }
+        if task == (For::OneJob { wait: false }) {
+            return Ok(End::NoJob);
         }
         tokio::select! {
             () = stop.wait() => {
                 log("info", "runner: shutdown initiated, no job is running");
-                return Ok(());
+                return Ok(End::Done);
             }
             () = tokio::time::sleep(config.fetch_interval) => {}
         }
     }
 }
 
+/// How long the job may go on once the program was told to stop.
+fn grace(task: For, config: &Config, registration: &Registration) -> Duration {
+    match task {
+        For::Daemon => config.shutdown_timeout,
+        For::OneJob { .. } => {
+            let from = &registration.address;
+            let words = format!("single task poller successfully fetched one task from {from}");
+            log("info", &words);
+            Duration::ZERO
+        }
+    }
+}
+
+/// Whether a job was its last.
+fn is_over(task: For, registration: &Registration) -> bool {
+    match task {
+        For::Daemon => registration.ephemeral,
+        For::OneJob { .. } => true,
+    }
+}
+
+/// What a task is run with.
+struct Run<'a> {
+    config: &'a Config,
+    registration: &'a Registration,
+    /// How long a job may go on once the program was told to stop.
+    grace: Duration,
+}
+
 /// Runs one task to its last report. Whether it was told to stop meanwhile.
-async fn run_task(
-    config: &Config,
-    registration: &Registration,
-    client: &Client,
-    task: &Task,
-    stop: &mut Stop,
-) -> bool {
+async fn run_task(run: &Run<'_>, client: &Client, task: &Task, stop: &mut Stop) -> bool {
     let repository = task.context["repository"].as_str().unwrap_or_default();
     log(
         "info",
         &format!(
             "task {} repo is {repository} https://github.com {}",
-            task.id, registration.address
+            task.id, run.registration.address
         ),
     );
     let job = match task.job() {
@@ -119,7 +171,14 @@ async fn run_task(
     };
     let progress = Progress::new(job.steps.len(), task.secrets.values().cloned().collect());
     let (cancel, cancelled) = watch::channel(false);
-    let execution = execute(config, &registration.name, task, &job, &progress, cancelled);
+    let execution = execute(
+        run.config,
+        &run.registration.name,
+        task,
+        &job,
+        &progress,
+        cancelled,
+    );
     tokio::pin!(execution);
     let mut reports = tokio::time::interval(REPORT_INTERVAL);
     let mut kill_at = None;
@@ -136,7 +195,7 @@ async fn run_task(
             }
             () = stop.wait(), if kill_at.is_none() => {
                 log("info", "runner: shutdown initiated, waiting for the running job");
-                kill_at = Some(Instant::now() + config.shutdown_timeout);
+                kill_at = Some(Instant::now() + run.grace);
             }
             () = sleep_until(kill_at), if kill_at.is_some() && !*cancel.borrow() => {
                 cancel.send_replace(true);

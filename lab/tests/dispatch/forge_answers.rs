@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
+use dispatcher::forge::{Forge, ForgeConfig, ForgeError, Known};
 use dispatcher::job::JobKey;
 use dispatcher::secret::Secret;
 use dispatcher::world::Verdict;
 use serde_json::{Value, json};
-use stacks::pool::Scope;
+use stacks::pool::{ForgeKind, Scope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -204,6 +204,8 @@ impl Hostile {
 
     fn client(&self) -> Forge {
         Forge::new(ForgeConfig {
+            kind: ForgeKind::Gitea,
+            labels: Vec::new(),
             url: self.address.clone(),
             endpoint: None,
             ca: None,
@@ -340,6 +342,74 @@ async fn nothing_that_the_forge_did_not_say_itself_counts_as_registered_deleted_
         });
     }
     assert_eq!(asked.join_all().await.len(), WAYS.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_the_forge_did_not_say_itself_counts_as_its_jobs_files_or_checks() {
+    const URL: &str = "http://forge.lab:3000";
+    let version = serve(async |mut stream| {
+        let body = r#"{"version":"1.26.0"}"#;
+        let _request = read_request(&mut stream).await;
+        let answer = whole("200 OK", "application/json", body);
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    let known = Arc::<Known>::default();
+    let client = move |endpoint: &str| {
+        let config = ForgeConfig {
+            kind: ForgeKind::Gitea,
+            labels: vec!["base".to_owned()],
+            url: URL.to_owned(),
+            endpoint: Some(endpoint.to_owned()),
+            ca: None,
+            token: Secret::new(API_TOKEN.to_owned()),
+            registration_token: None,
+        };
+        Forge::new(config).unwrap().with_known(Arc::clone(&known))
+    };
+    assert!(client(&version).server().await.is_ok());
+    let mut asked = JoinSet::new();
+    for way in WAYS {
+        let hostile = Hostile::up(way).await;
+        let forge = client(&hostile.address);
+        asked.spawn(async move {
+            let started = Instant::now();
+            for error in ask_everything(&forge).await {
+                check_words(way, &error);
+            }
+            let took = started.elapsed();
+            assert!(took < PATIENCE, "{way:?}: {took:?}");
+            assert_eq!(hostile.followed.load(Ordering::Relaxed), 0, "{way:?}");
+        });
+    }
+    assert_eq!(asked.join_all().await.len(), WAYS.len());
+}
+
+/// What each question came to, of a forge whose version is known.
+async fn ask_everything(forge: &Forge) -> Vec<ForgeError> {
+    let (old, new) = ("1".repeat(40), "2".repeat(40));
+    let zero = "0".repeat(40);
+    let dirs = [".gitea/workflows".to_owned()];
+    let (jobs, files, branch, changed, first, commit, states, variables) = tokio::join!(
+        forge.unfinished(&Scope::Global),
+        forge.workflow_files("acme/app", &new, &dirs),
+        forge.workflow_files("acme/app", "main", &dirs),
+        forge.changed_files("acme/app", &old, &new),
+        forge.changed_files("acme/app", &zero, &new),
+        forge.commit("acme/app", &new),
+        forge.commit_states("acme/app", &new),
+        forge.variables("acme/app"),
+    );
+    vec![
+        jobs.expect_err("jobs"),
+        files.expect_err("files"),
+        branch.expect_err("a branch"),
+        changed.expect_err("changes"),
+        first.expect_err("changes of a commit"),
+        commit.expect_err("a commit"),
+        states.expect_err("checks"),
+        variables.expect_err("variables"),
+    ]
 }
 
 /// By the token that was configured, and by one that has to be asked for.

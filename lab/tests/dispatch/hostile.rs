@@ -125,8 +125,10 @@ async fn a_signed_body_that_cannot_be_read_is_400_and_a_large_one_413() {
     }
     let mut deep_but_whole = deep("[");
     deep_but_whole.extend(deep("]"));
-    let reply = world.send(&signed("push", &deep_but_whole)).await;
+    let reply = world.send(&signed("status", &deep_but_whole)).await;
     assert_eq!(reply.status, 202, "what is ignored is not kept either");
+    let reply = world.send(&signed("push", &deep_but_whole)).await;
+    assert_eq!(reply.status, 400, "what is looked into is read");
 
     for (size, expected) in [(BODY_MAX_BYTES + 1, 413), (BODY_MAX_BYTES, 202)] {
         let mut body = Job::new(2).queued().to_string().into_bytes();

@@ -5,7 +5,7 @@ use dispatcher::plan::{EndReason, IDLE_MARGIN_MS, SETTLE_MS, SPARE_GRACE_MS};
 use dispatcher::secret::Secret;
 use dispatcher::shell::Outcome;
 use serde_json::json;
-use stacks::pool::Scope;
+use stacks::pool::{ForgeKind, Scope};
 
 use crate::delivery::Job;
 use crate::replaced::ONE_JOB;
@@ -221,6 +221,8 @@ async fn a_quiet_job_is_found_on_every_page_of_the_forges_list() {
     world.queue(&jobs).await;
     let lab = world.bench.lab.file();
     let forge = Forge::new(ForgeConfig {
+        kind: ForgeKind::Gitea,
+        labels: Vec::new(),
         url: lab.forge.clone(),
         endpoint: None,
         ca: None,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_ec2::error::ProvideErrorMetadata as _;
 use dispatcher::handler::{Error, Handler};
 use dispatcher::shell::{Place, Shell};
-use lab::{Faults, InstanceReport};
+use lab::{Faults, ForgeKind, InstanceReport};
 use serde_json::{Value, json};
 use stacks::names::Names;
 use stacks::pool::Pool;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::delivery::{self, Job, delivery};
 use crate::log;
 use crate::support::tap::Heard;
-use crate::support::{Bench, credentials, http_client, no_boot};
+use crate::support::{Bench, credentials, forge, http_client, no_boot};
 
 mod forge;
 mod ledger;
@@ -43,6 +43,8 @@ pub(crate) struct Shape {
     pub(crate) pool: fn(&mut Pool),
     /// What machines run; `None`: they are entries in EC2's book only.
     pub(crate) user_data: Option<&'static str>,
+    /// The stand-in as this forge, whatever the tests run against.
+    pub(crate) forge: Option<lab::forge::Version>,
 }
 
 impl Default for Shape {
@@ -51,6 +53,7 @@ impl Default for Shape {
             max_runners: 20,
             pool: |_| (),
             user_data: None,
+            forge: None,
         }
     }
 }
@@ -96,7 +99,7 @@ impl World {
 
     pub(crate) async fn of(shape: Shape) -> Option<Self> {
         log::start();
-        let bench = Bench::up().await?;
+        let bench = Bench::up_with(shape.forge.map_or_else(forge, ForgeKind::StandIn)).await?;
         if shape.user_data.is_none() {
             bench.faults(&entries());
         }

@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use lab::forge::{self, Forge};
+use lab::forge::{self, Forge, Version};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(crate) const ADMIN: &str = "admin-token";
 pub(crate) const PASSWORD: &str = "a password";
 /// Who makes tokens: a token can't.
 pub(crate) const ADMIN_BY_PASSWORD: &str = "labadmin:a password";
-const REGISTRATION: &str = "registration-token";
+pub(crate) const REGISTRATION: &str = "registration-token";
 const SECRET: &str = "lab-webhook-secret-0123456789";
 /// For anything that happens on this machine alone, at its slowest.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +44,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(zombie_after: Duration) -> Self {
+        Self::playing(Version::default(), zombie_after).await
+    }
+
+    /// The stand-in as another forge.
+    pub(crate) async fn playing(version: Version, zombie_after: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = forge::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -53,6 +58,7 @@ impl World {
             admin_password: PASSWORD.to_owned(),
             registration_token: REGISTRATION.to_owned(),
             zombie_after,
+            version,
         };
         let forge = forge::start(config).await.unwrap();
         let world = Self { forge, folder };
@@ -137,6 +143,18 @@ impl World {
         status.success()
     }
 
+    /// Writes a file that the next push brings.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let file = self.folder.path().join("work").join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+
+    /// A folder of the test's own.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub(crate) async fn log_of_first(&self) -> String {
         let (status, log) = self
             .ask(
@@ -210,12 +228,24 @@ pub(crate) struct Runner {
 
 impl Runner {
     pub(crate) fn start(folder: &Path, document: &Value, config: &str) -> Self {
+        Self::start_as(&["gitea-runner", "daemon"], folder, document, config)
+    }
+
+    /// Another program, for another task.
+    pub(crate) fn start_as(
+        program: &[&str],
+        folder: &Path,
+        document: &Value,
+        config: &str,
+    ) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         std::fs::write(folder.join(".runner"), document.to_string()).unwrap();
         std::fs::write(folder.join("config.yaml"), config).unwrap();
         let log = folder.join("log");
         let child = Command::new(env!("CARGO_BIN_EXE_lab-internal"))
-            .args(["internal", "runner", "daemon", "--config", "config.yaml"])
+            .arg("internal")
+            .args(program)
+            .args(["--config", "config.yaml"])
             .current_dir(folder)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())

@@ -38,10 +38,15 @@ pub struct Bench {
 impl Bench {
     /// A fresh lab; `None`, with the reason printed, where none is possible.
     pub async fn up() -> Option<Self> {
+        Self::up_with(forge()).await
+    }
+
+    /// One with this forge, whatever the tests run against.
+    pub async fn up_with(forge: ForgeKind) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_lab-internal"));
         let at = Folder::at(folder.path());
-        let up = Lab::up_with(&at, program, forge(), |step| eprintln!("{step}"));
+        let up = Lab::up_with(&at, program, forge, |step| eprintln!("{step}"));
         let lab = match up.await {
             Ok(lab) => lab,
             Err(lab::Error::Machine { detail, .. }) => {
@@ -262,10 +267,10 @@ impl Bench {
 
 /// The forge that the tests run against: `CI_TEST_FORGE`, else the stand-in. `cargo xtask test` runs
 /// them against both.
-fn forge() -> ForgeKind {
+pub fn forge() -> ForgeKind {
     let word = std::env::var("CI_TEST_FORGE").unwrap_or_default();
     if word.is_empty() {
-        return ForgeKind::StandIn;
+        return ForgeKind::default();
     }
     word.parse().unwrap()
 }

@@ -9,6 +9,7 @@ use super::super::model::{Conclusion, Scope, Status};
 use super::super::payload::actions;
 use super::super::rpc::registration_token;
 use super::super::state::State;
+use super::super::version::Version;
 use super::{Answer, Refusal, Request, created, id, reply};
 
 pub(super) fn answer(
@@ -18,6 +19,21 @@ pub(super) fn answer(
     rest: &[&str],
     now: i64,
 ) -> Answer {
+    let since = |first| state.version.is_gitea_since(first);
+    let exists = match (request.method, rest) {
+        (&Method::GET, ["runners", "registration-token"]) => !since(Version::Gitea1_26),
+        (&Method::PATCH, ["runners", ..]) | (&Method::POST, ["runs" | "jobs", ..]) => {
+            since(Version::Gitea1_26)
+        }
+        (_, ["runners", ..]) => since(Version::Gitea1_24),
+        (_, ["runs" | "jobs", ..]) => since(Version::Gitea1_25),
+        _ => false,
+    };
+    // What was taken away reads as a runner of that name.
+    let taken = rest == ["runners", "registration-token"] && request.method == Method::GET;
+    if !exists && !taken {
+        return Err(Refusal::NoRoute);
+    }
     match (request.method, rest) {
         (_, ["runners", rest @ ..]) => runners(state, request, scope, rest, now),
         (&Method::GET, ["jobs"]) => jobs(state, request, |job| {
@@ -157,6 +173,18 @@ fn statuses(request: &Request<'_>) -> Result<Vec<Status>, Refusal> {
     Ok(wanted)
 }
 
+/// A registration token as it was had before 1.26; that of the whole forge at a place of its own.
+pub(super) fn old_token(state: &mut State, request: &Request<'_>, scope: Scope) -> Answer {
+    if request.method != Method::GET {
+        return Err(Refusal::NoRoute);
+    }
+    if state.version.is_gitea_since(Version::Gitea1_26) {
+        return Err(Refusal::Missing("Runner not found".to_owned()));
+    }
+    let token = registration_token(state, scope);
+    Ok(reply(StatusCode::OK, &json!({"token": token})))
+}
+
 fn runners(
     state: &mut State,
     request: &Request<'_>,
@@ -182,7 +210,9 @@ fn runners(
                 .collect();
             Ok(request.page("runners", &runners))
         }
-        // GET was taken away in 1.26 and now reads as a runner of that name.
+        (&Method::GET, ["registration-token"]) if scope != Scope::Global => {
+            old_token(state, request, scope)
+        }
         (&Method::POST, ["registration-token"]) => {
             let token = registration_token(state, scope);
             Ok(reply(StatusCode::OK, &json!({"token": token})))

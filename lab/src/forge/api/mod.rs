@@ -8,9 +8,13 @@ use super::Shared;
 use super::model::{Scope, Token};
 use super::serve::reply;
 use super::state::State;
+use super::version::Flavour;
 
 mod actions;
+mod code;
+mod forgejo;
 mod places;
+mod variables;
 
 /// Entries of one page: the forge's default, and the most that it gives.
 const PAGE_DEFAULT: usize = 30;
@@ -36,6 +40,12 @@ enum Refusal {
     /// The token's rights do not suffice.
     Forbidden(&'static str),
     NotFound,
+    /// The same in words about what was asked for.
+    Missing(String),
+    /// A Forgejo's words for a runner that is not there.
+    NoSuchRunner(String),
+    /// There is no such path: the router answers, not the API.
+    NoRoute,
     Conflict(String),
     /// The request cannot be read, or asks for what cannot be done now.
     Bad(String),
@@ -47,6 +57,12 @@ enum Refusal {
 impl Refusal {
     fn response(&self, root: &str) -> Response {
         let (status, message) = match self {
+            Self::NoRoute => {
+                return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+            }
+            Self::Missing(message) | Self::NoSuchRunner(message) => {
+                (StatusCode::NOT_FOUND, message.as_str())
+            }
             Self::NoToken => (StatusCode::UNAUTHORIZED, "token is required"),
             Self::NoPassword => (StatusCode::UNAUTHORIZED, "auth required"),
             Self::Forbidden(message) => (StatusCode::FORBIDDEN, *message),
@@ -73,7 +89,8 @@ pub(super) async fn answer(shared: &Shared, request: &Request<'_>) -> Response {
 
 async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
     if let (&Method::GET, ["version"]) = (request.method, request.segments) {
-        return Ok(reply(StatusCode::OK, &json!({"version": "1.26.0"})));
+        let version = shared.with(|state, _| state.version.told());
+        return Ok(reply(StatusCode::OK, &json!({ "version": version })));
     }
     let token = request.token.as_ref().ok_or(Refusal::NoToken)?;
     if token.only.is_some() {
@@ -96,10 +113,20 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
     {
         return places::raw(shared, request, owner, name, &path.join("/")).await;
     }
+    if let ["repos", owner, name, rest @ ..] = request.segments
+        && let Some(answer) = code::answer(shared, request, owner, name, rest).await
+    {
+        return answer;
+    }
     if let (&Method::POST, ["repos", owner, name, "statuses", sha]) =
         (request.method, request.segments)
     {
         places::check_commit(shared, owner, name, sha).await?;
+    }
+    if let (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) =
+        (request.method, request.segments)
+    {
+        places::find_commit(shared, owner, name, sha).await?;
     }
     shared.with(|state, now| {
         if let Some(answer) = places::answer(state, request, token, now) {
@@ -108,8 +135,13 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
         let (scope, rest) = scope(state, token, request.segments)?;
         match rest {
             ["hooks", rest @ ..] => places::hooks(state, request, scope, rest, now),
+            ["actions", "variables", rest @ ..] => variables::answer(state, request, scope, rest),
+            rest if state.version.flavour() == Flavour::Forgejo => {
+                forgejo::answer(state, request, scope, rest, now)
+            }
             ["actions", rest @ ..] => actions::answer(state, request, scope, rest, now),
-            _ => Err(Refusal::NotFound),
+            ["runners", "registration-token"] => actions::old_token(state, request, scope),
+            _ => Err(Refusal::NoRoute),
         }
     })
 }

@@ -1,7 +1,9 @@
 //! Accounts, repositories, hooks, tokens and commit statuses.
 
+use std::collections::BTreeMap;
+
 use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::super::model::{CommitStatus, Hook, Repository, Scope, Token};
@@ -9,7 +11,7 @@ use super::super::payload::{self, Email, actions, time};
 use super::super::state::{Kind, State};
 use super::super::workflow::strings;
 use super::super::{Shared, git, now, random_hex};
-use super::{Answer, Refusal, Request, created, id, reply};
+use super::{Answer, Refusal, Request, created, id, reply, with_total};
 
 /// Longest name of an account or repository, as in the forge.
 const NAME_MAX_CHARS: usize = 100;
@@ -117,6 +119,14 @@ pub(super) fn answer(
         },
         (&Method::POST, ["users", login, "tokens"]) => create_token(state, request, token, login),
         (_, ["repos", owner, name]) => repository(state, request.method, owner, name),
+        (&Method::GET, ["repositories", number]) => by_number(state, number),
+        (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) => {
+            let found = state.repository(owner, name).map(|found| found.id);
+            match found {
+                Some(repository) => Ok(combined(state, request, repository, sha)),
+                None => Err(Refusal::NotFound),
+            }
+        }
         (_, ["repos", owner, name, "statuses", sha])
         | (&Method::GET, ["repos", owner, name, "commits", sha, "statuses"]) => {
             let found = state.repository(owner, name).map(|found| found.id);
@@ -201,6 +211,52 @@ fn repository(state: &mut State, method: &Method, owner: &str, name: &str) -> An
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         _ => Err(Refusal::NotFound),
+    }
+}
+
+fn by_number(state: &State, number: &str) -> Answer {
+    let missing = || Refusal::Missing("not found".to_owned());
+    let id = id(number)?;
+    let known = state.repositories.contains_key(&id);
+    known.then_some(()).ok_or_else(missing)?;
+    let body = to_value(payload::repository(state.place(id)));
+    Ok(reply(StatusCode::OK, &body))
+}
+
+/// The latest status of each context. Pages begin with the newest; one page is sorted otherwise.
+fn combined(state: &State, request: &Request<'_>, repository: i64, sha: &str) -> Response {
+    let mut latest: BTreeMap<&str, &CommitStatus> = BTreeMap::new();
+    let of_it = |status: &&CommitStatus| status.repository == repository && status.sha == sha;
+    for status in state.statuses.iter().filter(of_it) {
+        latest.insert(&status.context, status);
+    }
+    let mut latest: Vec<&CommitStatus> = latest.into_values().collect();
+    latest.sort_by_key(|status| std::cmp::Reverse(status.id));
+    let all: Vec<Value> = latest.into_iter().map(to_value).collect();
+    let mut page = request.cut(&all).to_vec();
+    page.sort_by_key(|status| status["id"].as_i64());
+    let is_done = |status: &Value| status["status"] == "success" || status["status"] == "skipped";
+    let body = json!({
+        "state": if !page.is_empty() && page.iter().all(is_done) { "success" } else { "pending" },
+        "sha": sha,
+        "total_count": page.len(),
+        "statuses": (!page.is_empty()).then_some(&page),
+        "repository": to_value(payload::repository(state.place(repository))),
+    });
+    with_total(reply(StatusCode::OK, &body), all.len())
+}
+
+/// What asks for a commit by any of its names finds it, or nothing.
+pub(super) async fn find_commit(
+    shared: &Shared,
+    owner: &str,
+    name: &str,
+    sha: &str,
+) -> Result<(), Refusal> {
+    if git::has_commit(&git::folder(&shared.data, owner, name), sha).await {
+        Ok(())
+    } else {
+        Err(Refusal::Missing("not found".to_owned()))
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::model::{Hook, Repository, Scope, Site};
 use super::super::rpc;
 use super::super::state::{Kind, State};
+use super::super::version::Version;
 use super::super::workflow::Workflow;
 use super::{Again, NewRun};
 
@@ -39,7 +40,13 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let mut state = State::new(Site::of("http://forge"), "admin", "global", 0);
+        let mut state = State::new(
+            Version::default(),
+            Site::of("http://forge"),
+            "admin",
+            "global",
+            0,
+        );
         let owner = state.add_account("acme", true, 0);
         let mut story = Self {
             repository: 0,
@@ -86,6 +93,7 @@ impl Story {
             repository: self.repository,
             actor: 1,
             path: ".gitea/workflows/ci.yml".to_owned(),
+            name: Some("ci".to_owned()),
             workflow: "ci".to_owned(),
             title: "a commit".to_owned(),
             reference: "refs/heads/main".to_owned(),

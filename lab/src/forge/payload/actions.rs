@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::model::{Account, Hook, Job, Run, Runner, Status, Task};
+use super::super::model::{Account, Hook, Job, Run, Runner, Scope, Status, Task};
 use super::{Email, OrganizationBody, Place, RepositoryBody, UserBody, time, user};
 
 #[derive(Debug, Serialize)]
@@ -225,10 +225,22 @@ const RUNNER_OFFLINE_S: i64 = 60;
 /// Seconds after which a runner of whose job nothing is heard counts as idle.
 const RUNNER_IDLE_S: i64 = 10;
 
+/// How the forge has heard of a runner.
+fn heard(runner: &Runner, now: i64) -> (bool, bool) {
+    let online = now - runner.online < RUNNER_OFFLINE_S;
+    (online, online && now - runner.active <= RUNNER_IDLE_S)
+}
+
 /// `busy` is no more than the forge's own guess: it was heard of a job just now.
 pub(crate) fn runner(runner: &Runner, now: i64) -> Value {
-    let online = now - runner.online < RUNNER_OFFLINE_S;
-    let busy = online && now - runner.active <= RUNNER_IDLE_S;
+    let mut body = runner_before_disabling(runner, now);
+    body["disabled"] = json!(runner.disabled);
+    body
+}
+
+/// The same of servers that can't take a runner out.
+pub(crate) fn runner_before_disabling(runner: &Runner, now: i64) -> Value {
+    let (online, busy) = heard(runner, now);
     let labels: Vec<Value> = runner
         .labels
         .iter()
@@ -239,9 +251,34 @@ pub(crate) fn runner(runner: &Runner, now: i64) -> Value {
         "name": runner.name,
         "status": if online { "online" } else { "offline" },
         "busy": busy,
-        "disabled": runner.disabled,
         "ephemeral": runner.ephemeral,
         "labels": labels,
+    })
+}
+
+/// The same as Forgejo has it from 15 on.
+pub(crate) fn forgejo_runner(runner: &Runner, now: i64) -> Value {
+    let status = match heard(runner, now) {
+        (false, _) => "offline",
+        (true, false) => "idle",
+        (true, true) => "active",
+    };
+    let (owner, repository) = match runner.scope {
+        Scope::Global => (0, 0),
+        Scope::Owner(owner) => (owner, 0),
+        Scope::Repository(repository) => (0, repository),
+    };
+    json!({
+        "id": runner.id,
+        "uuid": runner.uuid,
+        "name": runner.name,
+        "version": runner.version,
+        "owner_id": owner,
+        "repo_id": repository,
+        "description": "",
+        "labels": runner.labels,
+        "status": status,
+        "ephemeral": runner.ephemeral,
     })
 }
 

@@ -103,6 +103,7 @@ fn run(of: &Value, id: i64, status: Status) -> Run {
         None => "refs/pull/1/head".to_owned(),
     };
     Run {
+        name: None,
         id,
         repository: 1,
         number: of["run_number"].as_i64().unwrap_or_default(),

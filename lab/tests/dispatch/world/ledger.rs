@@ -89,6 +89,7 @@ impl World {
             runners: Vec::new(),
             counters: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            superseded: Vec::new(),
         };
         let mut actions = plan::drain(&seen).actions;
         match actions.pop() {

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_ssm::types::ParameterType;
+use lab::forge::{Flavour, Version};
 use stacks::names::Secret;
 use stacks::pool::{ForgeKind, Label, Market, Pool, Scope, Settings};
 
@@ -38,7 +39,10 @@ impl World {
         let settings = Settings {
             forge_url: lab::FORGE_URL.to_owned(),
             forge_root_url: None,
-            forge_kind: ForgeKind::Gitea,
+            forge_kind: match shape.forge.map(Version::flavour) {
+                Some(Flavour::Forgejo) => ForgeKind::Forgejo,
+                Some(Flavour::Gitea) | None => ForgeKind::Gitea,
+            },
             max_runners: shape.max_runners,
             tags: [("team".to_owned(), "platform".to_owned())].into(),
         };

@@ -1,0 +1,164 @@
+//! Which forge the stand-in plays, and what that one lacks or does otherwise. Everything that it
+//! answers to is 1.26's of Gitea, as strict as its recordings; others are known from their source.
+
+use std::str::FromStr;
+
+/// Gitea or Forgejo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flavour {
+    /// Gitea.
+    Gitea,
+    /// Forgejo.
+    Forgejo,
+}
+
+/// The forges that the stand-in plays: each brought or took something that a dispatcher sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// The last one without `workflow_job`.
+    Gitea1_23,
+    /// The first one with it; jobs can't be listed yet.
+    Gitea1_24,
+    /// Jobs and runs are listed, files are read in bulk.
+    Gitea1_25,
+    /// Runners can be disabled, jobs run again, tokens come by POST alone. The one that is measured.
+    #[default]
+    Gitea1_26,
+    /// An old one that is still looked after: runners register with a token alone.
+    Forgejo11,
+    /// The last one without one-job runners; registrations can be listed and deleted.
+    Forgejo14,
+    /// The first one that makes one-job runners by its API.
+    Forgejo15,
+}
+
+impl Version {
+    /// Every version, for tables.
+    pub const ALL: [Self; 7] = [
+        Self::Gitea1_23,
+        Self::Gitea1_24,
+        Self::Gitea1_25,
+        Self::Gitea1_26,
+        Self::Forgejo11,
+        Self::Forgejo14,
+        Self::Forgejo15,
+    ];
+
+    /// Gitea or Forgejo.
+    #[must_use]
+    pub const fn flavour(self) -> Flavour {
+        match self {
+            Self::Gitea1_23 | Self::Gitea1_24 | Self::Gitea1_25 | Self::Gitea1_26 => Flavour::Gitea,
+            Self::Forgejo11 | Self::Forgejo14 | Self::Forgejo15 => Flavour::Forgejo,
+        }
+    }
+
+    /// What `GET /api/v1/version` says: Forgejo tells which Gitea it is compatible with.
+    #[must_use]
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Gitea1_23 => "1.23.8",
+            Self::Gitea1_24 => "1.24.7",
+            Self::Gitea1_25 => "1.25.4",
+            Self::Gitea1_26 => "1.26.0",
+            Self::Forgejo11 => "11.0.7+gitea-1.22.0",
+            Self::Forgejo14 => "14.0.1+gitea-1.22.0",
+            Self::Forgejo15 => "15.0.0+gitea-1.22.0",
+        }
+    }
+
+    /// Its word on command lines: the measured one is simply the stand-in.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Gitea1_23 => "stand-in-gitea-1.23",
+            Self::Gitea1_24 => "stand-in-gitea-1.24",
+            Self::Gitea1_25 => "stand-in-gitea-1.25",
+            Self::Gitea1_26 => "stand-in",
+            Self::Forgejo11 => "stand-in-forgejo-11",
+            Self::Forgejo14 => "stand-in-forgejo-14",
+            Self::Forgejo15 => "stand-in-forgejo-15",
+        }
+    }
+
+    /// Folders of workflows, of which the first that exists wins.
+    #[must_use]
+    pub const fn workflow_folders(self) -> &'static [&'static str] {
+        match self.flavour() {
+            Flavour::Gitea => &[".gitea/workflows", ".github/workflows"],
+            Flavour::Forgejo => &[
+                ".forgejo/workflows",
+                ".gitea/workflows",
+                ".github/workflows",
+            ],
+        }
+    }
+
+    /// Whether hooks hear of `event`. Elsewhere one can ask for it, and it never comes.
+    #[must_use]
+    pub fn sends(self, event: &str) -> bool {
+        match event {
+            "workflow_job" => self.is_gitea_since(Self::Gitea1_24),
+            "workflow_run" => self.is_gitea_since(Self::Gitea1_25),
+            _ => true,
+        }
+    }
+
+    /// Whether a runner can be registered for one job. Older servers read past the wish.
+    #[must_use]
+    pub fn has_one_job_runners(self) -> bool {
+        self.is_gitea_since(Self::Gitea1_24) || self == Self::Forgejo15
+    }
+
+    /// Whether a job without labels goes to any runner, or to none.
+    #[must_use]
+    pub fn gives_unlabelled_jobs(self) -> bool {
+        self.flavour() == Flavour::Gitea
+    }
+
+    /// Whether this is Gitea, and not older than `first`.
+    #[must_use]
+    pub fn is_gitea_since(self, first: Self) -> bool {
+        self.flavour() == Flavour::Gitea && self >= first
+    }
+}
+
+/// There is no stand-in of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchVersion;
+
+impl FromStr for Version {
+    type Err = NoSuchVersion;
+
+    fn from_str(word: &str) -> Result<Self, NoSuchVersion> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|version| version.word() == word)
+            .ok_or(NoSuchVersion)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_is_found_by_its_word_alone() {
+        for version in Version::ALL {
+            assert_eq!(version.word().parse(), Ok(version));
+        }
+        assert_eq!("stand-in-gitea-1.22".parse::<Version>(), Err(NoSuchVersion));
+        assert_eq!("stand-in".parse(), Ok(Version::default()));
+    }
+
+    #[test]
+    fn jobs_are_told_by_the_giteas_that_have_learned_to() {
+        use Version::{Gitea1_24, Gitea1_25, Gitea1_26};
+        let told = |event| {
+            let sending = Version::ALL.into_iter().filter(move |one| one.sends(event));
+            sending.collect::<Vec<_>>()
+        };
+        assert_eq!(told("workflow_job"), [Gitea1_24, Gitea1_25, Gitea1_26]);
+        assert_eq!(told("workflow_run"), [Gitea1_25, Gitea1_26]);
+        assert_eq!(told("push"), Version::ALL);
+    }
+}

@@ -1,0 +1,58 @@
+//! A real Gitea without the rest of the lab: for what is about the forge's rules and needs no machine.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::{Gitea, Programs};
+use crate::Error;
+use crate::folder::Folder;
+use crate::machine::image;
+
+/// A running Gitea and its administrator. It ends with this value, and with this process.
+pub struct Alone {
+    folder: Folder,
+    gitea: Gitea,
+}
+
+impl Alone {
+    /// Starts one that keeps its things in `folder`, which is nobody else's. The program that runs
+    /// needs the `internal` commands. `progress` hears of every step that takes a while.
+    pub async fn start(folder: &Path, mut progress: impl FnMut(&str)) -> Result<Self, Error> {
+        let programs = Programs::build(&mut progress)?;
+        let folder = Folder::at(folder);
+        let keeper = folder.image().join(image::PROGRAM);
+        let failed = |error| Error::file(&keeper, error);
+        let program = std::env::current_exe().map_err(failed)?;
+        let parent = keeper.parent().unwrap_or(&keeper);
+        fs::create_dir_all(parent).map_err(failed)?;
+        symlink(program, &keeper).map_err(failed)?;
+        progress("starting Gitea");
+        let gitea = Gitea::start(&folder, &programs).await?;
+        Ok(Self { folder, gitea })
+    }
+
+    /// Where it answers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.gitea.address())
+    }
+
+    /// The administrator's name.
+    #[must_use]
+    pub fn user(&self) -> &'static str {
+        super::ADMIN
+    }
+
+    /// The administrator's API token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.gitea.admin_token
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn log(&self) -> std::path::PathBuf {
+        super::log(&self.folder)
+    }
+}

@@ -1,0 +1,270 @@
+//! Jobs that no delivery tells of: a push alone, the forge's own verdict on it, and what follows.
+
+use lab::forge::Version;
+use serde_json::{Value, json};
+
+use crate::delivery::{Job, body_of, signed};
+use crate::world::{NO_FORGE, Shape, World, now_ms, until};
+
+/// Two jobs that can start and one that waits for the first.
+const WORKFLOW: &str = "
+on: push
+jobs:
+  build: {runs-on: base, steps: [{run: 'true'}]}
+  lint: {runs-on: base, steps: [{run: 'true'}]}
+  test: {needs: build, runs-on: go, steps: [{run: 'true'}]}
+";
+
+/// The delivery of a push of `sha` to main, which was `before`.
+fn pushed(sha: &str, before: &str) -> Value {
+    let mut body: Value = serde_json::from_slice(&body_of("push.branch_update")).unwrap();
+    body["before"] = json!(before);
+    body["after"] = json!(sha);
+    body["head_commit"]["id"] = json!(sha);
+    body
+}
+
+const NOTHING: &str = "0000000000000000000000000000000000000000";
+
+impl World {
+    /// The forge's jobs of a push to `acme/app`, and the push's delivery.
+    async fn push_alone(&self, workflow: &str) -> (Vec<Job>, Value) {
+        let jobs = self.push_any(workflow).await;
+        let sha = jobs[0].sha.clone().unwrap();
+        (jobs, pushed(&sha, NOTHING))
+    }
+
+    /// The same at a forge that lists no jobs.
+    async fn push_unseen(&self, workflow: &str) -> Value {
+        self.forge("POST", "orgs", &json!({"username": "acme"}))
+            .await;
+        self.push_file("app", workflow).await;
+        let branch = self
+            .forge("GET", "repos/acme/app/branches/main", &Value::Null)
+            .await;
+        pushed(branch["commit"]["id"].as_str().unwrap(), NOTHING)
+    }
+
+    async fn tell_push(&self, body: &Value) -> String {
+        let reply = self
+            .send(&signed("push", body.to_string().as_bytes()))
+            .await;
+        assert_eq!(reply.status, 202, "{}", reply.body);
+        reply.json()["decision"].as_str().unwrap().to_owned()
+    }
+
+    /// The pools of the machines that live.
+    async fn pools(&self) -> Vec<String> {
+        let mut pools: Vec<String> = self
+            .instances()
+            .await
+            .into_iter()
+            .filter(|one| ["pending", "running"].contains(&one.state.as_str()))
+            .map(|one| one.tags[&self.names.tag].clone())
+            .collect();
+        pools.sort();
+        pools
+    }
+
+    /// What was expected is looked at again now, not in a second or a minute.
+    async fn hurry(&self) {
+        for trigger in self.live("trigger").await {
+            let sk = trigger["sk"].as_str().unwrap();
+            self.set_time(sk, "not_before_ms", 1).await;
+        }
+    }
+
+    /// `machine` takes a job at the forge, runs it to its end, and is gone.
+    async fn run_one(&self, machine: &str) -> u64 {
+        let document = crate::world::document(&self.ask(machine).await).unwrap();
+        let task = self.fetch_task(&document).await;
+        let id: u64 = task["id"].as_str().unwrap().parse().unwrap();
+        self.finish_task(&document, id).await;
+        self.lose(machine).await;
+        id
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_alone_gives_each_of_its_jobs_a_machine_and_those_behind_needs_in_their_turn() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let (_, push) = world.push_alone(WORKFLOW).await;
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    world.drain().await;
+    assert_eq!(world.pools().await, ["base", "base"]);
+
+    // The forge tells of both when it is asked; no machine is launched anew for that.
+    world.hurry().await;
+    world.drain().await;
+    assert_eq!(world.pools().await, ["base", "base"]);
+    let keys: Vec<u64> = world
+        .live("job")
+        .await
+        .iter()
+        .map(|job| job["key"]["id"].as_u64().unwrap())
+        .collect();
+    assert!(keys.iter().all(|id| *id < 1 << 52), "{keys:?}");
+    play_to_the_end(&world).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lists_no_jobs_is_followed_by_what_it_says_on_the_commit() {
+    let Some(world) = World::of(Shape {
+        forge: Some(Version::Gitea1_23),
+        ..Shape::default()
+    })
+    .await
+    else {
+        return;
+    };
+    let push = world.push_unseen(WORKFLOW).await;
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    world.drain().await;
+    assert_eq!(world.pools().await, ["base", "base"]);
+    play_to_the_end(&world).await;
+    world.end().await;
+}
+
+/// Both machines run a job, and then the one that waited for one of them gets its own.
+async fn play_to_the_end(world: &World) {
+    let machines = world.living().await;
+    world.run_one(&machines[0]).await;
+    world.run_one(&machines[1]).await;
+    until("the job behind them has a machine", async || {
+        world.hurry().await;
+        world.drain().await;
+        world.pools().await == ["go"]
+    })
+    .await;
+    let last = world.the_instance().await;
+    world.run_one(&last).await;
+    world.hurry().await;
+    world.drain().await;
+    assert!(world.live("job").await.is_empty());
+    assert!(world.counters().await.is_empty());
+    assert_eq!(world.instances().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_push_a_hundred_times_beside_its_jobs_own_deliveries_gives_one_machine_each() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let (jobs, push) = world.push_alone(WORKFLOW).await;
+    let mut payloads: Vec<Value> = (0..100)
+        .map(|_| signed("push", push.to_string().as_bytes()))
+        .collect();
+    for (n, job) in jobs.iter().take(2).enumerate() {
+        payloads.insert(7 + n * 40, crate::delivery::delivery(&job.queued()));
+    }
+    for n in 0..4 {
+        payloads.insert(3 + n * 20, json!({ "action": "drain" }));
+    }
+    world.invoke_all(payloads, 20, None).await;
+    for _ in 0..3 {
+        world.hurry().await;
+        world.drain().await;
+    }
+    let base = world.pools().await;
+    assert_eq!(
+        base,
+        ["base", "base"],
+        "one machine for each job that can start"
+    );
+    assert_eq!(
+        world.instances().await.len(),
+        2,
+        "and none that was too many"
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_falls_silent_is_noticed_and_one_that_speaks_again_is_believed() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    // Another job of the repository was told of by a delivery.
+    let known = Job::new(9000);
+    world.queue(std::slice::from_ref(&known)).await;
+    let ended = known.ended("success", Some("someone"));
+    world.deliver(&ended).await;
+    let (jobs, push) = world.push_alone(WORKFLOW).await;
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    world.drain().await;
+    assert!(
+        world.living().await.is_empty(),
+        "its deliveries may be under way"
+    );
+
+    // None comes.
+    for trigger in world.live("trigger").await {
+        let sk = trigger["sk"].as_str().unwrap().to_owned();
+        world.set_time(&sk, "recorded_ms", now_ms() - 60_000).await;
+    }
+    world.hurry().await;
+    world.drain().await;
+    assert_eq!(world.pools().await, ["base", "base"]);
+
+    // They come after all: late, and without harm.
+    world.queue(&jobs[..2]).await;
+    world.drain().await;
+    assert_eq!(world.pools().await, ["base", "base"]);
+    assert_eq!(world.instances().await.len(), 2);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_is_told_while_the_forge_is_down_is_looked_into_later() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let (_, push) = world.push_alone(WORKFLOW).await;
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    world.drain_by(&world.cold(NO_FORGE)).await;
+    assert!(world.living().await.is_empty());
+    world.hurry().await;
+    world.drain().await;
+    assert_eq!(world.pools().await, ["base", "base"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_at_the_forge_and_was_told_to_nobody_is_found_by_the_tick() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let (jobs, _) = world.push_alone(WORKFLOW).await;
+    world.tick().await;
+    assert_eq!(world.pools().await, ["base", "base"]);
+    // Its delivery, when it comes after all, is a duplicate.
+    assert_eq!(world.deliver(&jobs[0].queued()).await, "duplicate");
+    world.tick().await;
+    assert_eq!(world.instances().await.len(), 2);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_starts_nothing_says_why_and_leaves_nothing() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let (_, mut push) = world.push_alone(WORKFLOW).await;
+    push["before"] = json!("1".repeat(40));
+    let mut test = push.clone();
+    test["before"] = test["after"].clone();
+    assert_eq!(world.tell_push(&test).await, "ignored");
+    let mut by_a_job = push.clone();
+    by_a_job["sender"]["login"] = json!("gitea-actions");
+    assert_eq!(world.tell_push(&by_a_job).await, "ignored");
+    let mut skipped = push.clone();
+    skipped["head_commit"]["message"] = json!("only words [skip ci]");
+    assert_eq!(world.tell_push(&skipped).await, "ignored");
+    world.drain().await;
+    assert!(world.live("trigger").await.is_empty());
+    assert!(world.instances().await.is_empty());
+    world.end().await;
+}

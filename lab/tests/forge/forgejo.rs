@@ -1,0 +1,277 @@
+//! The stand-in as a Forgejo, and the dispatcher's client against it: each version registers its own
+//! way, lists its jobs its own way, and keeps what it keeps.
+
+use std::time::Duration;
+
+use dispatcher::forge::{Forge, ForgeConfig, ForgeError, ListedStatus};
+use dispatcher::job::JobKey;
+use dispatcher::secret::Secret;
+use dispatcher::world::Verdict;
+use lab::forge::{self, Version};
+use serde_json::{Value, json};
+use stacks::pool::{ForgeKind, Label, Market, Pool, Scope};
+
+use crate::world::{ADMIN, REGISTRATION, Runner, World, listener};
+
+const TWO_JOBS: &str = "
+on: push
+jobs:
+  labelled:
+    runs-on: lab
+    steps: [{run: echo done}]
+  bare:
+    steps: [{run: echo never}]
+";
+const QUICK: &str = "runner: {fetch_interval: 50ms}";
+
+fn client(world: &World, kind: ForgeKind, with_token: bool) -> Forge {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    Forge::new(ForgeConfig {
+        kind,
+        labels: vec!["lab".to_owned(), "other".to_owned()],
+        url: world.forge.url(),
+        endpoint: None,
+        ca: None,
+        token: secret(ADMIN).filter(|_| with_token),
+        registration_token: secret(REGISTRATION),
+    })
+    .unwrap()
+}
+
+fn pool(scope: Scope) -> Pool {
+    Pool {
+        name: "base".to_owned(),
+        labels: vec![Label {
+            name: "lab".to_owned(),
+            serve: "host".to_owned(),
+        }],
+        default: false,
+        scope,
+        repositories: vec!["*".to_owned()],
+        types: Vec::new(),
+        subnets: String::new(),
+        market: Market::Spot,
+        credit: None,
+        max_runners: 1,
+        limit_minutes: 10,
+        boot_limit_minutes: 1,
+        idle_limit_minutes: 1,
+        git_token: false,
+        template_id: String::new(),
+        template_version: String::new(),
+    }
+}
+
+fn key(id: u64) -> JobKey {
+    JobKey {
+        repository: "acme/app".to_owned(),
+        id,
+        attempt: 1,
+    }
+}
+
+/// The runner of that id, as the forge lists it; old ones have no list.
+async fn listed(world: &World, id: u64) -> Option<Value> {
+    let answer = world.get("admin/actions/runners").await;
+    let runners = answer.as_array().or_else(|| answer["runners"].as_array());
+    let mut runners = runners.unwrap().iter();
+    runners.find(|runner| runner["id"] == json!(id)).cloned()
+}
+
+#[tokio::test]
+async fn its_deliveries_have_its_headers_and_tell_of_pushes_alone() {
+    let world = World::playing(Version::Forgejo15, forge::ZOMBIE_AFTER).await;
+    let (url, arrivals) = listener(Duration::ZERO).await;
+    world
+        .hook(&url, &["push", "workflow_job", "workflow_run"])
+        .await;
+    // The first folder that exists wins, even over one that has more.
+    world.write(".forgejo/workflows/own.yml", TWO_JOBS);
+    assert!(
+        world
+            .push(ADMIN, "on: push\njobs: {gitea: {runs-on: lab}}\n")
+            .await
+    );
+    crate::until("a delivery came", async || {
+        !arrivals.lock().unwrap().is_empty()
+    })
+    .await;
+    let jobs = world.get("repos/acme/app/actions/runners/jobs").await;
+    let names: Vec<&Value> = jobs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| &job["name"])
+        .collect();
+    assert_eq!(names, ["labelled", "bare"]);
+    assert_eq!(jobs[1]["runs_on"], Value::Null);
+    let none = world
+        .get("repos/acme/app/actions/runners/jobs?labels=x")
+        .await;
+    assert_eq!(none, Value::Null);
+
+    let arrivals = std::mem::take(&mut *arrivals.lock().unwrap());
+    assert_eq!(arrivals.len(), 1);
+    assert!(arrivals[0].is_signed());
+    for sender in ["forgejo", "gitea", "gogs", "github"] {
+        assert_eq!(arrivals[0].header(&format!("x-{sender}-event")), "push");
+        assert_eq!(
+            arrivals[0].header(&format!("x-{sender}-event-type")),
+            "push"
+        );
+    }
+    assert_eq!(
+        arrivals[0].header("x-forgejo-signature"),
+        arrivals[0].header("x-gitea-signature")
+    );
+    let headers = &arrivals[0].headers;
+    assert!(
+        !headers
+            .keys()
+            .any(|name| name.as_str().ends_with("target-type"))
+    );
+
+    for path in ["version", "/api/forgejo/v1/version"] {
+        assert_eq!(world.get(path).await["version"], "15.0.0+gitea-1.22.0");
+    }
+    for path in [
+        "repos/acme/app/actions/jobs",
+        "repos/acme/app/actions/jobs/1",
+    ] {
+        let (status, body) = world.ask("GET", path, ADMIN, &Value::Null).await;
+        assert_eq!(
+            (status, body),
+            (404, json!("404 page not found\n")),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_version_registers_its_own_way_and_nothing_of_it_stays() {
+    for (version, ephemeral) in [
+        (Version::Forgejo11, false),
+        (Version::Forgejo14, false),
+        (Version::Forgejo15, true),
+    ] {
+        let world = World::playing(version, forge::ZOMBIE_AFTER).await;
+        assert!(world.push(ADMIN, TWO_JOBS).await);
+        let client = client(&world, ForgeKind::Forgejo, true);
+        assert_eq!(
+            client.verdict(&key(1)).await,
+            Verdict::Waiting,
+            "{version:?}"
+        );
+        assert_eq!(client.verdict(&key(99)).await, Verdict::Gone);
+
+        let pool = pool(Scope::Global);
+        let registration = client.register(&pool, "i-1").await.unwrap();
+        let document: Value = serde_json::from_str(registration.document.reveal()).unwrap();
+        assert_eq!(document["labels"], json!(["lab:host"]));
+        assert_eq!(document["id"], json!(registration.id));
+        assert!(document["ephemeral"].is_null());
+        if version > Version::Forgejo11 {
+            let runner = listed(&world, registration.id).await.unwrap();
+            assert_eq!(runner["ephemeral"], ephemeral, "{version:?}");
+        }
+
+        let one_job = ["forgejo-runner", "one-job", "--wait"];
+        let folder = world.folder("i-1");
+        let mut runner = Runner::start_as(&one_job, &folder, &document, QUICK);
+        assert_eq!(runner.exit_code().await, Some(0), "{}", runner.log());
+        assert!(
+            runner.log().contains("repo is acme/app"),
+            "{}",
+            runner.log()
+        );
+        assert_eq!(client.verdict(&key(1)).await, Verdict::Gone);
+        if version > Version::Forgejo11 {
+            let stays = listed(&world, registration.id).await.is_some();
+            assert_eq!(stays, !ephemeral, "{version:?}");
+        }
+
+        // Whoever waits for a job without labels waits in vain.
+        let second = client.register(&pool, "i-2").await.unwrap();
+        let document = serde_json::from_str(second.document.reveal()).unwrap();
+        let folder = world.folder("i-2");
+        let mut runner = Runner::start_as(&one_job[..2], &folder, &document, QUICK);
+        assert_eq!(runner.exit_code().await, Some(2), "{}", runner.log());
+
+        for id in [registration.id, second.id, second.id, 99] {
+            client.delete_runner(&Scope::Global, id).await.unwrap();
+            if version > Version::Forgejo11 {
+                assert_eq!(listed(&world, id).await, None, "{version:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn registrations_are_made_in_their_pools_scope_with_what_secrets_there_are() {
+    for version in [Version::Forgejo14, Version::Forgejo15] {
+        let world = World::playing(version, forge::ZOMBIE_AFTER).await;
+        let with_token = client(&world, ForgeKind::Forgejo, true);
+        for (scope, place) in [
+            (Scope::Organization("acme".to_owned()), "orgs/acme"),
+            (Scope::Repository("acme/app".to_owned()), "repos/acme/app"),
+        ] {
+            let registration = with_token
+                .register(&pool(scope.clone()), "i-1")
+                .await
+                .unwrap();
+            let path = format!("{place}/actions/runners/{}", registration.id);
+            assert_eq!(world.get(&path).await["name"], "i-1", "{version:?}");
+            let named = with_token.runners_named(&scope, "i-1").await.unwrap();
+            assert_eq!(named, [registration.id], "{version:?}");
+        }
+        // The registration token alone is enough for the whole forge.
+        let without = client(&world, ForgeKind::Forgejo, false);
+        let registration = without.register(&pool(Scope::Global), "i-2").await.unwrap();
+        let runner = listed(&world, registration.id).await.unwrap();
+        assert_eq!(runner["ephemeral"], version == Version::Forgejo15);
+    }
+}
+
+#[tokio::test]
+async fn what_a_forgejo_cannot_do_is_said_and_not_asked() {
+    let world = World::playing(Version::Forgejo14, forge::ZOMBIE_AFTER).await;
+    let forgejo = client(&world, ForgeKind::Forgejo, true);
+    let lacks = forgejo.disable_runner(&Scope::Global, 1).await;
+    assert!(matches!(lacks, Err(ForgeError::Lacks(_))), "{lacks:?}");
+    let lacks = forgejo.runner(&Scope::Global, 1).await;
+    assert!(matches!(lacks, Err(ForgeError::Lacks(_))), "{lacks:?}");
+
+    assert!(world.push(ADMIN, TWO_JOBS).await);
+    let scope = Scope::Organization("acme".to_owned());
+    let labels = |labels: &[&str]| {
+        labels
+            .iter()
+            .map(|&label| label.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let jobs = forgejo
+        .listed_jobs(&scope, &labels(&["lab", "x y&z"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        jobs.len(),
+        1,
+        "the one without labels is on no list: {jobs:?}"
+    );
+    assert_eq!(jobs[0].status, ListedStatus::Waiting);
+    assert_eq!((jobs[0].name.as_str(), jobs[0].attempt), ("labelled", None));
+    assert_eq!(forgejo.listed_jobs(&scope, &[]).await.unwrap(), []);
+
+    // A Gitea where the environment says Forgejo: the machines would start the wrong runner.
+    let gitea = World::new(forge::ZOMBIE_AFTER).await;
+    let wrong = client(&gitea, ForgeKind::Forgejo, true);
+    let refused = wrong
+        .register(&pool(Scope::Global), "i-1")
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("correct the kind"),
+        "{refused}"
+    );
+    assert_eq!(gitea.runner_names().await, [""; 0]);
+}
