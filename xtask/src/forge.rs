@@ -82,18 +82,28 @@ impl Forge {
         call(method, &url, Some(&file.forge_token), &body).await
     }
 
-    /// Makes an organization whose webhook sends the events of all its repositories to `hook`.
-    pub async fn make_organization(&self, name: &str, hook: &str) -> Result<(), Error> {
+    /// Makes an organization.
+    pub async fn make_organization(&self, name: &str) -> Result<(), Error> {
         self.call(Method::POST, "/orgs", json!({ "username": name }))
             .await?;
+        Ok(())
+    }
+
+    /// Makes a webhook that sends `events` of all repositories of `organization` to `url`.
+    pub async fn make_hook(
+        &self,
+        organization: &str,
+        url: &str,
+        events: &[&str],
+    ) -> Result<(), Error> {
         let secret = &self.lab.file().webhook_secret;
         let hook = json!({
             "type": "gitea",
             "active": true,
-            "events": ["push", "workflow_job"],
-            "config": { "url": hook, "content_type": "json", "secret": secret },
+            "events": events,
+            "config": { "url": url, "content_type": "json", "secret": secret },
         });
-        self.call(Method::POST, &format!("/orgs/{name}/hooks"), hook)
+        self.call(Method::POST, &format!("/orgs/{organization}/hooks"), hook)
             .await?;
         Ok(())
     }

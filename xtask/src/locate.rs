@@ -21,6 +21,7 @@ pub fn of(root: &Path, env: &str, lab: bool) -> Result<Place, Error> {
             root: root.to_owned(),
             deployment: Deployment::new(environment, target)?,
             hook_url: None,
+            forge_endpoint: None,
         });
     }
     let lab = Lab::find(&Folder::default_one()).ok_or(Error::NoLab)?;
@@ -55,6 +56,7 @@ pub fn in_lab(
         root: root.to_owned(),
         deployment: Deployment::new(environment, target)?.with_secrets(secrets),
         hook_url: Some(format!("{}/dispatch", lab.front_door)),
+        forge_endpoint: Some(lab.forge.clone()),
     })
 }
 

@@ -5,9 +5,12 @@
     reason = "a program has no public items; `pub` here means: for the other commands"
 )]
 
+mod conformance;
 mod demo;
 mod diff;
+mod differential;
 mod down;
+mod explain;
 mod forge;
 mod http;
 mod lab_command;
@@ -54,6 +57,9 @@ enum Command {
         /// stand-in (our own), or gitea: a real one, which is built once.
         #[arg(long, default_value_t)]
         forge: ForgeKind,
+        /// Tell the dispatcher of the push alone, as older forges and many webhooks do.
+        #[arg(long)]
+        push_only: bool,
     },
     /// Play many runs of what makes trouble (reruns, cancellations, needs, a large matrix) in the
     /// lab, and count what got lost.
@@ -68,6 +74,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Push at random to a real Gitea, and compare what it queues with what each push foretells.
+    Differential(differential::Asked),
     /// Write the templates and user-data of an environment as files.
     Render {
         /// Name in stacks/environments, or a path.
@@ -118,6 +126,14 @@ enum Command {
         /// Name in stacks/environments, or a path.
         #[arg(long)]
         env: Option<String>,
+    },
+    /// Say what the forge makes of an event: which workflows it starts, rule by rule, which jobs they
+    /// have, and what would be launched.
+    Explain(explain::Explain),
+    /// Put cases of what forges do to the trigger rules, one line of JSON each.
+    Conformance {
+        /// The cases.
+        file: PathBuf,
     },
     /// The local lab: a cloud and a forge on this machine.
     Lab {
@@ -212,8 +228,14 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             json,
             workflow,
             forge,
+            push_only,
         } => {
-            let report = demo::run(&root, workflow.as_deref(), forge).await?;
+            let hook = if push_only {
+                demo::Hook::PushOnly
+            } else {
+                demo::Hook::Jobs
+            };
+            let report = demo::run(&root, workflow.as_deref(), forge, hook).await?;
             if json {
                 say(&serde_json::to_string(&report)?);
             }
@@ -222,6 +244,13 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Soak { forge, runs, json } => {
             let report = soak::run(&root, forge, runs).await?;
             if json {
+                say(&serde_json::to_string(&report)?);
+            }
+            return Ok(ExitCode::from(u8::from(!report.ok)));
+        }
+        Command::Differential(asked) => {
+            let report = differential::run(asked).await?;
+            if asked.json {
                 say(&serde_json::to_string(&report)?);
             }
             return Ok(ExitCode::from(u8::from(!report.ok)));
@@ -266,6 +295,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             };
             return Ok(replay::run(&place, &replay).await?);
         }
+        Command::Explain(explain) => {
+            let place = place_of(&root, explain.env.clone(), lab)?;
+            return Ok(explain::run(&place, &explain).await?);
+        }
+        Command::Conformance { file } => return Ok(conformance::run(&file)?),
         Command::Lab { command } => match command {
             LabCommand::Up { forge } => lab_command::up(forge).await?,
             LabCommand::Down => lab_command::down().await?,

@@ -26,6 +26,8 @@ pub struct Place {
     pub deployment: Deployment,
     /// Where the forge reaches the dispatcher, when that is not the API's own address.
     pub hook_url: Option<String>,
+    /// Where the forge is reached from here, when that is not its own address.
+    pub forge_endpoint: Option<String>,
 }
 
 /// Why a deployment command stopped.

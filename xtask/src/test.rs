@@ -35,17 +35,19 @@ pub enum TestError {
 
 /// Runs all steps and prints what each took.
 pub fn run(root: &Path) -> Result<(), TestError> {
-    let steps: [(&str, Step); 10] = [
+    let steps: [(&str, Step); 12] = [
         ("format", format),
         ("shellcheck", shellcheck),
         ("clippy", clippy),
         ("tests", tests),
+        ("conformance", conformance),
         ("cfn-lint", cfn_lint),
         ("demo", demo),
         ("Gitea", gitea),
         ("its tests", tests_on_gitea),
         ("its demo", demo_on_gitea),
         ("its soak", soak_on_gitea),
+        ("its pushes", pushes_to_gitea),
     ];
     let start = Instant::now();
     let mut took = Vec::new();
@@ -133,9 +135,29 @@ fn cfn_lint(root: &Path) -> Result<(), TestError> {
     Ok(())
 }
 
+/// The trigger rules against cases of what forges do.
+fn conformance(root: &Path) -> Result<(), TestError> {
+    let cases = root.join("dispatcher/tests/cases/triggers.json");
+    let mut run = xtask(root);
+    // One line a case; the sum is the last.
+    let output = run.arg("conformance").arg(cases).output();
+    let output = output.map_err(|source| TestError::Start {
+        program: "xtask".to_owned(),
+        source,
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let is_failed = |line: &&str| line.contains("\"pass\":false");
+    for line in text.lines().filter(is_failed).chain(text.lines().last()) {
+        say(line);
+    }
+    let passed = output.status.success();
+    passed.then_some(()).ok_or(TestError::Step("conformance"))
+}
+
 /// The whole path as a newcomer runs it; it exits non-zero if any promise broke.
 fn demo(root: &Path) -> Result<(), TestError> {
     pass("demo", xtask(root).args(["demo"]))?;
+    pass("demo", xtask(root).args(["demo", "--push-only"]))?;
     let other = root.join("xtask/tests/other-workflow.yml");
     pass("demo", xtask(root).arg("demo").arg("--workflow").arg(other))
 }
@@ -152,7 +174,7 @@ fn gitea(_: &Path) -> Result<(), TestError> {
     }
 }
 
-/// Boot and dispatcher once more, with Gitea and its runner where the stand-ins were.
+/// Boot, calls and dispatcher once more, with Gitea and its runner where the stand-ins were.
 fn tests_on_gitea(root: &Path) -> Result<(), TestError> {
     with_gitea(|| {
         // The same selection of packages as above: another would compile the SDK again.
@@ -161,6 +183,8 @@ fn tests_on_gitea(root: &Path) -> Result<(), TestError> {
             .args([
                 "test",
                 "--workspace",
+                "--test",
+                "asked",
                 "--test",
                 "boot",
                 "--test",
@@ -177,6 +201,12 @@ fn demo_on_gitea(root: &Path) -> Result<(), TestError> {
 
 fn soak_on_gitea(root: &Path) -> Result<(), TestError> {
     with_gitea(|| pass("soak", xtask(root).args(["soak", "--forge", "gitea"])))
+}
+
+/// What it queues is what the trigger rules say.
+fn pushes_to_gitea(root: &Path) -> Result<(), TestError> {
+    let pushes = ["differential", "--pushes", "60", "--seed", "7"];
+    with_gitea(|| pass("differential", xtask(root).args(pushes)))
 }
 
 fn with_gitea(run: impl FnOnce() -> Result<(), TestError>) -> Result<(), TestError> {

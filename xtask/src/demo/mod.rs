@@ -33,11 +33,30 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the announcement of the first job is sent again.
 const REPLAYS: usize = 10;
 
+/// What the dispatcher's webhook tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// Of every job, as it is recommended.
+    Jobs,
+    /// Of pushes alone: the dispatcher finds out by itself which jobs they start.
+    PushOnly,
+}
+
+impl Hook {
+    const fn events(self) -> &'static [&'static str] {
+        match self {
+            Self::Jobs => &["push", "workflow_job"],
+            Self::PushOnly => &["push"],
+        }
+    }
+}
+
 /// Runs the demo, and cleans up whatever happens.
 pub async fn run(
     root: &Path,
     workflow: Option<&Path>,
     kind: ForgeKind,
+    hook: Hook,
 ) -> Result<Report, PlayError> {
     let start = Instant::now();
     let workflow = match workflow {
@@ -48,7 +67,7 @@ pub async fn run(
 
     let folder = Folder::default_one();
     let told = tokio::select! {
-        told = tell(root, &folder, kind, &workflow) => told,
+        told = tell(root, &folder, kind, hook, &workflow) => told,
         _ = tokio::signal::ctrl_c() => Err(PlayError::Stopped),
     };
     say("lab: going down");
@@ -66,6 +85,7 @@ async fn tell(
     root: &Path,
     folder: &Folder,
     kind: ForgeKind,
+    hook: Hook,
     workflow: &str,
 ) -> Result<Seen, PlayError> {
     let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
@@ -74,9 +94,16 @@ async fn tell(
     stage.up().await?;
 
     let forge = Forge::of(&lab);
+    forge.make_organization(ORGANIZATION).await?;
     forge
-        .make_organization(ORGANIZATION, &stage.hook_url())
+        .make_hook(ORGANIZATION, &stage.hook_url(), hook.events())
         .await?;
+    if hook == Hook::PushOnly {
+        // The dispatcher is told of the push alone; the watcher has a hook of its own for the rest.
+        let witness = format!("{}/_lab/witness", lab.file().front_door);
+        let events = ["workflow_job"];
+        forge.make_hook(ORGANIZATION, &witness, &events).await?;
+    }
     forge.make_repository(ORGANIZATION, "app").await?;
     let checkout = forge.checkout(REPOSITORY).await?;
     let mut watch = Watch::new(lab.file(), &stage);

@@ -17,7 +17,12 @@ pub struct Delivery {
     pub headers: Vec<(String, String)>,
     /// The body as it came.
     pub body: String,
+    /// The status of the answer.
+    pub status: u16,
 }
+
+/// The status that the lab answers what only its own watcher is told.
+const WITNESSED: u16 = 204;
 
 /// A machine, as the lab's EC2 reports it.
 #[derive(Debug, Clone, Deserialize)]
@@ -142,7 +147,9 @@ fn take_delivery(jobs: &mut BTreeMap<u64, JobStory>, delivery: &Delivery) {
     match action {
         "queued" if story.announcement.is_none() => {
             story.marks.insert(ANNOUNCED, delivery.received_ms);
-            story.marks.insert(RECORDED, delivery.answered_ms);
+            if delivery.is_to_dispatcher() {
+                story.marks.insert(RECORDED, delivery.answered_ms);
+            }
             story.announcement = Some(delivery.clone());
         }
         "in_progress" => {
@@ -154,6 +161,14 @@ fn take_delivery(jobs: &mut BTreeMap<u64, JobStory>, delivery: &Delivery) {
             story.conclusion = job["conclusion"].as_str().map(str::to_owned);
         }
         _ => {}
+    }
+}
+
+impl Delivery {
+    /// Whether the dispatcher got it.
+    #[must_use]
+    pub fn is_to_dispatcher(&self) -> bool {
+        self.status != WITNESSED
     }
 }
 

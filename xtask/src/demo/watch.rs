@@ -179,7 +179,7 @@ impl<'a> Watch<'a> {
         if self.replayed.is_some() {
             return Ok(());
         }
-        let Some(delivery) = self.jobs.values().find_map(|job| job.announcement.clone()) else {
+        let Some(delivery) = self.to_replay() else {
             return Ok(());
         };
         let url = format!("{}/dispatch", self.lab.front_door);
@@ -209,6 +209,19 @@ impl<'a> Watch<'a> {
         ));
         self.replayed = Some(decisions);
         Ok(())
+    }
+
+    /// The delivery that told the dispatcher of a job: the job's own, or the push that started it.
+    fn to_replay(&self) -> Option<Delivery> {
+        let announced = self
+            .jobs
+            .values()
+            .find_map(|job| job.announcement.clone())?;
+        if announced.is_to_dispatcher() {
+            return Some(announced);
+        }
+        let mut told = self.deliveries.iter().filter(|one| one.is_to_dispatcher());
+        told.next().cloned()
     }
 
     /// Whether every job has ended and every machine is gone.

@@ -84,8 +84,10 @@ async fn whole(
     stage.up().await?;
     let forge = Forge::of(&lab);
     for organization in [ORGANIZATION, TEAM] {
+        forge.make_organization(organization).await?;
+        let events = ["push", "workflow_job"];
         forge
-            .make_organization(organization, &stage.hook_url())
+            .make_hook(organization, &stage.hook_url(), &events)
             .await?;
     }
 

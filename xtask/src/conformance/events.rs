@@ -1,0 +1,114 @@
+//! Which files are workflows, which events they have, and which of them start one.
+
+use dispatcher::workflow::files;
+use dispatcher::workflow::happening::HookEvent;
+use dispatcher::workflow::on::{self, OnEvent};
+use dispatcher::workflow::trigger::{self, Changed, Outcome};
+use dispatcher::workflow::yaml::{self, Kind, Node};
+use serde_json::{Map, Value, json};
+
+use super::{server, texts};
+
+/// What a text with an `on:` says; `None` where it can't be read.
+fn events(case: &Value) -> Option<Vec<OnEvent>> {
+    let document = yaml::parse(case["yaml_on"].as_str()?.as_bytes()).ok()??;
+    on::parse(on_of(&document)?, server(case)).ok()
+}
+
+fn on_of(document: &Node) -> Option<&Node> {
+    let Kind::Mapping(pairs) = &document.kind else {
+        return None;
+    };
+    let is_on = |key: &Node| matches!(&key.kind, Kind::Scalar(scalar) if scalar.text == "on");
+    let (_, on) = pairs.iter().find(|(key, _)| is_on(key))?;
+    Some(on)
+}
+
+pub(super) fn on(case: &Value) -> Option<Value> {
+    case["yaml_on"].as_str()?;
+    let Some(events) = events(case) else {
+        return Some(json!("error"));
+    };
+    Some(events.iter().map(event_json).collect())
+}
+
+fn event_json(event: &OnEvent) -> Value {
+    let mut object = Map::from_iter([("name".to_owned(), json!(event.name))]);
+    if !event.filters.is_empty() {
+        let filters: Map<String, Value> = event
+            .filters
+            .iter()
+            .map(|(name, values)| (name.clone(), json!(values)))
+            .collect();
+        object.insert("filters".to_owned(), json!(filters));
+    }
+    if !event.schedules.is_empty() {
+        let schedules: Vec<Value> = event
+            .schedules
+            .iter()
+            .map(|schedule| {
+                schedule
+                    .iter()
+                    .cloned()
+                    .map(|(k, v)| (k, json!(v)))
+                    .collect()
+            })
+            .map(Value::Object)
+            .collect();
+        object.insert("schedules".to_owned(), json!(schedules));
+    }
+    if !event.dispatch_inputs.is_empty() {
+        let names: Vec<&str> = event
+            .dispatch_inputs
+            .iter()
+            .map(|input| input.name.as_str())
+            .collect();
+        object.insert("dispatch_inputs".to_owned(), json!(names));
+    }
+    Value::Object(object)
+}
+
+pub(super) fn trigger(case: &Value) -> Option<Value> {
+    let hook = HookEvent::parse(case["hook_event"].as_str()?)?;
+    let server = server(case);
+    let mut best = Outcome::NotApplicable;
+    for event in events(case)? {
+        let outcome =
+            trigger::judge(&event, hook, &case["payload"], &Changed::NotFetched, server).outcome;
+        best = match (best, outcome) {
+            (Outcome::Matched, _) | (_, Outcome::Matched) => Outcome::Matched,
+            (Outcome::NotApplicable, other) => other,
+            (kept, _) => kept,
+        };
+    }
+    Some(json!(said(best)))
+}
+
+fn said(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Matched => "matched",
+        Outcome::FilteredOut => "filtered_out",
+        Outcome::NotApplicable => "not_applicable",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+pub(super) fn event_match(case: &Value) -> Option<Value> {
+    let on = case["on_event"].as_str()?;
+    // A word that no server sends starts nothing.
+    let hook = HookEvent::parse(case["hook_event"].as_str()?);
+    Some(json!(hook.is_some_and(|hook| trigger::can_match(on, hook))))
+}
+
+pub(super) fn workflow_path(case: &Value) -> Option<Value> {
+    let dirs = texts(&case["workflow_dirs"])?;
+    Some(json!(files::is_workflow(case["path"].as_str()?, &dirs)))
+}
+
+pub(super) fn workflow_dirs(case: &Value) -> Option<Value> {
+    let setting = case["setting"].as_str()?;
+    Some(match files::dirs_of_setting(setting) {
+        Some(dirs) => json!(dirs),
+        None => json!("error"),
+    })
+}

@@ -1,0 +1,358 @@
+//! `cargo xtask differential`: random pushes to a real Gitea. What it queues is what the dispatcher
+//! foretells from the push delivery alone.
+
+mod clone;
+mod compare;
+mod generator;
+mod predict;
+mod receiver;
+mod report;
+mod site;
+mod stream;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lab::gitea::Alone;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use self::clone::Clone;
+use self::compare::{Compared, compare};
+use self::generator::{Generator, NOTHING, Push};
+use self::predict::predict;
+use self::receiver::Receiver;
+use self::report::{Difference, Report};
+use self::site::{Read, Site};
+use self::stream::Mark;
+use crate::http::HttpError;
+use crate::say;
+
+/// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
+/// core busy half of the time.
+const WORLDS: usize = 3;
+/// Longest until the forge has told of a push and queued its jobs; it takes a second.
+const TOLD_LIMIT: Duration = Duration::from_secs(30);
+/// Between two lines of progress.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Asked {
+    /// How many pushes; each moves one to four refs.
+    #[arg(long, default_value_t = 300)]
+    pub pushes: usize,
+    /// What chance begins with: the same seed pushes the same.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Leave the forge up afterwards, until Ctrl-C.
+    #[arg(long)]
+    pub keep: bool,
+    /// Print the report as one JSON object on the last line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The real forge.
+    #[error(transparent)]
+    Gitea(#[from] lab::Error),
+    /// Its API.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// Its API, which said something else than expected.
+    #[error("the forge's API answered in an unknown form: {0}")]
+    Answer(String),
+    /// git.
+    #[error("git {command} failed: {words}")]
+    Git {
+        /// Which of its commands.
+        command: String,
+        /// What it said.
+        words: String,
+    },
+    /// A file or a port.
+    #[error("a file or port of the test can't be used")]
+    Io(#[from] std::io::Error),
+    /// Somebody pressed Ctrl-C.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Pushes, foretells and compares; cleans up whatever happens.
+pub async fn run(asked: Asked) -> Result<Report, Error> {
+    let folder = tempfile::tempdir()?;
+    let gitea = Alone::start(folder.path(), say).await?;
+    let played = tokio::select! {
+        played = play(asked, &gitea, folder.path()) => played,
+        _ = tokio::signal::ctrl_c() => Err(Error::Stopped),
+    };
+    if asked.keep {
+        say(&format!(
+            "Gitea stays at {} (its log: {}; clones: {}) until Ctrl-C",
+            gitea.url(),
+            gitea.log().display(),
+            folder.path().display()
+        ));
+        let _ = tokio::signal::ctrl_c().await;
+    }
+    played
+}
+
+async fn play(asked: Asked, gitea: &Alone, folder: &Path) -> Result<Report, Error> {
+    let start = Instant::now();
+    let receiver = Receiver::start().await?;
+    let site = Site::new(gitea.url(), gitea.user(), gitea.token());
+    let mut worlds = JoinSet::new();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    for number in 0..WORLDS {
+        let world = World::new(number, asked.seed, &site, &receiver, gitea, folder).await?;
+        let tell = tell.clone();
+        worlds.spawn(async move { world.play(asked.pushes, &tell).await });
+    }
+    drop(tell);
+    let mut report = Report::new(asked.seed);
+    let mut said = Instant::now();
+    while let Some(outcome) = told.recv().await {
+        report.add(outcome);
+        if said.elapsed() > SAY_EVERY {
+            said = Instant::now();
+            say(&report.progress(asked.pushes));
+        }
+    }
+    while let Some(ended) = worlds.join_next().await {
+        ended.map_err(|_| Error::Stopped)??;
+    }
+    report.end(start.elapsed());
+    Ok(report)
+}
+
+/// What one push came to.
+#[derive(Debug)]
+struct Outcome {
+    deliveries: usize,
+    runs: usize,
+    compared: Compared,
+    difference: Option<Difference>,
+}
+
+/// One repository, its clone and its history to be.
+struct World {
+    number: usize,
+    name: String,
+    site: Site,
+    receiver: Receiver,
+    clone: Clone,
+    generator: Generator,
+    /// What the forge's refs are.
+    refs: BTreeMap<String, String>,
+    read: Read,
+}
+
+impl World {
+    async fn new(
+        number: usize,
+        seed: u64,
+        site: &Site,
+        receiver: &Receiver,
+        gitea: &Alone,
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        let name = format!("world-{number}");
+        site.make_repository(&name, &receiver.hook(&name)).await?;
+        let clone = folder.join(format!("{name}.git"));
+        let clone = Clone::new(&clone, &site.remote(&name), gitea.user(), gitea.token()).await?;
+        clone.import(Generator::nothing()).await?;
+        Ok(Self {
+            number,
+            name,
+            site: site.clone(),
+            receiver: receiver.clone(),
+            clone,
+            generator: Generator::new(seed, number as u64),
+            refs: BTreeMap::new(),
+            read: Read::default(),
+        })
+    }
+
+    /// Its share of all pushes, numbered over all worlds.
+    async fn play(
+        mut self,
+        pushes: usize,
+        tell: &tokio::sync::mpsc::UnboundedSender<Outcome>,
+    ) -> Result<(), Error> {
+        for number in (self.number..pushes).step_by(WORLDS) {
+            let outcome = self.push(number).await?;
+            let _ = tell.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn push(&mut self, number: usize) -> Result<Outcome, Error> {
+        let mut push = self.generator.push();
+        let stream = std::mem::take(&mut push.stream);
+        let marks = self.clone.import(stream).await?;
+        let told = self.send(number, &push, &marks).await?;
+        let (queued, runs) = self.site.new_jobs(&self.name, &mut self.read).await?;
+        let mut predicted = Vec::new();
+        let mut words = Vec::new();
+        for delivery in &told.deliveries {
+            let prediction = predict(delivery, &self.clone, &self.refs)?;
+            predicted.extend(prediction.jobs);
+            words.extend(prediction.words);
+        }
+        let compared = compare(predicted, queued, told.branch_gone);
+        let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
+        // Where the forge's code fails on a file it tells nothing of the push's other refs either.
+        let is_told = told.silent.is_empty() || self.crashes(&push, &marks)?;
+        let difference = if is_equal && is_told {
+            None
+        } else {
+            Some(
+                self.difference(number, &push, &told, words, &compared)
+                    .await?,
+            )
+        };
+        if let Some(branch) = &push.pull {
+            self.site.open_pull(&self.name, branch).await;
+        }
+        Ok(Outcome {
+            deliveries: told.deliveries.len(),
+            runs,
+            compared,
+            difference,
+        })
+    }
+
+    /// Whether the forge's code fails on a workflow file of something that was pushed.
+    fn crashes(&self, push: &Push, marks: &BTreeMap<Mark, String>) -> Result<bool, Error> {
+        let mut ids: Vec<&String> = self.refs.get("refs/heads/main").into_iter().collect();
+        ids.extend(push.moves.iter().filter_map(|it| marks.get(&it.to?)));
+        for sha in ids.into_iter().filter_map(|id| self.clone.peeled(id)) {
+            if predict::crashes(&self.clone, &sha)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Pushes, with a tag behind all other refs. The forge goes through a push's refs in order and
+    /// queues the jobs of each before the next one's delivery: when it tells of the tag, all is queued.
+    async fn send(
+        &mut self,
+        number: usize,
+        push: &Push,
+        marks: &BTreeMap<Mark, String>,
+    ) -> Result<Told, Error> {
+        let mut refs = Vec::new();
+        let mut expected = Vec::new();
+        let mut branch_gone = false;
+        for it in &push.moves {
+            let to = it.to.and_then(|mark| marks.get(&mark)).cloned();
+            if self.refs.get(&it.name) == to.as_ref() {
+                continue;
+            }
+            if let Some(id) = &to {
+                refs.push(format!("+{id}:{}", it.name));
+                self.refs.insert(it.name.clone(), id.clone());
+            } else {
+                refs.push(format!(":{}", it.name));
+                self.refs.remove(&it.name);
+            }
+            let is_branch = it.name.starts_with("refs/heads/");
+            branch_gone |= is_branch && to.is_none();
+            if !is_branch || to.is_some() {
+                expected.push(it.name.clone());
+            }
+        }
+        // New each time: git sends new refs last.
+        let end = format!("refs/tags/end-{number}");
+        refs.push(format!(
+            "{}:{end}",
+            marks.get(&NOTHING).map_or("", String::as_str)
+        ));
+        expected.push(end.clone());
+        self.clone.push(&refs).await?;
+        let has = |deliveries: &[Value], name: &String| {
+            deliveries
+                .iter()
+                .any(|delivery| delivery["ref"] == name.as_str())
+        };
+        let enough = |deliveries: &[Value]| expected.iter().all(|name| has(deliveries, name));
+        let mut deliveries = self.receiver.take(&self.name, TOLD_LIMIT, enough).await;
+        let silent = expected
+            .iter()
+            .filter(|name| !has(&deliveries, name))
+            .cloned()
+            .collect();
+        deliveries.retain(|delivery| delivery["ref"] != end.as_str());
+        Ok(Told {
+            deliveries,
+            silent,
+            branch_gone,
+        })
+    }
+
+    async fn difference(
+        &self,
+        number: usize,
+        push: &Push,
+        told: &Told,
+        words: Vec<String>,
+        compared: &Compared,
+    ) -> Result<Difference, Error> {
+        let of_missing = compared
+            .missing
+            .iter()
+            .map(|job| (job.commit.clone(), job.workflow.clone()));
+        let of_unforeseen = compared
+            .unforeseen
+            .iter()
+            .map(|job| (job.commit.clone(), job.workflow.clone()));
+        let mut files = BTreeMap::new();
+        for (commit, workflow) in of_missing.chain(of_unforeseen) {
+            if files.len() >= report::FILES_MAX {
+                break;
+            }
+            let tree = self.clone.tree(&commit).await?;
+            let end = format!("/workflows/{workflow}");
+            for entry in tree
+                .iter()
+                .filter(|it| it.kind == "blob" && it.path.ends_with(end.as_bytes()))
+            {
+                let bytes = self.clone.objects(&[&entry.id]).await?.concat();
+                let path = String::from_utf8_lossy(&entry.path).into_owned();
+                files.insert(
+                    format!("{path} at {commit}"),
+                    String::from_utf8_lossy(&bytes).into_owned(),
+                );
+            }
+        }
+        Ok(Difference {
+            push: number,
+            repository: self.name.clone(),
+            did: push.words.clone(),
+            deliveries: told.deliveries.iter().map(compare::abstract_of).collect(),
+            silent: told.silent.clone(),
+            said: words,
+            missing: compared.missing.iter().map(ToString::to_string).collect(),
+            unforeseen: compared
+                .unforeseen
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            files,
+        })
+    }
+}
+
+/// What the forge told of one push.
+struct Told {
+    deliveries: Vec<Value>,
+    /// Refs of which it told nothing.
+    silent: Vec<String>,
+    branch_gone: bool,
+}

@@ -1,0 +1,154 @@
+//! What a push delivery foretells: the dispatcher's own verdict, from the delivery, the repository's
+//! content and the variables, and nothing else.
+
+use std::collections::BTreeMap;
+
+use dispatcher::delivery::Delivery;
+use dispatcher::workflow::expression::Outcome;
+use dispatcher::workflow::happened::Happened;
+use dispatcher::workflow::happening::HookEvent;
+use dispatcher::workflow::jobs::{Because, Start};
+use dispatcher::workflow::server::Server;
+use dispatcher::workflow::verdict::{Run, RunJob, Verdict};
+use serde_json::Value;
+
+use super::Error;
+use super::clone::Clone;
+use super::compare::{Predicted, Told};
+use super::site::{Stands, VARIABLES};
+use crate::explain::local;
+
+/// The verdict on one delivery.
+#[derive(Debug, Default)]
+pub struct Prediction {
+    /// Its jobs.
+    pub jobs: Vec<Predicted>,
+    /// Each file and what was said of it.
+    pub words: Vec<String>,
+}
+
+/// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's.
+pub fn predict(
+    delivery: &Value,
+    clone: &Clone,
+    refs: &BTreeMap<String, String>,
+) -> Result<Prediction, Error> {
+    let body = serde_json::to_vec(delivery).map_err(|error| Error::Answer(error.to_string()))?;
+    let read = Delivery::of_event(HookEvent::Push, &body)
+        .map_err(|error| Error::Answer(error.to_string()))?;
+    let mut prediction = Prediction::default();
+    let Delivery::Happened { happened, .. } = read else {
+        return Ok(prediction);
+    };
+    for happened in happened.implied().into_iter().chain([*happened]) {
+        if happened.starts_nothing().is_none() {
+            prediction.add(&happened, clone, refs)?;
+        }
+    }
+    Ok(prediction)
+}
+
+/// Whether the forge's code fails on a workflow file of the commit `sha`.
+pub fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
+    let reading = local::reading(clone.folder(), sha, Server::GITEA_1_26)
+        .map_err(|error| Error::Answer(error.to_string()))?;
+    let mut files = reading.files.iter();
+    Ok(files.any(|file| file.read.as_ref().is_err_and(|refused| refused.crashes)))
+}
+
+impl Prediction {
+    fn add(
+        &mut self,
+        happened: &Happened,
+        clone: &Clone,
+        refs: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        let reads = happened.reads();
+        let at = refs.get(&format!("refs/heads/{}", reads.at));
+        let Some(sha) = clone.peeled(at.unwrap_or(&reads.at)) else {
+            let why = format!("{}: nothing is at {}", happened.event.word(), reads.at);
+            self.words.push(why);
+            return Ok(());
+        };
+        let variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let facts = local::facts_at(
+            clone.folder(),
+            happened,
+            &sha,
+            Server::GITEA_1_26,
+            Some(variables.into()),
+        )
+        .map_err(|error| Error::Answer(error.to_string()))?;
+        let verdict = facts.verdict(happened);
+        self.words.extend(words(happened, &verdict));
+        for (workflow, run) in verdict.runs() {
+            for job in &run.jobs {
+                self.jobs.push(Predicted {
+                    workflow: workflow.to_owned(),
+                    event: happened.event.word(),
+                    reference: reads.git_ref.clone(),
+                    commit: facts.sha.clone(),
+                    name: told(&job.job.name),
+                    labels: told(&job.job.labels),
+                    stands: stands(run, job),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn told<T: std::clone::Clone>(outcome: &Outcome<T>) -> Told<T> {
+    match outcome {
+        Outcome::Known(value) => Told::Known(value.clone()),
+        Outcome::Unknown(why) => Told::Unknown(why.clone()),
+    }
+}
+
+/// Whether it waits for a runner. Of a group nobody knows who else is in it.
+fn stands(run: &Run, job: &RunJob) -> Told<Stands> {
+    let of_run = !matches!(run.group, Outcome::Known(None));
+    match &job.start {
+        Start::Blocked(Because::Concurrency { .. }) | Start::Waiting
+            if of_run || job.job.concurrency.is_some() =>
+        {
+            Told::Unknown("others may be in its concurrency group".to_owned())
+        }
+        Start::Waiting => Told::Known(Stands::Waiting),
+        Start::Blocked(_) => Told::Known(Stands::Blocked),
+    }
+}
+
+fn words(happened: &Happened, verdict: &Verdict) -> Vec<String> {
+    let event = happened.event.word();
+    if let Some(why) = &verdict.nothing {
+        return vec![format!("{event}: nothing: {why}")];
+    }
+    let mut words = Vec::new();
+    for workflow in &verdict.workflows {
+        if let Some(refused) = &workflow.refused {
+            words.push(format!("{event}: {}: skipped: {refused}", workflow.name));
+        }
+        for on in &workflow.events {
+            let run = match &on.run {
+                Some(Ok(run)) => format!("{} jobs", run.jobs.len()),
+                Some(Err(refused)) => format!("no run: {refused}"),
+                None => String::new(),
+            };
+            let steps: Vec<String> = on
+                .judgement
+                .steps
+                .iter()
+                .map(|step| format!("{} {:?} ({})", step.rule, step.holds, step.why))
+                .collect();
+            words.push(format!(
+                "{event}: {}: on {}: {:?} {run} {}",
+                workflow.name,
+                on.on,
+                on.judgement.outcome,
+                steps.join("; ")
+            ));
+        }
+    }
+    words
+}

@@ -1,0 +1,123 @@
+//! The event that is explained, from the body of a delivery.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use dispatcher::delivery::{BadDelivery, Delivery};
+use dispatcher::workflow::happened::Happened;
+use dispatcher::workflow::happening::HookEvent;
+use serde_json::Value;
+
+/// Largest body that is read, in bytes: more than the function takes.
+const BODY_MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Why the event can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BadEvent {
+    /// The file.
+    #[error("{path} can't be read: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It does not show what it is.
+    #[error("the body does not show which event it is: say --kind, such as push or pull_request")]
+    Unknown,
+    /// No such event.
+    #[error(
+        "{0:?} is no event that starts workflows; the forge's own words are meant, such as push, create or pull_request_sync"
+    )]
+    NoSuch(String),
+    /// Its body.
+    #[error(transparent)]
+    Body(#[from] BadDelivery),
+    /// It starts nothing.
+    #[error("nothing is to be found out: {0}")]
+    Nothing(String),
+}
+
+/// Reads the event in `path`; `-` is standard input.
+pub fn read(path: &Path, kind: Option<&str>) -> Result<Happened, BadEvent> {
+    let file = |source| BadEvent::File {
+        path: path.display().to_string(),
+        source,
+    };
+    let mut body = Vec::new();
+    let mut input: Box<dyn std::io::Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(file)?)
+    };
+    input
+        .by_ref()
+        .take(BODY_MAX_BYTES)
+        .read_to_end(&mut body)
+        .map_err(file)?;
+    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if value.get("workflow_job").is_some() {
+        let reason =
+            "a workflow_job delivery tells of its job by itself: see its labels and action";
+        return Err(BadEvent::Nothing(reason.to_owned()));
+    }
+    let event = match kind {
+        Some(word) => HookEvent::parse(word).ok_or_else(|| BadEvent::NoSuch(word.to_owned()))?,
+        None => shown(&value).ok_or(BadEvent::Unknown)?,
+    };
+    match Delivery::of_event(event, &body)? {
+        Delivery::Happened { happened, .. } => Ok(*happened),
+        Delivery::Ignored(reason) => Err(BadEvent::Nothing(reason)),
+        Delivery::Queued(_) | Delivery::Started { .. } | Delivery::Ended { .. } => {
+            Err(BadEvent::Unknown)
+        }
+    }
+}
+
+/// The event that a body without its headers is of, as its fields show it.
+fn shown(body: &Value) -> Option<HookEvent> {
+    let has = |field: &str| body.get(field).is_some();
+    let action = body["action"].as_str().unwrap_or_default();
+    let event = if has("head_commit") || has("after") {
+        HookEvent::Push
+    } else if has("ref_type") {
+        if has("pusher_type") {
+            HookEvent::Delete
+        } else {
+            HookEvent::Create
+        }
+    } else if has("forkee") {
+        HookEvent::Fork
+    } else if has("release") {
+        HookEvent::Release
+    } else if has("comment") {
+        if body["is_pull"] == true {
+            HookEvent::PullRequestComment
+        } else {
+            HookEvent::IssueComment
+        }
+    } else if has("pull_request") {
+        match action {
+            "synchronized" => HookEvent::PullRequestSync,
+            "label_updated" | "label_cleared" => HookEvent::PullRequestLabel,
+            "assigned" | "unassigned" => HookEvent::PullRequestAssign,
+            "milestoned" | "demilestoned" => HookEvent::PullRequestMilestone,
+            "review_requested" | "review_request_removed" => HookEvent::PullRequestReviewRequest,
+            _ => HookEvent::PullRequest,
+        }
+    } else if has("issue") {
+        match action {
+            "label_updated" | "label_cleared" => HookEvent::IssueLabel,
+            "assigned" | "unassigned" => HookEvent::IssueAssign,
+            "milestoned" | "demilestoned" => HookEvent::IssueMilestone,
+            _ => HookEvent::Issues,
+        }
+    } else if has("package") {
+        HookEvent::Package
+    } else if has("page") {
+        HookEvent::Wiki
+    } else {
+        return None;
+    };
+    Some(event)
+}

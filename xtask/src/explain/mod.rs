@@ -1,0 +1,128 @@
+//! `cargo xtask explain`: what the forge makes of an event, rule by rule, and what would be launched
+//! for it. It asks the same code that runs in the Lambda.
+
+mod event;
+pub mod local;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
+use dispatcher::predict::{Facts, gather};
+use dispatcher::secret::Secret;
+use dispatcher::workflow::happened::Happened;
+use dispatcher::workflow::server::Server;
+use stacks::names::Secret as SecretName;
+use stacks::pool::{ForgeKind, Pool};
+
+use crate::place::{self, Place};
+use crate::say;
+
+/// What is to be explained.
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// The body of a webhook delivery; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub event: PathBuf,
+    /// The event's name, where the body does not show it: `push`, `create`, `pull_request_sync`, …
+    #[arg(long, value_name = "EVENT")]
+    pub kind: Option<String>,
+    /// Read this clone instead of asking the forge.
+    #[arg(long, value_name = "DIR")]
+    pub repo: Option<PathBuf>,
+    /// With a clone: whose rules count, by version (1.26.0, or 12.0.0+gitea-1.22.0 for Forgejo).
+    #[arg(long, value_name = "VERSION", requires = "repo")]
+    pub server: Option<String>,
+    /// Print the verdict as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Name in stacks/environments, or a path: its pools are meant.
+    #[arg(long)]
+    pub env: Option<String>,
+}
+
+/// Why nothing can be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The event.
+    #[error(transparent)]
+    Event(#[from] event::BadEvent),
+    /// The clone.
+    #[error(transparent)]
+    Clone(#[from] local::BadClone),
+    /// The deployment.
+    #[error(transparent)]
+    Place(#[from] place::Error),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// The version.
+    #[error(
+        "{0:?} is no version of a forge: write 1.26.0 for Gitea, 12.0.0+gitea-1.22.0 for Forgejo"
+    )]
+    Version(String),
+    /// There is nothing to ask the forge with.
+    #[error(
+        "the deployment has no forge-token to ask the forge with: run `cargo xtask secret set \
+         forge-token`, or name a clone with --repo"
+    )]
+    NoToken,
+}
+
+/// The versions whose rules count where nobody says which: those that were read and measured.
+const GITEA: &str = "1.26.0";
+const FORGEJO: &str = "12.0.0+gitea-1.22.0";
+
+/// Explains. Exit code 0, whatever the verdict is.
+pub async fn run(place: &Place, explain: &Explain) -> Result<ExitCode, ExplainError> {
+    let happened = event::read(&explain.event, explain.kind.as_deref())?;
+    let environment = &place.deployment.environment;
+    let facts = match &explain.repo {
+        Some(folder) => {
+            let version = explain
+                .server
+                .as_deref()
+                .unwrap_or(match environment.forge.kind {
+                    ForgeKind::Gitea => GITEA,
+                    ForgeKind::Forgejo => FORGEJO,
+                });
+            let server =
+                Server::parse(version).ok_or_else(|| ExplainError::Version(version.to_owned()))?;
+            local::facts(folder, &happened, server)?
+        }
+        None => from_forge(place, &happened).await?,
+    };
+    let pools: Vec<Pool> = environment
+        .pools
+        .iter()
+        .map(provisioner::render::served)
+        .collect();
+    let told = show::Told::of(&happened, &facts, &pools);
+    if explain.json {
+        say(&told.json().to_string());
+    } else {
+        say(told.text().trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The facts as the forge has them now.
+async fn from_forge(place: &Place, happened: &Happened) -> Result<Facts, ExplainError> {
+    let environment = &place.deployment.environment;
+    let token = provisioner::read_secret(&place.deployment, SecretName::ForgeToken)
+        .await
+        .map_err(place::Error::from)?
+        .and_then(|token| Secret::new(token.reveal().to_owned()))
+        .ok_or(ExplainError::NoToken)?;
+    let forge = Forge::new(ForgeConfig {
+        kind: environment.forge.kind,
+        labels: Vec::new(),
+        url: environment.forge.url.clone(),
+        endpoint: place.forge_endpoint.clone(),
+        ca: environment.forge.ca.clone(),
+        token: Some(token),
+        registration_token: None,
+    })?;
+    Ok(gather(&forge, happened).await?)
+}
