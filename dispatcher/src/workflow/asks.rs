@@ -22,10 +22,10 @@ impl Asks {
     #[must_use]
     pub fn read(workflow: &[u8], name: &str) -> Option<Self> {
         let workflow = Workflow::read(workflow, Server::GITEA_1_26).ok()?;
-        let (_, job) = workflow.jobs.iter().find(|(id, job)| {
-            let own = if job.name.is_empty() { id } else { &job.name };
-            is_name(own, name)
-        })?;
+        let (_, job) = workflow
+            .jobs
+            .iter()
+            .find(|(_, job)| is_name(&job.name, name))?;
         Some(Self {
             services: job.services,
             container: job.container,

@@ -112,6 +112,7 @@ pub fn expand(
     contexts: &Contexts,
     server: Server,
 ) -> Result<Vec<ExpandedJob>, Refused> {
+    title(workflow, contexts, server)?;
     let mut expanded = Vec::new();
     for (id, job) in &workflow.jobs {
         let one = Expansion {
@@ -128,6 +129,24 @@ pub fn expand(
         }
     }
     Ok(expanded)
+}
+
+/// The run's own name (Gitea from 1.26 on). It is of no interest, but the forge may panic at it.
+fn title(workflow: &Workflow, contexts: &Contexts, server: Server) -> Result<(), Refused> {
+    let is_read = match server.kind {
+        Kind::Gitea => server.version >= (1, 26),
+        Kind::Forgejo => false,
+    };
+    if !is_read {
+        return Ok(());
+    }
+    let scope = Scope {
+        contexts: contexts.common(server),
+        ..Scope::default()
+    };
+    let crash = |reason| Refused::crash(None, format!("run-name: {reason}"));
+    scope.interpolate(&workflow.run_name).map_err(crash)?;
+    Ok(())
 }
 
 struct Expansion<'a> {
@@ -254,9 +273,9 @@ impl Expansion<'_> {
             scope.interpolate(own).map_err(crash)
         };
         let full = match self.server.kind {
-            _ if own.is_empty() => with(self.id),
             Kind::Gitea if combination.is_empty() => Outcome::Known(own.to_owned()),
             Kind::Gitea if !has_expression(own) => with(own),
+            Kind::Forgejo if own == self.id => with(own),
             Kind::Forgejo if !is_incomplete && own.ends_with(INCOMPLETE) => {
                 with(own.strip_suffix(INCOMPLETE).unwrap_or(own))
             }

@@ -36,7 +36,7 @@ pub struct Workflow {
 /// A job, before its matrix is multiplied out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// Its name, not interpolated; empty if it has none, and then its id stands for it.
+    /// Its name, not interpolated; its id if it has none.
     pub name: String,
     /// Ids of the jobs that it waits for. A `needs` that is neither text nor list is none.
     pub needs: Vec<String>,
@@ -154,7 +154,7 @@ fn jobs(
         let decoded = known.remove(id).ok_or_else(|| nil(id, line))?.fields();
         let single = single.fields();
         passing::check(&single, line, server)?;
-        jobs.push((id.clone(), job(line, decoded, single)));
+        jobs.push((id.clone(), job(id, line, decoded, single)));
     }
     Ok(jobs)
 }
@@ -168,6 +168,7 @@ fn nil(id: &str, line: usize) -> Refused {
 
 /// What the server asks of a job it asks of the runner's struct, but for name and concurrency.
 fn job(
+    id: &str,
     line: usize,
     mut job: BTreeMap<String, Got<'_>>,
     mut single: BTreeMap<String, Got<'_>>,
@@ -180,8 +181,9 @@ fn job(
         let value = node.value().unwrap_or(Value::Null);
         value != Value::Null && value != Value::Map(BTreeMap::new())
     });
+    let own = text(&mut single, "name");
     Job {
-        name: text(&mut single, "name"),
+        name: if own.is_empty() { id.to_owned() } else { own },
         needs,
         runs_on,
         condition,

@@ -61,7 +61,7 @@ jobs:
     assert_eq!(a.concurrency.as_ref().unwrap().expression, "c");
     assert_eq!(
         (&*nine.name, &*nine.uses, &nine.needs[..]),
-        ("", "./.gitea/workflows/x.yml", &["zeta".to_owned()][..])
+        ("9", "./.gitea/workflows/x.yml", &["zeta".to_owned()][..])
     );
     assert_eq!(nine.with["n"], Value::Int(1));
 }
