@@ -12,10 +12,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::path::part;
+use super::path::{self, part};
 use super::tree::{Calls, Depth};
 use super::{Forge, ForgeError};
 use crate::workflow::files::{FoundFile, FoundFiles, why_refused, why_unread, workflows_in};
+use crate::workflow::reusable::Uses;
 use crate::workflow::server::{Kind, Server};
 use crate::workflow::tree::{EntryKind, TreeEntry};
 
@@ -29,6 +30,8 @@ const BULK_MAX_BYTES: u64 = 2 * 1024 * 1024;
 const BULK_QUERY_MAX_BYTES: usize = 4000;
 /// Largest answer with files, in bytes: [`BULK_MAX_BYTES`] in base64, and 2 kB about each.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Largest file that is called, in bytes: as much as the forge reads of one.
+const CALLED_MAX_BYTES: usize = 1024 * 1024;
 /// Files that are read at a time where each takes a call.
 const AT_ONCE: usize = 6;
 /// The first Gitea that reads many files at once for somebody who may only read (#34521).
@@ -114,6 +117,43 @@ impl Forge {
             });
         }
         Ok(FoundFiles::default())
+    }
+
+    /// The file that a job of `repository` at `reference` calls, or why it can't be had.
+    pub async fn called_file(
+        &self,
+        repository: &str,
+        reference: &str,
+        uses: &Uses,
+    ) -> Result<Result<Vec<u8>, String>, ForgeError> {
+        let (repository, reference, path) = match uses {
+            Uses::Here { path } => (path::path(repository), reference, path),
+            Uses::There {
+                owner,
+                repository,
+                path,
+                reference,
+            } => {
+                let repository = format!("{}/{}", part(owner), part(repository));
+                (repository, reference.as_str(), path)
+            }
+        };
+        let address = format!(
+            "/api/v1/repos/{repository}/raw/{}?ref={}",
+            path::path(path),
+            part(reference)
+        );
+        match self.get_large("GET raw", &address, CALLED_MAX_BYTES).await {
+            Ok(answer) => Ok(Ok(answer.body.to_vec())),
+            Err(error) if error.is_own_404() => Ok(Err(
+                "the forge shows no such file to the owner of the token".to_owned(),
+            )),
+            // Also where it is too large.
+            Err(ForgeError::BadAnswer { status: 200, .. }) => Ok(Err(
+                "the forge gives no such text of less than 1 MiB".to_owned(),
+            )),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read_files(

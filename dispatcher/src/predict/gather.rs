@@ -7,9 +7,11 @@ use crate::forge::{Forge, ForgeError};
 use crate::workflow::files;
 use crate::workflow::happened::Happened;
 use crate::workflow::happening::HookEvent;
+use crate::workflow::reading::Reading;
+use crate::workflow::reusable::CALLS_MAX;
 use crate::workflow::server::Server;
 use crate::workflow::trigger::Changed;
-use crate::workflow::verdict::{Question, Reading, Verdict, judge};
+use crate::workflow::verdict::{Question, Verdict, judge};
 
 /// What is known of one event beside its delivery.
 #[derive(Debug)]
@@ -101,5 +103,16 @@ async fn read(
 ) -> Result<Reading, ForgeError> {
     let dirs = files::workflow_dirs(server);
     let found = forge.workflow_files(repository, at, &dirs).await?;
-    Ok(Reading::of(found, server))
+    let mut reading = Reading::of(found, server);
+    for _ in 0..CALLS_MAX {
+        let calls = reading.open_calls(server);
+        if calls.is_empty() {
+            break;
+        }
+        for uses in calls {
+            let bytes = forge.called_file(repository, at, &uses).await?;
+            reading.add_called(uses, bytes, server);
+        }
+    }
+    Ok(reading)
 }

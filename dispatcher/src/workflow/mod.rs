@@ -27,6 +27,7 @@ pub mod needs;
 )]
 pub mod on;
 pub mod pattern;
+pub mod reading;
 mod regex;
 pub mod reusable;
 pub mod server;
@@ -34,3 +35,6 @@ pub mod tree;
 pub mod trigger;
 pub mod verdict;
 pub mod yaml;
+
+#[cfg(test)]
+mod jobs_tests;

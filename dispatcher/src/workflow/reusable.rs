@@ -3,10 +3,10 @@
 //! Up to Gitea 1.26 a calling job is like any other: it is sent to a runner, which reads the called
 //! workflow itself. From 1.27 on (`services/actions/reusable_workflow.go`) the server puts the called
 //! workflow's jobs in its place, and it needs no runner: they keep their own names and are blocked until
-//! the caller is ready; their `github` says `workflow_call`. Forgejo does so for a caller without
-//! `runs-on`, in files of the same repository. The called file is read by whoever asks here; secrets
-//! that a call must give are not looked at.
+//! the caller is ready; their `github` says `workflow_call`. Forgejo does so from 14 on for a caller
+//! without `runs-on`, in files of the same repository. Secrets that a call must give are not looked at.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ use crate::workflow::contexts::Contexts;
 use crate::workflow::document::Workflow;
 use crate::workflow::expression::{NodeStop, Outcome, Record, Value};
 use crate::workflow::jobs::{ExpandedJob, expand};
+use crate::workflow::matrix::JOBS_MAX;
+use crate::workflow::reading::Reading;
 use crate::workflow::server::{Kind as ForgeKind, Server};
 use crate::workflow::yaml::{self, Got, Kind, Node, Refused, Shape};
 
@@ -21,7 +23,7 @@ use crate::workflow::yaml::{self, Got, Kind, Node, Refused, Shape};
 pub const CALLS_MAX: usize = 9;
 
 /// Where a called workflow is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Uses {
     /// `./path`: in the same repository, at the commit of the run.
     Here {
@@ -97,40 +99,148 @@ fn is_workflow(path: &str) -> bool {
     name.is_some_and(|name| !name.is_empty()) && is_direct && !path.contains('@')
 }
 
-impl ExpandedJob {
-    /// Whether a runner will ever be asked to take it: not if the server puts other jobs in its place.
+impl Uses {
+    /// What a job with `uses` calls, if the server itself puts the called jobs in its place; `is_bare`
+    /// says that it asks for no labels. `Err`: the forge can't follow the call.
     #[must_use]
-    pub fn needs_runner(&self, server: Server) -> bool {
-        if self.uses.is_empty() {
-            return true;
+    pub fn expanded(uses: &str, is_bare: bool, server: Server) -> Option<Result<Self, Refused>> {
+        if uses.is_empty() {
+            return None;
         }
-        match server.kind {
-            ForgeKind::Gitea => server.version < (1, 27),
-            ForgeKind::Forgejo => self.labels != Outcome::Known(Vec::new()),
-        }
+        let parsed = Self::parse(uses);
+        let is_expanded = match server.kind {
+            ForgeKind::Gitea => server.version >= (1, 27),
+            ForgeKind::Forgejo => {
+                let is_elsewhere = matches!(parsed, Ok(Self::There { .. }));
+                server.version >= (14, 0) && is_bare && !is_elsewhere
+            }
+        };
+        is_expanded.then_some(parsed)
     }
 }
 
-/// The jobs that a caller of a workflow stands for. `Err`: the forge refuses the call.
-pub fn call(
-    caller: &ExpandedJob,
-    (workflow, contexts): (&Workflow, &Contexts),
-    target: &Workflow,
-    server: Server,
-) -> Result<Outcome<Vec<ExpandedJob>>, Refused> {
-    let declared = declared(&target.on)?;
-    let given = match given(caller, workflow, contexts, server)? {
-        Outcome::Known(given) => given,
-        Outcome::Unknown(because) => return Ok(Outcome::Unknown(because)),
+/// A workflow of which jobs are made, and what it is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The workflow.
+    pub workflow: &'a Workflow,
+    /// What its expressions look at.
+    pub contexts: &'a Contexts,
+    /// Which forge.
+    pub server: Server,
+    /// The files that calls lead to.
+    pub files: &'a Reading,
+}
+
+impl Caller<'_> {
+    /// The jobs that a runner is asked for: those that the workflow has, and those of called workflows
+    /// in the place of their callers. Where a call can't be followed the caller stands for them, with
+    /// labels that nobody knows: the forge will tell.
+    pub fn jobs(self) -> Result<Vec<ExpandedJob>, Refused> {
+        self.jobs_below(0, &Cell::new(JOBS_MAX))
+    }
+
+    /// `calls_left` bounds the work where called workflows have no jobs but calls.
+    fn jobs_below(
+        self,
+        depth: usize,
+        calls_left: &Cell<usize>,
+    ) -> Result<Vec<ExpandedJob>, Refused> {
+        let mut jobs = Vec::new();
+        for job in expand(self.workflow, self.contexts, self.server)? {
+            let is_bare = job.labels == Outcome::Known(Vec::new());
+            match Uses::expanded(&job.uses, is_bare, self.server) {
+                None => jobs.push(job),
+                Some(uses) => match self.called(&job, uses, (depth, calls_left))? {
+                    Outcome::Known(called) => jobs.extend(called),
+                    Outcome::Unknown(because) => jobs.push(ExpandedJob {
+                        labels: Outcome::Unknown(because),
+                        ..job
+                    }),
+                },
+            }
+            if jobs.len() > JOBS_MAX {
+                let reason =
+                    format!("with what it calls it makes more than {JOBS_MAX} jobs; split it");
+                return Err(Refused::new(None, reason));
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn called(
+        self,
+        caller: &ExpandedJob,
+        uses: Result<Uses, Refused>,
+        (depth, calls_left): (usize, &Cell<usize>),
+    ) -> Result<Outcome<Vec<ExpandedJob>>, Refused> {
+        let unknown = |because: &dyn std::fmt::Display| {
+            let uses = &caller.uses;
+            Ok(Outcome::Unknown(format!("it calls {uses}: {because}")))
+        };
+        if depth == CALLS_MAX {
+            return unknown(&format!("calls go no deeper than {CALLS_MAX}"));
+        }
+        let Some(left) = calls_left.get().checked_sub(1) else {
+            let reason = format!("it calls workflows more than {JOBS_MAX} times; split it");
+            return Err(Refused::new(None, reason));
+        };
+        calls_left.set(left);
+        let target = match uses.map(|uses| self.files.called(&uses)) {
+            Ok(Ok(target)) => target,
+            Ok(Err(reason)) => return unknown(&reason),
+            Err(refused) => return unknown(&refused),
+        };
+        let contexts = match self.contexts_of_call(caller, target) {
+            Ok(Outcome::Known(contexts)) => contexts,
+            Ok(Outcome::Unknown(because)) => return unknown(&because),
+            Err(refused) => return unknown(&refused),
+        };
+        let target = Caller {
+            workflow: target,
+            contexts: &contexts,
+            server: self.server,
+            files: self.files,
+        };
+        let jobs = target.jobs_below(depth + 1, calls_left)?.into_iter();
+        Ok(Outcome::Known(jobs.map(|job| below(caller, job)).collect()))
+    }
+
+    /// What the expressions of a called workflow look at. `Err`: the forge refuses the call.
+    fn contexts_of_call(
+        self,
+        caller: &ExpandedJob,
+        target: &Workflow,
+    ) -> Result<Outcome<Contexts>, Refused> {
+        let declared = declared(&target.on)?;
+        let given = match given(caller, self.workflow, self.contexts, self.server)? {
+            Outcome::Known(given) => given,
+            Outcome::Unknown(because) => return Ok(Outcome::Unknown(because)),
+        };
+        let inputs = Value::map(inputs(&declared, given)?);
+        Ok(Outcome::Known(Contexts {
+            github: of_call(&self.contexts.github, &inputs),
+            vars: self.contexts.vars.clone(),
+            inputs,
+            ..Contexts::default()
+        }))
+    }
+}
+
+/// A called job as one of the calling workflow: its name is its own, what it waits for is said by ids
+/// below the caller's, and the first ones wait for what the caller waits for.
+fn below(caller: &ExpandedJob, job: ExpandedJob) -> ExpandedJob {
+    let id = |own: &str| format!("{}/{own}", caller.id);
+    let needs = if job.needs.is_empty() {
+        caller.needs.clone()
+    } else {
+        job.needs.iter().map(|need| id(need)).collect()
     };
-    let inputs = Value::map(inputs(&declared, given)?);
-    let contexts = Contexts {
-        github: of_call(&contexts.github, &inputs),
-        vars: contexts.vars.clone(),
-        inputs,
-        ..Contexts::default()
-    };
-    expand(target, &contexts, server).map(Outcome::Known)
+    ExpandedJob {
+        id: id(&job.id),
+        needs,
+        ..job
+    }
 }
 
 /// `github` of the called jobs.

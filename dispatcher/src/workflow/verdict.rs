@@ -11,14 +11,15 @@ use super::concurrency::{self, Group, RunFacts};
 use super::contexts::{Contexts, Facts, github_of};
 use super::document::Workflow;
 use super::expression::{self, Value};
-use super::files::FoundFiles;
 use super::happened::{Happened, Reads};
 use super::happening::HookEvent;
 use super::jobs::{self, ExpandedJob, Start};
 use super::on::OnEvent;
-use super::server::{Kind as ForgeKind, Server};
+use super::reading::{ReadFile, Reading};
+use super::reusable::Caller;
+use super::server::Server;
 use super::trigger::{self, Changed, Judgement, Outcome};
-use super::yaml::{Kind, Node, Refused};
+use super::yaml::Refused;
 
 /// Everything that a verdict rests on.
 #[derive(Debug, Clone, Copy)]
@@ -39,28 +40,6 @@ pub struct Question<'a> {
     pub changed: &'a Changed,
     /// The repository's variables, its owner's among them; `None`: they can't be known.
     pub variables: Option<&'a BTreeMap<String, String>>,
-}
-
-/// The workflow files of one commit, read.
-#[derive(Debug)]
-pub struct Reading {
-    /// The folder that counts; `None`: there is none.
-    pub folder: Option<String>,
-    /// Why nothing was read, if it is too much.
-    pub refused: Option<String>,
-    /// The files.
-    pub files: Vec<ReadFile>,
-}
-
-/// One workflow file.
-#[derive(Debug)]
-pub struct ReadFile {
-    /// Its path.
-    pub path: String,
-    /// Its path below the folder: the forge's name of the workflow.
-    pub name: String,
-    /// What it says, or why the forge skips it.
-    pub read: Result<Workflow, Refused>,
 }
 
 /// The verdict.
@@ -118,117 +97,6 @@ pub struct RunJob {
     pub context: Option<String>,
 }
 
-impl ReadFile {
-    /// Why no file starts anything, if the forge's code fails on this one.
-    fn crash(&self) -> Option<String> {
-        let refused = self.read.as_ref().err().filter(|refused| refused.crashes)?;
-        let path = &self.path;
-        Some(format!(
-            "the forge's own code fails on {path}, and no workflow starts: {refused}"
-        ))
-    }
-}
-
-impl Reading {
-    /// Reads what was found.
-    #[must_use]
-    pub fn of(found: FoundFiles, server: Server) -> Self {
-        let folder = found.dir;
-        let below = folder.as_deref().map(|folder| format!("{folder}/"));
-        let files = found
-            .files
-            .into_iter()
-            .map(|file| {
-                let name = below
-                    .as_deref()
-                    .and_then(|below| file.path.strip_prefix(below))
-                    .unwrap_or(&file.path)
-                    .to_owned();
-                let read = match file.bytes {
-                    Ok(bytes) => Workflow::read(&bytes, server)
-                        .and_then(|workflow| validated(workflow, server)),
-                    Err(reason) => Err(Refused::new(None, reason)),
-                };
-                ReadFile {
-                    path: file.path,
-                    name,
-                    read,
-                }
-            })
-            .collect();
-        Self {
-            folder,
-            refused: found.refused,
-            files,
-        }
-    }
-
-    /// Whether a rule looks at changed files.
-    #[must_use]
-    pub fn asks_for_paths(&self, event: HookEvent) -> bool {
-        self.workflows()
-            .flat_map(|workflow| &workflow.events)
-            .any(|on| trigger::asks_for_paths(on, event))
-    }
-
-    /// Whether an expression that decides about jobs looks at variables.
-    #[must_use]
-    pub fn asks_for_variables(&self) -> bool {
-        self.workflows().any(looks_at_variables)
-    }
-
-    fn workflows(&self) -> impl Iterator<Item = &Workflow> {
-        self.files.iter().filter_map(|file| file.read.as_ref().ok())
-    }
-}
-
-/// Gitea since 1.26 also makes the jobs of a file before it looks at what happened, with nothing to look
-/// at: a file of which that fails is none (`ValidateWorkflowContent`).
-fn validated(workflow: Workflow, server: Server) -> Result<Workflow, Refused> {
-    let validates = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
-    if validates {
-        let nothing = Contexts {
-            vars: Some(BTreeMap::new()),
-            ..Contexts::default()
-        };
-        jobs::expand(&workflow, &nothing, server)?;
-    }
-    Ok(workflow)
-}
-
-/// Whether an expression that names a job, finds its labels or its group may look at variables.
-fn looks_at_variables(workflow: &Workflow) -> bool {
-    let jobs = workflow.jobs.iter().map(|(_, job)| job);
-    let mut nodes = jobs.flat_map(|job| {
-        let matrix = job
-            .strategy
-            .as_ref()
-            .and_then(|strategy| strategy.matrix.as_ref());
-        job.runs_on.iter().chain(matrix)
-    });
-    let groups = workflow.jobs.iter().map(|(_, job)| &job.concurrency);
-    let mut groups = groups.chain([&workflow.concurrency]).flatten();
-    nodes.any(names_variables)
-        || groups.any(|group| has_vars(&group.expression) || has_vars(&group.group))
-        || workflow.jobs.iter().any(|(_, job)| has_vars(&job.name))
-}
-
-fn has_vars(text: &str) -> bool {
-    text.to_ascii_lowercase().contains("vars")
-}
-
-/// Whether a node holds the word. What is behind an alias is not looked for again.
-fn names_variables(node: &Node) -> bool {
-    match &node.kind {
-        Kind::Scalar(scalar) => has_vars(&scalar.text),
-        Kind::Sequence(items) => items.iter().any(names_variables),
-        Kind::Mapping(pairs) => pairs
-            .iter()
-            .any(|(key, value)| names_variables(key) || names_variables(value)),
-        Kind::Alias(_) => true,
-    }
-}
-
 /// The forge's verdict.
 #[must_use]
 pub fn judge(question: &Question<'_>) -> Verdict {
@@ -242,11 +110,12 @@ pub fn judge(question: &Question<'_>) -> Verdict {
         .files
         .files
         .iter()
+        .map(|file| (question.files, file))
         .map(|file| judge_file(question, file, |on| on != PULL_REQUEST_TARGET));
     let of_base = question
         .base
         .into_iter()
-        .flat_map(|base| &base.files)
+        .flat_map(|base| base.files.iter().map(move |file| (base, file)))
         .map(|file| judge_file(question, file, |on| on == PULL_REQUEST_TARGET))
         .filter(|file| !file.events.is_empty());
     Verdict {
@@ -291,7 +160,7 @@ fn starts_nothing(question: &Question<'_>) -> Option<String> {
 
 fn judge_file(
     question: &Question<'_>,
-    file: &ReadFile,
+    (reading, file): (&Reading, &ReadFile),
     is_meant: impl Fn(&str) -> bool,
 ) -> WorkflowVerdict {
     let (refused, events) = match &file.read {
@@ -301,7 +170,7 @@ fn judge_file(
                 .events
                 .iter()
                 .filter(|on| is_meant(&on.name))
-                .map(|on| judge_event(question, file, workflow, on))
+                .map(|on| judge_event(question, (reading, file), workflow, on))
                 .collect();
             (None, events)
         }
@@ -316,7 +185,7 @@ fn judge_file(
 
 fn judge_event(
     question: &Question<'_>,
-    file: &ReadFile,
+    (reading, file): (&Reading, &ReadFile),
     workflow: &Workflow,
     on: &OnEvent,
 ) -> EventVerdict {
@@ -329,7 +198,7 @@ fn judge_event(
         question.server,
     );
     let run = match judgement.outcome {
-        Outcome::Matched => Some(run_of(question, file, workflow, on)),
+        Outcome::Matched => Some(run_of(question, (reading, file), workflow, on)),
         Outcome::FilteredOut | Outcome::NotApplicable | Outcome::Unknown => None,
     };
     EventVerdict {
@@ -341,7 +210,7 @@ fn judge_event(
 
 fn run_of(
     question: &Question<'_>,
-    file: &ReadFile,
+    (reading, file): (&Reading, &ReadFile),
     workflow: &Workflow,
     on: &OnEvent,
 ) -> Result<Run, Refused> {
@@ -362,7 +231,13 @@ fn run_of(
     };
     let mut groups = BTreeSet::new();
     let mut jobs = Vec::new();
-    for job in jobs::expand(workflow, &contexts, server)? {
+    let caller = Caller {
+        workflow,
+        contexts: &contexts,
+        server,
+        files: reading,
+    };
+    for job in caller.jobs()? {
         // A group that can't be evaluated means that there is no run.
         if job.needs.is_empty()
             && let expression::Outcome::Known(Some(group)) =

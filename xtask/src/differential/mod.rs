@@ -12,10 +12,12 @@ mod stream;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lab::gitea::Alone;
 use serde_json::Value;
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 
 use self::clone::Clone;
@@ -34,6 +36,8 @@ use crate::say;
 const WORLDS: usize = 3;
 /// Longest until the forge has told of a push and queued its jobs; it takes a second.
 const TOLD_LIMIT: Duration = Duration::from_secs(30);
+/// How long is waited where the forge's code is to fail, and to tell nothing.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Between two lines of progress.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
@@ -107,9 +111,11 @@ async fn play(asked: Asked, gitea: &Alone, folder: &Path) -> Result<Report, Erro
     let receiver = Receiver::start().await?;
     let site = Site::new(gitea.url(), gitea.user(), gitea.token());
     let mut worlds = JoinSet::new();
+    let turns = Arc::default();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..WORLDS {
-        let world = World::new(number, asked.seed, &site, &receiver, gitea, folder).await?;
+        let mut world = World::new(number, asked.seed, &site, &receiver, gitea, folder).await?;
+        world.turns = Arc::clone(&turns);
         let tell = tell.clone();
         worlds.spawn(async move { world.play(asked.pushes, &tell).await });
     }
@@ -150,6 +156,9 @@ struct World {
     /// What the forge's refs are.
     refs: BTreeMap<String, String>,
     read: Read,
+    /// Where the forge's code fails on a push, the pushes that it took from its queue together with
+    /// that one are lost too, whosever they are (measured): such a push is made alone.
+    turns: Arc<RwLock<()>>,
 }
 
 impl World {
@@ -175,6 +184,7 @@ impl World {
             generator: Generator::new(seed, number as u64),
             refs: BTreeMap::new(),
             read: Read::default(),
+            turns: Arc::default(),
         })
     }
 
@@ -195,7 +205,15 @@ impl World {
         let mut push = self.generator.push();
         let stream = std::mem::take(&mut push.stream);
         let marks = self.clone.import(stream).await?;
-        let told = self.send(number, &push, &marks).await?;
+        let crashes = self.crashes(&push, &marks)?;
+        let turns = Arc::clone(&self.turns);
+        let told = if crashes {
+            let _alone = turns.write().await;
+            self.send(number, &push, &marks, SILENCE).await?
+        } else {
+            let _beside_others = turns.read().await;
+            self.send(number, &push, &marks, TOLD_LIMIT).await?
+        };
         let (queued, runs) = self.site.new_jobs(&self.name, &mut self.read).await?;
         let mut predicted = Vec::new();
         let mut words = Vec::new();
@@ -207,7 +225,7 @@ impl World {
         let compared = compare(predicted, queued, told.branch_gone);
         let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
         // Where the forge's code fails on a file it tells nothing of the push's other refs either.
-        let is_told = told.silent.is_empty() || self.crashes(&push, &marks)?;
+        let is_told = told.silent.is_empty() || crashes;
         let difference = if is_equal && is_told {
             None
         } else {
@@ -246,6 +264,7 @@ impl World {
         number: usize,
         push: &Push,
         marks: &BTreeMap<Mark, String>,
+        limit: Duration,
     ) -> Result<Told, Error> {
         let mut refs = Vec::new();
         let mut expected = Vec::new();
@@ -282,7 +301,7 @@ impl World {
                 .any(|delivery| delivery["ref"] == name.as_str())
         };
         let enough = |deliveries: &[Value]| expected.iter().all(|name| has(deliveries, name));
-        let mut deliveries = self.receiver.take(&self.name, TOLD_LIMIT, enough).await;
+        let mut deliveries = self.receiver.take(&self.name, limit, enough).await;
         let silent = expected
             .iter()
             .filter(|name| !has(&deliveries, name))

@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use dispatcher::predict::Facts;
 use dispatcher::workflow::files::{self, FoundFile, FoundFiles};
 use dispatcher::workflow::happened::{Happened, is_zeros};
+use dispatcher::workflow::reading::Reading;
+use dispatcher::workflow::reusable::{CALLS_MAX, Uses};
 use dispatcher::workflow::server::Server;
 use dispatcher::workflow::tree::{Entry, EntryKind, TreeEntry, changed};
 use dispatcher::workflow::trigger::Changed;
-use dispatcher::workflow::verdict::Reading;
 
 /// Why the clone can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +112,28 @@ impl Clone<'_> {
                 break;
             }
         }
-        Ok(Reading::of(found, server))
+        let mut reading = Reading::of(found, server);
+        for _ in 0..CALLS_MAX {
+            for uses in reading.open_calls(server) {
+                let bytes = self.called(sha, &uses);
+                reading.add_called(uses, bytes, server);
+            }
+        }
+        Ok(reading)
+    }
+
+    /// The file that a job calls, or why the clone does not have it.
+    fn called(&self, sha: &str, uses: &Uses) -> Result<Vec<u8>, String> {
+        match uses {
+            Uses::Here { path } => self
+                .bytes(&["cat-file", "blob", &format!("{sha}:{path}")])
+                .map_err(|_| "the commit has no such file".to_owned()),
+            Uses::There { .. } => Err(
+                "it is in another repository, which the clone does not have: leave --repo out to \
+                 ask the forge"
+                    .to_owned(),
+            ),
+        }
     }
 
     fn found(&self, tree: &str, dir: String) -> Result<FoundFiles, BadClone> {

@@ -158,3 +158,6 @@ impl Scope {
 fn unclosed(text: &str) -> Stop {
     Stop::Crashes(format!("`{text}` has a `${{{{` without an end"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! Tables of what comes after: needs, groups, called workflows.
+
+use super::{FORGEJO, GITEA, GITEA_1_27, contexts, read};
+use crate::workflow::concurrency::{self, Effect, Group, RunFacts};
+use crate::workflow::expression::{Outcome, Value};
+use crate::workflow::files::{FoundFile, FoundFiles};
+use crate::workflow::happening::HookEvent;
+use crate::workflow::jobs::{ExpandedJob, expand};
+use crate::workflow::needs::{Next, RunJob, Status, resolve};
+use crate::workflow::reading::Reading;
+use crate::workflow::reusable::{Caller, Uses};
+use crate::workflow::server::{Kind, Server};
+
+fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> RunJob {
+    RunJob {
+        id: id.to_owned(),
+        status,
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        condition: condition.map(str::to_owned),
+        continue_on_error: false,
+        matrix: Value::Map(None),
+    }
+}
+
+#[test]
+fn blocked_jobs_follow_when_their_needs_have_ended() {
+    use Status::{Blocked, Cancelled, Failure, Running, Skipped, Success};
+    let (waiting, skipped) = (Some(Next::Waiting), Some(Next::Skipped));
+    let unknown = Next::Unknown("the outputs of a job are not told by the forge".to_owned());
+    let failed = "needs.a.result == 'failure' && failure()";
+    for (needed, condition, older, newer) in [
+        (Running, None, None, None),
+        (Success, None, waiting.clone(), waiting.clone()),
+        (Failure, None, skipped.clone(), skipped.clone()),
+        (Cancelled, None, skipped.clone(), skipped.clone()),
+        (Skipped, None, skipped.clone(), skipped.clone()),
+        (Failure, Some("always()"), waiting.clone(), waiting.clone()),
+        (Failure, Some("true"), waiting.clone(), skipped.clone()),
+        (Success, Some("false"), waiting.clone(), skipped),
+        (
+            Success,
+            Some("needs.a.outputs.x == 1"),
+            waiting.clone(),
+            Some(unknown),
+        ),
+        (Failure, Some(failed), waiting.clone(), waiting),
+    ] {
+        let rows = [
+            row("a", needed, &[], None),
+            row("b", Blocked, &["a"], condition),
+        ];
+        let next = |server| resolve(&rows, &contexts(server), server).remove(&1);
+        assert_eq!(next(GITEA), older, "{needed:?} {condition:?}");
+        assert_eq!(next(FORGEJO), older, "{needed:?} {condition:?}");
+        assert_eq!(next(GITEA_1_27), newer, "{needed:?} {condition:?}");
+    }
+}
+
+#[test]
+fn skipping_goes_on_through_chains_and_every_combination_counts() {
+    use Status::{Blocked, Failure, Running, Success};
+    let rows = [
+        row("c", Blocked, &["b"], None),
+        row("b", Blocked, &["a", "nobody"], None),
+        row("a", Success, &[], None),
+        row("a", Failure, &[], None),
+        row("d", Blocked, &["c"], Some("always()")),
+    ];
+    let next: Vec<_> = resolve(&rows, &contexts(GITEA), GITEA)
+        .into_iter()
+        .collect();
+    let expected = [(0, Next::Skipped), (1, Next::Skipped), (4, Next::Waiting)];
+    assert_eq!(next, expected);
+    let rows = [
+        row("a", Success, &[], None),
+        row("a", Running, &[], None),
+        row("b", Blocked, &["a"], None),
+    ];
+    assert!(resolve(&rows, &contexts(GITEA), GITEA).is_empty());
+}
+
+#[test]
+fn a_failure_that_is_allowed_counts_as_success_in_newer_gitea() {
+    let mut rows = [
+        row("a", Status::Failure, &[], None),
+        row("b", Status::Blocked, &["a"], None),
+    ];
+    rows[0].continue_on_error = true;
+    for (server, expected) in [(GITEA, Next::Skipped), (GITEA_1_27, Next::Waiting)] {
+        let next = resolve(&rows, &contexts(server), server).remove(&1);
+        assert_eq!(next, Some(expected));
+    }
+}
+
+#[test]
+fn concurrency_means_what_each_forge_makes_of_it() {
+    let older = Server {
+        kind: Kind::Gitea,
+        version: (1, 25),
+    };
+    let automatic = Some(("refs/heads/main_w.yml_push__auto", Effect::CancelsOthers));
+    for (written, server, expected) in [
+        ("''", GITEA, None),
+        ("''", older, automatic),
+        ("''", FORGEJO, automatic),
+        ("G", older, automatic),
+        (
+            "'G-${{ github.ref_name }}'",
+            GITEA,
+            Some(("G-main", Effect::WaitsForRunning)),
+        ),
+        (
+            "{group: g, cancel-in-progress: true}",
+            GITEA,
+            Some(("g", Effect::CancelsOthers)),
+        ),
+        (
+            "{group: g, cancel-in-progress: \"${{ github.ref == 'x' }}\"}",
+            GITEA,
+            Some(("g", Effect::WaitsForRunning)),
+        ),
+        (
+            "{group: G, cancel-in-progress: false}",
+            FORGEJO,
+            Some(("g", Effect::WaitsForAll)),
+        ),
+        ("{cancel-in-progress: false}", FORGEJO, None),
+        ("{cancel-in-progress: true}", GITEA, None),
+    ] {
+        let text = format!("on: push\nconcurrency: {written}\njobs: {{j: {{steps: []}}}}");
+        let run = RunFacts {
+            happened: HookEvent::Push,
+            event_name: "push",
+            reference: "refs/heads/main",
+            workflow: "w.yml",
+        };
+        let expected = expected.map(|(name, effect)| Group {
+            name: name.to_owned(),
+            effect,
+        });
+        let workflow = read(&text, server);
+        let got = concurrency::of_run(&workflow, &contexts(server), run, server).unwrap();
+        assert_eq!(got, Outcome::Known(expected), "{written} {server:?}");
+    }
+}
+
+#[test]
+fn the_number_of_a_run_is_known_where_jobs_are_named_but_not_where_they_are_grouped() {
+    let text = "
+on: push
+jobs: {j: {runs-on: 'r-${{ github.run_number }}', concurrency: 'g-${{ github.run_id }}'}}";
+    let workflow = read(text, GITEA);
+    let contexts = contexts(GITEA);
+    let job = &expand(&workflow, &contexts, GITEA).unwrap()[0];
+    assert_eq!(job.labels, Outcome::Known(vec!["r-0".to_owned()]));
+    let group = concurrency::of_job(job, &workflow, &contexts, GITEA).unwrap();
+    assert_eq!(
+        group,
+        Outcome::Unknown("the forge numbers its runs".to_owned())
+    );
+}
+
+#[test]
+fn a_uses_names_a_file_here_or_in_another_repository() {
+    let here = |path: &str| {
+        Some(Uses::Here {
+            path: path.to_owned(),
+        })
+    };
+    for (uses, expected) in [
+        ("./.gitea/workflows/a.yml", here(".gitea/workflows/a.yml")),
+        (" ./a.yaml ", here("a.yaml")),
+        ("./../a.yml", None),
+        ("./a//b.yml", None),
+        ("./a.yml@main", None),
+        ("./a.txt", None),
+        ("o/r/a.yml", None),
+        ("https://forge/o/r/a.yml@main", None),
+    ] {
+        assert_eq!(Uses::parse(uses).ok(), expected, "{uses}");
+    }
+    let there = Uses::There {
+        owner: "o".to_owned(),
+        repository: "r.x".to_owned(),
+        path: "d/a.yml".to_owned(),
+        reference: "v1@x".to_owned(),
+    };
+    assert_eq!(Uses::parse("o/r.x/d/a.yml@v1@x"), Ok(there));
+}
+
+/// `id name [labels] < needs` of each job that a runner is asked for, or what is said instead.
+fn asked(files: &[(&str, &str)], server: Server) -> Vec<String> {
+    let files = files.iter().map(|(name, text)| FoundFile {
+        path: format!(".gitea/workflows/{name}"),
+        bytes: Ok(text.as_bytes().to_vec()),
+    });
+    let found = FoundFiles {
+        dir: Some(".gitea/workflows".to_owned()),
+        files: files.collect(),
+        refused: None,
+    };
+    let mut reading = Reading::of(found, server);
+    for uses in reading.open_calls(server) {
+        reading.add_called(uses, Err("not here".to_owned()), server);
+    }
+    let contexts = contexts(server);
+    let caller = Caller {
+        workflow: reading.files[0].read.as_ref().unwrap(),
+        contexts: &contexts,
+        server,
+        files: &reading,
+    };
+    let shown = |job: ExpandedJob| {
+        let labels = match job.labels {
+            Outcome::Known(labels) => labels.join(" "),
+            Outcome::Unknown(because) => format!("? {because}"),
+        };
+        let needs = job.needs.join(" ");
+        format!("{} [{labels}] {needs}", job.id).trim().to_owned()
+    };
+    match caller.jobs() {
+        Ok(jobs) => jobs.into_iter().map(shown).collect(),
+        Err(refused) => vec![refused.to_string()],
+    }
+}
+
+const CALLED: &str = "
+on: {workflow_call: {inputs: {
+  label: {type: string, required: true}, many: {type: number}, flag: {type: boolean, default: true}}}}
+jobs:
+  j: {runs-on: '${{ inputs.label }}-${{ inputs.many }}-${{ inputs.flag }}-${{ github.event_name }}'}
+  k: {needs: j, runs-on: k}";
+
+#[test]
+fn a_called_workflow_gives_its_jobs_with_the_inputs_that_it_is_given() {
+    let asked = |with: &str| {
+        let caller = format!(
+            "on: push\njobs: {{a: {{runs-on: a}}, c: {{needs: a, uses: ./.gitea/workflows/b.yml, with: {with}}}}}"
+        );
+        asked(&[("a.yml", &caller), ("b.yml", CALLED)], GITEA_1_27)
+    };
+    assert_eq!(
+        asked("{label: 'l-${{ github.ref_name }}', many: 2, nope: 1}"),
+        [
+            "a [a]",
+            "c/j [l-main-2-true-workflow_call] a",
+            "c/k [k] c/j"
+        ]
+    );
+    for (with, said) in [
+        ("{}", "requires the input `label`"),
+        ("{label: a, flag: 'true'}", "`flag` must be true or false"),
+        ("{label: a, many: '2'}", "`many` must be a number"),
+        ("{label: '${{ nope }}'}", "with `label`"),
+    ] {
+        let asked = asked(with);
+        assert!(asked[1].starts_with("c [? it calls ./.gitea"), "{asked:?}");
+        assert!(asked[1].contains(said), "{asked:?}");
+    }
+}
+
+#[test]
+fn who_puts_called_jobs_in_the_place_of_their_caller_differs() {
+    let files = |caller: &str| {
+        let caller = format!("on: push\njobs: {{c: {{{caller}}}}}");
+        let called = "on: workflow_call\njobs: {j: {runs-on: j}}";
+        let files = [("a.yml", caller.as_str()), ("b.yml", called)];
+        [GITEA, GITEA_1_27, FORGEJO].map(|server| asked(&files, server).join(", "))
+    };
+    let local = "uses: ./.gitea/workflows/b.yml";
+    assert_eq!(files(local), ["c []", "c/j [j]", "c/j [j]"]);
+    let labelled = format!("{local}, runs-on: x");
+    assert_eq!(files(&labelled), ["c [x]", "c/j [j]", "c [x]"]);
+    let elsewhere = "c [? it calls o/r/b.yml@main: not here]";
+    assert_eq!(files("uses: o/r/b.yml@main"), ["c []", elsewhere, "c []"]);
+}
+
+#[test]
+fn calls_that_lead_nowhere_or_round_in_a_circle_are_said() {
+    let asked = |uses: &str, called: &str| {
+        let caller = format!("on: push\njobs: {{c: {{uses: '{uses}'}}}}");
+        asked(&[("a.yml", &caller), ("b.yml", called)], GITEA_1_27)
+    };
+    let here = "./.gitea/workflows/b.yml";
+    for (uses, called, said) in [
+        ("./.gitea/workflows/none.yml", "on: push", "not here"),
+        ("nowhere", "on: push", "calls no workflow"),
+        (
+            here,
+            "on: push\njobs: {j: {}}",
+            "give it `on: workflow_call`",
+        ),
+        (here, "on: workflow_call\njobs: [", "line "),
+    ] {
+        let asked = asked(uses, called);
+        assert!(asked.len() == 1 && asked[0].contains(said), "{asked:?}");
+    }
+    let circle = asked(
+        here,
+        &format!("on: workflow_call\njobs: {{j: {{uses: {here}}}}}"),
+    );
+    assert!(
+        circle[0].starts_with("c/j/j/j/j/j/j/j/j/j [? it calls"),
+        "{circle:?}"
+    );
+    let calls = |n| format!("j{n}: {{uses: {here}}}");
+    let calls: Vec<String> = (0..40).map(calls).collect();
+    let burst = format!("on: workflow_call\njobs: {{{}}}", calls.join(", "));
+    assert_eq!(
+        asked(here, &burst),
+        ["with what it calls it makes more than 1000 jobs; split it"]
+    );
+}
+
+#[test]
+fn calls_that_lead_to_no_job_are_bounded_too() {
+    let names: Vec<String> = (0..=9).map(|n| format!("{n}.yml")).collect();
+    let text = |next: usize| match names.get(next) {
+        None => "on: workflow_call\njobs: {}".to_owned(),
+        Some(next) => {
+            let call = |n| format!("j{n}: {{uses: ./.gitea/workflows/{next}}}");
+            let calls: Vec<String> = (0..40).map(call).collect();
+            format!("on: workflow_call\njobs: {{{}}}", calls.join(", "))
+        }
+    };
+    let texts: Vec<String> = (1..=10).map(text).collect();
+    let files = names.iter().zip(&texts);
+    let files: Vec<(&str, &str)> = files.map(|(name, text)| (&**name, &**text)).collect();
+    assert_eq!(
+        asked(&files, GITEA_1_27),
+        ["it calls workflows more than 1000 times; split it"]
+    );
+}

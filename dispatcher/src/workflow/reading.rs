@@ -1,0 +1,197 @@
+//! The workflow files of one commit, read as the forge reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::contexts::Contexts;
+use super::document::Workflow;
+use super::files::FoundFiles;
+use super::happening::HookEvent;
+use super::jobs;
+use super::reusable::Uses;
+use super::server::{Kind as ForgeKind, Server};
+use super::trigger;
+use super::yaml::{Kind, Node, Refused, Value};
+
+/// The workflow files of one commit, read.
+#[derive(Debug)]
+pub struct Reading {
+    /// The folder that counts; `None`: there is none.
+    pub folder: Option<String>,
+    /// Why nothing was read, if it is too much.
+    pub refused: Option<String>,
+    /// The files.
+    pub files: Vec<ReadFile>,
+    /// What jobs call beside those, or why it can't be had.
+    called: BTreeMap<Uses, Result<Workflow, String>>,
+}
+
+/// Most files that are read because a job calls them. More would be a handful of requests each.
+const CALLED_MAX: usize = 20;
+
+/// One workflow file.
+#[derive(Debug)]
+pub struct ReadFile {
+    /// Its path.
+    pub path: String,
+    /// Its path below the folder: the forge's name of the workflow.
+    pub name: String,
+    /// What it says, or why the forge skips it.
+    pub read: Result<Workflow, Refused>,
+}
+
+impl ReadFile {
+    /// Why no file starts anything, if the forge's code fails on this one.
+    pub(super) fn crash(&self) -> Option<String> {
+        let refused = self.read.as_ref().err().filter(|refused| refused.crashes)?;
+        let path = &self.path;
+        Some(format!(
+            "the forge's own code fails on {path}, and no workflow starts: {refused}"
+        ))
+    }
+}
+
+impl Reading {
+    /// Reads what was found.
+    #[must_use]
+    pub fn of(found: FoundFiles, server: Server) -> Self {
+        let folder = found.dir;
+        let below = folder.as_deref().map(|folder| format!("{folder}/"));
+        let files = found
+            .files
+            .into_iter()
+            .map(|file| {
+                let name = below
+                    .as_deref()
+                    .and_then(|below| file.path.strip_prefix(below))
+                    .unwrap_or(&file.path)
+                    .to_owned();
+                let read = match file.bytes {
+                    Ok(bytes) => Workflow::read(&bytes, server)
+                        .and_then(|workflow| validated(workflow, server)),
+                    Err(reason) => Err(Refused::new(None, reason)),
+                };
+                ReadFile {
+                    path: file.path,
+                    name,
+                    read,
+                }
+            })
+            .collect();
+        Self {
+            folder,
+            refused: found.refused,
+            files,
+            called: BTreeMap::new(),
+        }
+    }
+
+    /// What jobs call that is not read yet, where the forge itself puts the called jobs in their place.
+    /// What [`Self::add_called`] is told of it may call more.
+    #[must_use]
+    pub fn open_calls(&self, server: Server) -> BTreeSet<Uses> {
+        let left = CALLED_MAX.saturating_sub(self.called.len());
+        let jobs = self.workflows().flat_map(|workflow| &workflow.jobs);
+        jobs.filter_map(|(_, job)| Uses::expanded(&job.uses, job.runs_on.is_none(), server))
+            .filter_map(Result::ok)
+            .filter(|uses| self.own(uses).is_none() && !self.called.contains_key(uses))
+            .take(left)
+            .collect()
+    }
+
+    /// What `uses` leads to, or why it can't be had.
+    pub fn add_called(&mut self, uses: Uses, bytes: Result<Vec<u8>, String>, server: Server) {
+        let read = bytes.and_then(|bytes| {
+            Workflow::read(&bytes, server).map_err(|refused| refused.to_string())
+        });
+        self.called.insert(uses, read);
+    }
+
+    /// The workflow that `uses` leads to.
+    pub(super) fn called(&self, uses: &Uses) -> Result<&Workflow, String> {
+        if let Some(file) = self.own(uses) {
+            return file.read.as_ref().map_err(ToString::to_string);
+        }
+        match self.called.get(uses) {
+            Some(Ok(workflow)) => Ok(workflow),
+            Some(Err(reason)) => Err(reason.clone()),
+            None => Err(format!("more than {CALLED_MAX} workflows are called")),
+        }
+    }
+
+    /// The file among the repository's own workflows that `uses` leads to.
+    fn own(&self, uses: &Uses) -> Option<&ReadFile> {
+        let Uses::Here { path } = uses else {
+            return None;
+        };
+        self.files.iter().find(|file| file.path == *path)
+    }
+
+    /// Whether a rule looks at changed files.
+    #[must_use]
+    pub fn asks_for_paths(&self, event: HookEvent) -> bool {
+        self.workflows()
+            .flat_map(|workflow| &workflow.events)
+            .any(|on| trigger::asks_for_paths(on, event))
+    }
+
+    /// Whether an expression that decides about jobs looks at variables.
+    #[must_use]
+    pub fn asks_for_variables(&self) -> bool {
+        self.workflows().any(looks_at_variables)
+    }
+
+    fn workflows(&self) -> impl Iterator<Item = &Workflow> {
+        let own = self.files.iter().filter_map(|file| file.read.as_ref().ok());
+        own.chain(self.called.values().flatten())
+    }
+}
+
+/// Gitea since 1.26 also makes the jobs of a file before it looks at what happened, with nothing to look
+/// at: a file of which that fails is none (`ValidateWorkflowContent`).
+fn validated(workflow: Workflow, server: Server) -> Result<Workflow, Refused> {
+    let validates = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
+    if validates {
+        let nothing = Contexts {
+            vars: Some(BTreeMap::new()),
+            ..Contexts::default()
+        };
+        jobs::expand(&workflow, &nothing, server)?;
+    }
+    Ok(workflow)
+}
+
+/// Whether an expression that names a job, finds its labels or its group may look at variables.
+fn looks_at_variables(workflow: &Workflow) -> bool {
+    let jobs = workflow.jobs.iter().map(|(_, job)| job);
+    let mut nodes = jobs.flat_map(|job| {
+        let matrix = job
+            .strategy
+            .as_ref()
+            .and_then(|strategy| strategy.matrix.as_ref());
+        job.runs_on.iter().chain(matrix)
+    });
+    let groups = workflow.jobs.iter().map(|(_, job)| &job.concurrency);
+    let mut groups = groups.chain([&workflow.concurrency]).flatten();
+    nodes.any(names_variables)
+        || groups.any(|group| has_vars(&group.expression) || has_vars(&group.group))
+        || workflow.jobs.iter().any(|(_, job)| {
+            let mut given = job.with.values().filter_map(Value::as_text);
+            has_vars(&job.name) || given.any(has_vars)
+        })
+}
+
+fn has_vars(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("vars")
+}
+
+/// Whether a node holds the word. What is behind an alias is not looked for again.
+fn names_variables(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Scalar(scalar) => has_vars(&scalar.text),
+        Kind::Sequence(items) => items.iter().any(names_variables),
+        Kind::Mapping(pairs) => pairs
+            .iter()
+            .any(|(key, value)| names_variables(key) || names_variables(value)),
+        Kind::Alias(_) => true,
+    }
+}
