@@ -27,7 +27,7 @@ use crate::workflow::jobs::Start;
 use crate::workflow::verdict::{RunJob, Verdict};
 
 pub(crate) use follow::{heal, verdict_of_expected};
-pub use gather::{Facts, gather};
+pub use gather::{Facts, NO_MERGE_BASE, gather};
 
 /// Most events that one look goes into: each is a handful of requests to the forge.
 const SETTLE_MAX: usize = 40;

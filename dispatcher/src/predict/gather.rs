@@ -13,6 +13,9 @@ use crate::workflow::server::Server;
 use crate::workflow::trigger::Changed;
 use crate::workflow::verdict::{Question, Verdict, judge};
 
+/// Why the changed files of a pull request can't be known.
+pub const NO_MERGE_BASE: &str = "the delivery does not tell where the two sides parted";
+
 /// What is known of one event beside its delivery.
 #[derive(Debug)]
 pub struct Facts {
@@ -70,11 +73,13 @@ pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeEr
     };
     let readings = || std::iter::once(&files).chain(&base);
     let changed = if readings().any(|reading| reading.asks_for_paths(happened.event)) {
-        let before = match pull {
-            Some(pull) => pull.merge_base.clone().unwrap_or_default(),
-            None => happened.body.before.clone(),
-        };
-        forge.changed_files(repository, &before, &sha).await?
+        match happened.compared_with(server) {
+            Some(before) => {
+                let before = forge.resolved(repository, before).await?;
+                forge.changed_files(repository, &before, &sha).await?
+            }
+            None => Changed::Unknown(NO_MERGE_BASE.to_owned()),
+        }
     } else {
         Changed::NotFetched
     };

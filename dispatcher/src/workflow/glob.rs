@@ -7,7 +7,7 @@
 //! say the same, and no difference is made here.
 
 use super::pattern::{BadPattern, Fault};
-use super::regex::{Fault as Expression, Regex};
+use super::regex::Regex;
 use super::server::{Kind, Server};
 
 /// A glob, ready to match.
@@ -97,7 +97,7 @@ pub(super) fn expression(
     while let Some(c) = translator.next() {
         translator.step(c)?;
     }
-    translator.finish()
+    Ok(translator.finish())
 }
 
 /// One character that is no separator.
@@ -199,15 +199,13 @@ impl Translator<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<String, Fault> {
+    fn finish(mut self) -> String {
         if self.reading == Reading::Lenient {
             for group in self.groups.iter().rev() {
                 self.text.remove(*group);
             }
-        } else if !self.groups.is_empty() {
-            return Err(Fault::Expression(Expression::OpenGroup));
         }
         self.text.push('$');
-        Ok(self.text)
+        self.text
     }
 }

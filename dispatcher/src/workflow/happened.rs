@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::happening::HookEvent;
+use super::server::{Kind, Server};
 
 /// One event with what rules look at: a delivery without its weight. It is written down and read
 /// again, so everything in it is bounded by whoever parses deliveries.
@@ -228,6 +229,20 @@ impl Happened {
             }
         } else {
             of_default()
+        }
+    }
+
+    /// What the commit is compared with to know which files changed, a commit or a branch: for a
+    /// pull request where the two sides parted (Gitea since 1.23.7), before and in Forgejo the end of
+    /// the branch that it goes to. `None`: the delivery does not tell.
+    #[must_use]
+    pub fn compared_with(&self, server: Server) -> Option<&str> {
+        let Some(pull) = &self.body.pull_request else {
+            return Some(&self.body.before);
+        };
+        match server.kind {
+            Kind::Gitea if server.version >= (1, 23) => pull.merge_base.as_deref(),
+            Kind::Gitea | Kind::Forgejo => Some(&pull.base.git_ref),
         }
     }
 

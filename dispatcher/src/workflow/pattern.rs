@@ -77,7 +77,9 @@ impl BadPattern {
     pub(super) fn of(pattern: &str, why: Fault) -> Self {
         let pattern = pattern.to_owned();
         match why {
-            Fault::Expression(regex::Fault::UnicodeClass) => Self::Unfollowed { pattern, why },
+            Fault::Expression(regex::Fault::UnicodeClass | regex::Fault::Flags) => {
+                Self::Unfollowed { pattern, why }
+            }
             Fault::EmptyClass
             | Fault::ClassMember
             | Fault::OpenClass

@@ -50,6 +50,11 @@ pub enum Fault {
     /// `\pL`: this needs tables of the whole of Unicode, which are not worth their bytes here.
     #[error("it names a Unicode class (`\\p`), which is not followed here")]
     UnicodeClass,
+    /// `{?i}` in the filters of Gitea 1.27: `(?` begins flags of an expression there.
+    #[error(
+        "a `{{` with a `?` behind it makes flags of an expression, which are not followed here"
+    )]
+    Flags,
 }
 
 /// One step of a program. Jumps are relative, so that a part moves without being rewritten.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dispatcher::predict::Facts;
+use dispatcher::predict::{Facts, NO_MERGE_BASE};
 use dispatcher::workflow::files::{self, FoundFile, FoundFiles};
 use dispatcher::workflow::happened::{Happened, is_zeros};
 use dispatcher::workflow::reading::Reading;
@@ -64,11 +64,10 @@ pub fn facts_at(
     };
     let asks = |reading: &Reading| reading.asks_for_paths(happened.event);
     let changed = if asks(&files) || base.as_ref().is_some_and(asks) {
-        let before = match pull {
-            Some(pull) => pull.merge_base.clone().unwrap_or_default(),
-            None => happened.body.before.clone(),
-        };
-        clone.changed(&before, sha)?
+        match happened.compared_with(server) {
+            Some(before) => clone.changed(before, sha)?,
+            None => Changed::Unknown(NO_MERGE_BASE.to_owned()),
+        }
     } else {
         Changed::NotFetched
     };

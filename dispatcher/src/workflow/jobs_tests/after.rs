@@ -263,8 +263,8 @@ fn a_called_workflow_gives_its_jobs_with_the_inputs_that_it_is_given() {
 fn who_puts_called_jobs_in_the_place_of_their_caller_differs() {
     let files = |caller: &str| {
         let caller = format!("on: push\njobs: {{c: {{{caller}}}}}");
-        let called = "on: workflow_call\njobs: {j: {runs-on: j}}";
-        let files = [("a.yml", caller.as_str()), ("b.yml", called)];
+        let target = "on: workflow_call\njobs: {j: {runs-on: j}}";
+        let files = [("a.yml", caller.as_str()), ("b.yml", target)];
         [GITEA, GITEA_1_27, FORGEJO].map(|server| asked(&files, server).join(", "))
     };
     let local = "uses: ./.gitea/workflows/b.yml";

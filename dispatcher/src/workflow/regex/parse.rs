@@ -58,6 +58,7 @@ impl Parser<'_> {
 
     fn step(&mut self, c: char) -> Result<(), Fault> {
         match c {
+            '(' if self.rest.starts_with('?') => return Err(Fault::Flags),
             '(' => self.open(),
             '|' => self.alternative(),
             ')' => return self.close(),

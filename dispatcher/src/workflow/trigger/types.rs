@@ -25,10 +25,15 @@ pub(super) fn of_action<'a>(payload: &'a Value, words: &[(&str, &'static str)]) 
     vec![Cow::Borrowed(other.map_or(action, |(_, other)| *other))]
 }
 
-/// An issue. Gitea 1.26 looks at which labels changed; Forgejo calls every change `labeled`.
+/// An issue. Gitea from 1.25 on looks at which labels changed; before, and in Forgejo, every change is
+/// `labeled`.
 pub(super) fn of_issue(payload: &Value, server: Server) -> Said<'_> {
     let words = [("label_updated", "labeled"), ("label_cleared", "unlabeled")];
-    if payload["action"] != "label_updated" || server.kind == Kind::Forgejo {
+    let looks = match server.kind {
+        Kind::Gitea => server.version >= (1, 25),
+        Kind::Forgejo => false,
+    };
+    if payload["action"] != "label_updated" || !looks {
         return of_action(payload, &words);
     }
     let has = |list: &str| {
