@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use dispatcher::workflow::files::FoundFiles;
+use dispatcher::workflow::reusable::Uses;
 
 use crate::site::Site;
 
@@ -103,6 +104,44 @@ pub(crate) async fn of_all_sorts_are_read_or_refused_with_a_reason(site: &Site) 
     let found = client.workflow_files("acme/sorts", "main", &dirs).await;
     let refused = found.unwrap().refused.unwrap();
     assert!(refused.contains("module.yml is a submodule"), "{refused}");
+}
+
+pub(crate) async fn that_are_called_are_read_wherever_they_are(site: &Site) {
+    let work = site.repository("called").await;
+    let large = "#".repeat(1024 * 1024 + 1);
+    let commit = work.commit(
+        "called",
+        &[("ci/a b&c.yml", "on: workflow_call"), ("large.yml", &large)],
+    );
+    work.commit("gone", &[("ci/a b&c.yml", "on: push")]);
+    site.push(&work, &["main", "main~1:refs/heads/feat/x#y"])
+        .await;
+    let client = site.client();
+    let here = |path: &str| Uses::Here {
+        path: path.to_owned(),
+    };
+    let there = |reference: &str| Uses::There {
+        owner: "acme".to_owned(),
+        repository: "called".to_owned(),
+        path: "ci/a b&c.yml".to_owned(),
+        reference: reference.to_owned(),
+    };
+    for (uses, expected) in [
+        (here("ci/a b&c.yml"), Ok("on: workflow_call")),
+        (there("feat/x#y"), Ok("on: workflow_call")),
+        (there("main"), Ok("on: push")),
+        (there("v1"), Err("no such file")),
+        (here("none.yml"), Err("no such file")),
+        (here("../../../admin/users"), Err("no such file")),
+        (here("large.yml"), Err("less than 1 MiB")),
+    ] {
+        let read = client.called_file("acme/called", &commit, &uses).await;
+        match (read.unwrap(), expected) {
+            (Ok(bytes), Ok(text)) => assert_eq!(bytes, text.as_bytes(), "{uses:?}"),
+            (Err(why), Err(words)) => assert!(why.contains(words), "{uses:?}: {why}"),
+            (read, _) => panic!("{uses:?}: {read:?}"),
+        }
+    }
 }
 
 pub(crate) async fn are_refused_by_their_list_when_they_are_too_many(site: &Site) {

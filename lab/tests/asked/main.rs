@@ -31,6 +31,7 @@ async fn the_forge_answers_what_the_dispatcher_asks() {
     variables(&site).await;
     files::are_those_of_the_first_folder_that_there_is(&site).await;
     files::of_all_sorts_are_read_or_refused_with_a_reason(&site).await;
+    files::that_are_called_are_read_wherever_they_are(&site).await;
     files::are_refused_by_their_list_when_they_are_too_many(&site).await;
     changes::are_those_of_git(&site).await;
     changes::in_large_trees_are_found_by_what_differs(&site).await;
@@ -52,6 +53,7 @@ async fn every_forge_is_asked_what_it_can_answer() {
         variables(&site).await;
         files::are_those_of_the_first_folder_that_there_is(&site).await;
         files::of_all_sorts_are_read_or_refused_with_a_reason(&site).await;
+        files::that_are_called_are_read_wherever_they_are(&site).await;
         changes::are_those_of_git(&site).await;
         jobs::are_told_by_the_checks_of_their_commit(&site).await;
         if jobs::can_be_listed_by(server) {
