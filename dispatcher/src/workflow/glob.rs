@@ -209,3 +209,6 @@ impl Translator<'_> {
         self.text
     }
 }
+
+#[cfg(test)]
+mod tests;

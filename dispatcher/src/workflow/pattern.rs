@@ -214,3 +214,6 @@ impl Pattern {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
