@@ -16,6 +16,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::apply::Hands;
 use crate::config::Config;
+use crate::delivery::{LABELS_MAX, TEXT_MAX_BYTES};
 use crate::drain::{Woken, out_of_time};
 use crate::forge::ForgeError;
 use crate::job::{Job, JobKey, ToldBy, digest};
@@ -44,8 +45,10 @@ const AGAIN_MS: u64 = 1_500;
 const TRIES_MAX: u32 = 12;
 /// Longest an event is followed, in milliseconds: the forge itself gives up a job after a day.
 const FOLLOW_MS: u64 = 24 * 3600 * 1000;
-/// Most jobs of one event that are followed by name. More are launched for all the same.
+/// Most jobs of one event that are followed by name, and most bytes of what is written down of them: a
+/// row of the ledger holds 400 kB. More are launched for all the same.
 const EXPECTED_MAX: usize = 400;
+const EXPECTED_MAX_BYTES: usize = 200_000;
 
 /// Why an event could not be looked into now.
 #[derive(Debug, thiserror::Error)]
@@ -219,8 +222,13 @@ async fn judge(hands: Hands<'_>, config: &Config, trigger: &Trigger) -> Result<(
             .note_silence(&trigger.repository, now_ms)
             .await?;
     }
+    let mut left = EXPECTED_MAX_BYTES;
     let expects = jobs.into_iter().map(|due| due.expected);
-    let expects = expects.take(EXPECTED_MAX).collect();
+    let expects = expects.take(EXPECTED_MAX).take_while(|expected| {
+        left = left.saturating_sub(expected.text_bytes());
+        left > 0
+    });
+    let expects = expects.collect();
     let again = Trigger {
         at: facts.sha,
         not_before_ms: now_ms + AGAIN_MS,
@@ -265,6 +273,16 @@ fn due_jobs(trigger: &Trigger, happened: &Happened, facts: &Facts, verdict: &Ver
                     continue;
                 }
             };
+            if labels.len() > LABELS_MAX || labels.iter().any(|one| one.len() > TEXT_MAX_BYTES) {
+                let (repository, job) = (&trigger.repository, &job.id);
+                tracing::warn!(
+                    repository,
+                    workflow,
+                    job,
+                    "asks for more labels than a runner has"
+                );
+                continue;
+            }
             let index = index.to_string();
             let own = digest([trigger.id.as_str(), workflow, &run.event, &job.id, &index]);
             let expected = Expected {

@@ -71,6 +71,16 @@ pub struct Expected {
     pub standing: Standing,
 }
 
+impl Expected {
+    /// How many bytes its texts have, about.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let condition = self.condition.iter();
+        let lists = self.labels.iter().chain(&self.needs).chain(condition);
+        let texts = [&self.job, &self.name, &self.context];
+        lists.chain(texts).map(String::len).sum()
+    }
+}
+
 /// Where an expected job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,7 +8,9 @@
 //! the same reference, workflow and event. Forgejo does that up to 13; from 14 on a workflow may have
 //! its own group, which is one whatever the case, and jobs may not.
 
-use crate::workflow::contexts::{Contexts, strategy_of};
+use std::sync::Arc;
+
+use crate::workflow::contexts::{Contexts, Shared, strategy_of};
 use crate::workflow::document::{Concurrency, Workflow};
 use crate::workflow::expression::{
     History, JobState, NodeStop, Outcome, Record, RecordKind, Scope, Value,
@@ -126,9 +128,10 @@ fn run_scope(contexts: &Contexts, server: Server) -> Scope {
         contexts: names,
         history: Some(History {
             job: String::new(),
-            jobs: [(String::new(), own)].into(),
+            jobs: Arc::new([(String::new(), own)].into()),
         }),
         cancelled: None,
+        fuel: Arc::clone(&contexts.fuel),
     }
 }
 
@@ -137,9 +140,9 @@ fn run_scope(contexts: &Contexts, server: Server) -> Scope {
 pub fn of_job(
     job: &ExpandedJob,
     workflow: &Workflow,
-    contexts: &Contexts,
-    server: Server,
+    shared: &Shared<'_>,
 ) -> Result<Outcome<Option<Group>>, Refused> {
+    let server = shared.server;
     let is_read = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
     let Some(node) = job.concurrency.as_ref().filter(|_| is_read) else {
         return Ok(Outcome::Known(None));
@@ -147,19 +150,14 @@ pub fn of_job(
     let Some((_, origin)) = workflow.jobs.iter().find(|(id, _)| *id == job.id) else {
         return Ok(Outcome::Known(None));
     };
-    let mut scope = contexts.scope(
-        (&job.id, origin),
-        workflow,
-        job.combination.context(),
-        server,
-    );
+    let mut scope = shared.scope((&job.id, origin), job.combination.context());
     // Where groups are evaluated a job without a strategy has one with nothing in it.
     if origin.strategy.is_none() {
         scope.contexts.insert("strategy", strategy_of("", ""));
     }
     let unknown = || Value::unknown("the forge numbers its runs");
     let github = bare(
-        &contexts.github,
+        &shared.contexts.github,
         &[
             ("job", Value::text(job.id.as_str())),
             ("run_id", unknown()),
@@ -223,7 +221,7 @@ fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
         };
         (*name, value)
     };
-    Value::Record(std::sync::Arc::new(Record {
+    Value::Record(Arc::new(Record {
         kind: RecordKind::Github,
         fields: record.fields.iter().map(field).collect(),
     }))

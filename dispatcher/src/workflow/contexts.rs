@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::workflow::document::{Job, Strategy, Workflow};
 use crate::workflow::expression::{History, JobState, Record, RecordKind, Scope, Value};
+use crate::workflow::fuel::Fuel;
 use crate::workflow::happening::HookEvent;
-use crate::workflow::matrix::Combination;
 use crate::workflow::server::{Kind, Server};
 
 /// What is known of a run.
@@ -26,6 +26,8 @@ pub struct Contexts {
     /// What every job of the workflow needs, instead of what its own `needs` say: a workflow that was
     /// taken apart does not have the needed jobs any more (Forgejo).
     pub workflow_needs: Option<Vec<String>>,
+    /// How much work is left for its expressions.
+    pub fuel: Arc<Fuel>,
 }
 
 impl Default for Contexts {
@@ -37,6 +39,7 @@ impl Default for Contexts {
             job_outputs: BTreeMap::new(),
             job_results: BTreeMap::new(),
             workflow_needs: None,
+            fuel: Arc::default(),
         }
     }
 }
@@ -223,35 +226,33 @@ fn reference_type(reference: &str) -> &'static str {
     }
 }
 
-impl Contexts {
+/// What the expressions of all jobs of one workflow can refer to. It is made once: a workflow may have a
+/// thousand jobs, and each may need all others.
+#[derive(Debug, Clone)]
+pub struct Shared<'a> {
+    /// What is known of the run.
+    pub contexts: &'a Contexts,
+    /// Which forge.
+    pub server: Server,
+    common: BTreeMap<&'static str, Value>,
+    jobs: Arc<BTreeMap<String, JobState>>,
+}
+
+impl Shared<'_> {
     /// What a job's expressions can refer to.
     #[must_use]
-    pub fn scope(
-        &self,
-        (id, job): (&str, &Job),
-        workflow: &Workflow,
-        matrix: Value,
-        server: Server,
-    ) -> Scope {
-        let mut jobs: BTreeMap<String, JobState> = workflow
-            .jobs
-            .iter()
-            .map(|(id, job)| (id.clone(), self.state(id, job.needs.clone())))
-            .collect();
-        let needs = self.workflow_needs.as_ref().unwrap_or(&job.needs);
-        for need in self.workflow_needs.iter().flatten() {
-            jobs.insert(need.clone(), self.state(need, Vec::new()));
-        }
-        let needed = needs.iter().filter(|need| jobs.contains_key(*need));
-        let needed = needed.map(|need| (need.clone(), self.need(need, server)));
+    pub fn scope(&self, (id, job): (&str, &Job), matrix: Value) -> Scope {
+        let needs = self.contexts.workflow_needs.as_ref().unwrap_or(&job.needs);
+        let needed = needs.iter().filter(|need| self.jobs.contains_key(*need));
+        let needed = needed.map(|need| (need.clone(), self.contexts.need(need, self.server)));
         let needed = needed.collect();
-        let mut contexts = self.common(server);
+        let mut contexts = self.common.clone();
         contexts.extend([
             ("strategy", strategy(job.strategy.as_ref())),
             ("matrix", matrix),
             (
                 "needs",
-                match server.kind {
+                match self.server.kind {
                     Kind::Gitea => Value::map(needed),
                     Kind::Forgejo => Value::Part(Arc::new(needed), NOT_ENDED.into()),
                 },
@@ -261,22 +262,29 @@ impl Contexts {
             contexts,
             history: Some(History {
                 job: id.to_owned(),
-                jobs,
+                jobs: Arc::clone(&self.jobs),
             }),
             cancelled: None,
+            fuel: Arc::clone(&self.contexts.fuel),
         }
     }
+}
 
-    /// What a job's expressions can refer to, with one combination of its matrix.
+impl Contexts {
+    /// What all jobs of `workflow` share.
     #[must_use]
-    pub fn scope_of(
-        &self,
-        job: (&str, &Job),
-        workflow: &Workflow,
-        combination: &Combination,
-        server: Server,
-    ) -> Scope {
-        self.scope(job, workflow, combination.context(), server)
+    pub fn shared(&self, workflow: &Workflow, server: Server) -> Shared<'_> {
+        let jobs = workflow.jobs.iter();
+        let jobs = jobs.map(|(id, job)| (id.clone(), self.state(id, job.needs.clone())));
+        // A workflow that was taken apart does not have them itself.
+        let needed = self.workflow_needs.iter().flatten();
+        let needed = needed.map(|need| (need.clone(), self.state(need, Vec::new())));
+        Shared {
+            contexts: self,
+            server,
+            common: self.common(server),
+            jobs: Arc::new(jobs.chain(needed).collect()),
+        }
     }
 
     /// The contexts that are the same for every job.

@@ -5,14 +5,15 @@
 //! unless it has `needs` ([`crate::workflow::needs`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::workflow::contexts::Contexts;
+use crate::workflow::contexts::{Contexts, Shared};
 use crate::workflow::document::{Concurrency, Job, Workflow};
 use crate::workflow::expression::{NodeStop, Outcome, Scope, Value, has_expression};
 use crate::workflow::matrix::{self, Combination, JOBS_MAX};
 use crate::workflow::server::{Kind, Server};
 use crate::workflow::yaml::{self, Refused};
-use crate::workflow::{labels, name};
+use crate::workflow::{fuel, labels, name};
 
 /// One job of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,11 +114,11 @@ pub fn expand(
     server: Server,
 ) -> Result<Vec<ExpandedJob>, Refused> {
     title(workflow, contexts, server)?;
+    let shared = contexts.shared(workflow, server);
     let mut expanded = Vec::new();
     for (id, job) in &workflow.jobs {
         let one = Expansion {
-            workflow,
-            contexts,
+            shared: &shared,
             server,
             id,
             job,
@@ -125,7 +126,7 @@ pub fn expand(
         expanded.extend(one.jobs()?);
         if expanded.len() > JOBS_MAX {
             let reason = format!("it makes more than {JOBS_MAX} jobs; split it");
-            return Err(Refused::new(job.line, reason));
+            return Err(Refused::limit(job.line, reason));
         }
     }
     Ok(expanded)
@@ -142,6 +143,7 @@ fn title(workflow: &Workflow, contexts: &Contexts, server: Server) -> Result<(),
     }
     let scope = Scope {
         contexts: contexts.common(server),
+        fuel: Arc::clone(&contexts.fuel),
         ..Scope::default()
     };
     let crash = |reason| Refused::crash(None, format!("run-name: {reason}"));
@@ -150,8 +152,7 @@ fn title(workflow: &Workflow, contexts: &Contexts, server: Server) -> Result<(),
 }
 
 struct Expansion<'a> {
-    workflow: &'a Workflow,
-    contexts: &'a Contexts,
+    shared: &'a Shared<'a>,
     server: Server,
     id: &'a str,
     job: &'a Job,
@@ -202,8 +203,7 @@ impl Expansion<'_> {
     }
 
     fn scope(&self, matrix: Value) -> Scope {
-        let job = (self.id, self.job);
-        self.contexts.scope(job, self.workflow, matrix, self.server)
+        self.shared.scope((self.id, self.job), matrix)
     }
 
     fn one(
@@ -212,6 +212,9 @@ impl Expansion<'_> {
         incomplete_matrix: Option<String>,
     ) -> Result<ExpandedJob, Refused> {
         let job = self.job;
+        let fuel = &self.shared.contexts.fuel;
+        fuel.take(fuel::JOB)
+            .map_err(|spent| Refused::limit(job.line, spent.to_string()))?;
         let scope = self.scope(combination.context());
         let labels = match (&job.runs_on, &incomplete_matrix) {
             (None, _) => Outcome::Known(Vec::new()),

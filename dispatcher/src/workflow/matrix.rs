@@ -208,7 +208,7 @@ pub fn multiply(mut lists: Lists, rule: Include) -> Result<Vec<Combination>, Ref
         let reason = format!(
             "matrix: the values of a combination take more than {COMBINATION_BYTES_MAX} bytes"
         );
-        return Err(Refused::new(None, reason));
+        return Err(Refused::limit(None, reason));
     }
     Ok(combinations)
 }
@@ -297,7 +297,7 @@ fn product(lists: &Lists) -> Result<Vec<Combination>, Refused> {
 fn bounded(many: usize) -> Result<(), Refused> {
     if many > JOBS_MAX {
         let reason = format!("matrix: it makes more than {JOBS_MAX} jobs; split it");
-        return Err(Refused::new(None, reason));
+        return Err(Refused::limit(None, reason));
     }
     Ok(())
 }

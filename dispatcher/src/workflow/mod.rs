@@ -13,6 +13,7 @@ pub mod contexts;
 pub mod document;
 pub mod expression;
 pub mod files;
+pub mod fuel;
 pub mod glob;
 pub mod happened;
 pub mod happening;

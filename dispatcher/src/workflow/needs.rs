@@ -272,9 +272,10 @@ impl<'a> Run<'a> {
             contexts,
             history: Some(History {
                 job: job.id.clone(),
-                jobs: states,
+                jobs: Arc::new(states),
             }),
             cancelled: Some(Value::unknown("whether the run was cancelled")),
+            fuel: Arc::clone(&self.contexts.fuel),
         }
     }
 

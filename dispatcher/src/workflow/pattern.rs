@@ -9,6 +9,7 @@
 
 mod nektos;
 
+use super::fuel::{Fuel, Spent};
 use super::glob;
 use super::regex::{self, Regex};
 use super::server::Dialect;
@@ -174,6 +175,26 @@ impl PatternList {
             && inputs
                 .iter()
                 .all(|input| self.ignores(input.as_ref()).holds)
+    }
+
+    /// [`Self::includes`], with what is left of `fuel`.
+    pub fn includes_with(&self, input: &str, fuel: &Fuel) -> Result<Decision<'_>, Spent> {
+        fuel.take(self.cost(input))?;
+        Ok(self.includes(input))
+    }
+
+    /// [`Self::ignores`], with what is left of `fuel`.
+    pub fn ignores_with(&self, input: &str, fuel: &Fuel) -> Result<Decision<'_>, Spent> {
+        fuel.take(self.cost(input))?;
+        Ok(self.ignores(input))
+    }
+
+    fn cost(&self, input: &str) -> u64 {
+        let costs = self
+            .patterns
+            .iter()
+            .map(|pattern| pattern.regex.cost(input));
+        costs.fold(0, u64::saturating_add)
     }
 
     /// Whether one input is in, and by which pattern: the last that matches it.

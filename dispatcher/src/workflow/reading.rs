@@ -10,7 +10,7 @@ use super::jobs;
 use super::reusable::Uses;
 use super::server::{Kind as ForgeKind, Server};
 use super::trigger;
-use super::yaml::{Kind, Node, Refused, Value};
+use super::yaml::{By, Kind, Node, Refused, Value};
 
 /// The workflow files of one commit, read.
 #[derive(Debug)]
@@ -23,8 +23,12 @@ pub struct Reading {
     pub files: Vec<ReadFile>,
     /// What jobs call beside those, or why it can't be had.
     called: BTreeMap<Uses, Result<Workflow, String>>,
+    nodes_left: usize,
 }
 
+/// Most values that are kept of all files: each takes 150 bytes, and a function has 256 MB. Files that
+/// people write have some hundreds each, half of them kept.
+const NODES_MAX: usize = 300_000;
 /// Most files that are read because a job calls them. More would be a handful of requests each.
 const CALLED_MAX: usize = 20;
 
@@ -42,7 +46,11 @@ pub struct ReadFile {
 impl ReadFile {
     /// Why no file starts anything, if the forge's code fails on this one.
     pub(super) fn crash(&self) -> Option<String> {
-        let refused = self.read.as_ref().err().filter(|refused| refused.crashes)?;
+        let refused = self
+            .read
+            .as_ref()
+            .err()
+            .filter(|refused| refused.by == By::Panic)?;
         let path = &self.path;
         Some(format!(
             "the forge's own code fails on {path}, and no workflow starts: {refused}"
@@ -54,6 +62,11 @@ impl Reading {
     /// Reads what was found.
     #[must_use]
     pub fn of(found: FoundFiles, server: Server) -> Self {
+        let nothing = Contexts {
+            vars: Some(BTreeMap::new()),
+            ..Contexts::default()
+        };
+        let mut nodes_left = NODES_MAX;
         let folder = found.dir;
         let below = folder.as_deref().map(|folder| format!("{folder}/"));
         let files = found
@@ -67,8 +80,9 @@ impl Reading {
                     .to_owned();
                 let read = match file.bytes {
                     Ok(bytes) => Workflow::read(&bytes, server)
-                        .and_then(|workflow| validated(workflow, server)),
-                    Err(reason) => Err(Refused::new(None, reason)),
+                        .and_then(|workflow| kept(workflow, &mut nodes_left))
+                        .and_then(|workflow| validated(workflow, &nothing, server)),
+                    Err(reason) => Err(Refused::limit(None, reason)),
                 };
                 ReadFile {
                     path: file.path,
@@ -82,6 +96,7 @@ impl Reading {
             refused: found.refused,
             files,
             called: BTreeMap::new(),
+            nodes_left,
         }
     }
 
@@ -91,17 +106,20 @@ impl Reading {
     pub fn open_calls(&self, server: Server) -> BTreeSet<Uses> {
         let left = CALLED_MAX.saturating_sub(self.called.len());
         let jobs = self.workflows().flat_map(|workflow| &workflow.jobs);
-        jobs.filter_map(|(_, job)| Uses::expanded(&job.uses, job.runs_on.is_none(), server))
+        let calls: BTreeSet<Uses> = jobs
+            .filter_map(|(_, job)| Uses::expanded(&job.uses, job.runs_on.is_none(), server))
             .filter_map(Result::ok)
             .filter(|uses| self.own(uses).is_none() && !self.called.contains_key(uses))
-            .take(left)
-            .collect()
+            .collect();
+        calls.into_iter().take(left).collect()
     }
 
     /// What `uses` leads to, or why it can't be had.
     pub fn add_called(&mut self, uses: Uses, bytes: Result<Vec<u8>, String>, server: Server) {
         let read = bytes.and_then(|bytes| {
-            Workflow::read(&bytes, server).map_err(|refused| refused.to_string())
+            Workflow::read(&bytes, server)
+                .and_then(|workflow| kept(workflow, &mut self.nodes_left))
+                .map_err(|refused| refused.to_string())
         });
         self.called.insert(uses, read);
     }
@@ -146,16 +164,22 @@ impl Reading {
     }
 }
 
+/// A workflow that is kept, if there is room.
+fn kept(workflow: Workflow, nodes_left: &mut usize) -> Result<Workflow, Refused> {
+    *nodes_left = nodes_left.saturating_sub(workflow.nodes());
+    if *nodes_left == 0 {
+        let reason = format!("all files together have more than {NODES_MAX} values");
+        return Err(Refused::limit(None, reason));
+    }
+    Ok(workflow)
+}
+
 /// Gitea since 1.26 also makes the jobs of a file before it looks at what happened, with nothing to look
 /// at: a file of which that fails is none (`ValidateWorkflowContent`).
-fn validated(workflow: Workflow, server: Server) -> Result<Workflow, Refused> {
+fn validated(workflow: Workflow, nothing: &Contexts, server: Server) -> Result<Workflow, Refused> {
     let validates = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
     if validates {
-        let nothing = Contexts {
-            vars: Some(BTreeMap::new()),
-            ..Contexts::default()
-        };
-        jobs::expand(&workflow, &nothing, server)?;
+        jobs::expand(&workflow, nothing, server)?;
     }
     Ok(workflow)
 }

@@ -92,6 +92,12 @@ impl Regex {
         Ok(Self { code, sets, plan })
     }
 
+    /// Most steps that it takes to match `text`: characters of it, times places in the expression.
+    #[must_use]
+    pub(super) fn cost(&self, text: &str) -> u64 {
+        self.plan.cost(&self.code, text)
+    }
+
     /// Whether it matches somewhere in the text, as Go's `MatchString`.
     #[must_use]
     pub(super) fn matches(&self, text: &str) -> bool {

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::workflow::contexts::Contexts;
+use crate::workflow::contexts::{Contexts, Shared};
 use crate::workflow::document::Workflow;
 use crate::workflow::expression::{NodeStop, Outcome, Record, Value};
 use crate::workflow::jobs::{ExpandedJob, expand};
@@ -146,12 +146,13 @@ impl Caller<'_> {
         depth: usize,
         calls_left: &Cell<usize>,
     ) -> Result<Vec<ExpandedJob>, Refused> {
+        let shared = self.contexts.shared(self.workflow, self.server);
         let mut jobs = Vec::new();
         for job in expand(self.workflow, self.contexts, self.server)? {
             let is_bare = job.labels == Outcome::Known(Vec::new());
             match Uses::expanded(&job.uses, is_bare, self.server) {
                 None => jobs.push(job),
-                Some(uses) => match self.called(&job, uses, (depth, calls_left))? {
+                Some(uses) => match self.called(&job, uses, &shared, (depth, calls_left))? {
                     Outcome::Known(called) => jobs.extend(called),
                     Outcome::Unknown(because) => jobs.push(ExpandedJob {
                         labels: Outcome::Unknown(because),
@@ -162,7 +163,7 @@ impl Caller<'_> {
             if jobs.len() > JOBS_MAX {
                 let reason =
                     format!("with what it calls it makes more than {JOBS_MAX} jobs; split it");
-                return Err(Refused::new(None, reason));
+                return Err(Refused::limit(None, reason));
             }
         }
         Ok(jobs)
@@ -172,6 +173,7 @@ impl Caller<'_> {
         self,
         caller: &ExpandedJob,
         uses: Result<Uses, Refused>,
+        shared: &Shared<'_>,
         (depth, calls_left): (usize, &Cell<usize>),
     ) -> Result<Outcome<Vec<ExpandedJob>>, Refused> {
         let unknown = |because: &dyn std::fmt::Display| {
@@ -183,7 +185,7 @@ impl Caller<'_> {
         }
         let Some(left) = calls_left.get().checked_sub(1) else {
             let reason = format!("it calls workflows more than {JOBS_MAX} times; split it");
-            return Err(Refused::new(None, reason));
+            return Err(Refused::limit(None, reason));
         };
         calls_left.set(left);
         let target = match uses.map(|uses| self.files.called(&uses)) {
@@ -191,7 +193,7 @@ impl Caller<'_> {
             Ok(Err(reason)) => return unknown(&reason),
             Err(refused) => return unknown(&refused),
         };
-        let contexts = match self.contexts_of_call(caller, target) {
+        let contexts = match self.contexts_of_call(caller, shared, target) {
             Ok(Outcome::Known(contexts)) => contexts,
             Ok(Outcome::Unknown(because)) => return unknown(&because),
             Err(refused) => return unknown(&refused),
@@ -210,10 +212,11 @@ impl Caller<'_> {
     fn contexts_of_call(
         self,
         caller: &ExpandedJob,
+        shared: &Shared<'_>,
         target: &Workflow,
     ) -> Result<Outcome<Contexts>, Refused> {
         let declared = declared(&target.on)?;
-        let given = match given(caller, self.workflow, self.contexts, self.server)? {
+        let given = match given(caller, self.workflow, shared)? {
             Outcome::Known(given) => given,
             Outcome::Unknown(because) => return Ok(Outcome::Unknown(because)),
         };
@@ -222,6 +225,7 @@ impl Caller<'_> {
             github: of_call(&self.contexts.github, &inputs),
             vars: self.contexts.vars.clone(),
             inputs,
+            fuel: Arc::clone(&self.contexts.fuel),
             ..Contexts::default()
         }))
     }
@@ -345,15 +349,14 @@ fn input((key, node): &(Node, Node)) -> Result<(String, Declared), Refused> {
 fn given(
     caller: &ExpandedJob,
     workflow: &Workflow,
-    contexts: &Contexts,
-    server: Server,
+    shared: &Shared<'_>,
 ) -> Result<Outcome<BTreeMap<String, yaml::Value>>, Refused> {
     let origin = workflow.jobs.iter().find(|(id, _)| *id == caller.id);
     let Some((_, origin)) = origin else {
         return Ok(Outcome::Known(BTreeMap::new()));
     };
     let job = (caller.id.as_str(), origin);
-    let scope = contexts.scope(job, workflow, caller.combination.context(), server);
+    let scope = shared.scope(job, caller.combination.context());
     let mut given = BTreeMap::new();
     for (name, value) in &caller.with {
         let value = match value.as_text() {

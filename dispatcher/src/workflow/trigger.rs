@@ -8,6 +8,7 @@ mod types;
 
 use serde_json::Value;
 
+use super::fuel::{self, Fuel};
 use super::happening::HookEvent;
 use super::on::OnEvent;
 use super::pattern::PatternList;
@@ -133,15 +134,30 @@ pub fn skip_string(hook: HookEvent, text: &str) -> Option<&'static str> {
         .find(|words| can_skip && is_in(words))
 }
 
+/// What rules are judged on.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// What happened.
+    pub hook: HookEvent,
+    /// Its delivery.
+    pub payload: &'a Value,
+    /// Which files changed.
+    pub changed: &'a Changed,
+    /// Whose rules count.
+    pub server: Server,
+    /// How much work is left.
+    pub fuel: &'a Fuel,
+}
+
 /// Whether the event `on` of a workflow is started by what happened.
 #[must_use]
-pub fn judge(
-    on: &OnEvent,
-    hook: HookEvent,
-    payload: &Value,
-    changed: &Changed,
-    server: Server,
-) -> Judgement {
+pub fn judge(on: &OnEvent, given: Given<'_>) -> Judgement {
+    let Given {
+        hook,
+        payload,
+        server,
+        ..
+    } = given;
     if !can_match(&on.name, hook) {
         return Judgement::other(on, format!("this is {}", hook.word()));
     }
@@ -149,7 +165,7 @@ pub fn judge(
     if !on.schedules.is_empty() && hook != HookEvent::Schedule {
         return Judgement::other(on, "a list below it is read as a schedule".to_owned());
     }
-    let of_types = |said: &types::Said<'_>| types::judge(on, said, server);
+    let of_types = |said: &types::Said<'_>| types::judge(on, said, given);
     match hook {
         HookEvent::Create
         | HookEvent::Delete
@@ -163,13 +179,13 @@ pub fn judge(
                 "it is started by hand, which no delivery tells of".to_owned(),
             ),
         },
-        HookEvent::Push => push::judge(on, payload, changed, server),
+        HookEvent::Push => push::judge(on, given),
         HookEvent::PullRequest
         | HookEvent::PullRequestSync
         | HookEvent::PullRequestAssign
         | HookEvent::PullRequestLabel
         | HookEvent::PullRequestReviewRequest
-        | HookEvent::PullRequestMilestone => push::judge_pull(on, payload, changed, server),
+        | HookEvent::PullRequestMilestone => push::judge_pull(on, given),
         HookEvent::Issues
         | HookEvent::IssueAssign
         | HookEvent::IssueLabel
@@ -185,7 +201,7 @@ pub fn judge(
         }
         HookEvent::Release => of_types(&types::of_action(payload, &[("updated", "edited")])),
         HookEvent::Package => of_types(&types::of_action(payload, &[("created", "published")])),
-        HookEvent::WorkflowRun => types::judge_run(on, payload, server),
+        HookEvent::WorkflowRun => types::judge_run(on, given),
     }
 }
 
@@ -250,14 +266,18 @@ fn filter<S: AsRef<str>>(
     (name, patterns): &(String, Vec<String>),
     way: Way,
     inputs: &[S],
-    server: Server,
+    given: Given<'_>,
 ) -> Step {
     let said = |holds, why: String| Step {
         rule: rule(name, patterns),
         holds,
         why,
     };
-    let list = match PatternList::compile(server.dialect(), patterns) {
+    let bytes: usize = patterns.iter().map(String::len).sum();
+    if let Err(spent) = given.fuel.take(bytes as u64 * fuel::PATTERN_BYTE) {
+        return said(None, spent.to_string());
+    }
+    let list = match PatternList::compile(given.server.dialect(), patterns) {
         Ok(list) => list,
         Err(bad) if bad.is_refused_by_the_forge() => return said(Some(false), bad.to_string()),
         Err(bad) => return said(None, bad.to_string()),
@@ -265,29 +285,29 @@ fn filter<S: AsRef<str>>(
     if list.is_empty() {
         return said(Some(true), "an empty list keeps nothing out".to_owned());
     }
-    match way {
-        Way::Include => {
-            let hit = inputs
-                .iter()
-                .find(|input| list.includes(input.as_ref()).holds);
-            match hit {
-                Some(input) => {
-                    let by = list.includes(input.as_ref()).by.unwrap_or_default();
-                    said(Some(true), format!("{} matches {by}", input.as_ref()))
-                }
-                None => said(Some(false), format!("no match: {}", named(inputs))),
+    for input in inputs {
+        let input = input.as_ref();
+        let decision = match way {
+            Way::Include => list.includes_with(input, given.fuel),
+            Way::Ignore => list.ignores_with(input, given.fuel),
+        };
+        let by = |by: Option<&str>| by.unwrap_or_default().to_owned();
+        match (way, decision) {
+            (_, Err(spent)) => return said(None, spent.to_string()),
+            (Way::Include, Ok(one)) if one.holds => {
+                return said(Some(true), format!("{input} matches {}", by(one.by)));
             }
-        }
-        Way::Ignore => {
-            let hit = inputs
-                .iter()
-                .find(|input| !list.ignores(input.as_ref()).holds);
-            match hit {
-                Some(input) => said(Some(true), format!("{} is not ignored", input.as_ref())),
-                None => said(Some(false), format!("all ignored: {}", named(inputs))),
+            (Way::Ignore, Ok(one)) if !one.holds => {
+                return said(Some(true), format!("{input} is not ignored"));
             }
+            (Way::Include | Way::Ignore, Ok(_)) => {}
         }
     }
+    let none = match way {
+        Way::Include => "no match",
+        Way::Ignore => "all ignored",
+    };
+    said(Some(false), format!("{none}: {}", named(inputs)))
 }
 
 /// Inputs in a reason.

@@ -11,6 +11,7 @@ use super::concurrency::{self, Group, RunFacts};
 use super::contexts::{Contexts, Facts, github_of};
 use super::document::Workflow;
 use super::expression::{self, Value};
+use super::fuel::Fuel;
 use super::happened::{Happened, Reads};
 use super::happening::HookEvent;
 use super::jobs::{self, ExpandedJob, Start};
@@ -18,8 +19,8 @@ use super::on::OnEvent;
 use super::reading::{ReadFile, Reading};
 use super::reusable::Caller;
 use super::server::Server;
-use super::trigger::{self, Changed, Judgement, Outcome};
-use super::yaml::Refused;
+use super::trigger::{self, Changed, Given, Judgement, Outcome};
+use super::yaml::{By, Refused};
 
 /// Everything that a verdict rests on.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,8 @@ pub struct Question<'a> {
 pub struct Verdict {
     /// Why no workflow was even looked at, if that is so.
     pub nothing: Option<String>,
+    /// It was so for a limit of ours.
+    pub is_over_limit: bool,
     /// Every file that was looked at.
     pub workflows: Vec<WorkflowVerdict>,
 }
@@ -102,24 +105,31 @@ pub struct RunJob {
 pub fn judge(question: &Question<'_>) -> Verdict {
     if let Some(why) = starts_nothing(question) {
         return Verdict {
+            is_over_limit: question.files.refused.is_some(),
             nothing: Some(why),
             workflows: Vec::new(),
         };
     }
+    let judge = Judge {
+        question,
+        payload: question.happened.payload(),
+        fuel: Arc::default(),
+    };
     let of_head = question
         .files
         .files
         .iter()
         .map(|file| (question.files, file))
-        .map(|file| judge_file(question, file, |on| on != PULL_REQUEST_TARGET));
+        .map(|file| judge.file(file, |on| on != PULL_REQUEST_TARGET));
     let of_base = question
         .base
         .into_iter()
         .flat_map(|base| base.files.iter().map(move |file| (base, file)))
-        .map(|file| judge_file(question, file, |on| on == PULL_REQUEST_TARGET))
+        .map(|file| judge.file(file, |on| on == PULL_REQUEST_TARGET))
         .filter(|file| !file.events.is_empty());
     Verdict {
         nothing: None,
+        is_over_limit: false,
         workflows: of_head.chain(of_base).collect(),
     }
 }
@@ -158,148 +168,161 @@ fn starts_nothing(question: &Question<'_>) -> Option<String> {
     })
 }
 
-fn judge_file(
-    question: &Question<'_>,
-    (reading, file): (&Reading, &ReadFile),
-    is_meant: impl Fn(&str) -> bool,
-) -> WorkflowVerdict {
-    let (refused, events) = match &file.read {
-        Err(refused) => (Some(refused.clone()), Vec::new()),
-        Ok(workflow) => {
-            let events = workflow
-                .events
-                .iter()
-                .filter(|on| is_meant(&on.name))
-                .map(|on| judge_event(question, (reading, file), workflow, on))
-                .collect();
-            (None, events)
-        }
-    };
-    WorkflowVerdict {
-        path: file.path.clone(),
-        name: file.name.clone(),
-        refused,
-        events,
-    }
+/// Who goes through the files of one question.
+struct Judge<'a> {
+    question: &'a Question<'a>,
+    payload: serde_json::Value,
+    fuel: Arc<Fuel>,
 }
 
-fn judge_event(
-    question: &Question<'_>,
-    (reading, file): (&Reading, &ReadFile),
-    workflow: &Workflow,
-    on: &OnEvent,
-) -> EventVerdict {
-    let happened = question.happened;
-    let judgement = trigger::judge(
-        on,
-        happened.event,
-        &happened.payload(),
-        question.changed,
-        question.server,
-    );
-    let run = match judgement.outcome {
-        Outcome::Matched => Some(run_of(question, (reading, file), workflow, on)),
-        Outcome::FilteredOut | Outcome::NotApplicable | Outcome::Unknown => None,
-    };
-    EventVerdict {
-        on: on.name.clone(),
-        judgement,
-        run,
-    }
-}
-
-fn run_of(
-    question: &Question<'_>,
-    (reading, file): (&Reading, &ReadFile),
-    workflow: &Workflow,
-    on: &OnEvent,
-) -> Result<Run, Refused> {
-    let server = question.server;
-    let contexts = contexts_of(question, file, on);
-    let run = RunFacts {
-        happened: question.happened.event,
-        event_name: &on.name,
-        reference: &question.happened.reads().git_ref,
-        workflow: &file.name,
-    };
-    let group = concurrency::of_run(workflow, &contexts, run, server)?;
-    let status = status_event(question.happened.event, &on.name);
-    let awaits_approval = awaits_approval(question.happened, &on.name);
-    let own = match &group {
-        expression::Outcome::Known(Some(group)) => Some(group.name.clone()),
-        expression::Outcome::Known(None) | expression::Outcome::Unknown(_) => None,
-    };
-    let mut groups = BTreeSet::new();
-    let mut jobs = Vec::new();
-    let caller = Caller {
-        workflow,
-        contexts: &contexts,
-        server,
-        files: reading,
-    };
-    for job in caller.jobs()? {
-        // A group that can't be evaluated means that there is no run.
-        if job.needs.is_empty()
-            && let expression::Outcome::Known(Some(group)) =
-                concurrency::of_job(&job, workflow, &contexts, server)?
-        {
-            // The second would cancel the first, whose run is only being made (measured).
-            let cancels = !jobs.is_empty() && own.as_ref() == Some(&group.name);
-            if !groups.insert(group.name.clone()) || cancels {
-                let reason = format!(
-                    "two of its jobs are of the concurrency group {}, and then the forge makes no run",
-                    group.name
-                );
-                return Err(Refused::new(job.line, reason));
+impl Judge<'_> {
+    fn file(
+        &self,
+        (reading, file): (&Reading, &ReadFile),
+        is_meant: impl Fn(&str) -> bool,
+    ) -> WorkflowVerdict {
+        let (refused, events) = match &file.read {
+            Err(refused) => (Some(refused.clone()), Vec::new()),
+            Ok(workflow) => {
+                let events = workflow
+                    .events
+                    .iter()
+                    .filter(|on| is_meant(&on.name))
+                    .map(|on| self.event((reading, file), workflow, on))
+                    .collect();
+                (None, events)
             }
-        }
-        let name = match &job.name {
-            expression::Outcome::Known(name) => Some(name.as_str()),
-            expression::Outcome::Unknown(_) => None,
         };
-        let context = status.zip(name);
-        jobs.push(RunJob {
-            start: jobs::start(&job, awaits_approval, None, None),
-            context: context.map(|(status, name)| context_of(&workflow.name, name, status)),
-            job,
-        });
+        WorkflowVerdict {
+            path: file.path.clone(),
+            name: file.name.clone(),
+            refused,
+            events,
+        }
     }
-    Ok(Run {
-        event: on.name.clone(),
-        group,
-        jobs,
-    })
-}
 
-/// What expressions of the run can look at. Of the delivery only a part was kept, and what is not in it
-/// can't be known.
-fn contexts_of(question: &Question<'_>, file: &ReadFile, on: &OnEvent) -> Contexts {
-    let body = &question.happened.body;
-    let full_name = body.repository.full_name.as_str();
-    let Reads { git_ref, .. } = question.happened.reads();
-    let mut payload = question.happened.payload();
-    if question.happened.event.is_of_a_reference() {
-        // The forge's own event has the full name where its delivery has the short one.
-        payload["ref"] = serde_json::json!(question.happened.full_ref());
+    fn event(
+        &self,
+        (reading, file): (&Reading, &ReadFile),
+        workflow: &Workflow,
+        on: &OnEvent,
+    ) -> EventVerdict {
+        let given = Given {
+            hook: self.question.happened.event,
+            payload: &self.payload,
+            changed: self.question.changed,
+            server: self.question.server,
+            fuel: &self.fuel,
+        };
+        let judgement = trigger::judge(on, given);
+        let run = match judgement.outcome {
+            Outcome::Matched => Some(self.run((reading, file), workflow, on)),
+            Outcome::FilteredOut | Outcome::NotApplicable | Outcome::Unknown => None,
+        };
+        EventVerdict {
+            on: on.name.clone(),
+            judgement,
+            run,
+        }
     }
-    let github = github_of(
-        Facts {
+
+    fn run(
+        &self,
+        (reading, file): (&Reading, &ReadFile),
+        workflow: &Workflow,
+        on: &OnEvent,
+    ) -> Result<Run, Refused> {
+        let question = self.question;
+        let server = question.server;
+        let contexts = self.contexts(file, on);
+        let run = RunFacts {
             happened: question.happened.event,
             event_name: &on.name,
-            event: &payload,
-            reference: &git_ref,
-            sha: question.sha,
-            actor: body.sender.as_ref().map_or("", |user| &user.login),
-            repository: full_name.split_once('/').unwrap_or((full_name, "")),
+            reference: &question.happened.reads().git_ref,
             workflow: &file.name,
-            server_url: body.repository.html_url.trim_end_matches(full_name),
-        },
-        question.server,
-    );
-    Contexts {
-        github: with_partial_event(github),
-        vars: question.variables.cloned(),
-        ..Contexts::default()
+        };
+        let group = concurrency::of_run(workflow, &contexts, run, server)?;
+        let status = status_event(question.happened.event, &on.name);
+        let awaits_approval = awaits_approval(question.happened, &on.name);
+        let own = match &group {
+            expression::Outcome::Known(Some(group)) => Some(group.name.clone()),
+            expression::Outcome::Known(None) | expression::Outcome::Unknown(_) => None,
+        };
+        let mut groups = BTreeSet::new();
+        let mut jobs = Vec::new();
+        let shared = contexts.shared(workflow, server);
+        let caller = Caller {
+            workflow,
+            contexts: &contexts,
+            server,
+            files: reading,
+        };
+        for job in caller.jobs()? {
+            // A group that can't be evaluated means that there is no run.
+            if job.needs.is_empty()
+                && let expression::Outcome::Known(Some(group)) =
+                    concurrency::of_job(&job, workflow, &shared)?
+            {
+                // The second would cancel the first, whose run is only being made (measured).
+                let cancels = !jobs.is_empty() && own.as_ref() == Some(&group.name);
+                if !groups.insert(group.name.clone()) || cancels {
+                    let reason = format!(
+                        "two of its jobs are of the concurrency group {}, and then the forge makes no run",
+                        group.name
+                    );
+                    return Err(Refused::new(job.line, reason));
+                }
+            }
+            let name = match &job.name {
+                expression::Outcome::Known(name) => Some(name.as_str()),
+                expression::Outcome::Unknown(_) => None,
+            };
+            let context = status.zip(name);
+            jobs.push(RunJob {
+                start: jobs::start(&job, awaits_approval, None, None),
+                context: context.map(|(status, name)| context_of(&workflow.name, name, status)),
+                job,
+            });
+        }
+        Ok(Run {
+            event: on.name.clone(),
+            group,
+            jobs,
+        })
+    }
+
+    /// What expressions of the run can look at. Of the delivery only a part was kept, and what is not in it
+    /// can't be known.
+    fn contexts(&self, file: &ReadFile, on: &OnEvent) -> Contexts {
+        let question = self.question;
+        let body = &question.happened.body;
+        let full_name = body.repository.full_name.as_str();
+        let Reads { git_ref, .. } = question.happened.reads();
+        let mut payload = self.payload.clone();
+        if question.happened.event.is_of_a_reference() {
+            // The forge's own event has the full name where its delivery has the short one.
+            payload["ref"] = serde_json::json!(question.happened.full_ref());
+        }
+        let github = github_of(
+            Facts {
+                happened: question.happened.event,
+                event_name: &on.name,
+                event: &payload,
+                reference: &git_ref,
+                sha: question.sha,
+                actor: body.sender.as_ref().map_or("", |user| &user.login),
+                repository: full_name.split_once('/').unwrap_or((full_name, "")),
+                workflow: &file.name,
+                server_url: body.repository.html_url.trim_end_matches(full_name),
+            },
+            question.server,
+        );
+        Contexts {
+            github: with_partial_event(github),
+            vars: question.variables.cloned(),
+            fuel: Arc::clone(&self.fuel),
+            ..Contexts::default()
+        }
     }
 }
 
@@ -384,10 +407,16 @@ impl Verdict {
     /// Whether a rule could not be judged, so that there may be more runs than these.
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
-        self.workflows
-            .iter()
-            .flat_map(|workflow| &workflow.events)
-            .any(|event| event.judgement.outcome == Outcome::Unknown)
+        let is_limit = |refused: &Refused| refused.by == By::Limit;
+        let is_unknown = |event: &EventVerdict| {
+            let refused = event.run.as_ref().and_then(|run| run.as_ref().err());
+            event.judgement.outcome == Outcome::Unknown || refused.is_some_and(is_limit)
+        };
+        self.is_over_limit
+            || self.workflows.iter().any(|workflow| {
+                workflow.refused.as_ref().is_some_and(is_limit)
+                    || workflow.events.iter().any(is_unknown)
+            })
     }
 
     /// Why nothing starts, in one line.
@@ -406,24 +435,32 @@ impl Verdict {
             whys.truncate(SUMMARY_MAX);
             whys.push(format!("and {more} more"));
         }
-        whys.join("; ")
+        let mut line = whys.join("; ");
+        line.truncate(line.floor_char_boundary(SUMMARY_MAX_BYTES));
+        line
     }
 }
 
 /// Most files that a line of reasons names.
 const SUMMARY_MAX: usize = 8;
+/// Longest such line, in bytes: reasons may repeat what a file says, and the line is kept.
+pub const SUMMARY_MAX_BYTES: usize = 2_000;
 
 impl WorkflowVerdict {
     /// Why it starts no job.
     fn why_not(&self) -> String {
         if let Some(refused) = &self.refused {
-            return format!("skipped by the forge: {refused}");
+            return match refused.by {
+                By::Forge | By::Panic => format!("skipped by the forge: {refused}"),
+                By::Limit => format!("not followed: {refused}"),
+            };
         }
         let is_of = |event: &&EventVerdict| event.judgement.outcome != Outcome::NotApplicable;
         let Some(event) = self.events.iter().find(is_of) else {
             return "not for this event".to_owned();
         };
         match &event.run {
+            Some(Err(refused)) if refused.by == By::Limit => format!("not followed: {refused}"),
             Some(Err(refused)) => format!("the forge makes no run of it: {refused}"),
             Some(Ok(_)) => "it has no job".to_owned(),
             None => {

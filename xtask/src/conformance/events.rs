@@ -1,9 +1,10 @@
 //! Which files are workflows, which events they have, and which of them start one.
 
 use dispatcher::workflow::files;
+use dispatcher::workflow::fuel::Fuel;
 use dispatcher::workflow::happening::HookEvent;
 use dispatcher::workflow::on::{self, OnEvent};
-use dispatcher::workflow::trigger::{self, Changed, Outcome};
+use dispatcher::workflow::trigger::{self, Changed, Given, Outcome};
 use dispatcher::workflow::yaml::{self, Kind, Node};
 use serde_json::{Map, Value, json};
 
@@ -73,8 +74,14 @@ pub(super) fn trigger(case: &Value) -> Option<Value> {
     let server = server(case);
     let mut best = Outcome::NotApplicable;
     for event in events(case)? {
-        let outcome =
-            trigger::judge(&event, hook, &case["payload"], &Changed::NotFetched, server).outcome;
+        let given = Given {
+            hook,
+            payload: &case["payload"],
+            changed: &Changed::NotFetched,
+            server,
+            fuel: &Fuel::default(),
+        };
+        let outcome = trigger::judge(&event, given).outcome;
         best = match (best, outcome) {
             (Outcome::Matched, _) | (_, Outcome::Matched) => Outcome::Matched,
             (Outcome::NotApplicable, other) => other,

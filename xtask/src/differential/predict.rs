@@ -10,6 +10,7 @@ use dispatcher::workflow::happening::HookEvent;
 use dispatcher::workflow::jobs::{Because, Start};
 use dispatcher::workflow::server::Server;
 use dispatcher::workflow::verdict::{Run, RunJob, Verdict};
+use dispatcher::workflow::yaml::By;
 use serde_json::Value;
 
 use super::Error;
@@ -53,7 +54,11 @@ pub fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
     let reading = local::reading(clone.folder(), sha, Server::GITEA_1_26)
         .map_err(|error| Error::Answer(error.to_string()))?;
     let mut files = reading.files.iter();
-    Ok(files.any(|file| file.read.as_ref().is_err_and(|refused| refused.crashes)))
+    Ok(files.any(|file| {
+        file.read
+            .as_ref()
+            .is_err_and(|refused| refused.by == By::Panic)
+    }))
 }
 
 impl Prediction {

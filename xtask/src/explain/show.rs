@@ -13,6 +13,7 @@ use dispatcher::workflow::jobs::{Because, Start};
 use dispatcher::workflow::server::{Kind, Server};
 use dispatcher::workflow::trigger::Outcome;
 use dispatcher::workflow::verdict::{EventVerdict, Run, RunJob, Verdict, WorkflowVerdict};
+use dispatcher::workflow::yaml::By;
 use serde_json::{Value, json};
 use stacks::pool::Pool;
 
@@ -153,7 +154,12 @@ impl<'a> Told<'a> {
     fn write_workflow(&self, text: &mut String, workflow: &WorkflowVerdict) {
         let _ = writeln!(text, "\n{}", workflow.path);
         if let Some(refused) = &workflow.refused {
-            let _ = writeln!(text, "  the forge skips this file: {refused}");
+            let _ = match refused.by {
+                By::Forge | By::Panic => {
+                    writeln!(text, "  the forge skips this file: {refused}")
+                }
+                By::Limit => writeln!(text, "  not followed: {refused}"),
+            };
         }
         let others: Vec<&str> = workflow
             .events
@@ -174,6 +180,9 @@ impl<'a> Told<'a> {
     fn write_event(&self, text: &mut String, event: &EventVerdict) {
         let outcome = match (event.judgement.outcome, &event.run) {
             (Outcome::Matched, Some(Ok(_))) => "starts",
+            (Outcome::Matched, Some(Err(refused))) if refused.by == By::Limit => {
+                "matches, but is not followed"
+            }
             (Outcome::Matched, _) => "matches, but the forge makes no run of it",
             (Outcome::FilteredOut, _) => "does not start",
             (Outcome::NotApplicable, _) => "is not this event",

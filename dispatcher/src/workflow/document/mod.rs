@@ -106,6 +106,20 @@ impl Workflow {
     }
 }
 
+impl Workflow {
+    /// How many nodes of the file it keeps.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        let of_jobs = self.jobs.iter().flat_map(|(_, job)| {
+            let matrix = job.strategy.iter().flat_map(|strategy| &strategy.matrix);
+            let nodes = job.runs_on.iter().chain(&job.continue_on_error);
+            nodes.chain(matrix)
+        });
+        let nodes = of_jobs.chain([&self.on]).map(Node::count);
+        nodes.sum::<usize>() + self.jobs.len()
+    }
+}
+
 /// Gitea since 1.26 reads the first MiB and takes it for the whole (`GetContentFromEntry`); others read
 /// on, and we don't.
 fn cut(bytes: &[u8], server: Server) -> &[u8] {

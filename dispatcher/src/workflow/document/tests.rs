@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::workflow::yaml::By;
 
 const GITEA_1_27: Server = Server {
     kind: Forge::Gitea,
@@ -137,7 +138,7 @@ fn what_a_file_lacks_is_said() {
     ] {
         let refused = Workflow::read(file.as_bytes(), Server::GITEA_1_26).unwrap_err();
         assert_eq!(refused.to_string(), expected, "{file:?}");
-        assert!(!refused.crashes, "{file:?}");
+        assert_ne!(refused.by, By::Panic, "{file:?}");
     }
     assert!(read("jobs: {}").unwrap().jobs.is_empty());
 }
@@ -151,9 +152,9 @@ fn some_jobs_stop_the_server_itself() {
         "jobs: {~: {}}",
         "x: &x {b: {}}\njobs: {<<: *x, a: {}}",
     ] {
-        assert!(read(jobs).unwrap_err().crashes, "{jobs}");
+        assert_eq!(read(jobs).unwrap_err().by, By::Panic, "{jobs}");
     }
-    assert!(!read("jobs: {<<: 1}").unwrap_err().crashes);
+    assert_eq!(read("jobs: {<<: 1}").unwrap_err().by, By::Forge);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Scope;
 use super::parse::{Comparison, NoTree, Part, parse};
 use super::value::{Kind, Record, RecordKind, Value, same_name};
+use crate::workflow::fuel::{self, Spent};
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl<'a> Evaluator<'a> {
 
     /// Evaluates an expression, with or without `${{` and `}}` around it.
     pub(super) fn evaluate(&self, expression: &str) -> Result<Value, Stop> {
-        self.part(&read(expression)?)
+        self.part(&self.read(expression)?)
     }
 
     /// Evaluates what an `if` says: nothing is `success()`.
@@ -69,12 +70,18 @@ impl<'a> Evaluator<'a> {
         } else {
             expression
         };
-        let mut part = read(expression)?;
+        let mut part = self.read(expression)?;
         if !part.calls(&STATUS_FUNCTIONS) {
             let success = Part::Call("success".to_owned(), Vec::new());
             part = Part::And(Box::new(success), Box::new(part));
         }
         self.part(&part)
+    }
+
+    fn read(&self, expression: &str) -> Result<Part, Stop> {
+        self.work(expression.len() as u64 * fuel::READ_BYTE)?;
+        let inner = expression.strip_prefix("${{").unwrap_or(expression);
+        Ok(parse(&format!("{inner}}}}}"))?)
     }
 
     fn part(&self, part: &Part) -> Result<Value, Stop> {
@@ -86,15 +93,18 @@ impl<'a> Evaluator<'a> {
             Part::Float(value) => Ok(Value::Float(*value)),
             Part::Text(text) => Ok(Value::text(text.as_str())),
             Part::Context(name) => self.scope.get(name),
-            Part::Property(of, name) => property(&self.part(of)?, name),
-            Part::Index(of, at) => index(&self.part(of)?, &self.part(at)?),
-            Part::All(of) => Ok(safe(self.part(of)?)),
+            Part::Property(of, name) => property(&self.gone_through(of)?, name),
+            Part::Index(of, at) => index(&self.gone_through(of)?, &self.part(at)?),
+            Part::All(of) => Ok(safe(self.gone_through(of)?)),
             Part::Not(of) => Ok(match self.part(of)?.is_true() {
                 Ok(is) => Value::Bool(!is),
                 Err(because) => Value::Unknown(because),
             }),
             Part::Compare(comparison, one, other) => {
-                self.compare(*comparison, &self.part(one)?, &self.part(other)?)
+                let (one, other) = (self.part(one)?, self.part(other)?);
+                let both = [one, other];
+                self.go_through(&both)?;
+                self.compare(*comparison, &both[0], &both[1])
             }
             Part::And(one, other) => self.either(one, other, false),
             Part::Or(one, other) => self.either(one, other, true),
@@ -103,9 +113,18 @@ impl<'a> Evaluator<'a> {
                     .iter()
                     .map(|argument| self.part(argument))
                     .collect::<Result<_, _>>()?;
-                self.call(name, &given)
+                self.go_through(&given)?;
+                let value = self.call(name, &given)?;
+                self.go_through(std::slice::from_ref(&value))?;
+                Ok(value)
             }
         }
+    }
+
+    fn gone_through(&self, part: &Part) -> Result<Value, Stop> {
+        let value = self.part(part)?;
+        self.go_through(std::slice::from_ref(&value))?;
+        Ok(value)
     }
 
     fn step(&self) -> Result<(), Stop> {
@@ -114,7 +133,18 @@ impl<'a> Evaluator<'a> {
             let reason = format!("an expression takes more than {STEPS_MAX} steps");
             return Err(Stop::TooLarge(reason));
         }
-        Ok(())
+        self.work(fuel::PART)
+    }
+
+    fn work(&self, units: u64) -> Result<(), Stop> {
+        let spent = |spent: Spent| Stop::TooLarge(spent.to_string());
+        self.scope.fuel.take(units).map_err(spent)
+    }
+
+    /// Values that are gone through whole cost what is in them.
+    fn go_through(&self, values: &[Value]) -> Result<(), Stop> {
+        let many: usize = values.iter().map(Value::extent).sum();
+        self.work(many as u64 * fuel::READ_BYTE)
     }
 
     /// The first if it settles the matter, else the second: values, not truths.
@@ -242,20 +272,19 @@ impl<'a> Evaluator<'a> {
         around: &mut Vec<&'b str>,
         results: &mut Vec<Value>,
     ) -> Result<(), Stop> {
-        let jobs = self.scope.history.iter().flat_map(|history| &history.jobs);
-        let state = jobs.clone().find(|(id, _)| id.as_str() == job);
-        let Some((_, state)) = state else {
+        let jobs = self.scope.history.as_ref().map(|history| &history.jobs);
+        let state = |job: &str| jobs.and_then(|jobs| jobs.get(job));
+        let Some(of_job) = state(job) else {
             let reason = format!("`success()` looks at the job `{job}`, which is not there");
             return Err(Stop::Crashes(reason));
         };
-        for need in &state.needs {
+        for need in &of_job.needs {
             self.step()?;
             if around.contains(&need.as_str()) {
                 let reason = format!("`success()` looks at jobs that need each other: `{need}`");
                 return Err(Stop::Crashes(reason));
             }
-            let result = jobs.clone().find(|(id, _)| *id == need);
-            results.extend(result.map(|(_, state)| state.result.clone()));
+            results.extend(state(need).map(|state| state.result.clone()));
             around.push(need);
             self.needs(need, around, results)?;
             around.pop();
@@ -275,11 +304,6 @@ fn any(results: &[Value], is: impl Fn(&str) -> bool) -> Result<bool, Arc<str>> {
         }
     }
     unknown.map_or(Ok(false), Err)
-}
-
-fn read(expression: &str) -> Result<Part, Stop> {
-    let inner = expression.strip_prefix("${{").unwrap_or(expression);
-    Ok(parse(&format!("{inner}}}}}"))?)
 }
 
 impl Comparison {

@@ -17,6 +17,8 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::workflow::fuel::Fuel;
+
 pub use eval::Stop;
 pub use nodes::NodeStop;
 pub use parse::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
@@ -62,6 +64,8 @@ pub struct Scope {
     pub history: Option<History>,
     /// What `cancelled()` says; `None` where asking makes the forge panic.
     pub cancelled: Option<Value>,
+    /// How much work is left.
+    pub fuel: Arc<Fuel>,
 }
 
 /// A job among those of its run.
@@ -70,7 +74,7 @@ pub struct History {
     /// The job's id.
     pub job: String,
     /// Every job of the run by its id.
-    pub jobs: BTreeMap<String, JobState>,
+    pub jobs: Arc<BTreeMap<String, JobState>>,
 }
 
 /// A job that others may need.

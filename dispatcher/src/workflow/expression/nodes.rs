@@ -5,6 +5,7 @@
 //! is spread in it; the map under a key `${{ insert }}` is put in its place. Aliases stay as they are.
 
 use super::{Scope, Stop, Value};
+use crate::workflow::fuel::Spent;
 use crate::workflow::yaml::{self, Kind, Node, Scalar};
 
 /// Bytes that an evaluation may make, and what a node counts for: a file is a MiB at most.
@@ -137,7 +138,9 @@ impl Evaluation<'_> {
             let reason = format!("its expressions make more than {MADE_BYTES_MAX} bytes");
             return Err(NodeStop::Unknown(reason));
         }
-        Ok(())
+        let spent = |spent: Spent| NodeStop::Unknown(spent.to_string());
+        let units = (bytes + NODE_BYTES) as u64;
+        self.scope.fuel.take(units).map_err(spent)
     }
 }
 

@@ -35,13 +35,14 @@ fn scope() -> Scope {
         ]),
         history: Some(History {
             job: "me".to_owned(),
-            jobs: BTreeMap::from([
+            jobs: Arc::new(BTreeMap::from([
                 ("a".to_owned(), state(&[], "success")),
                 ("b".to_owned(), state(&["a"], "failure")),
                 ("me".to_owned(), state(&["a", "b"], "")),
-            ]),
+            ])),
         }),
         cancelled: None,
+        fuel: Arc::default(),
     }
 }
 
@@ -199,7 +200,7 @@ fn an_if_asks_for_success_unless_it_asks_how_others_ended() {
 fn jobs_that_need_each_other_panic_the_forge() {
     let mut scope = scope();
     let history = scope.history.as_mut().unwrap();
-    history.jobs.get_mut("a").unwrap().needs = vec!["me".to_owned()];
+    Arc::make_mut(&mut history.jobs).get_mut("a").unwrap().needs = vec!["me".to_owned()];
     assert!(scope.interpolate("${{ success() }}").is_err());
 }
 

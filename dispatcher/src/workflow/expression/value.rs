@@ -83,6 +83,23 @@ pub(super) enum Kind {
 }
 
 impl Value {
+    /// How much there is to go through: bytes, items or fields.
+    pub(super) fn extent(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::List(items) => items.as_ref().map_or(0, |items| items.len()),
+            Self::Map(map) => map.as_ref().map_or(0, |map| map.len()),
+            Self::Part(map, _) => map.len(),
+            Self::Record(record) => record.fields.len(),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Odd(_)
+            | Self::Unknown(_) => 0,
+        }
+    }
+
     /// A text.
     #[must_use]
     pub fn text(text: impl Into<Arc<str>>) -> Self {

@@ -153,7 +153,7 @@ jobs: {j: {runs-on: 'r-${{ github.run_number }}', concurrency: 'g-${{ github.run
     let contexts = contexts(GITEA);
     let job = &expand(&workflow, &contexts, GITEA).unwrap()[0];
     assert_eq!(job.labels, Outcome::Known(vec!["r-0".to_owned()]));
-    let group = concurrency::of_job(job, &workflow, &contexts, GITEA).unwrap();
+    let group = concurrency::of_job(job, &workflow, &contexts.shared(&workflow, GITEA)).unwrap();
     assert_eq!(
         group,
         Outcome::Unknown("the forge numbers its runs".to_owned())

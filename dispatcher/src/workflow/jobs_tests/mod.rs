@@ -14,7 +14,7 @@ use super::jobs::{Because, ExpandedJob, Start, expand, start};
 use super::labels;
 use super::matrix::JOBS_MAX;
 use super::server::{Kind, Server};
-use super::yaml::Refused;
+use super::yaml::{By, Refused};
 
 const GITEA: Server = Server::GITEA_1_26;
 const GITEA_1_27: Server = Server {
@@ -73,7 +73,7 @@ fn shown(body: &str, server: Server) -> Vec<String> {
                 format!("{} [{}]", said(job.name), said(labels))
             })
             .collect(),
-        Err(refused) if refused.crashes => vec![format!("! {refused}")],
+        Err(refused) if refused.by == By::Panic => vec![format!("! {refused}")],
         Err(refused) => vec![format!("x {refused}")],
     }
 }
@@ -250,7 +250,7 @@ fn a_job_that_waits_says_for_what() {
 fn a_run_name_without_an_end_makes_no_run() {
     let text = "on: push\nrun-name: 'a }} ${{ b'\njobs: {j: {steps: []}}";
     let refused = expand(&read(text, GITEA), &contexts(GITEA), GITEA).unwrap_err();
-    assert!(refused.crashes);
+    assert_eq!(refused.by, By::Panic);
 }
 
 #[test]

@@ -49,6 +49,17 @@ impl Plan {
         }
     }
 
+    /// Most steps that it takes to match `text`.
+    pub(super) fn cost(&self, code: &[Op], text: &str) -> u64 {
+        let states = match self {
+            Self::Ends { .. } => 0,
+            Self::Places(places) if between(text, &places.prefix, &places.suffix).is_none() => 0,
+            Self::Places(places) => places.takes.len(),
+            Self::Steps => code.len(),
+        };
+        states as u64 * text.len() as u64 + 1
+    }
+
     pub(super) fn matches(&self, code: &[Op], sets: &[Set], text: &str) -> bool {
         match self {
             Self::Ends {

@@ -5,9 +5,7 @@
 //! gets one for free, so that either side suffices (and two of one side do not). Filters on paths hold
 //! for every tag (Gitea since 1.24, #34602; Forgejo). A key that the forge does not know never holds.
 
-use serde_json::Value;
-
-use super::{Changed, Judgement, Outcome, Step, Way, filter, rule, types};
+use super::{Changed, Given, Judgement, Outcome, Step, Way, filter, rule, types};
 use crate::workflow::on::OnEvent;
 use crate::workflow::server::{Kind, Server};
 
@@ -43,8 +41,8 @@ impl<'a> Pushed<'a> {
 }
 
 /// Judges a push.
-pub(super) fn judge(on: &OnEvent, payload: &Value, changed: &Changed, server: Server) -> Judgement {
-    let pushed = Pushed::of(payload["ref"].as_str().unwrap_or_default());
+pub(super) fn judge(on: &OnEvent, given: Given<'_>) -> Judgement {
+    let pushed = Pushed::of(given.payload["ref"].as_str().unwrap_or_default());
     let mut steps = Vec::new();
     let (mut has_branches, mut has_tags) = (false, false);
     for one in &on.filters {
@@ -53,24 +51,22 @@ pub(super) fn judge(on: &OnEvent, payload: &Value, changed: &Changed, server: Se
             "branches" => {
                 has_branches = true;
                 match pushed {
-                    Pushed::Branch(branch) => filter(one, way, &[branch], server),
+                    Pushed::Branch(branch) => filter(one, way, &[branch], given),
                     Pushed::Tag(_) | Pushed::Other(_) => said(one, Some(false), pushed.words()),
                 }
             }
             "tags" => {
                 has_tags = true;
                 match pushed {
-                    Pushed::Tag(tag) => filter(one, way, &[tag], server),
+                    Pushed::Tag(tag) => filter(one, way, &[tag], given),
                     Pushed::Branch(_) | Pushed::Other(_) => said(one, Some(false), pushed.words()),
                 }
             }
             "paths" => match pushed {
-                Pushed::Tag(_) if holds_for_tags(server) => {
+                Pushed::Tag(_) if holds_for_tags(given.server) => {
                     said(one, Some(true), "of a tag, every path counts".to_owned())
                 }
-                Pushed::Tag(_) | Pushed::Branch(_) | Pushed::Other(_) => {
-                    paths(one, way, changed, server)
-                }
+                Pushed::Tag(_) | Pushed::Branch(_) | Pushed::Other(_) => paths(one, way, given),
             },
             _ => unknown_key(one),
         };
@@ -89,13 +85,8 @@ fn holds_for_tags(server: Server) -> bool {
 
 /// Judges a pull request: its kind first, which has a default, then the branch that it goes to and the
 /// files between the two sides.
-pub(super) fn judge_pull(
-    on: &OnEvent,
-    payload: &Value,
-    changed: &Changed,
-    server: Server,
-) -> Judgement {
-    let kind = types::of_pull(on, payload, server);
+pub(super) fn judge_pull(on: &OnEvent, given: Given<'_>) -> Judgement {
+    let kind = types::of_pull(on, given);
     if kind.holds != Some(true) {
         let outcome = match kind.holds {
             None => Outcome::Unknown,
@@ -106,15 +97,15 @@ pub(super) fn judge_pull(
             steps: vec![kind],
         };
     }
-    let base = payload["pull_request"]["base"]["ref"].as_str();
+    let base = given.payload["pull_request"]["base"]["ref"].as_str();
     let base = base.unwrap_or_default();
     let base = base.strip_prefix("refs/heads/").unwrap_or(base);
     let mut steps = vec![kind];
     for one in on.filters.iter().filter(|(name, _)| name != "types") {
         let (name, way) = key(&one.0);
         steps.push(match name {
-            "branches" => filter(one, way, &[base], server),
-            "paths" => paths(one, way, changed, server),
+            "branches" => filter(one, way, &[base], given),
+            "paths" => paths(one, way, given),
             _ => unknown_key(one),
         });
     }
@@ -129,9 +120,9 @@ fn key(name: &str) -> (&str, Way) {
     }
 }
 
-fn paths(one: &(String, Vec<String>), way: Way, changed: &Changed, server: Server) -> Step {
-    match changed {
-        Changed::Files(files) => filter(one, way, files, server),
+fn paths(one: &(String, Vec<String>), way: Way, given: Given<'_>) -> Step {
+    match given.changed {
+        Changed::Files(files) => filter(one, way, files, given),
         Changed::Unknown(why) => said(one, None, why.clone()),
         Changed::NotFetched => said(one, None, "the changed files are not known".to_owned()),
     }

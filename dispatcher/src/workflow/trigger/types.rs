@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::push::unknown_key;
-use super::{Judgement, Outcome, Step, Way, filter, rule};
+use super::{Given, Judgement, Outcome, Step, Way, filter, rule};
 use crate::workflow::glob::{Glob, Reading};
 use crate::workflow::on::OnEvent;
 use crate::workflow::server::{Kind, Server};
@@ -55,7 +55,10 @@ pub(super) fn of_review<'a>(payload: &Value, words: &[&'static str]) -> Said<'a>
 }
 
 /// The kind of a pull request.
-pub(super) fn of_pull(on: &OnEvent, payload: &Value, server: Server) -> Step {
+pub(super) fn of_pull(on: &OnEvent, given: Given<'_>) -> Step {
+    let Given {
+        payload, server, ..
+    } = given;
     let Some((_, types)) = on.filters.iter().find(|(name, _)| name == "types") else {
         let action = payload["action"].as_str().unwrap_or_default();
         let is_default = PULL_DEFAULTS.contains(&action);
@@ -74,12 +77,12 @@ pub(super) fn of_pull(on: &OnEvent, payload: &Value, server: Server) -> Step {
 }
 
 /// Judges an event that has kinds and nothing else.
-pub(super) fn judge(on: &OnEvent, said: &Said<'_>, server: Server) -> Judgement {
+pub(super) fn judge(on: &OnEvent, said: &Said<'_>, given: Given<'_>) -> Judgement {
     let steps = on
         .filters
         .iter()
         .map(|one| match one.0.as_str() {
-            "types" => step(&one.1, said, server),
+            "types" => step(&one.1, said, given.server),
             _ => unknown_key(one),
         })
         .collect();
@@ -87,7 +90,10 @@ pub(super) fn judge(on: &OnEvent, said: &Said<'_>, server: Server) -> Judgement 
 }
 
 /// Judges a run of another workflow (Gitea since 1.25).
-pub(super) fn judge_run(on: &OnEvent, payload: &Value, server: Server) -> Judgement {
+pub(super) fn judge_run(on: &OnEvent, given: Given<'_>) -> Judgement {
+    let Given {
+        payload, server, ..
+    } = given;
     let said = of_action(payload, &[]);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let workflow = text(&payload["workflow"]["name"]);
@@ -97,9 +103,9 @@ pub(super) fn judge_run(on: &OnEvent, payload: &Value, server: Server) -> Judgem
         .iter()
         .map(|one| match one.0.as_str() {
             "types" => step(&one.1, &said, server),
-            "workflows" => filter(one, Way::Include, &[&workflow], server),
-            "branches" => filter(one, Way::Include, &[&branch], server),
-            "branches-ignore" => filter(one, Way::Ignore, &[&branch], server),
+            "workflows" => filter(one, Way::Include, &[&workflow], given),
+            "branches" => filter(one, Way::Include, &[&branch], given),
+            "branches-ignore" => filter(one, Way::Ignore, &[&branch], given),
             _ => unknown_key(one),
         })
         .collect();

@@ -48,19 +48,29 @@ pub struct Refused {
     pub line: Option<usize>,
     /// What is wrong, for whoever wrote the file.
     pub reason: String,
-    /// The forge does not only skip the file: its code panics on it, and no file of the repository
-    /// starts anything for this event.
-    pub crashes: bool,
+    /// Who does not take it.
+    pub by: By,
+}
+
+/// Who does not take a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The forge: it skips the file, or makes no run of it.
+    Forge,
+    /// The forge's code panics, and no file of the repository starts anything for this event.
+    Panic,
+    /// A limit of ours. What the forge makes of it is not known.
+    Limit,
 }
 
 impl Refused {
-    /// The file is skipped.
+    /// The forge does not take it.
     #[must_use]
     pub fn new(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
         Self {
             line: line.into(),
             reason: reason.into(),
-            crashes: false,
+            by: By::Forge,
         }
     }
 
@@ -68,7 +78,16 @@ impl Refused {
     #[must_use]
     pub fn crash(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
         Self {
-            crashes: true,
+            by: By::Panic,
+            ..Self::new(line, reason)
+        }
+    }
+
+    /// It is over a limit of ours.
+    #[must_use]
+    pub fn limit(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
+        Self {
+            by: By::Limit,
             ..Self::new(line, reason)
         }
     }
@@ -147,6 +166,19 @@ impl Value {
 }
 
 impl Node {
+    /// How many nodes it has, itself among them. What an alias leads to is no part of it.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        1 + match &self.kind {
+            Kind::Scalar(_) | Kind::Alias(_) => 0,
+            Kind::Sequence(items) => items.iter().map(Self::count).sum::<usize>(),
+            Kind::Mapping(pairs) => pairs
+                .iter()
+                .map(|(key, value)| key.count() + value.count())
+                .sum(),
+        }
+    }
+
     /// A text that is nothing but a text.
     #[must_use]
     pub fn quoted(text: &str, line: usize) -> Self {

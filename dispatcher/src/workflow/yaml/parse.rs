@@ -26,7 +26,7 @@ const LONG_TAG: &str = "tag:yaml.org,2002:";
 pub fn parse(bytes: &[u8]) -> Result<Option<Node>, Refused> {
     if bytes.len() > BYTES_MAX {
         let reason = format!("the file has more than {BYTES_MAX} bytes; make it shorter");
-        return Err(Refused::new(None, reason));
+        return Err(Refused::limit(None, reason));
     }
     let mut events = Events::new(Scanner::new(read::text(bytes)));
     let mut tree = Tree::default();
@@ -109,7 +109,7 @@ impl Tree {
         self.nodes += nodes;
         if self.nodes > NODES_MAX {
             let reason = format!("the file has more than {NODES_MAX} values; make it shorter");
-            return Err(Refused::new(line, reason));
+            return Err(Refused::limit(line, reason));
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl Tree {
     fn check_depth(&self, more: usize, line: usize) -> Result<(), Refused> {
         if self.open.len() + more > DEPTH_MAX {
             let reason = format!("lists and maps are more than {DEPTH_MAX} levels deep");
-            return Err(Refused::new(line, reason));
+            return Err(Refused::limit(line, reason));
         }
         Ok(())
     }
