@@ -104,6 +104,11 @@ impl Hands<'_> {
                               runners' last words in the ledger";
                 self.refuse(&claim, reason).await
             }
+            Action::Abandon(claim) => {
+                let reason = "the forge could not tell for a day whether it still waits, and gives \
+                              up jobs itself after that time";
+                self.take_off(&claim, reason).await
+            }
             Action::Rehome(claim) => self.rehome(&claim, world).await,
             // Their rows go when EC2 says that the instances have ended: nothing to wait for.
             Action::End { instances, reason } => {
@@ -125,7 +130,12 @@ impl Hands<'_> {
             return self.drop_expected(job, reason).await;
         }
         let reason = "the forge says that it no longer waits for a runner";
-        tracing::warn!(%job, reason, "dropped");
+        self.take_off(claim, reason).await
+    }
+
+    /// Takes a job off the list as it was seen, and says why in its history.
+    async fn take_off(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+        tracing::warn!(job = %claim.job, reason, "dropped");
         let now_ms = (self.now_ms)();
         let dropped = self.shell.drop_job(claim, reason, now_ms).await?;
         if dropped != Outcome::Written {
@@ -299,6 +309,7 @@ impl Hands<'_> {
             .iter()
             .take(launch.count as usize)
             .map(|launched| Runner {
+                registered_in: None,
                 instance: launched.instance.clone(),
                 pool: launch.pool.clone(),
                 launch: launch.id.clone(),

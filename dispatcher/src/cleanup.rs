@@ -87,10 +87,40 @@ pub async fn retire(hands: Hands<'_>, config: &Config) -> Result<(), Failure> {
     for runner in hands.shell.live().await?.runners {
         hands.close(&runner, EndReason::Retired.word()).await?;
     }
-    let mut live = hands.shell.live().await?;
-    owed::settle(hands, config, &Owed::take(&mut live)).await;
-    Ok(())
+    // Each round settles some of it; one that settles nothing is the last.
+    let mut before = usize::MAX;
+    loop {
+        let mut live = hands.shell.live().await?;
+        let left: Vec<String> = live
+            .remains
+            .iter()
+            .map(|one| one.instance.clone())
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        if left.len() >= before {
+            return Err(Failure {
+                call: "DELETE runner",
+                code: "registrations-left".to_owned(),
+                message: format!(
+                    "{} stay registered at the forge, delete them there: {}",
+                    left.len(),
+                    left[..left.len().min(LEFT_NAMED_MAX)].join(", ")
+                ),
+            });
+        }
+        before = left.len();
+        // There is no later.
+        for one in &mut live.remains {
+            one.not_before_ms = 0;
+        }
+        owed::settle(hands, config, &Owed::take(&mut live)).await;
+    }
 }
+
+/// Most registrations that an error names.
+const LEFT_NAMED_MAX: usize = 10;
 
 async fn apply_sweep(
     hands: Hands<'_>,

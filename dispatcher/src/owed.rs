@@ -144,15 +144,23 @@ async fn say_one(hands: Hands<'_>, notice: &Notice) -> Result<(), ForgeError> {
 }
 
 async fn delete(hands: Hands<'_>, config: &Config, remains: &[Remains]) -> Result<(), Stop> {
-    for remains in remains.iter().take(SETTLE_MAX) {
+    let now_ms = (hands.now_ms)();
+    let due = remains.iter().filter(|one| one.not_before_ms <= now_ms);
+    for remains in due.take(SETTLE_MAX) {
         if out_of_time(hands.deadline) {
             break;
         }
         match delete_one(hands, config, remains).await {
             Ok(()) => hands.shell.clear_remains(&remains.instance).await?,
             Err(error @ ForgeError::Unreachable { .. }) => return Err(error.into()),
+            Err(error) if remains.is_stale(now_ms) => {
+                let (instance, pool) = (&remains.instance, &remains.pool);
+                tracing::error!(instance, pool, %error, "its registration stays: delete it at the forge");
+                hands.shell.clear_remains(instance).await?;
+            }
             Err(error) => {
                 tracing::warn!(instance = remains.instance, %error, "its registration stays for now");
+                hands.shell.postpone_remains(remains, now_ms).await?;
             }
         }
     }
@@ -165,8 +173,10 @@ async fn delete_one(
     remains: &Remains,
 ) -> Result<(), ForgeError> {
     let pool = config.pools.iter().find(|pool| pool.name == remains.pool);
-    // Of a pool that was taken out nobody knows the scope; the forge's own reaches them all.
-    let scope = pool.map_or(&Scope::Global, |pool| &pool.scope);
+    let of_pool = pool.map(|pool| &pool.scope);
+    // Where neither the row nor a pool says it, the forge's own reaches them all.
+    let scope = remains.registered_in.as_ref().or(of_pool);
+    let scope = scope.unwrap_or(&Scope::Global);
     let mut ids: Vec<u64> = remains.forge_id.into_iter().collect();
     if remains.unsure {
         match hands.forge.runners_named(scope, &remains.instance).await {

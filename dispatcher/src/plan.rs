@@ -26,6 +26,11 @@ pub const LAUNCHES_MAX: u32 = 3;
 /// no machine register either: one replacement delays nobody, more would only boot in vain.
 pub const LAUNCHES_BLIND_MAX: u32 = 2;
 
+/// After which time on the list a job counts as gone of which the forge can't tell, in milliseconds: it
+/// gives up jobs itself that have waited for a day (Gitea 1.26 and Forgejo, `ABANDONED_JOB_TIMEOUT`). Its
+/// repository may have been renamed, or may not be the token's to read.
+const ABANDONED_MS: u64 = 24 * 3600 * 1000;
+
 /// How long a runner that says it is busy, of whose job the forge has not told yet, still counts for
 /// the job that it was launched for, in milliseconds. Its own word may overtake the forge's event,
 /// which takes up to four seconds with default queues (measured).
@@ -70,6 +75,8 @@ pub enum Action {
     Supersede(Claim),
     /// Every machine launched for it ended without taking it, and the forge says that it waits.
     GiveUp(Claim),
+    /// The forge has not been able to tell of it for a day: take it off the list, as it was seen.
+    Abandon(Claim),
     /// Its pool is not configured any more: another that serves it takes it, or it is refused.
     Rehome(Claim),
     /// End these machines.
@@ -103,6 +110,7 @@ impl Action {
             | Self::Forget(_)
             | Self::Supersede(_)
             | Self::GiveUp(_)
+            | Self::Abandon(_)
             | Self::Rehome(_)
             | Self::End { .. }
             | Self::Mark { .. }
@@ -299,7 +307,11 @@ fn replacements<'a>(
                 plan.actions.push(Action::GiveUp(claim(job)));
             }
             Some(Verdict::Unknown) if job.launches >= LAUNCHES_BLIND_MAX => {
-                plan.hold(job, Because::ForgeSilent);
+                if world.now_ms.saturating_sub(job.recorded_ms) > ABANDONED_MS {
+                    plan.actions.push(Action::Abandon(claim(job)));
+                } else {
+                    plan.hold(job, Because::ForgeSilent);
+                }
             }
             Some(Verdict::Waiting | Verdict::Unknown) => wanted.push(job),
         }

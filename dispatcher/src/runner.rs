@@ -7,7 +7,7 @@ use crate::answer::Answer;
 use crate::config::Config;
 use crate::event::{Caller, HttpRequest};
 use crate::forge::{Forge, ForgeError};
-use crate::ledger::{Remains, number, text};
+use crate::ledger::{Remains, number, scope_value, text};
 use crate::secret::Secret;
 use crate::shell::{Failure, Outcome, Shell};
 use crate::world::Runner;
@@ -59,7 +59,10 @@ async fn credential(
     let marked = shell
         .set_runner(
             &runner.instance,
-            &[("credential_ms", number(now_ms))],
+            &[
+                ("credential_ms", number(now_ms)),
+                ("registered_in", scope_value(&pool.scope)),
+            ],
             "attribute_not_exists(credential_ms) AND attribute_not_exists(ending_ms)",
         )
         .await?;
@@ -111,6 +114,9 @@ async fn credential(
                 forge_id: Some(registration.id),
                 used: false,
                 unsure: false,
+                registered_in: Some(pool.scope.clone()),
+                since_ms: now_ms,
+                not_before_ms: 0,
             };
             shell.add_remains(&remains).await?;
         }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stacks::pool::{Market, Pool};
+use stacks::pool::{Market, Pool, Scope};
 
 use crate::job::JobKey;
 
@@ -133,6 +133,9 @@ pub struct Runner {
     /// When it was given its credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_ms: Option<u64>,
+    /// Where it registers: the pool's scope then, which may be edited while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_in: Option<Scope>,
     /// The forge's id of it, once registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge_id: Option<u64>,

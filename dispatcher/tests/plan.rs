@@ -71,6 +71,7 @@ fn claimed(id: u64, launch: &str, launches: u32) -> WaitingJob {
 
 fn runner(instance: &str, launch: &str) -> Runner {
     Runner {
+        registered_in: None,
         instance: instance.to_owned(),
         pool: "go".to_owned(),
         launch: launch.to_owned(),
@@ -153,6 +154,7 @@ fn told(world: &World) -> Vec<String> {
             Action::Supersede(claim) => format!("supersede {}", claim.job.id),
             Action::Forget(claim) => format!("forget {}", claim.job.id),
             Action::GiveUp(claim) => format!("give up {}", claim.job.id),
+            Action::Abandon(claim) => format!("abandon {}", claim.job.id),
             Action::Rehome(claim) => format!("rehome {}", claim.job.id),
             Action::End { instances, reason } => {
                 format!("end {} as {}", instances.join(","), reason.word())
@@ -232,6 +234,11 @@ fn a_silent_forge_is_no_reason_to_give_up_and_none_to_go_on_launching() {
     let plan = plan::drain(&story);
     assert!(plan.actions.is_empty());
     assert_eq!(plan.held[0].because, Because::ForgeSilent);
+
+    // For longer than the forge itself lets a job wait it is one.
+    let mut old = story.clone();
+    old.jobs[0].recorded_ms = NOW_MS - 25 * 3600 * 1000;
+    assert_eq!(told(&old), ["abandon 1"]);
 
     story.verdicts.insert(key(1), Verdict::Waiting);
     assert_eq!(told(&story), ["launch for 1"]);

@@ -163,12 +163,12 @@ impl Forge {
                 RunnerList::Counted { runners } | RunnerList::Bare(runners) => runners,
             };
             if runners.is_empty() {
-                break;
+                return Ok(found);
             }
             let named = runners.into_iter().filter(|runner| runner.name == name);
             found.extend(named.map(|runner| runner.id));
         }
-        Ok(found)
+        Err(ForgeError::TooMuch(CALL))
     }
 
     /// Puts a word on a commit.

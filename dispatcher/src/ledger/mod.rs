@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use stacks::pool::Scope;
 
 use crate::job::JobKey;
 use crate::shell::{Failure, Item, Shell};
@@ -60,7 +61,7 @@ pub struct Live {
 pub struct Remains {
     /// The instance, which is the registration's name.
     pub instance: String,
-    /// The pool, which says where it was registered.
+    /// The pool.
     pub pool: String,
     /// The forge's id, if its answer reached us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +72,15 @@ pub struct Remains {
     /// Whether there may be more of that name: an answer got lost.
     #[serde(default)]
     pub unsure: bool,
+    /// Where it was registered; rows of older versions don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_in: Option<Scope>,
+    /// Since when it is to be deleted.
+    #[serde(default)]
+    pub since_ms: u64,
+    /// Not to be tried before.
+    #[serde(default)]
+    pub not_before_ms: u64,
 }
 
 /// A row with its keys; `ttl` only on history.
@@ -154,6 +164,12 @@ pub fn number(value: u64) -> AttributeValue {
 #[must_use]
 pub fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
+}
+
+/// A scope as runner rows have it.
+#[must_use]
+pub fn scope_value(scope: &Scope) -> AttributeValue {
+    serde_dynamo::to_attribute_value(scope).expect("a scope is a word or a map of one")
 }
 
 /// A job's key as runner rows have it.

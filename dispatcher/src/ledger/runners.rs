@@ -105,6 +105,7 @@ impl Shell {
                     ("credential_ms", runner.credential_ms),
                     ("forge_id", runner.forge_id),
                     ("busy_ms", runner.busy_ms),
+                    ("unsure_ms", runner.unsure_ms),
                 ]
                 .into_iter()
                 .map(|(name, seen)| unchanged(name, seen, &mut values)),
@@ -125,7 +126,7 @@ impl Shell {
             })),
         ];
         changes.extend(give_back(&runner.pool, 1));
-        changes.extend(remains_of(runner, keeps_used).map(|remains| {
+        changes.extend(remains_of(runner, keeps_used, now_ms).map(|remains| {
             let sk = format!("remains#{}", remains.instance);
             Change::Put(live_item(&sk, &remains))
         }));
@@ -136,6 +137,28 @@ impl Shell {
     pub async fn add_remains(&self, remains: &Remains) -> Result<(), Failure> {
         let sk = format!("remains#{}", remains.instance);
         let _outcome = self.write(Change::Put(live_item(&sk, remains))).await?;
+        Ok(())
+    }
+
+    /// Leaves what the forge did not delete for later, each time as long again as it is to be deleted:
+    /// one that it will never delete keeps no other waiting.
+    pub async fn postpone_remains(&self, remains: &Remains, now_ms: u64) -> Result<(), Failure> {
+        let since_ms = match remains.since_ms {
+            0 => now_ms,
+            since_ms => since_ms,
+        };
+        let until_ms = now_ms + now_ms.saturating_sub(since_ms).max(REMAINS_AGAIN_MS);
+        let _outcome = self
+            .write(Change::Update {
+                key: live_key(&format!("remains#{}", remains.instance)),
+                update: "SET not_before_ms = :until, since_ms = :since".to_owned(),
+                condition: "attribute_exists(pk)".to_owned(),
+                values: Item::from([
+                    (":until".to_owned(), number(until_ms)),
+                    (":since".to_owned(), number(since_ms)),
+                ]),
+            })
+            .await?;
         Ok(())
     }
 
@@ -152,9 +175,23 @@ impl Shell {
     }
 }
 
+/// How long the forge is asked to delete a registration, in milliseconds: a token or a scope that is
+/// set right within a week still has it deleted.
+const REMAINS_KEEP_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Shortest time between two tries, in milliseconds: a tick.
+const REMAINS_AGAIN_MS: u64 = 60_000;
+
+impl Remains {
+    /// Whether it was tried for long enough.
+    #[must_use]
+    pub fn is_stale(&self, now_ms: u64) -> bool {
+        self.since_ms > 0 && now_ms.saturating_sub(self.since_ms) > REMAINS_KEEP_MS
+    }
+}
+
 /// What the forge may still hold of a runner whose machine has ended. A registration without an
 /// answer, and one whose answer was not recorded, is known by its name alone.
-fn remains_of(runner: &Runner, keeps_used: bool) -> Option<Remains> {
+fn remains_of(runner: &Runner, keeps_used: bool, now_ms: u64) -> Option<Remains> {
     let used = runner.busy_ms.is_some() && !keeps_used;
     let unsure =
         runner.unsure_ms.is_some() || (runner.credential_ms.is_some() && runner.forge_id.is_none());
@@ -165,6 +202,9 @@ fn remains_of(runner: &Runner, keeps_used: bool) -> Option<Remains> {
         forge_id: runner.forge_id,
         used,
         unsure,
+        registered_in: runner.registered_in.clone(),
+        since_ms: now_ms,
+        not_before_ms: 0,
     })
 }
 

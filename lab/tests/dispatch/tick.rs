@@ -3,6 +3,7 @@
 use dispatcher::plan::UNKNOWN_GRACE_MS;
 use lab::Faults;
 use serde_json::{Value, json};
+use stacks::pool::Scope;
 
 use crate::delivery::Job;
 use crate::support::no_boot;
@@ -254,6 +255,43 @@ async fn registrations_that_nobody_used_are_deleted_at_the_forge_and_used_ones_l
     assert!(!left.contains(retired), "{left:?}");
     assert!(world.live("remains").await.is_empty());
     assert!(world.living().await.is_empty());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_is_deleted_where_it_was_made_although_its_pool_moved() {
+    let shape = Shape {
+        pool: |pool| pool.scope = Scope::Organization("acme".to_owned()),
+        ..Shape::default()
+    };
+    let Some(world) = World::of(shape).await else {
+        return;
+    };
+    world
+        .forge("POST", "orgs", &json!({"username": "acme"}))
+        .await;
+    world.queue(&[Job::new(1)]).await;
+    world.drain().await;
+    let machine = world.the_instance().await;
+    assert_eq!(world.ask(&machine).await.status, 200);
+    assert_eq!(world.registered("orgs/acme").await.len(), 1);
+
+    // While the forge is down nothing is struck off, and what is tried waits for its turn.
+    world.lose_silently(&machine).await;
+    let tick = json!({ "action": "cleanup" });
+    world.invoke(&world.cold(NO_FORGE), &tick).await.unwrap();
+    assert_eq!(world.live("remains").await.len(), 1);
+
+    let mut pool = world.pool("base").await;
+    pool.scope = Scope::Repository("acme/app".to_owned());
+    let document = serde_json::to_string(&pool).unwrap();
+    world
+        .set_parameter(&world.names.pool("base"), &document)
+        .await;
+    let moved = world.cold(&world.bench.lab.file().forge);
+    world.invoke(&moved, &tick).await.unwrap();
+    assert_eq!(world.registered("orgs/acme").await, Vec::<Value>::new());
+    assert!(world.live("remains").await.is_empty());
     world.end().await;
 }
 
