@@ -195,14 +195,13 @@ fn superseded(jobs: Vec<WaitingJob>) -> (Vec<WaitingJob>, Vec<WaitingJob>) {
         *told.entry(job.alias).or_default() += 1;
     }
     jobs.into_iter().partition(|job| {
-        let left = told.get_mut(&job.alias).filter(|left| **left > 0);
-        match left {
-            Some(left) if job.key.is_expected() => {
-                *left -= 1;
-                true
-            }
-            _ => false,
+        let is_left = |alias: &&u64| told.get(*alias).is_some_and(|left| *left > 0);
+        let alias = [job.alias, job.bare_alias];
+        let alias = alias.iter().find(is_left).filter(|_| job.key.is_expected());
+        if let Some(left) = alias.and_then(|alias| told.get_mut(alias)) {
+            *left -= 1;
         }
+        alias.is_some()
     })
 }
 

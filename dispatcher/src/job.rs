@@ -88,6 +88,13 @@ impl Job {
     pub fn alias(&self) -> u64 {
         digest([self.key.repository.as_str(), &self.head_sha, &self.name])
     }
+
+    /// The [`Self::alias`] that it has where the forge tells of it without its commit, as the lists of
+    /// Forgejo do.
+    #[must_use]
+    pub fn bare_alias(&self) -> u64 {
+        digest([self.key.repository.as_str(), "", &self.name])
+    }
 }
 
 /// A number that is the same for the same texts, whichever build computes it.

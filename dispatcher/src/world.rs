@@ -64,6 +64,9 @@ pub struct WaitingJob {
     /// What it has in common with the same job under another key, see [`crate::job::Job::alias`].
     #[serde(default)]
     pub alias: u64,
+    /// The same where its commit is not told, see [`crate::job::Job::bare_alias`].
+    #[serde(default)]
+    pub bare_alias: u64,
 }
 
 /// One `RunInstances` request in all its parts, written down before it is sent, so that it can be

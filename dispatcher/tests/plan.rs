@@ -58,6 +58,7 @@ fn waiting(id: u64) -> WaitingJob {
         launches: 0,
         not_before_ms: 0,
         alias: 0,
+        bare_alias: 0,
     }
 }
 

@@ -76,7 +76,14 @@ impl World {
 
     /// `machine` takes a job at the forge, runs it to its end, and is gone.
     async fn run_one(&self, machine: &str) -> u64 {
-        let document = crate::world::document(&self.ask(machine).await).unwrap();
+        let reply = self.ask(machine).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let document = crate::world::document(&reply).unwrap();
+        let labels = document["labels"].as_array().unwrap().iter();
+        let labels = labels.map(|label| label.as_str().unwrap().split(':').next());
+        let labels: Vec<Option<&str>> = labels.collect();
+        let declare = json!({"version": "12.8.0", "labels": labels});
+        self.rpc("Declare", &declare, Some(&document)).await;
         let task = self.fetch_task(&document).await;
         let id: u64 = task["id"].as_str().unwrap().parse().unwrap();
         self.finish_task(&document, id).await;
@@ -126,6 +133,34 @@ async fn a_server_that_lists_no_jobs_is_followed_by_what_it_says_on_the_commit()
     assert_eq!(world.pools().await, ["base", "base"]);
     play_to_the_end(&world).await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgejo_that_names_no_commits_is_followed_without_a_machine_too_many() {
+    for version in [Version::Forgejo11, Version::Forgejo15] {
+        let Some(world) = World::of(Shape {
+            forge: Some(version),
+            ..Shape::default()
+        })
+        .await
+        else {
+            return;
+        };
+        let push = world.push_unseen(WORKFLOW).await;
+        assert_eq!(world.tell_push(&push).await, "recorded");
+        world.drain().await;
+        assert_eq!(world.pools().await, ["base", "base"]);
+        for _ in 0..3 {
+            world.hurry().await;
+            world.drain().await;
+            world.tick().await;
+        }
+        assert_eq!(world.pools().await, ["base", "base"]);
+        let listed = world.live("job").await;
+        assert_eq!(listed.len(), 2, "{listed:?}");
+        play_to_the_end(&world).await;
+        world.end().await;
+    }
 }
 
 /// Both machines run a job, and then the one that waited for one of them gets its own.
