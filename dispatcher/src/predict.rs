@@ -41,8 +41,8 @@ const LOOK_MS: u64 = 60_000;
 const GRACE_MS: u64 = 15_000;
 /// Shortest time between two looks at what became of an event, in milliseconds.
 const AGAIN_MS: u64 = 1_500;
-/// Most looks in vain: with the waits between them, some hours.
-const TRIES_MAX: u32 = 12;
+/// Longest wait after a look in vain, in milliseconds: a token that is set right is noticed soon.
+const AGAIN_MAX_MS: u64 = 15 * 60_000;
 /// Longest an event is followed, in milliseconds: the forge itself gives up a job after a day.
 const FOLLOW_MS: u64 = 24 * 3600 * 1000;
 /// Most jobs of one event that are followed by name, and most bytes of what is written down of them: a
@@ -127,15 +127,14 @@ async fn look_into(
 ) -> Result<bool, Stop> {
     let now_ms = (hands.now_ms)();
     let taken = Trigger {
-        not_before_ms: now_ms + LOOK_MS.max(u64::from(seen.tries) * LOOK_MS),
-        tries: seen.tries + 1,
+        not_before_ms: now_ms + (u64::from(seen.tries) * LOOK_MS).clamp(LOOK_MS, AGAIN_MAX_MS),
+        tries: seen.tries.saturating_add(1),
         ..seen.clone()
     };
     if hands.shell.keep_trigger(seen, &taken).await? != Outcome::Written {
         return Ok(false);
     }
-    let is_over = now_ms.saturating_sub(seen.recorded_ms) > FOLLOW_MS;
-    if is_over || seen.tries >= TRIES_MAX {
+    if now_ms.saturating_sub(seen.recorded_ms) > FOLLOW_MS {
         let outcome = "given up: the forge could not tell what became of it";
         tracing::error!(trigger = seen.id, repository = seen.repository, outcome);
         hands.shell.close_trigger(&taken, outcome).await?;
@@ -182,7 +181,9 @@ async fn judge(hands: Hands<'_>, config: &Config, trigger: &Trigger) -> Result<(
         return Ok((Look::Closed(why.to_owned()), grew));
     }
     let told = hands.shell.told(&trigger.repository).await?;
-    if told.jobs.iter().any(|(sha, _)| *sha == trigger.at) {
+    // The same commit may have had a push before, of another reference.
+    let since_ms = trigger.recorded_ms.saturating_sub(GRACE_MS);
+    if told.of(&trigger.at, since_ms).next().is_some() {
         let outcome = "deliveries of its jobs come by themselves";
         return Ok((Look::Closed(outcome.to_owned()), grew));
     }
@@ -200,8 +201,8 @@ async fn judge(hands: Hands<'_>, config: &Config, trigger: &Trigger) -> Result<(
         return Ok((Look::Closed(verdict.summary()), grew));
     }
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, name) in told.jobs.iter().filter(|(sha, _)| *sha == facts.sha) {
-        *known.entry(name).or_default() += 1;
+    for job in told.of(&facts.sha, since_ms) {
+        *known.entry(&job.name).or_default() += 1;
     }
     let mut listed = false;
     for Due { job, expected } in &jobs {

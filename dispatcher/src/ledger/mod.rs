@@ -26,7 +26,7 @@ use crate::world::{Launch, Runner, WaitingJob};
 pub use history::Note;
 pub use lease::LEASE_MS;
 pub use notices::{Notice, Says};
-pub use triggers::{Expected, Standing, Told, Trigger};
+pub use triggers::{Expected, Standing, Told, ToldJob, Trigger};
 
 /// Partition of everything that is now.
 const LIVE: &str = "live";

@@ -115,8 +115,19 @@ pub struct Told {
     pub last_ms: u64,
     /// When it was last found that none told of a job that was due.
     pub silent_ms: u64,
-    /// The commits of those jobs, with their names.
-    pub jobs: Vec<(String, String)>,
+    /// Those jobs.
+    pub jobs: Vec<ToldJob>,
+}
+
+/// A job that a delivery told of.
+#[derive(Debug)]
+pub struct ToldJob {
+    /// When.
+    pub delivered_ms: u64,
+    /// Its commit.
+    pub head_sha: String,
+    /// Its name.
+    pub name: String,
 }
 
 impl Told {
@@ -124,6 +135,12 @@ impl Told {
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.last_ms > self.silent_ms
+    }
+
+    /// The jobs of the commit `sha` that were told of since then.
+    pub fn of(&self, sha: &str, since_ms: u64) -> impl Iterator<Item = &ToldJob> {
+        let is_it = move |job: &&ToldJob| job.head_sha == sha && job.delivered_ms >= since_ms;
+        self.jobs.iter().filter(is_it)
     }
 }
 
@@ -249,7 +266,11 @@ impl Shell {
             let job: RecentJob = read(row)?;
             if job.delivered_ms > 0 {
                 told.last_ms = told.last_ms.max(job.delivered_ms);
-                told.jobs.push((job.head_sha, job.job_name));
+                told.jobs.push(ToldJob {
+                    delivered_ms: job.delivered_ms,
+                    head_sha: job.head_sha,
+                    name: job.job_name,
+                });
             }
         }
         if let Some(row) = self.item(&pk, SILENCE).await? {

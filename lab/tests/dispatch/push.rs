@@ -253,6 +253,41 @@ async fn a_hook_that_falls_silent_is_noticed_and_one_that_speaks_again_is_believ
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_pushed_again_is_not_taken_for_told_because_its_first_push_was() {
+    let Some(world) = World::of(Shape {
+        forge: Some(Version::Gitea1_24),
+        ..Shape::default()
+    })
+    .await
+    else {
+        return;
+    };
+    // Long ago, its jobs were told of and ended.
+    let push = world.push_unseen(WORKFLOW).await;
+    let sha = push["after"].as_str().unwrap().to_owned();
+    let told = Job {
+        sha: Some(sha),
+        ..Job::new(9000)
+    };
+    world.queue(std::slice::from_ref(&told)).await;
+    let ended = told.ended("success", Some("someone"));
+    world.deliver(&ended).await;
+    world
+        .set_time_of_job(&told, "delivered_ms", now_ms() - 600_000)
+        .await;
+    // Since then its hook tells of pushes alone.
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    for trigger in world.live("trigger").await {
+        let sk = trigger["sk"].as_str().unwrap().to_owned();
+        world.set_time(&sk, "recorded_ms", now_ms() - 60_000).await;
+    }
+    world.hurry().await;
+    world.drain().await;
+    assert_eq!(world.pools().await, ["base", "base"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_is_told_while_the_forge_is_down_is_looked_into_later() {
     let Some(world) = World::up().await else {
         return;

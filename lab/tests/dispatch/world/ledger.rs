@@ -107,10 +107,21 @@ impl World {
 
     /// Writes a time into a live row: what a test does instead of waiting.
     pub(crate) async fn set_time(&self, sk: &str, attribute: &str, ms: u64) {
+        self.set_time_of(("live", sk), attribute, ms).await;
+    }
+
+    /// Writes a time into what is kept of a job.
+    pub(crate) async fn set_time_of_job(&self, job: &Job, attribute: &str, ms: u64) {
+        let pk = format!("repo#{}", job.repository);
+        let sk = format!("{:012}#{:04}", job.id, job.attempt);
+        self.set_time_of((&pk, &sk), attribute, ms).await;
+    }
+
+    async fn set_time_of(&self, (pk, sk): (&str, &str), attribute: &str, ms: u64) {
         self.dynamo
             .update_item()
             .table_name(&self.names.table)
-            .key("pk", AttributeValue::S("live".to_owned()))
+            .key("pk", AttributeValue::S(pk.to_owned()))
             .key("sk", AttributeValue::S(sk.to_owned()))
             .update_expression("SET #name = :ms")
             .condition_expression("attribute_exists(pk)")
