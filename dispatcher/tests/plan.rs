@@ -238,7 +238,7 @@ fn a_silent_forge_is_no_reason_to_give_up_and_none_to_go_on_launching() {
 
     // For longer than the forge itself lets a job wait it is one.
     let mut old = story.clone();
-    old.jobs[0].recorded_ms = NOW_MS - 25 * 3600 * 1000;
+    old.now_ms = NOW_MS + 25 * 3600 * 1000;
     assert_eq!(told(&old), ["abandon 1"]);
 
     story.verdicts.insert(key(1), Verdict::Waiting);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::http::{HttpError, json as call};
+use crate::http::{HttpError, json as call, shaped};
 
 /// Who pushes: the lab's administrator.
 const USER: &str = "labadmin";
@@ -122,8 +122,7 @@ impl Forge {
         for page in 1..=PAGES_MAX {
             let path = format!("/repos/{repository}/actions/jobs?limit={PAGE_SIZE}&page={page}");
             let answer = self.call(Method::GET, &path, Value::Null).await?;
-            let some: Vec<ForgeJob> =
-                serde_json::from_value(answer["jobs"].clone()).unwrap_or_default();
+            let some: Vec<ForgeJob> = shaped(&path, answer["jobs"].clone())?;
             let last = some.len() < PAGE_SIZE;
             jobs.extend(some);
             if last {
@@ -135,17 +134,16 @@ impl Forge {
 
     /// How many runners are registered anywhere.
     pub async fn runners(&self) -> Result<u64, Error> {
-        let answer = self
-            .call(Method::GET, "/admin/actions/runners", Value::Null)
-            .await?;
-        Ok(answer["total_count"].as_u64().unwrap_or_default())
+        let path = "/admin/actions/runners";
+        let answer = self.call(Method::GET, path, Value::Null).await?;
+        Ok(shaped(path, answer["total_count"].clone())?)
     }
 
     /// What the dispatcher answered to the deliveries about `repository`.
     pub async fn answers(&self, repository: &str) -> Result<Vec<Value>, Error> {
         let url = format!("{}/_lab/deliveries", self.lab.file().front_door);
         let entries = call(Method::GET, &url, None, &Value::Null).await?;
-        let entries: Vec<lab::Entry> = serde_json::from_value(entries).unwrap_or_default();
+        let entries: Vec<lab::Entry> = shaped(&url, entries)?;
         Ok(entries
             .iter()
             .filter(|entry| {

@@ -84,6 +84,20 @@ pub async fn send(
         .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs()).into()))?
 }
 
+/// What an answer from `url` holds, if it is of the shape that is expected: one that is not counts as
+/// no answer, and never as nothing.
+pub fn shaped<T: serde::de::DeserializeOwned>(
+    url: &str,
+    answer: serde_json::Value,
+) -> Result<T, HttpError> {
+    let body = answer.to_string().chars().take(200).collect();
+    serde_json::from_value(answer).map_err(|_| HttpError::Unexpected {
+        url: url.to_owned(),
+        status: StatusCode::OK.as_u16(),
+        body,
+    })
+}
+
 /// Sends one request with a JSON body (`Null`: none) and reads a JSON answer.
 pub async fn json(
     method: Method,

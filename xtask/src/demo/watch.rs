@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::report::Promise;
 use super::story::{ANNOUNCED, Delivery, JobStory, Machine, STARTED, stories};
 use crate::forge::{Forge, ForgeJob};
-use crate::http::{json, send};
+use crate::http::{json, send, shaped};
 use crate::say;
 use crate::stage::{PlayError, Stage};
 
@@ -76,11 +76,11 @@ impl<'a> Watch<'a> {
 
     /// Looks once, and tells what is new.
     pub async fn look(&mut self, forge: &Forge) -> Result<(), PlayError> {
-        let get = async |url: String| json(Method::GET, &url, None, &Value::Null).await;
-        let deliveries = get(format!("{}/_lab/deliveries", self.lab.front_door)).await?;
-        let machines = get(format!("{}/_lab/instances", self.lab.ec2_endpoint)).await?;
-        self.deliveries = serde_json::from_value(deliveries).unwrap_or_default();
-        self.machines = serde_json::from_value(machines).unwrap_or_default();
+        let get = async |url: &str| json(Method::GET, url, None, &Value::Null).await;
+        let url = format!("{}/_lab/deliveries", self.lab.front_door);
+        self.deliveries = shaped(&url, get(&url).await?)?;
+        let url = format!("{}/_lab/instances", self.lab.ec2_endpoint);
+        self.machines = shaped(&url, get(&url).await?)?;
         self.forge_jobs = forge.jobs(super::REPOSITORY).await?;
         for runner in self.stage.ledger.live().await?.runners {
             if let Some(at) = runner.credential_ms {

@@ -7,7 +7,7 @@ use lab::{InstanceReport, LabFile};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::http::{HttpError, json};
+use crate::http::{HttpError, json, shaped};
 
 /// One attempt of one job.
 type Attempt = (String, u64, u64);
@@ -61,18 +61,18 @@ impl Watch {
 
     /// Reads what is new.
     pub async fn look(&mut self) -> Result<(), HttpError> {
-        let get = async |url: String| json(Method::GET, &url, None, &Value::Null).await;
+        let get = async |url: &str| json(Method::GET, url, None, &Value::Null).await;
         let url = format!(
             "{}/_lab/deliveries?since={}",
             self.front_door, self.since_ms
         );
-        let entries: Vec<lab::Entry> = serde_json::from_value(get(url).await?).unwrap_or_default();
+        let entries: Vec<lab::Entry> = shaped(&url, get(&url).await?)?;
         for entry in entries {
             self.since_ms = self.since_ms.max(entry.received_ms);
             self.take(&entry);
         }
-        let instances = get(format!("{}/_lab/instances", self.ec2)).await?;
-        self.instances = serde_json::from_value(instances).unwrap_or_default();
+        let url = format!("{}/_lab/instances", self.ec2);
+        self.instances = shaped(&url, get(&url).await?)?;
         Ok(())
     }
 
