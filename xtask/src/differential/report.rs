@@ -24,6 +24,8 @@ pub struct Report {
     pub seed: u64,
     /// `git push` commands.
     pub pushes: usize,
+    /// Pushes that were not made: they would have ended the forge's own process.
+    pub withheld: usize,
     /// Deliveries: one for each ref of a push but a deleted branch.
     pub deliveries: usize,
     /// Runs that they started.
@@ -69,6 +71,7 @@ impl Report {
             ok: false,
             seed,
             pushes: 0,
+            withheld: 0,
             deliveries: 0,
             runs: 0,
             equal_jobs: 0,
@@ -80,7 +83,8 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, outcome: Outcome) {
-        self.pushes += 1;
+        self.withheld += usize::from(outcome.is_withheld);
+        self.pushes += usize::from(!outcome.is_withheld);
         self.deliveries += outcome.deliveries;
         self.runs += outcome.runs;
         self.equal_jobs += outcome.compared.equal;
@@ -96,7 +100,7 @@ impl Report {
     pub fn progress(&self, pushes: usize) -> String {
         format!(
             "  {:>4} of {pushes} pushes, {} jobs as foretold, {} differences",
-            self.pushes,
+            self.pushes + self.withheld,
             self.equal_jobs,
             self.differences.len()
         )
@@ -124,6 +128,13 @@ impl Report {
             self.differences.len(),
             self.seconds
         ));
+        if self.withheld > 0 {
+            say(&format!(
+                "  not pushed, {} times: to a pull request, with a file at which the forge's process \
+                 ends",
+                self.withheld
+            ));
+        }
         for (why, count) in &self.untold {
             say(&format!("  not told, {count} jobs: {why}"));
         }

@@ -22,6 +22,9 @@ pub enum BadEvent {
         /// Why.
         source: std::io::Error,
     },
+    /// It is no delivery.
+    #[error("the event is no JSON ({0}): give the body of a delivery as the forge shows it")]
+    NoJson(serde_json::Error),
     /// It does not show what it is.
     #[error("the body does not show which event it is: say --kind, such as push or pull_request")]
     Unknown,
@@ -55,7 +58,7 @@ pub fn read(path: &Path, kind: Option<&str>) -> Result<Happened, BadEvent> {
         .take(BODY_MAX_BYTES)
         .read_to_end(&mut body)
         .map_err(file)?;
-    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let value: Value = serde_json::from_slice(&body).map_err(BadEvent::NoJson)?;
     if value.get("workflow_job").is_some() {
         let reason =
             "a workflow_job delivery tells of its job by itself: see its labels and action";
