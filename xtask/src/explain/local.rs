@@ -38,6 +38,7 @@ struct Clone<'a>(&'a Path);
 
 /// The facts about `happened` as the clone in `folder` has them and `server` sees them.
 pub fn facts(folder: &Path, happened: &Happened, server: Server) -> Result<Facts, BadClone> {
+    Clone(folder).text(&["rev-parse", "--git-dir"])?;
     let sha = Clone(folder).commit(&happened.reads().at)?;
     facts_at(folder, happened, &sha, server, None)
 }
