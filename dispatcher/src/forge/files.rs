@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::path::{self, part};
@@ -31,7 +32,7 @@ const BULK_QUERY_MAX_BYTES: usize = 4000;
 /// Largest answer with files, in bytes: [`BULK_MAX_BYTES`] in base64, and 2 kB about each.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Largest file that is called, in bytes: as much as the forge reads of one.
-const CALLED_MAX_BYTES: usize = 1024 * 1024;
+const CALLED_MAX_BYTES: u64 = 1024 * 1024;
 /// Files that are read at a time where each takes a call.
 const AT_ONCE: usize = 6;
 /// The first Gitea that reads many files at once for somebody who may only read (#34521).
@@ -57,14 +58,31 @@ impl BlobBody {
     /// The bytes, if they are those of `entry`.
     fn bytes_of(&self, entry: &TreeEntry) -> Option<Vec<u8>> {
         let is_it = self.sha.eq_ignore_ascii_case(&entry.sha) && self.size == entry.size_bytes;
-        let encoded = self.content.as_deref().filter(|_| is_it)?;
+        if is_it { self.bytes() } else { None }
+    }
+
+    /// The bytes, if the forge gave them all.
+    fn bytes(&self) -> Option<Vec<u8>> {
+        let encoded = self.content.as_deref()?;
         // An empty file is an empty text.
         if self.encoding.as_deref() != Some("base64") {
             return None;
         }
         let bytes = STANDARD.decode(encoded).ok()?;
-        (u64::try_from(bytes.len()) == Ok(entry.size_bytes)).then_some(bytes)
+        (u64::try_from(bytes.len()) == Ok(self.size)).then_some(bytes)
     }
+}
+
+/// What is at a path: of a folder, the list of what is in it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ContentsBody {
+    Entry {
+        r#type: String,
+        #[serde(flatten)]
+        blob: BlobBody,
+    },
+    Folder(Vec<IgnoredAny>),
 }
 
 impl Forge {
@@ -138,22 +156,37 @@ impl Forge {
                 (repository, reference.as_str(), path)
             }
         };
+        // Not "raw": where there is no such ref, that gives the default branch's file (Gitea to 1.26,
+        // `getRefNameLegacy`; measured).
         let address = format!(
-            "/api/v1/repos/{repository}/raw/{}?ref={}",
+            "/api/v1/repos/{repository}/contents/{}?ref={}",
             path::path(path),
             part(reference)
         );
-        match self.get_large("GET raw", &address, CALLED_MAX_BYTES).await {
-            Ok(answer) => Ok(Ok(answer.body.to_vec())),
-            Err(error) if error.is_own_404() => Ok(Err(
-                "the forge shows no such file to the owner of the token".to_owned(),
-            )),
-            // Also where it is too large.
-            Err(ForgeError::BadAnswer { status: 200, .. }) => Ok(Err(
-                "the forge gives no such text of less than 1 MiB".to_owned(),
-            )),
-            Err(error) => Err(error),
-        }
+        let answer = match self
+            .get_large("GET contents", &address, ANSWER_MAX_BYTES)
+            .await
+        {
+            Err(error) if error.is_own_404() => {
+                let why = "the forge shows no such file to the owner of the token";
+                return Ok(Err(why.to_owned()));
+            }
+            // Too large.
+            Err(ForgeError::BadAnswer { status: 200, .. }) => {
+                return Ok(Err("the forge gives no file of less than 1 MiB".to_owned()));
+            }
+            other => other?,
+        };
+        Ok(match answer.json()? {
+            ContentsBody::Entry { r#type, blob } if r#type == "file" => blob
+                .bytes()
+                .filter(|_| blob.size <= CALLED_MAX_BYTES)
+                .ok_or_else(|| format!("of its {} bytes no more than 1 MiB is read", blob.size)),
+            ContentsBody::Entry { r#type, .. } => Err(format!("it is no file, but a {type}")),
+            ContentsBody::Folder(entries) => {
+                Err(format!("it is no file, but a folder of {}", entries.len()))
+            }
+        })
     }
 
     async fn read_files(

@@ -93,9 +93,10 @@ fn is_workflow(path: &str) -> bool {
         .strip_suffix(".yml")
         .or_else(|| path.strip_suffix(".yaml"));
     let relative = path.strip_prefix('/').unwrap_or(path);
-    let is_direct = relative
-        .split('/')
-        .all(|part| !matches!(part, "" | "." | ".."));
+    // The last is none that git would take.
+    let is_detour =
+        |part: &str| matches!(part, "" | "." | "..") || part.eq_ignore_ascii_case(".git");
+    let is_direct = !relative.split('/').any(is_detour);
     name.is_some_and(|name| !name.is_empty()) && is_direct && !path.contains('@')
 }
 

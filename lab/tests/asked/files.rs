@@ -109,9 +109,15 @@ pub(crate) async fn of_all_sorts_are_read_or_refused_with_a_reason(site: &Site) 
 pub(crate) async fn that_are_called_are_read_wherever_they_are(site: &Site) {
     let work = site.repository("called").await;
     let large = "#".repeat(1024 * 1024 + 1);
+    let huge = "#".repeat(5 * 1024 * 1024);
+    std::os::unix::fs::symlink("large.yml", work.path("link.yml")).unwrap();
     let commit = work.commit(
         "called",
-        &[("ci/a b&c.yml", "on: workflow_call"), ("large.yml", &large)],
+        &[
+            ("ci/a b&c.yml", "on: workflow_call"),
+            ("large.yml", &large),
+            ("huge.yml", &huge),
+        ],
     );
     work.commit("gone", &[("ci/a b&c.yml", "on: push")]);
     site.push(&work, &["main", "main~1:refs/heads/feat/x#y"])
@@ -133,7 +139,10 @@ pub(crate) async fn that_are_called_are_read_wherever_they_are(site: &Site) {
         (there("v1"), Err("no such file")),
         (here("none.yml"), Err("no such file")),
         (here("../../../admin/users"), Err("no such file")),
-        (here("large.yml"), Err("less than 1 MiB")),
+        (here("large.yml"), Err("of its 1048577 bytes")),
+        (here("huge.yml"), Err("less than 1 MiB")),
+        (here("ci"), Err("but a folder of 1")),
+        (here("link.yml"), Err("but a symlink")),
     ] {
         let read = client.called_file("acme/called", &commit, &uses).await;
         match (read.unwrap(), expected) {

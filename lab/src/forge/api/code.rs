@@ -55,13 +55,14 @@ pub(super) async fn answer(
         })
     };
     Some(match (place(), rest) {
-        (Err(refusal), ["git" | "branches" | "file-contents", ..]) => Err(refusal),
+        (Err(refusal), ["git" | "branches" | "contents" | "file-contents", ..]) => Err(refusal),
         (Ok(place), ["git", "trees", id]) => place.tree(request, id).await,
         (Ok(place), ["git", "blobs", id]) => place.blob(id).await,
         (Ok(place), ["git", "commits", id]) => place.commit(id).await,
         (Ok(place), ["branches", name @ ..]) if !name.is_empty() => {
             place.branch(&name.join("/")).await
         }
+        (Ok(place), ["contents", path @ ..]) => place.contents(request, &path.join("/")).await,
         (Ok(place), ["file-contents"]) => place.files(request).await,
         (Ok(_) | Err(_), _) => return None,
     })
@@ -188,14 +189,7 @@ impl Place {
         let asked = request.values("body").next().unwrap_or_default();
         let asked: Value = serde_json::from_str(asked)
             .map_err(|_| Refusal::Bad("invalid body parameter".to_owned()))?;
-        let reference = request.values("ref").next().unwrap_or(&self.branch);
-        let missing = || Refusal::Missing("not found".to_owned());
-        let id = objects::tip(&self.folder, reference).await;
-        let lines = match id {
-            Some(id) => objects::tree(&self.folder, &id, true).await,
-            None => None,
-        };
-        let lines = lines.ok_or_else(missing)?;
+        let lines = self.all(request).await?;
         let (mut files, mut bytes) = (Vec::new(), 0);
         for path in super::super::workflow::strings(Some(&asked["files"])) {
             let line = lines.iter().find(|line| line.path == path);
@@ -215,31 +209,63 @@ impl Place {
         Ok(reply(StatusCode::OK, &json!(files)))
     }
 
+    /// Everything at `ref`: the default branch's without.
+    async fn all(&self, request: &Request<'_>) -> Result<Vec<TreeLine>, Refusal> {
+        let reference = request.values("ref").next().unwrap_or(&self.branch);
+        let lines = match objects::tip(&self.folder, reference).await {
+            Some(id) => objects::tree(&self.folder, &id, true).await,
+            None => None,
+        };
+        lines.ok_or_else(|| Refusal::Missing("not found".to_owned()))
+    }
+
+    /// What is at a path: one entry, or those of a folder without what is in them.
+    async fn contents(&self, request: &Request<'_>, path: &str) -> Answer {
+        let lines = self.all(request).await?;
+        let line = lines.iter().find(|line| line.path == path);
+        let line = line.ok_or_else(|| Refusal::Missing("not found".to_owned()))?;
+        let body = if line.kind == "tree" {
+            let below = lines.iter().filter(|line| {
+                let parent = line.path.rsplit_once('/').map(|(parent, _)| parent);
+                parent == Some(path)
+            });
+            below.map(|line| Self::entry_of(line, None)).collect()
+        } else {
+            self.file(line).await.0
+        };
+        Ok(reply(StatusCode::OK, &body))
+    }
+
     /// One entry of a bulk read, and the bytes of its content.
     async fn file(&self, line: &TreeLine) -> (Value, usize) {
-        let kind = match (line.kind.as_str(), line.mode.as_str()) {
-            ("tree", _) => "dir",
-            ("commit", _) => "submodule",
-            (_, "120000") => "symlink",
-            _ => "file",
-        };
-        let content = if kind == "file" && line.size <= BLOB_MAX_BYTES {
+        let content = if kind(line) == "file" && line.size <= BLOB_MAX_BYTES {
             let bytes = objects::blob(&self.folder, &line.id).await;
             bytes.map(|bytes| STANDARD.encode(bytes))
         } else {
             None
         };
         let size = content.as_ref().map_or(0, String::len);
-        let name = line.path.rsplit('/').next().unwrap_or_default();
-        let body = json!({
-            "name": name,
+        (Self::entry_of(line, content.as_deref()), size)
+    }
+
+    fn entry_of(line: &TreeLine, content: Option<&str>) -> Value {
+        json!({
+            "name": line.path.rsplit('/').next(),
             "path": line.path,
             "sha": line.id,
-            "type": kind,
+            "type": kind(line),
             "size": line.size,
             "encoding": content.is_some().then_some("base64"),
             "content": content,
-        });
-        (body, size)
+        })
+    }
+}
+
+fn kind(line: &TreeLine) -> &'static str {
+    match (line.kind.as_str(), line.mode.as_str()) {
+        ("tree", _) => "dir",
+        ("commit", _) => "submodule",
+        (_, "120000") => "symlink",
+        _ => "file",
     }
 }

@@ -10,7 +10,7 @@ use super::super::model::{CommitStatus, Hook, Repository, Scope, Token};
 use super::super::payload::{self, Email, actions, time};
 use super::super::state::{Kind, State};
 use super::super::workflow::strings;
-use super::super::{Shared, git, now, random_hex};
+use super::super::{Shared, git, now, objects, random_hex};
 use super::{Answer, Refusal, Request, created, id, reply, with_total};
 
 /// Longest name of an account or repository, as in the forge.
@@ -280,7 +280,8 @@ pub(super) async fn check_commit(
     }
 }
 
-/// The bytes of a file at `ref`, which may be any name of a commit; the default branch's without.
+/// The bytes of a file at `ref`, which may be any name of a commit. Where there is no such ref it is
+/// passed over: the default branch's file is given (measured on 1.26).
 pub(super) async fn raw(
     shared: &Shared,
     request: &Request<'_>,
@@ -289,9 +290,12 @@ pub(super) async fn raw(
     path: &str,
 ) -> Answer {
     let known = shared.with(|state, _| state.repository(owner, name).is_some());
-    let reference = request.values("ref").next().unwrap_or("HEAD");
     let folder = git::folder(&shared.data, owner, name);
-    let file = git::file(&folder, reference, path).await;
+    let reference = match request.values("ref").next() {
+        Some(name) => objects::tip(&folder, name).await,
+        None => None,
+    };
+    let file = git::file(&folder, reference.as_deref().unwrap_or("HEAD"), path).await;
     match file.filter(|_| known) {
         Some(text) => Ok((StatusCode::OK, text).into_response()),
         None => Err(Refusal::NotFound),
