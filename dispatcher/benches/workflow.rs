@@ -12,6 +12,7 @@ use dispatcher::workflow::trigger::Changed;
 use dispatcher::workflow::verdict::{Question, Verdict, judge};
 use globset::GlobBuilder;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::hint::black_box;
 
 const SERVER: Server = Server::GITEA_1_26;
@@ -110,6 +111,7 @@ fn verdict(happened: &Happened, files: &Reading, changed: &Changed) -> Verdict {
         base: None,
         changed,
         variables: None,
+        disabled: &BTreeSet::new(),
     })
 }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
+
 use dispatcher::workflow::files::{ALL_MAX_BYTES, FILES_MAX, FoundFile, FoundFiles};
 use dispatcher::workflow::happened::Happened;
 use dispatcher::workflow::happening::HookEvent;
@@ -195,6 +197,7 @@ fn check(files: Vec<Vec<u8>>, event: HookEvent, server: &str) -> Verdict {
         base: Some(&reading),
         changed: &changed,
         variables: None,
+        disabled: &BTreeSet::from(["1.yml".to_owned()]),
     });
     assert!(verdict.summary().len() <= SUMMARY_MAX_BYTES);
     for (_, run) in verdict.runs() {

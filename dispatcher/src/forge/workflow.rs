@@ -1,5 +1,7 @@
 //! Where the forge keeps the workflow of a run.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
@@ -61,6 +63,48 @@ impl Forge {
             }
         }
         Ok(None)
+    }
+}
+
+#[derive(Deserialize)]
+struct WorkflowList {
+    workflows: Option<Vec<WorkflowEntry>>,
+}
+
+#[derive(Deserialize)]
+struct WorkflowEntry {
+    /// Its path below its folder.
+    id: String,
+    state: String,
+}
+
+/// Largest list of workflows, in bytes: 200 of them with their addresses, of which each has three.
+const LIST_MAX_BYTES: usize = 1024 * 1024;
+
+impl Forge {
+    /// The workflows of `repository` that somebody disabled, by their paths below their folder; those
+    /// of the default branch, since only they can be. A server that has no such list (Gitea before
+    /// 1.24, Forgejo), or does not show it to the token's owner, counts as having disabled none.
+    pub async fn disabled_workflows(
+        &self,
+        repository: &str,
+    ) -> Result<BTreeSet<String>, ForgeError> {
+        let path = format!("/api/v1/repos/{repository}/actions/workflows");
+        let answer = match self.get_large("GET workflows", &path, LIST_MAX_BYTES).await {
+            Err(
+                ForgeError::Refused {
+                    status: 403 | 404, ..
+                }
+                | ForgeError::BadAnswer {
+                    status: 404 | 405, ..
+                },
+            ) => return Ok(BTreeSet::new()),
+            other => other?,
+        };
+        let WorkflowList { workflows } = answer.json()?;
+        let disabled = workflows.into_iter().flatten();
+        let disabled = disabled.filter(|workflow| workflow.state.starts_with("disabled"));
+        Ok(disabled.map(|workflow| workflow.id).collect())
     }
 }
 

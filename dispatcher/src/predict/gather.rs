@@ -1,7 +1,7 @@
 //! The facts that a verdict rests on, from the forge: in as few requests as it allows, and only
 //! those that some workflow asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::forge::{Forge, ForgeError};
 use crate::workflow::files;
@@ -33,6 +33,8 @@ pub struct Facts {
     pub changed: Changed,
     /// The variables, if an expression looks at them and the forge lets us read them.
     pub variables: Option<BTreeMap<String, String>>,
+    /// The workflows that are disabled at the forge, if any would start.
+    pub disabled: BTreeSet<String>,
 }
 
 impl Facts {
@@ -48,6 +50,7 @@ impl Facts {
             base: self.base.as_ref(),
             changed: &self.changed,
             variables: self.variables.as_ref(),
+            disabled: &self.disabled,
         })
     }
 }
@@ -88,7 +91,7 @@ pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeEr
     } else {
         None
     };
-    Ok(Facts {
+    let mut facts = Facts {
         server,
         sha,
         message,
@@ -96,7 +99,12 @@ pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeEr
         base,
         changed,
         variables,
-    })
+        disabled: BTreeSet::new(),
+    };
+    if facts.verdict(happened).runs().next().is_some() {
+        facts.disabled = forge.disabled_workflows(repository).await?;
+    }
+    Ok(facts)
 }
 
 /// The workflow files of `repository` at `at`.

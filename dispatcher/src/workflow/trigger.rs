@@ -218,6 +218,21 @@ impl Judgement {
         }
     }
 
+    /// Somebody disabled the workflow at the forge: it starts nothing (Gitea 1.26, `notify`).
+    pub(super) fn disable(&mut self) {
+        match self.outcome {
+            Outcome::NotApplicable | Outcome::FilteredOut => return,
+            Outcome::Matched | Outcome::Unknown => {}
+        }
+        self.outcome = Outcome::FilteredOut;
+        self.steps.push(Step {
+            rule: "enabled".to_owned(),
+            holds: Some(false),
+            why: "somebody disabled this workflow on the forge's page of the repository's Actions"
+                .to_owned(),
+        });
+    }
+
     /// Events that have no kinds: what stands below them is not looked at.
     fn without_filters(on: &OnEvent) -> Self {
         let ignored = on.filters.iter().map(|(name, values)| Step {

@@ -41,6 +41,8 @@ pub struct Question<'a> {
     pub changed: &'a Changed,
     /// The repository's variables, its owner's among them; `None`: they can't be known.
     pub variables: Option<&'a BTreeMap<String, String>>,
+    /// The workflows that somebody disabled at the forge, by their names.
+    pub disabled: &'a BTreeSet<String>,
 }
 
 /// The verdict.
@@ -214,7 +216,12 @@ impl Judge<'_> {
             server: self.question.server,
             fuel: &self.fuel,
         };
-        let judgement = trigger::judge(on, given);
+        let mut judgement = trigger::judge(on, given);
+        // Of those of the branch that a pull request goes to the forge does not look at it.
+        let is_looked_at = on.name != PULL_REQUEST_TARGET;
+        if is_looked_at && self.question.disabled.contains(&file.name) {
+            judgement.disable();
+        }
         let run = match judgement.outcome {
             Outcome::Matched => Some(self.run((reading, file), workflow, on)),
             Outcome::FilteredOut | Outcome::NotApplicable | Outcome::Unknown => None,

@@ -97,6 +97,10 @@ fn settle(
     state.announce_push(repository, actor, &pushed);
     let github = context(state, repository, actor, &pushed);
     for (path, text) in files {
+        let key = (repository, below_folder(path).to_owned());
+        if state.disabled.contains(&key) {
+            continue;
+        }
         match plan(path, text, &pushed, &github) {
             Ok(Some(mut run)) => {
                 (run.repository, run.actor) = (repository, actor);
@@ -107,6 +111,12 @@ fn settle(
             Err(error) => tracing::warn!(path, %error, "a workflow file starts nothing"),
         }
     }
+}
+
+/// A workflow's path below its folder.
+pub(super) fn below_folder(path: &str) -> &str {
+    path.split_once("/workflows/")
+        .map_or(path, |(_, below)| below)
 }
 
 fn plan(

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) statuses: Vec<CommitStatus>,
     /// By place and name, in capitals.
     pub(crate) variables: BTreeMap<(Scope, String), String>,
+    /// Workflows that somebody disabled, by their paths below their folder.
+    pub(crate) disabled: BTreeSet<(i64, String)>,
     pub(crate) tokens: BTreeMap<String, Token>,
     /// Names of tokens; none is given twice.
     pub(crate) token_names: BTreeSet<(i64, String)>,
@@ -74,6 +76,7 @@ impl State {
             runners: BTreeMap::new(),
             statuses: Vec::new(),
             variables: BTreeMap::new(),
+            disabled: BTreeSet::new(),
             tokens: BTreeMap::new(),
             token_names: BTreeSet::new(),
             admin_password: String::new(),

@@ -38,11 +38,8 @@ impl World {
     async fn push_unseen(&self, workflow: &str) -> Value {
         self.forge("POST", "orgs", &json!({"username": "acme"}))
             .await;
-        self.push_file("app", workflow).await;
-        let branch = self
-            .forge("GET", "repos/acme/app/branches/main", &Value::Null)
-            .await;
-        pushed(branch["commit"]["id"].as_str().unwrap(), NOTHING)
+        let sha = self.push_file("app", workflow).await;
+        pushed(&sha, NOTHING)
     }
 
     async fn tell_push(&self, body: &Value) -> String {
@@ -284,6 +281,26 @@ async fn a_commit_that_is_pushed_again_is_not_taken_for_told_because_its_first_p
     world.hurry().await;
     world.drain().await;
     assert_eq!(world.pools().await, ["base", "base"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_is_disabled_at_the_forge_gets_no_machine() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let (jobs, _) = world.push_alone(WORKFLOW).await;
+    let disable = "repos/acme/app/actions/workflows/ci.yml/disable";
+    world.forge("PUT", disable, &Value::Null).await;
+    let before = jobs[0].sha.as_deref().unwrap();
+    let after = world
+        .push_change("app", &format!("{WORKFLOW}# changed"))
+        .await;
+    let push = pushed(&after, before);
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    world.drain().await;
+    assert!(world.instances().await.is_empty());
+    assert!(world.live("trigger").await.is_empty());
     world.end().await;
 }
 

@@ -157,6 +157,8 @@ struct World {
     /// What the forge's refs are.
     refs: BTreeMap<String, String>,
     read: Read,
+    /// Workflows that are disabled.
+    disabled: BTreeSet<String>,
     /// Branches that have a pull request.
     pulled: BTreeSet<String>,
     /// Where the forge's code fails on a push, the pushes that it took from its queue together with
@@ -187,6 +189,7 @@ impl World {
             generator: Generator::new(seed, number as u64),
             refs: BTreeMap::new(),
             read: Read::default(),
+            disabled: BTreeSet::new(),
             pulled: BTreeSet::new(),
             turns: Arc::default(),
         })
@@ -221,6 +224,9 @@ impl World {
                 ..Outcome::default()
             });
         }
+        if let Some(workflow) = push.toggle {
+            self.toggle(workflow, &mut push.words).await;
+        }
         let turns = Arc::clone(&self.turns);
         let told = if crashes {
             let _alone = turns.write().await;
@@ -233,7 +239,7 @@ impl World {
         let mut predicted = Vec::new();
         let mut words = Vec::new();
         for delivery in &told.deliveries {
-            let prediction = predict(delivery, &self.clone, &self.refs)?;
+            let prediction = predict(delivery, &self.clone, &self.refs, &self.disabled)?;
             predicted.extend(prediction.jobs);
             words.extend(prediction.words);
         }
@@ -260,6 +266,19 @@ impl World {
             compared,
             difference,
         })
+    }
+
+    async fn toggle(&mut self, workflow: &'static str, words: &mut Vec<String>) {
+        let off = !self.disabled.contains(workflow);
+        if !self.site.switch(&self.name, workflow, off).await {
+            return;
+        }
+        words.push(format!("{workflow} was switched, off: {off}"));
+        if off {
+            self.disabled.insert(workflow.to_owned());
+        } else {
+            self.disabled.remove(workflow);
+        }
     }
 
     /// Whether the forge's code fails on a workflow file of something that was pushed.

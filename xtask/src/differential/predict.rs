@@ -1,7 +1,7 @@
 //! What a push delivery foretells: the dispatcher's own verdict, from the delivery, the repository's
 //! content and the variables, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dispatcher::delivery::Delivery;
 use dispatcher::workflow::expression::Outcome;
@@ -17,7 +17,7 @@ use super::Error;
 use super::clone::Clone;
 use super::compare::{Predicted, Told};
 use super::site::{Stands, VARIABLES};
-use crate::explain::local;
+use crate::explain::local::{self, Settings};
 
 /// The verdict on one delivery.
 #[derive(Debug, Default)]
@@ -28,11 +28,13 @@ pub struct Prediction {
     pub words: Vec<String>,
 }
 
-/// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's.
+/// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's, and
+/// `disabled` the workflows that start nothing there.
 pub fn predict(
     delivery: &Value,
     clone: &Clone,
     refs: &BTreeMap<String, String>,
+    disabled: &BTreeSet<String>,
 ) -> Result<Prediction, Error> {
     let body = serde_json::to_vec(delivery).map_err(|error| Error::Answer(error.to_string()))?;
     let read = Delivery::of_event(HookEvent::Push, &body)
@@ -43,7 +45,7 @@ pub fn predict(
     };
     for happened in happened.implied().into_iter().chain([*happened]) {
         if happened.starts_nothing().is_none() {
-            prediction.add(&happened, clone, refs)?;
+            prediction.add(&happened, clone, (refs, disabled))?;
         }
     }
     Ok(prediction)
@@ -66,7 +68,7 @@ impl Prediction {
         &mut self,
         happened: &Happened,
         clone: &Clone,
-        refs: &BTreeMap<String, String>,
+        (refs, disabled): (&BTreeMap<String, String>, &BTreeSet<String>),
     ) -> Result<(), Error> {
         let reads = happened.reads();
         let at = refs.get(&format!("refs/heads/{}", reads.at));
@@ -81,7 +83,10 @@ impl Prediction {
             happened,
             &sha,
             Server::GITEA_1_26,
-            Some(variables.into()),
+            Settings {
+                variables: Some(variables.into()),
+                disabled: disabled.clone(),
+            },
         )
         .map_err(|error| Error::Answer(error.to_string()))?;
         let verdict = facts.verdict(happened);

@@ -120,6 +120,17 @@ impl Site {
         Ok(())
     }
 
+    /// Disables or enables a workflow; says whether the forge did: it must be on the default branch.
+    pub async fn switch(&self, name: &str, workflow: &str, off: bool) -> bool {
+        let word = if off { "disable" } else { "enable" };
+        let workflow = workflow.replace('/', "%2F");
+        let path = format!(
+            "{}/actions/workflows/{workflow}/{word}",
+            self.repository(name)
+        );
+        self.call(Method::PUT, &path, json!({})).await.is_ok()
+    }
+
     /// Opens a pull request, if the forge finds that there is something to pull.
     pub async fn open_pull(&self, name: &str, branch: &str) -> bool {
         let body = json!({ "head": branch, "base": DEFAULT, "title": format!("pull {branch}") });

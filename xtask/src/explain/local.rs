@@ -1,7 +1,7 @@
 //! The facts that a verdict rests on, from a clone on this machine: what the forge's own repository
 //! holds, asked with git.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -40,16 +40,25 @@ struct Clone<'a>(&'a Path);
 pub fn facts(folder: &Path, happened: &Happened, server: Server) -> Result<Facts, BadClone> {
     Clone(folder).text(&["rev-parse", "--git-dir"])?;
     let sha = Clone(folder).commit(&happened.reads().at)?;
-    facts_at(folder, happened, &sha, server, None)
+    facts_at(folder, happened, &sha, server, Settings::default())
 }
 
-/// The same with its workflows read at the commit `sha`, and with variables.
+/// What a clone does not have.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The variables.
+    pub variables: Option<BTreeMap<String, String>>,
+    /// The workflows that are disabled.
+    pub disabled: BTreeSet<String>,
+}
+
+/// The same with its workflows read at the commit `sha`, and with the forge's settings.
 pub fn facts_at(
     folder: &Path,
     happened: &Happened,
     sha: &str,
     server: Server,
-    variables: Option<BTreeMap<String, String>>,
+    settings: Settings,
 ) -> Result<Facts, BadClone> {
     let clone = Clone(folder);
     let files = clone.reading(sha, server)?;
@@ -79,7 +88,8 @@ pub fn facts_at(
         files,
         base,
         changed,
-        variables,
+        variables: settings.variables,
+        disabled: settings.disabled,
     })
 }
 

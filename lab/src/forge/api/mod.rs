@@ -15,6 +15,7 @@ mod code;
 mod forgejo;
 mod places;
 mod variables;
+mod workflows;
 
 /// Entries of one page: the forge's default, and the most that it gives.
 const PAGE_DEFAULT: usize = 30;
@@ -112,6 +113,11 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
         (request.method, request.segments)
     {
         return places::raw(shared, request, owner, name, &path.join("/")).await;
+    }
+    if let ["repos", owner, name, rest @ ..] = request.segments
+        && let Some(answer) = workflows::answer(shared, request, (owner, name), rest).await
+    {
+        return answer;
     }
     if let ["repos", owner, name, rest @ ..] = request.segments
         && let Some(answer) = code::answer(shared, request, owner, name, rest).await

@@ -28,10 +28,15 @@ impl World {
         self.push_to("app", workflow).await
     }
 
-    /// Pushes `workflow` to the new repository `name` of the organization `acme`.
-    pub(crate) async fn push_file(&self, name: &str, workflow: &str) {
+    /// Pushes `workflow` to the new repository `name` of the organization `acme`: the commit.
+    pub(crate) async fn push_file(&self, name: &str, workflow: &str) -> String {
         self.forge("POST", "orgs/acme/repos", &json!({ "name": name }))
             .await;
+        self.push_change(name, workflow).await
+    }
+
+    /// The same to a repository that there is.
+    pub(crate) async fn push_change(&self, name: &str, workflow: &str) -> String {
         let work = self.bench.path().join("work").join(name);
         let file = work.join(".gitea/workflows/ci.yml");
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -46,17 +51,19 @@ impl World {
             git init -q --initial-branch=main
             git add .
             git -c user.name=Lab -c user.email=lab@forge.lab commit -qm 'a commit'
-            git push -q \"$1\" main";
-        let status = tokio::process::Command::new("sh")
+            git push -q \"$1\" main
+            git rev-parse HEAD";
+        let output = tokio::process::Command::new("sh")
             .args(["-c", script, "sh", &url])
             .current_dir(&work)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("HOME", self.bench.path())
             .stderr(Stdio::null())
-            .status()
+            .output()
             .await
             .unwrap();
-        assert!(status.success());
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// The same, and gives its jobs.

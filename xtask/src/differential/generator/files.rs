@@ -83,6 +83,11 @@ pub fn change(rng: &mut Rng, files: &mut Files, refs: &[String]) {
     }
 }
 
+/// The name of what is a workflow, if it is there.
+pub fn likely(rng: &mut Rng) -> &'static str {
+    WORKFLOWS[rng.usize(..LIKELY)]
+}
+
 /// Adds a workflow in every place but the last, so that a first push has something to start.
 pub fn begin(rng: &mut Rng, refs: &[String]) -> Files {
     let mut files = Files::new();

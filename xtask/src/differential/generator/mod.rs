@@ -91,6 +91,8 @@ pub struct Push {
     pub moves: Vec<Move>,
     /// A pull request that is opened after it: from this branch to the default one.
     pub pull: Option<String>,
+    /// A workflow that is disabled before it, or enabled if it was disabled.
+    pub toggle: Option<&'static str>,
     /// What it is, for people.
     pub words: Vec<String>,
 }
@@ -136,6 +138,7 @@ impl Generator {
             stream: Stream::default(),
             moves: Vec::new(),
             pull: None,
+            toggle: None,
             words: Vec::new(),
         };
         if self.branches.is_empty() {
@@ -161,6 +164,9 @@ impl Generator {
                 .collect();
             push.pull =
                 (!others.is_empty()).then(|| others[self.rng.usize(..others.len())].clone());
+        }
+        if self.rng.u8(..10) == 0 {
+            push.toggle = Some(files::likely(&mut self.rng));
         }
         push
     }

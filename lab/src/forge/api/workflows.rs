@@ -1,0 +1,82 @@
+//! The workflows of a repository's default branch, and which of them are disabled (Gitea since 1.24,
+//! #33545; measured on 1.26).
+
+use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse as _;
+use serde_json::{Value, json};
+
+use super::super::push::below_folder;
+use super::super::version::Version;
+use super::super::{Shared, git, objects};
+use super::{Answer, Refusal, Request, reply};
+
+/// The answer, if the request is for any of this.
+pub(super) async fn answer(
+    shared: &Shared,
+    request: &Request<'_>,
+    (owner, name): (&str, &str),
+    rest: &[&str],
+) -> Option<Answer> {
+    let ["actions", "workflows", rest @ ..] = rest else {
+        return None;
+    };
+    let (version, repository) = shared.with(|state, _| {
+        let repository = state.repository(owner, name).map(|repository| {
+            let branch = repository.default_branch.clone();
+            (repository.id, branch)
+        });
+        (state.version, repository)
+    });
+    if !version.is_gitea_since(Version::Gitea1_24) {
+        return Some(Err(Refusal::NoRoute));
+    }
+    let Some((id, branch)) = repository else {
+        return Some(Err(Refusal::NotFound));
+    };
+    let folder = git::folder(&shared.data, owner, name);
+    let found = async {
+        let commit = objects::tip(&folder, &branch).await?;
+        let files = git::workflows(&folder, &commit, version.workflow_folders()).await;
+        files.ok()
+    };
+    let Some(files) = found.await else {
+        return Some(Err(Refusal::NotFound));
+    };
+    Some(match (request.method, rest) {
+        (&Method::GET, []) => Ok(list(shared, id, &files)),
+        (&Method::PUT, [file @ .., word @ ("disable" | "enable")]) => {
+            let file = file.join("/").replace("%2F", "/");
+            if !files.iter().any(|(path, _)| below_folder(path) == file) {
+                return Some(Err(Refusal::NotFound));
+            }
+            shared.with(|state, _| {
+                let key = (id, file);
+                if *word == "disable" {
+                    state.disabled.insert(key);
+                } else {
+                    state.disabled.remove(&key);
+                }
+            });
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        _ => Err(Refusal::NoRoute),
+    })
+}
+
+fn list(shared: &Shared, id: i64, files: &[(String, String)]) -> axum::response::Response {
+    let entries: Vec<Value> = shared.with(|state, _| {
+        let entry = |(path, _): &(String, String)| {
+            let below = below_folder(path);
+            let is_disabled = state.disabled.contains(&(id, below.to_owned()));
+            let word = if is_disabled {
+                "disabled_manually"
+            } else {
+                "active"
+            };
+            json!({"id": below, "name": below, "path": path, "state": word})
+        };
+        files.iter().map(entry).collect()
+    });
+    let body = json!({"workflows": entries, "total_count": files.len()});
+    reply(StatusCode::OK, &body)
+}
