@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use self::clone::Clone;
 use self::compare::{Compared, compare};
-use self::generator::{Generator, NOTHING, Push};
+use self::generator::{Generator, NOTHING, Push, Switch};
 use self::predict::predict;
 use self::receiver::Receiver;
 use self::report::{Difference, Report};
@@ -195,14 +195,21 @@ impl World {
         })
     }
 
-    /// Its share of all pushes, numbered over all worlds.
+    /// Its share of all pushes, numbered over all worlds. Those that are withheld don't count, unless
+    /// they are more than the others.
     async fn play(
         mut self,
         pushes: usize,
         tell: &tokio::sync::mpsc::UnboundedSender<Outcome>,
     ) -> Result<(), Error> {
-        for number in (self.number..pushes).step_by(WORLDS) {
+        let mut left = (self.number..pushes).step_by(WORLDS).len();
+        let numbers = (self.number..).step_by(WORLDS).take(2 * left);
+        for number in numbers {
+            if left == 0 {
+                break;
+            }
             let outcome = self.push(number).await?;
+            left -= usize::from(!outcome.is_withheld);
             let _ = tell.send(outcome);
         }
         Ok(())
@@ -224,9 +231,7 @@ impl World {
                 ..Outcome::default()
             });
         }
-        if let Some(workflow) = push.toggle {
-            self.toggle(workflow, &mut push.words).await;
-        }
+        self.switch(push.switch, &mut push.words).await;
         let turns = Arc::clone(&self.turns);
         let told = if crashes {
             let _alone = turns.write().await;
@@ -268,16 +273,23 @@ impl World {
         })
     }
 
-    async fn toggle(&mut self, workflow: &'static str, words: &mut Vec<String>) {
-        let off = !self.disabled.contains(workflow);
-        if !self.site.switch(&self.name, workflow, off).await {
-            return;
-        }
-        words.push(format!("{workflow} was switched, off: {off}"));
-        if off {
-            self.disabled.insert(workflow.to_owned());
-        } else {
-            self.disabled.remove(workflow);
+    async fn switch(&mut self, switch: Switch, words: &mut Vec<String>) {
+        match switch {
+            Switch::Off(workflow) => {
+                if self.site.switch(&self.name, workflow, true).await {
+                    words.push(format!("{workflow} is disabled"));
+                    self.disabled.insert(workflow.to_owned());
+                }
+            }
+            Switch::On => {
+                for workflow in self.disabled.clone() {
+                    if self.site.switch(&self.name, &workflow, false).await {
+                        words.push(format!("{workflow} is enabled"));
+                        self.disabled.remove(&workflow);
+                    }
+                }
+            }
+            Switch::Not => {}
         }
     }
 

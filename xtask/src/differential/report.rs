@@ -100,7 +100,7 @@ impl Report {
     pub fn progress(&self, pushes: usize) -> String {
         format!(
             "  {:>4} of {pushes} pushes, {} jobs as foretold, {} differences",
-            self.pushes + self.withheld,
+            self.pushes,
             self.equal_jobs,
             self.differences.len()
         )

@@ -82,6 +82,18 @@ pub struct Move {
     pub to: Option<Mark>,
 }
 
+/// Somebody disables a workflow on the forge's page, or enables those that are disabled.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Switch {
+    /// One is disabled.
+    Off(&'static str),
+    /// All are enabled.
+    On,
+    /// Nobody does anything.
+    #[default]
+    Not,
+}
+
 /// One push.
 #[derive(Debug)]
 pub struct Push {
@@ -91,8 +103,8 @@ pub struct Push {
     pub moves: Vec<Move>,
     /// A pull request that is opened after it: from this branch to the default one.
     pub pull: Option<String>,
-    /// A workflow that is disabled before it, or enabled if it was disabled.
-    pub toggle: Option<&'static str>,
+    /// What happens to workflows before it.
+    pub switch: Switch,
     /// What it is, for people.
     pub words: Vec<String>,
 }
@@ -138,7 +150,7 @@ impl Generator {
             stream: Stream::default(),
             moves: Vec::new(),
             pull: None,
-            toggle: None,
+            switch: Switch::default(),
             words: Vec::new(),
         };
         if self.branches.is_empty() {
@@ -165,9 +177,11 @@ impl Generator {
             push.pull =
                 (!others.is_empty()).then(|| others[self.rng.usize(..others.len())].clone());
         }
-        if self.rng.u8(..10) == 0 {
-            push.toggle = Some(files::likely(&mut self.rng));
-        }
+        push.switch = match self.rng.u8(..15) {
+            0 => Switch::Off(files::likely(&mut self.rng)),
+            1..5 => Switch::On,
+            _ => Switch::Not,
+        };
         push
     }
 
