@@ -83,6 +83,16 @@ struct BranchTip {
 }
 
 #[derive(Deserialize)]
+struct TagBody {
+    commit: TagTip,
+}
+
+#[derive(Deserialize)]
+struct TagTip {
+    sha: String,
+}
+
+#[derive(Deserialize)]
 struct CombinedBody {
     sha: String,
     /// `null` where there is none.
@@ -126,12 +136,20 @@ impl Forge {
         if is_object(reference) {
             return Ok(reference.to_owned());
         }
-        let branch = reference.strip_prefix("refs/heads/").unwrap_or(reference);
-        let path = format!("/api/v1/repos/{repository}/branches/{}", path(branch));
-        let answer = self.get("GET branch", &path).await?;
-        let BranchBody { commit } = answer.json()?;
-        if is_object(&commit.id) {
-            Ok(commit.id)
+        let (answer, id) = if let Some(tag) = reference.strip_prefix("refs/tags/") {
+            let path = format!("/api/v1/repos/{repository}/tags/{}", path(tag));
+            let answer = self.get("GET tag", &path).await?;
+            let TagBody { commit } = answer.json()?;
+            (answer, commit.sha)
+        } else {
+            let branch = reference.strip_prefix("refs/heads/").unwrap_or(reference);
+            let path = format!("/api/v1/repos/{repository}/branches/{}", path(branch));
+            let answer = self.get("GET branch", &path).await?;
+            let BranchBody { commit } = answer.json()?;
+            (answer, commit.id)
+        };
+        if is_object(&id) {
+            Ok(id)
         } else {
             Err(answer.unreadable())
         }

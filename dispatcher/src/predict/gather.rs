@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::forge::{Forge, ForgeError};
-use crate::workflow::files;
+use crate::workflow::files::{self, FoundFiles};
 use crate::workflow::happened::Happened;
 use crate::workflow::happening::HookEvent;
 use crate::workflow::reading::Reading;
@@ -38,6 +38,20 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Where there is no commit, and so nothing to read.
+    fn of_nothing(server: Server) -> Self {
+        Self {
+            server,
+            sha: String::new(),
+            message: String::new(),
+            files: Reading::of(FoundFiles::default(), server),
+            base: None,
+            changed: Changed::NotFetched,
+            variables: None,
+            disabled: BTreeSet::new(),
+        }
+    }
+
     /// The forge's verdict on `happened`.
     #[must_use]
     pub fn verdict(&self, happened: &Happened) -> Verdict {
@@ -63,7 +77,13 @@ pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeEr
     let (sha, message) = match &happened.body.head_commit {
         Some(head) if happened.event == HookEvent::Push => (at.clone(), head.message.clone()),
         _ => {
-            let sha = forge.resolved(repository, &at).await?;
+            let sha = match forge.resolved(repository, &at).await {
+                // A draft has none, and one that is deleted has lost it: Gitea finds no commit either.
+                Err(error) if at.starts_with("refs/tags/") && error.is_own_404() => {
+                    return Ok(Facts::of_nothing(server));
+                }
+                other => other?,
+            };
             let message = forge.commit(repository, &sha).await?.message;
             (sha, message)
         }

@@ -182,7 +182,8 @@ pub struct User {
 pub struct Reads {
     /// The reference in full, `refs/heads/main`: what a run's `github.ref` is.
     pub git_ref: String,
-    /// What to ask the forge for: the commit where the delivery tells it, else the branch or tag.
+    /// What to ask the forge for: the commit where the delivery tells it, else the branch, or a tag by
+    /// its full name.
     pub at: String,
 }
 
@@ -212,9 +213,10 @@ impl Happened {
             };
         }
         if let Some(release) = &body.release {
+            let git_ref = format!("refs/tags/{}", release.tag_name);
             return Reads {
-                git_ref: format!("refs/tags/{}", release.tag_name),
-                at: release.tag_name.clone(),
+                at: git_ref.clone(),
+                git_ref,
             };
         }
         if self.event == HookEvent::Push {
@@ -314,7 +316,21 @@ impl Happened {
         } else if pushes && body.before == body.after {
             Some("a test delivery of the webhook: nothing was pushed")
         } else {
-            None
+            self.is_for_hooks_alone()
+        }
+    }
+
+    /// Of some things hooks are told, but not Actions (Gitea 1.23 to 1.26, `services/webhook/notifier.go`
+    /// beside `services/actions/notifier.go`).
+    fn is_for_hooks_alone(&self) -> Option<&'static str> {
+        match (self.event, self.body.action.as_str()) {
+            (HookEvent::IssueLabel | HookEvent::PullRequestLabel, "label_cleared") => {
+                Some("all labels were taken off at once, and forges start nothing then")
+            }
+            (HookEvent::Issues | HookEvent::PullRequest, "deleted") => {
+                Some("it was deleted, and forges start nothing then")
+            }
+            _ => None,
         }
     }
 
@@ -398,6 +414,13 @@ mod tests {
         assert_eq!(at(HookEvent::Push), is("refs/heads/x", "2b"));
         assert_eq!(at(HookEvent::Delete), is("refs/heads/main", "main"));
         assert_eq!(at(HookEvent::Package), is("refs/heads/main", "main"));
+        let mut release = push("", "", "");
+        release.event = HookEvent::Release;
+        release.body.release = Some(Release {
+            tag_name: "v1".to_owned(),
+        });
+        let Reads { git_ref, at } = release.reads();
+        assert_eq!((git_ref, at), is("refs/tags/v1", "refs/tags/v1"));
     }
 
     #[test]
@@ -411,5 +434,16 @@ mod tests {
             login: "gitea-actions".to_owned(),
         });
         assert!(why(by_a_job));
+        let label = |event, action: &str| Happened {
+            event,
+            body: Body {
+                action: action.to_owned(),
+                ..Body::default()
+            },
+        };
+        assert!(why(label(HookEvent::IssueLabel, "label_cleared")));
+        assert!(!why(label(HookEvent::IssueLabel, "label_updated")));
+        assert!(why(label(HookEvent::Issues, "deleted")));
+        assert!(!why(label(HookEvent::IssueComment, "deleted")));
     }
 }

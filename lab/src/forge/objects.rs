@@ -53,6 +53,15 @@ pub(super) async fn tip(folder: &Path, name: &str) -> Option<String> {
     None
 }
 
+/// What a tag's object leads to; any other object itself.
+pub(super) async fn peeled(folder: &Path, id: &str) -> Option<String> {
+    if !is_object(id) {
+        return None;
+    }
+    let peeled = git(folder, &["rev-parse", "--verify", &format!("{id}^{{}}")]).await;
+    peeled.ok().map(|id| id.trim().to_owned())
+}
+
 /// The tree of a tree or commit: its own entries, or all below it, folders too.
 pub(super) async fn tree(folder: &Path, id: &str, recursive: bool) -> Option<Vec<TreeLine>> {
     if !is_object(id) {

@@ -51,7 +51,18 @@ pub(crate) async fn are_those_of_the_first_folder_that_there_is(site: &Site) {
     assert_eq!(paths(&found(&linked).await), [".github/workflows/b.yml"]);
     assert_eq!(found("feat/x#y").await, found(&linked).await);
     assert_eq!(found("refs/heads/main").await, found(&linked).await);
-    for nowhere in [&"1".repeat(40), "no/branch", "../../admin"] {
+    work.git(&["tag", "-m", "annotated", "v/1", &linked]);
+    work.git(&["tag", "main", &linked]);
+    site.push(&work, &["v/1", "refs/tags/main"]).await;
+    for tag in ["refs/tags/v/1", "refs/tags/main"] {
+        assert_eq!(found(tag).await, found(&linked).await, "{tag}");
+    }
+    for nowhere in [
+        &"1".repeat(40),
+        "no/branch",
+        "../../admin",
+        "refs/tags/none",
+    ] {
         let found = client.workflow_files("acme/folders", nowhere, &dirs).await;
         assert!(found.is_err(), "{nowhere}");
     }

@@ -1,6 +1,6 @@
 //! What was foretold beside what the forge queued, job by job, in no order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub enum Told<T> {
 pub struct Predicted {
     /// The path of its file under the workflows' directory.
     pub workflow: String,
-    /// Its run's event.
+    /// Its run's event, as hooks call it.
     pub event: &'static str,
     /// Its run's ref.
     pub reference: String,
@@ -34,7 +34,7 @@ pub struct Predicted {
     pub stands: Told<Stands>,
 }
 
-/// The outcome of one push.
+/// The outcome of one push, or of something else.
 #[derive(Debug, Default)]
 pub struct Compared {
     /// Jobs that were foretold as they are.
@@ -95,17 +95,48 @@ impl Predicted {
     }
 }
 
-/// Compares what the deliveries of one push foretold with what the push queued; `branch_gone` says
-/// that it deleted a branch, of which no push delivery tells.
-pub fn compare(mut predicted: Vec<Predicted>, queued: Vec<Queued>, branch_gone: bool) -> Compared {
-    let mut compared = Compared::default();
+/// What a push queued without what is by its nature nothing that a push delivery tells, and how much
+/// that is, by why; `branch_gone` says that the push deleted a branch.
+pub fn without_beyond(
+    queued: Vec<Queued>,
+    branch_gone: bool,
+) -> (Vec<Queued>, BTreeMap<String, usize>) {
+    let mut set_aside: BTreeMap<String, usize> = BTreeMap::new();
     let mut left = Vec::new();
     for job in queued {
         match beyond(&job, branch_gone) {
-            Some(why) => *compared.beyond.entry(why).or_default() += 1,
+            Some(why) => *set_aside.entry(why).or_default() += 1,
             None => left.push(job),
         }
     }
+    (left, set_aside)
+}
+
+/// The same without what may or may not start.
+pub fn without_open(
+    queued: Vec<Queued>,
+    open: &BTreeSet<(String, &'static str)>,
+) -> (Vec<Queued>, BTreeMap<String, usize>) {
+    let is_open = |job: &Queued| {
+        let same = |it: &&(String, &'static str)| it.0 == job.workflow && it.1 == job.event;
+        open.iter().any(|it| same(&it))
+    };
+    let (set_aside, left): (Vec<Queued>, Vec<Queued>) = queued.into_iter().partition(is_open);
+    let mut counts = BTreeMap::new();
+    for job in set_aside {
+        let why = format!(
+            "{}: the delivery does not tell whether they start",
+            job.event
+        );
+        *counts.entry(why).or_default() += 1;
+    }
+    (left, counts)
+}
+
+/// Compares what deliveries foretold with what was queued.
+pub fn compare(mut predicted: Vec<Predicted>, queued: Vec<Queued>) -> Compared {
+    let mut compared = Compared::default();
+    let mut left = queued;
     predicted.sort_by_key(|job| std::cmp::Reverse(job.known()));
     for job in predicted {
         let Some(at) = left.iter().position(|seen| job.allows(seen)) else {

@@ -3,6 +3,7 @@
 
 mod clone;
 mod compare;
+mod events;
 mod generator;
 mod predict;
 mod receiver;
@@ -21,10 +22,11 @@ use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 
 use self::clone::Clone;
-use self::compare::{Compared, compare};
+use self::compare::{Compared, compare, without_beyond};
+use self::events::Events;
 use self::generator::{Generator, NOTHING, Push, Switch};
 use self::predict::predict;
-use self::receiver::Receiver;
+use self::receiver::{Received, Receiver};
 use self::report::{Difference, Report};
 use self::site::{Read, Site};
 use self::stream::Mark;
@@ -47,6 +49,9 @@ pub struct Asked {
     /// How many pushes; each moves one to four refs.
     #[arg(long, default_value_t = 300)]
     pub pushes: usize,
+    /// How many other things are done, in a repository of their own: pull requests, issues, releases…
+    #[arg(long, default_value_t = 0)]
+    pub events: usize,
     /// What chance begins with: the same seed pushes the same.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -119,6 +124,11 @@ async fn play(asked: Asked, gitea: &Alone, folder: &Path) -> Result<Report, Erro
         let tell = tell.clone();
         worlds.spawn(async move { world.play(asked.pushes, &tell).await });
     }
+    if asked.events > 0 {
+        let events = Events::new(asked.seed, &site, &receiver, gitea).await?;
+        let tell = tell.clone();
+        worlds.spawn(async move { events.play(asked.events, &tell).await });
+    }
     drop(tell);
     let mut report = Report::new(asked.seed);
     let mut said = Instant::now();
@@ -126,7 +136,7 @@ async fn play(asked: Asked, gitea: &Alone, folder: &Path) -> Result<Report, Erro
         report.add(outcome);
         if said.elapsed() > SAY_EVERY {
             said = Instant::now();
-            say(&report.progress(asked.pushes));
+            say(&report.progress(asked));
         }
     }
     while let Some(ended) = worlds.join_next().await {
@@ -139,6 +149,9 @@ async fn play(asked: Asked, gitea: &Alone, folder: &Path) -> Result<Report, Erro
 /// What one push came to.
 #[derive(Debug, Default)]
 struct Outcome {
+    /// Something else than a push.
+    is_deed: bool,
+    /// It was not made.
     is_withheld: bool,
     deliveries: usize,
     runs: usize,
@@ -176,7 +189,8 @@ impl World {
         folder: &Path,
     ) -> Result<Self, Error> {
         let name = format!("world-{number}");
-        site.make_repository(&name, &receiver.hook(&name)).await?;
+        site.make_repository(&name, &receiver.hook(&name), &["push"])
+            .await?;
         let clone = folder.join(format!("{name}.git"));
         let clone = Clone::new(&clone, &site.remote(&name), gitea.user(), gitea.token()).await?;
         clone.import(Generator::nothing()).await?;
@@ -248,7 +262,11 @@ impl World {
             predicted.extend(prediction.jobs);
             words.extend(prediction.words);
         }
-        let compared = compare(predicted, queued, told.branch_gone);
+        let (queued, beyond) = without_beyond(queued, told.branch_gone);
+        let compared = Compared {
+            beyond,
+            ..compare(predicted, queued)
+        };
         let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
         // Where the forge's code fails on a file it tells nothing of the push's other refs either.
         let is_told = told.silent.is_empty() || crashes;
@@ -265,6 +283,7 @@ impl World {
             self.pulled.insert(branch.clone());
         }
         Ok(Outcome {
+            is_deed: false,
             is_withheld: false,
             deliveries: told.deliveries.len(),
             runs,
@@ -343,21 +362,21 @@ impl World {
         ));
         expected.push(end.clone());
         self.clone.push(&refs).await?;
-        let has = |deliveries: &[Value], name: &String| {
+        let has = |deliveries: &[Received], name: &String| {
             deliveries
                 .iter()
-                .any(|delivery| delivery["ref"] == name.as_str())
+                .any(|delivery| delivery.body["ref"] == name.as_str())
         };
-        let enough = |deliveries: &[Value]| expected.iter().all(|name| has(deliveries, name));
+        let enough = |deliveries: &[Received]| expected.iter().all(|name| has(deliveries, name));
         let mut deliveries = self.receiver.take(&self.name, limit, enough).await;
         let silent = expected
             .iter()
             .filter(|name| !has(&deliveries, name))
             .cloned()
             .collect();
-        deliveries.retain(|delivery| delivery["ref"] != end.as_str());
+        deliveries.retain(|delivery| delivery.body["ref"] != end.as_str());
         Ok(Told {
-            deliveries,
+            deliveries: deliveries.into_iter().map(|it| it.body).collect(),
             silent,
             branch_gone,
         })
@@ -399,7 +418,8 @@ impl World {
             }
         }
         Ok(Difference {
-            push: number,
+            number,
+            again: format!("--pushes {}", number + 1),
             repository: self.name.clone(),
             did: push.words.clone(),
             deliveries: told.deliveries.iter().map(compare::abstract_of).collect(),

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dispatcher::delivery::Delivery;
+use dispatcher::predict::Facts;
 use dispatcher::workflow::expression::Outcome;
 use dispatcher::workflow::happened::Happened;
 use dispatcher::workflow::happening::HookEvent;
 use dispatcher::workflow::jobs::{Because, Start};
 use dispatcher::workflow::server::Server;
-use dispatcher::workflow::verdict::{Run, RunJob, Verdict};
+use dispatcher::workflow::trigger::Outcome as Judged;
+use dispatcher::workflow::verdict::{EventVerdict, Run, RunJob, Verdict};
 use dispatcher::workflow::yaml::By;
 use serde_json::Value;
 
@@ -26,6 +28,8 @@ pub struct Prediction {
     pub jobs: Vec<Predicted>,
     /// Each file and what was said of it.
     pub words: Vec<String>,
+    /// Files and events of which the delivery does not tell whether they start a run.
+    pub open: BTreeSet<(String, &'static str)>,
 }
 
 /// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's, and
@@ -89,14 +93,28 @@ impl Prediction {
             },
         )
         .map_err(|error| Error::Answer(error.to_string()))?;
+        self.add_verdict(happened, &facts);
+        Ok(())
+    }
+
+    /// Adds what `facts` say of what happened.
+    pub fn add_verdict(&mut self, happened: &Happened, facts: &Facts) {
         let verdict = facts.verdict(happened);
         self.words.extend(words(happened, &verdict));
+        let event = happened.event.word();
+        for workflow in &verdict.workflows {
+            let is_open = |on: &EventVerdict| matches!(on.judgement.outcome, Judged::Unknown);
+            if workflow.events.iter().any(is_open) {
+                self.open.insert((workflow.name.clone(), event));
+            }
+        }
+        let reference = happened.reads().git_ref;
         for (workflow, run) in verdict.runs() {
             for job in &run.jobs {
                 self.jobs.push(Predicted {
                     workflow: workflow.to_owned(),
-                    event: happened.event.word(),
-                    reference: reads.git_ref.clone(),
+                    event,
+                    reference: reference.clone(),
                     commit: facts.sha.clone(),
                     name: told(&job.job.name),
                     labels: told(&job.job.labels),
@@ -104,7 +122,6 @@ impl Prediction {
                 });
             }
         }
-        Ok(())
     }
 }
 
@@ -125,6 +142,9 @@ fn stands(run: &Run, job: &RunJob) -> Told<Stands> {
             Told::Unknown("others may be in its concurrency group".to_owned())
         }
         Start::Waiting => Told::Known(Stands::Waiting),
+        Start::Blocked(Because::Approval) => {
+            Told::Unknown("the forge asks for an approval only of strangers".to_owned())
+        }
         Start::Blocked(_) => Told::Known(Stands::Blocked),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::HeaderMap;
 use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -17,6 +18,15 @@ use super::Error;
 /// Largest delivery, in bytes: five commits with the names of their files are far smaller.
 const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// One delivery.
+#[derive(Debug)]
+pub struct Received {
+    /// The forge's own name of its event.
+    pub event: String,
+    /// What it says.
+    pub body: Value,
+}
+
 /// A running receiver.
 #[derive(Debug, Clone)]
 pub struct Receiver {
@@ -26,7 +36,7 @@ pub struct Receiver {
 
 #[derive(Debug, Default)]
 struct Heard {
-    deliveries: Mutex<BTreeMap<String, Vec<Value>>>,
+    deliveries: Mutex<BTreeMap<String, Vec<Received>>>,
     more: Notify,
 }
 
@@ -55,8 +65,8 @@ impl Receiver {
         &self,
         repository: &str,
         limit: Duration,
-        enough: impl Fn(&[Value]) -> bool,
-    ) -> Vec<Value> {
+        enough: impl Fn(&[Received]) -> bool,
+    ) -> Vec<Received> {
         let all = async {
             loop {
                 let more = self.heard.more.notified();
@@ -70,21 +80,33 @@ impl Receiver {
         self.kept().remove(repository).unwrap_or_default()
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Value>>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Received>>> {
         self.heard.kept()
     }
 }
 
 impl Heard {
-    fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Value>>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Received>>> {
         self.deliveries
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn take(State(heard): State<Arc<Heard>>, Path(repository): Path<String>, body: Bytes) {
-    let delivery = serde_json::from_slice(&body).unwrap_or_default();
-    heard.kept().entry(repository).or_default().push(delivery);
+async fn take(
+    State(heard): State<Arc<Heard>>,
+    Path(repository): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) {
+    let event = headers.get("x-gitea-event-type");
+    let received = Received {
+        event: event
+            .and_then(|event| event.to_str().ok())
+            .unwrap_or_default()
+            .to_owned(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    };
+    heard.kept().entry(repository).or_default().push(received);
     heard.more.notify_waiters();
 }

@@ -1,11 +1,11 @@
-//! The outcome of all pushes, for people and for programs.
+//! The outcome of everything that was done, for people and for programs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Asked, Outcome};
 use crate::say;
 
 /// Files that are shown of one difference.
@@ -26,6 +26,10 @@ pub struct Report {
     pub pushes: usize,
     /// Pushes that were not made: they would have ended the forge's own process.
     pub withheld: usize,
+    /// Other things that were done.
+    pub deeds: usize,
+    /// Other things that the forge refused to do.
+    pub refused: usize,
     /// Deliveries: one for each ref of a push but a deleted branch.
     pub deliveries: usize,
     /// Runs that they started.
@@ -42,11 +46,13 @@ pub struct Report {
     pub seconds: f64,
 }
 
-/// A push that ended otherwise than foretold.
+/// A push, or something else, that ended otherwise than foretold.
 #[derive(Debug, Serialize)]
 pub struct Difference {
     /// Which one.
-    pub push: usize,
+    pub number: usize,
+    /// How to come to it again.
+    pub again: String,
     /// Where.
     pub repository: String,
     /// What was done.
@@ -72,6 +78,8 @@ impl Report {
             seed,
             pushes: 0,
             withheld: 0,
+            deeds: 0,
+            refused: 0,
             deliveries: 0,
             runs: 0,
             equal_jobs: 0,
@@ -83,8 +91,13 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, outcome: Outcome) {
-        self.withheld += usize::from(outcome.is_withheld);
-        self.pushes += usize::from(!outcome.is_withheld);
+        let count = match (outcome.is_deed, outcome.is_withheld) {
+            (false, false) => &mut self.pushes,
+            (false, true) => &mut self.withheld,
+            (true, false) => &mut self.deeds,
+            (true, true) => &mut self.refused,
+        };
+        *count += 1;
         self.deliveries += outcome.deliveries;
         self.runs += outcome.runs;
         self.equal_jobs += outcome.compared.equal;
@@ -97,10 +110,13 @@ impl Report {
         self.differences.extend(outcome.difference);
     }
 
-    pub fn progress(&self, pushes: usize) -> String {
+    pub fn progress(&self, asked: Asked) -> String {
         format!(
-            "  {:>4} of {pushes} pushes, {} jobs as foretold, {} differences",
+            "  {:>4} of {} pushes, {} of {} other things, {} jobs as foretold, {} differences",
             self.pushes,
+            asked.pushes,
+            self.deeds + self.refused,
+            asked.events,
             self.equal_jobs,
             self.differences.len()
         )
@@ -108,7 +124,7 @@ impl Report {
 
     pub fn end(&mut self, took: Duration) {
         self.ok = self.differences.is_empty();
-        self.differences.sort_by_key(|difference| difference.push);
+        self.differences.sort_by_key(|difference| difference.number);
         self.seconds = took.as_secs_f64();
         self.tell();
     }
@@ -118,10 +134,11 @@ impl Report {
             difference.tell(self.seed, at < SHOWN_MAX);
         }
         say(&format!(
-            "\n  seed {}: {} pushes with {} deliveries started {} runs; {} jobs as foretold, {} \
-             differences, {:.0} s",
+            "\n  seed {}: {} pushes and {} other things with {} deliveries started {} runs; {} jobs \
+             as foretold, {} differences, {:.0} s",
             self.seed,
             self.pushes,
+            self.deeds,
             self.deliveries,
             self.runs,
             self.equal_jobs,
@@ -135,6 +152,12 @@ impl Report {
                 self.withheld
             ));
         }
+        if self.refused > 0 {
+            say(&format!(
+                "  refused by the forge: {} other things",
+                self.refused
+            ));
+        }
         for (why, count) in &self.untold {
             say(&format!("  not told, {count} jobs: {why}"));
         }
@@ -146,15 +169,15 @@ impl Report {
 
 impl Difference {
     fn tell(&self, seed: u64, whole: bool) {
-        let push = self.push;
         say(&format!(
-            "\n== push {push} ({}): {} missing, {} unforeseen, {} silent; again: cargo xtask \
-             differential --seed {seed} --pushes {}",
+            "\n== {} {}: {} missing, {} unforeseen, {} silent; again: cargo xtask differential \
+             --seed {seed} {}",
             self.repository,
+            self.number,
             self.missing.len(),
             self.unforeseen.len(),
             self.silent.len(),
-            push + 1
+            self.again
         ));
         if !whole {
             return;

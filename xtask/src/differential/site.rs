@@ -1,4 +1,4 @@
-//! The forge as the test needs it: repositories with a push-only hook, and what they queued.
+//! The forge as the test needs it: repositories with a hook, and what they queued.
 
 use std::collections::BTreeMap;
 
@@ -99,25 +99,33 @@ impl Site {
         format!("{}/{}/{name}.git", self.url, self.user)
     }
 
-    /// Makes an empty repository whose only hook sends pushes to `hook`.
-    pub async fn make_repository(&self, name: &str, hook: &str) -> Result<(), Error> {
+    /// Makes an empty repository whose only hook sends `events` to `hook`: the hook's number.
+    pub async fn make_repository(
+        &self,
+        name: &str,
+        hook: &str,
+        events: &[&str],
+    ) -> Result<u64, Error> {
         let body = json!({ "name": name, "default_branch": DEFAULT });
         self.call(Method::POST, "/user/repos", body).await?;
         let hook = json!({
             "type": "gitea",
             "active": true,
-            "events": ["push"],
+            "events": events,
             "config": { "url": hook, "content_type": "json", "secret": "s" },
         });
         let repository = self.repository(name);
-        self.call(Method::POST, &format!("{repository}/hooks"), hook)
+        let hook = self
+            .call(Method::POST, &format!("{repository}/hooks"), hook)
             .await?;
         for (variable, value) in VARIABLES {
             let path = format!("{repository}/actions/variables/{variable}");
             self.call(Method::POST, &path, json!({ "value": value }))
                 .await?;
         }
-        Ok(())
+        hook["id"]
+            .as_u64()
+            .ok_or_else(|| Error::Answer("the hook has no number".to_owned()))
     }
 
     /// Disables or enables a workflow; says whether the forge did: it must be on the default branch.
@@ -202,11 +210,13 @@ impl Site {
         Ok(runs)
     }
 
-    fn repository(&self, name: &str) -> String {
+    /// The address of `name` within the API.
+    pub fn repository(&self, name: &str) -> String {
         format!("/repos/{}/{name}", self.user)
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, Error> {
+    /// One call, as the administrator.
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, Error> {
         let url = format!("{}/api/v1{path}", self.url);
         Ok(call(method, &url, Some(&self.token), &body).await?)
     }

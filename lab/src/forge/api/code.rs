@@ -55,13 +55,20 @@ pub(super) async fn answer(
         })
     };
     Some(match (place(), rest) {
-        (Err(refusal), ["git" | "branches" | "contents" | "file-contents", ..]) => Err(refusal),
+        (
+            Err(refusal),
+            [
+                "git" | "branches" | "tags" | "contents" | "file-contents",
+                ..,
+            ],
+        ) => Err(refusal),
         (Ok(place), ["git", "trees", id]) => place.tree(request, id).await,
         (Ok(place), ["git", "blobs", id]) => place.blob(id).await,
         (Ok(place), ["git", "commits", id]) => place.commit(id).await,
         (Ok(place), ["branches", name @ ..]) if !name.is_empty() => {
             place.branch(&name.join("/")).await
         }
+        (Ok(place), ["tags", name @ ..]) if !name.is_empty() => place.tag(&name.join("/")).await,
         (Ok(place), ["contents", path @ ..]) => place.contents(request, &path.join("/")).await,
         (Ok(place), ["file-contents"]) => place.files(request).await,
         (Ok(_) | Err(_), _) => return None,
@@ -178,6 +185,17 @@ impl Place {
             "commit": {"id": id, "message": commit.map(|commit| commit.message)},
             "protected": false,
         });
+        Ok(reply(StatusCode::OK, &body))
+    }
+
+    /// A tag with what it leads to. An annotated one has an object of its own.
+    async fn tag(&self, name: &str) -> Answer {
+        let refs = git::refs(&self.folder).await.unwrap_or_default();
+        let id = refs
+            .get(&format!("refs/tags/{name}"))
+            .ok_or_else(|| Refusal::Missing(format!("tag doesn't exist: {name}")))?;
+        let target = objects::peeled(&self.folder, id).await;
+        let body = json!({"name": name, "id": id, "commit": {"sha": target}});
         Ok(reply(StatusCode::OK, &body))
     }
 

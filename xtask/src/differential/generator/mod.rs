@@ -62,7 +62,7 @@ const MANY_COMMITS: usize = 25;
 const REFS_MAX: usize = 4;
 
 /// One of them.
-fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
+pub fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
     from[rng.usize(..from.len())]
 }
 
