@@ -87,6 +87,7 @@ fn bounded(mut body: Body) -> Result<Body, BadDelivery> {
         let sides = [&pull.base, &pull.head];
         within(TEXT_MAX_BYTES, [pull.title.as_str()])?;
         within(TEXT_MAX_BYTES, pull.merge_base.as_deref())?;
+        within(TEXT_MAX_BYTES, pull.merge_commit_sha.as_deref())?;
         within(TEXT_MAX_BYTES, sides.map(|side| side.git_ref.as_str()))?;
         within(TEXT_MAX_BYTES, sides.map(|side| side.label.as_str()))?;
         within(TEXT_MAX_BYTES, sides.map(|side| side.sha.as_str()))?;

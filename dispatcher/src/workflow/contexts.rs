@@ -216,11 +216,18 @@ fn short(reference: &str) -> &str {
     reference.strip_prefix("refs/for/").unwrap_or(reference)
 }
 
+/// Shortest text that is taken for a commit (Gitea 1.26, `RefName.RefType`).
+const COMMIT_MIN_CHARS: usize = 6;
+
 fn reference_type(reference: &str) -> &'static str {
     if reference.starts_with("refs/heads/") {
         "branch"
     } else if reference.starts_with("refs/tags/") {
         "tag"
+    } else if reference.len() >= COMMIT_MIN_CHARS
+        && reference.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        "commit"
     } else {
         ""
     }

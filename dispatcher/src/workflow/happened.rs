@@ -90,6 +90,12 @@ pub struct PullRequest {
     /// Where the two sides parted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merge_base: Option<String>,
+    /// Whether it was merged.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub merged: bool,
+    /// What it was merged as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_commit_sha: Option<String>,
     /// Where it goes.
     pub base: Side,
     /// Where it comes from.
@@ -193,8 +199,8 @@ pub const ACTIONS_USERS: [&str; 2] = ["gitea-actions", "forgejo-actions"];
 
 impl Happened {
     /// Where its workflows are read (Gitea 1.26, `notify`): at the default branch for the events that
-    /// say so; else at the reference that it is about. Pull requests have one of their own; what has
-    /// none reads the default branch.
+    /// say so; else at the reference that it is about. Pull requests have one of their own, reviews are
+    /// about a commit, and so are merges: the one that they made. What has none reads the default branch.
     #[must_use]
     pub fn reads(&self) -> Reads {
         let body = &self.body;
@@ -207,9 +213,15 @@ impl Happened {
             return of_default();
         }
         if let Some(pull) = &body.pull_request {
+            let at = self.merge_commit().unwrap_or(&pull.head.sha);
+            let is_of_commit = self.event.is_of_a_review() || self.merge_commit().is_some();
             return Reads {
-                git_ref: format!("refs/pull/{}/head", pull.number),
-                at: pull.head.sha.clone(),
+                git_ref: if is_of_commit {
+                    at.to_owned()
+                } else {
+                    format!("refs/pull/{}/head", pull.number)
+                },
+                at: at.to_owned(),
             };
         }
         if let Some(release) = &body.release {
@@ -232,6 +244,16 @@ impl Happened {
         } else {
             of_default()
         }
+    }
+
+    /// The commit that a pull request became, if this is its merge.
+    #[must_use]
+    pub fn merge_commit(&self) -> Option<&str> {
+        let pull = self.body.pull_request.as_ref()?;
+        let is_merge = self.event == HookEvent::PullRequest && self.body.action == "closed";
+        pull.merge_commit_sha
+            .as_deref()
+            .filter(|sha| is_merge && pull.merged && !sha.is_empty())
     }
 
     /// What the commit is compared with to know which files changed, a commit or a branch: for a
@@ -327,7 +349,7 @@ impl Happened {
             (HookEvent::IssueLabel | HookEvent::PullRequestLabel, "label_cleared") => {
                 Some("all labels were taken off at once, and forges start nothing then")
             }
-            (HookEvent::Issues | HookEvent::PullRequest, "deleted") => {
+            (HookEvent::Issues | HookEvent::PullRequest | HookEvent::Release, "deleted") => {
                 Some("it was deleted, and forges start nothing then")
             }
             _ => None,
@@ -421,6 +443,30 @@ mod tests {
         });
         let Reads { git_ref, at } = release.reads();
         assert_eq!((git_ref, at), is("refs/tags/v1", "refs/tags/v1"));
+
+        let pull = |event, action: &str, merged| {
+            let mut happened = push("", "", "");
+            happened.event = event;
+            happened.body.action = action.to_owned();
+            happened.body.pull_request = Some(PullRequest {
+                number: 7,
+                merged,
+                merge_commit_sha: Some("3c".to_owned()),
+                head: Side {
+                    sha: "1a".to_owned(),
+                    ..Side::default()
+                },
+                ..PullRequest::default()
+            });
+            let Reads { git_ref, at } = happened.reads();
+            (git_ref, at)
+        };
+        let of_pull = is("refs/pull/7/head", "1a");
+        assert_eq!(pull(HookEvent::PullRequest, "closed", false), of_pull);
+        assert_eq!(pull(HookEvent::PullRequestLabel, "labeled", true), of_pull);
+        assert_eq!(pull(HookEvent::PullRequest, "closed", true), is("3c", "3c"));
+        let review = HookEvent::PullRequestReviewComment;
+        assert_eq!(pull(review, "reviewed", true), is("1a", "1a"));
     }
 
     #[test]
@@ -444,6 +490,7 @@ mod tests {
         assert!(why(label(HookEvent::IssueLabel, "label_cleared")));
         assert!(!why(label(HookEvent::IssueLabel, "label_updated")));
         assert!(why(label(HookEvent::Issues, "deleted")));
+        assert!(why(label(HookEvent::Release, "deleted")));
         assert!(!why(label(HookEvent::IssueComment, "deleted")));
     }
 }

@@ -133,6 +133,17 @@ impl HookEvent {
         matches!(self, Self::Create | Self::Delete)
     }
 
+    /// Whether it is a review of a pull request.
+    #[must_use]
+    pub const fn is_of_a_review(self) -> bool {
+        matches!(
+            self,
+            Self::PullRequestReviewApproved
+                | Self::PullRequestReviewRejected
+                | Self::PullRequestReviewComment
+        )
+    }
+
     /// Whether only workflows of the default branch answer to it (`IsDefaultBranchWorkflow`).
     #[must_use]
     pub const fn is_of_default_branch(self) -> bool {

@@ -358,10 +358,14 @@ fn partial(value: &Value) -> Value {
 
 /// Whether somebody with rights must approve a run first: a pull request comes from another
 /// repository. The forge asks for it only of strangers (Gitea 1.26, `ifNeedApproval`), which nobody
-/// else can know: the run is followed until it is approved or not.
+/// else can know: the run is followed until it is approved or not. Reviews need none, and who merges
+/// is no stranger.
 fn awaits_approval(happened: &Happened, on: &str) -> bool {
     let pull = happened.body.pull_request.as_ref();
-    on != PULL_REQUEST_TARGET && pull.is_some_and(|pull| pull.head.repo_id != pull.base.repo_id)
+    let is_trusted = on == PULL_REQUEST_TARGET
+        || happened.event.is_of_a_review()
+        || happened.merge_commit().is_some();
+    !is_trusted && pull.is_some_and(|pull| pull.head.repo_id != pull.base.repo_id)
 }
 
 /// The words in brackets under which the forge marks the commit of a run; `None` for events of which

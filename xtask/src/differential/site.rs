@@ -233,8 +233,10 @@ fn queued(job: Job, runs: &BTreeMap<u64, Run>) -> Result<Queued, Error> {
             job.name, job.run_id
         ))
     })?;
-    let at = run.path.rfind("@refs/").unwrap_or(run.path.len());
-    let (workflow, reference) = run.path.split_at(at);
+    // Reviews and merges have a commit where others have a reference.
+    let at = run.path.rfind("@refs/");
+    let at = at.or_else(|| run.path.rfind(&format!("@{}", run.head_sha)));
+    let (workflow, reference) = run.path.split_at(at.unwrap_or(run.path.len()));
     let stands = match (job.status.as_str(), job.conclusion.as_deref()) {
         ("queued", _) => Stands::Waiting,
         ("waiting", _) => Stands::Blocked,

@@ -63,12 +63,13 @@ enum After {
     Page(String),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pull {
     number: u64,
     head: String,
     is_of_fork: bool,
     open: bool,
+    is_merged: bool,
 }
 
 /// What there is in the repository, as far as deeds are about it.
@@ -186,12 +187,16 @@ impl History {
                 head,
                 is_of_fork,
                 open: true,
+                is_merged: false,
             }),
             After::PullIs { number, open } => {
                 let same = self.pulls.iter_mut().filter(|it| it.number == number);
                 same.for_each(|pull| pull.open = open);
             }
-            After::Merged { number } => self.pulls.retain(|it| it.number != number),
+            After::Merged { number } => {
+                let same = self.pulls.iter_mut().filter(|it| it.number == number);
+                same.for_each(|pull| (pull.open, pull.is_merged) = (false, true));
+            }
             After::Issue => self.issues.push(number),
             After::Comment => self.comments.push((id, deed.tells[0])),
             After::CommentGone(id) => self.comments.retain(|it| it.0 != id),
@@ -272,9 +277,12 @@ impl History {
     }
 
     /// What a push to `branch` tells of its pull requests.
-    fn syncs(&self, branch: &str, is_of_fork: bool) -> Vec<HookEvent> {
-        let from = |pull: &&Pull| pull.open && pull.head == branch && pull.is_of_fork == is_of_fork;
-        let count = self.pulls.iter().filter(from).count();
+    fn syncs(&mut self, branch: &str, is_of_fork: bool) -> Vec<HookEvent> {
+        let from = |pull: &Pull| pull.head == branch && pull.is_of_fork == is_of_fork;
+        // Of a closed one the forge reads the workflows at the commit that it was closed at, though
+        // deliveries tell of the newer one: nothing more is done with it.
+        self.pulls.retain(|pull| pull.open || !from(pull));
+        let count = self.pulls.iter().filter(|pull| from(pull)).count();
         vec![HookEvent::PullRequestSync; count]
     }
 
@@ -334,17 +342,22 @@ impl History {
     }
 
     fn some_pull(&mut self) -> Option<(u64, bool)> {
-        let count = self.pulls.len();
-        let pull = (count > 0).then(|| &self.pulls[self.rng.usize(..count)])?;
+        let pull = some(&mut self.rng, &self.pulls)?;
         Some((pull.number, pull.open))
     }
 
     fn edit_pull(&mut self) -> Option<Deed> {
-        let (number, open) = self.some_pull()?;
+        let Pull {
+            number,
+            open,
+            is_merged,
+            ..
+        } = some(&mut self.rng, &self.pulls)?;
         let path = format!("pulls/{number}");
         let (body, after) = match self.rng.u8(..3) {
             0 => (json!({"title": self.title()}), After::Same),
             1 => (json!({"body": self.title()}), After::Same),
+            _ if is_merged => return None,
             _ => (
                 json!({"state": if open { "closed" } else { "open" }}),
                 After::PullIs {
@@ -371,17 +384,15 @@ impl History {
         open.then(|| deed.telling(&tells).then(After::Merged { number }))
     }
 
-    /// An issue or a pull request, and which of two events is told of it.
-    fn some_topic(&mut self, of_issue: HookEvent, of_pull: HookEvent) -> Option<(u64, HookEvent)> {
-        let of_issues = self.issues.iter().map(|number| (*number, of_issue));
-        let of_pulls = self.pulls.iter().map(|pull| (pull.number, of_pull));
-        let all: Vec<(u64, HookEvent)> = of_issues.chain(of_pulls).collect();
-        (!all.is_empty()).then(|| all[self.rng.usize(..all.len())])
+    /// An issue or a pull request.
+    fn some_topic(&mut self) -> Option<u64> {
+        let numbers = self.pulls.iter().map(|pull| pull.number);
+        let numbers: Vec<u64> = numbers.chain(self.issues.iter().copied()).collect();
+        some(&mut self.rng, &numbers)
     }
 
     fn label(&mut self) -> Option<Deed> {
-        let (number, event) =
-            self.some_topic(HookEvent::IssueLabel, HookEvent::PullRequestLabel)?;
+        let number = self.some_topic()?;
         let label = self.labels[self.rng.usize(..self.labels.len())];
         let path = format!("issues/{number}/labels");
         let (method, path, body) = match self.rng.u8(..5) {
@@ -391,13 +402,11 @@ impl History {
             _ => (Method::DELETE, path, Value::Null),
         };
         let words = format!("{method} labels of {number}: {body}");
-        // Where nothing changes nothing is told.
-        let _ = event;
         Some(Deed::new(words, method, path, body))
     }
 
     fn assign(&mut self) -> Option<Deed> {
-        let (number, _) = self.some_topic(HookEvent::IssueAssign, HookEvent::PullRequestAssign)?;
+        let number = self.some_topic()?;
         let who = if self.rng.bool() {
             vec![self.owner.clone()]
         } else {
@@ -410,7 +419,7 @@ impl History {
     }
 
     fn set_milestone(&mut self) -> Option<Deed> {
-        let (number, _) = self.some_topic(HookEvent::IssueMilestone, HookEvent::Issues)?;
+        let number = self.some_topic()?;
         let milestone = if self.rng.bool() { self.milestone } else { 0 };
         let words = format!("gives {number} the milestone {milestone}");
         let body = json!({"milestone": milestone});
@@ -419,8 +428,7 @@ impl History {
     }
 
     fn comment(&mut self) -> Option<Deed> {
-        let (number, event) =
-            self.some_topic(HookEvent::IssueComment, HookEvent::PullRequestComment)?;
+        let number = self.some_topic()?;
         let body = json!({"body": self.title()});
         let path = format!("issues/{number}/comments");
         let words = format!("comments on {number}");
@@ -428,6 +436,11 @@ impl History {
         if self.rng.bool() {
             deed.by = By::Guest;
         }
+        let event = if self.issues.contains(&number) {
+            HookEvent::IssueComment
+        } else {
+            HookEvent::PullRequestComment
+        };
         Some(deed.telling(&[event]).then(After::Comment))
     }
 

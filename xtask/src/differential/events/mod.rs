@@ -29,7 +29,7 @@ use super::{Error, Outcome};
 
 const NAME: &str = "events";
 /// What the hook is told to send. `pull_request` and `issues` are all that are of one.
-const HOOK_EVENTS: [&str; 9] = [
+const HOOK_EVENTS: [&str; 8] = [
     "push",
     "create",
     "delete",
@@ -38,7 +38,6 @@ const HOOK_EVENTS: [&str; 9] = [
     "pull_request",
     "release",
     "wiki",
-    "workflow_run",
 ];
 /// Longest until a deed is told of and its jobs are queued; it takes a second.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -247,8 +246,10 @@ impl Events {
             to.words.push(format!("{}: nothing: {why}", received.event));
             return Ok(());
         }
-        let facts = gather(&self.forge, &happened).await.map_err(answer)?;
-        to.add_verdict(&happened, &facts);
+        match gather(&self.forge, &happened).await {
+            Ok(facts) => to.add_verdict(&happened, &facts),
+            Err(error) => to.words.push(format!("{}: {error}", received.event)),
+        }
         Ok(())
     }
 }

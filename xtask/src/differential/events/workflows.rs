@@ -54,8 +54,7 @@ const RELEASE_TYPES: [&str; 8] = [
     "unpublished",
 ];
 const WIKI_TYPES: [&str; 4] = ["created", "edited", "deleted", "gollum"];
-const RUN_TYPES: [&str; 3] = ["requested", "completed", "in_progress"];
-/// With their kinds. Runs are those of `first` alone: a workflow that its own runs start never ends.
+/// With their kinds.
 const EVENTS: [(&str, &[&str]); 15] = [
     ("pull_request", &PULL_TYPES),
     ("pull_request", &PULL_TYPES),
@@ -116,16 +115,6 @@ pub fn workflow(rng: &mut Rng, name: &str) -> String {
             seen.push(event);
             lines.push(format!("  {event}:"));
             lines.extend(filters(rng, event, types));
-        }
-    }
-    if name != "first" && rng.u8(..4) == 0 {
-        lines.push("  workflow_run:".to_owned());
-        lines.push("    workflows: [first]".to_owned());
-        if rng.bool() {
-            lines.push(list(rng, "types", &RUN_TYPES));
-        }
-        if rng.u8(..4) == 0 {
-            lines.push(list(rng, "branches", &BRANCHES));
         }
     }
     lines.push("jobs:".to_owned());
