@@ -74,7 +74,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Push at random to a real Gitea, and compare what it queues with what each push foretells.
+    /// Push and do other things at random at a real Gitea, and compare what it queues with what their
+    /// deliveries foretell.
     Differential(differential::Asked),
     /// Write the templates and user-data of an environment as files.
     Render {

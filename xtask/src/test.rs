@@ -205,8 +205,8 @@ fn soak_on_gitea(root: &Path) -> Result<(), TestError> {
 
 /// What it queues is what the trigger rules say.
 fn pushes_to_gitea(root: &Path) -> Result<(), TestError> {
-    let pushes = ["differential", "--pushes", "60", "--seed", "7"];
-    with_gitea(|| pass("differential", xtask(root).args(pushes)))
+    let asked = "differential --pushes 60 --events 60 --seed 7";
+    with_gitea(|| pass("differential", xtask(root).args(asked.split(' '))))
 }
 
 fn with_gitea(run: impl FnOnce() -> Result<(), TestError>) -> Result<(), TestError> {

@@ -1,5 +1,5 @@
-//! `cargo xtask differential`: random pushes to a real Gitea. What it queues is what the dispatcher
-//! foretells from the push delivery alone.
+//! `cargo xtask differential`: random pushes to a real Gitea, and other things that people do there.
+//! What it queues is what the dispatcher foretells from their deliveries alone.
 
 mod clone;
 mod compare;
@@ -50,7 +50,7 @@ pub struct Asked {
     #[arg(long, default_value_t = 300)]
     pub pushes: usize,
     /// How many other things are done, in a repository of their own: pull requests, issues, releases…
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 100)]
     pub events: usize,
     /// What chance begins with: the same seed pushes the same.
     #[arg(long, default_value_t = 1)]
@@ -116,7 +116,7 @@ async fn play(asked: Asked, gitea: &Alone, folder: &Path) -> Result<Report, Erro
     let receiver = Receiver::start().await?;
     let site = Site::new(gitea.url(), gitea.user(), gitea.token());
     let mut worlds = JoinSet::new();
-    let turns = Arc::default();
+    let turns: Arc<RwLock<()>> = Arc::default();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..WORLDS {
         let mut world = World::new(number, asked.seed, &site, &receiver, gitea, folder).await?;
@@ -125,7 +125,7 @@ async fn play(asked: Asked, gitea: &Alone, folder: &Path) -> Result<Report, Erro
         worlds.spawn(async move { world.play(asked.pushes, &tell).await });
     }
     if asked.events > 0 {
-        let events = Events::new(asked.seed, &site, &receiver, gitea).await?;
+        let events = Events::new(asked.seed, &site, &receiver, gitea, &turns).await?;
         let tell = tell.clone();
         worlds.spawn(async move { events.play(asked.events, &tell).await });
     }
@@ -419,7 +419,7 @@ impl World {
         }
         Ok(Difference {
             number,
-            again: format!("--pushes {}", number + 1),
+            again: format!("--pushes {} --events 0", number + 1),
             repository: self.name.clone(),
             did: push.words.clone(),
             deliveries: told.deliveries.iter().map(compare::abstract_of).collect(),

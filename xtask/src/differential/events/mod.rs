@@ -6,6 +6,7 @@ mod deeds;
 mod workflows;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dispatcher::delivery::Delivery;
@@ -17,6 +18,7 @@ use http::Method;
 use lab::gitea::Alone;
 use serde_json::{Value, json};
 use stacks::pool::ForgeKind;
+use tokio::sync::RwLock;
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::deeds::{By, Deed, GUEST, History};
@@ -52,6 +54,8 @@ pub struct Events {
     hook: u64,
     history: History,
     read: Read,
+    /// Held while something is done: some pushes are to be made alone.
+    turns: Arc<RwLock<()>>,
 }
 
 /// What was told and queued since the last deed.
@@ -69,6 +73,7 @@ impl Events {
         site: &Site,
         receiver: &Receiver,
         gitea: &Alone,
+        turns: &Arc<RwLock<()>>,
     ) -> Result<Self, Error> {
         let user = json!({
             "username": GUEST,
@@ -106,6 +111,7 @@ impl Events {
             hook,
             history: History::new(seed, gitea.user(), NAME, labels, milestone),
             read: Read::default(),
+            turns: Arc::clone(turns),
         })
     }
 
@@ -123,6 +129,8 @@ impl Events {
     }
 
     async fn step(&mut self, number: usize) -> Result<Outcome, Error> {
+        let turns = Arc::clone(&self.turns);
+        let _beside_others = turns.read().await;
         let deed = self.history.deed();
         let mut did = vec![deed.words.clone()];
         let mut tells = Vec::new();
