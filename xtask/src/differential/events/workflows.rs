@@ -109,7 +109,7 @@ const NAMES: [&str; 10] = [
 pub fn workflow(rng: &mut Rng, name: &str) -> String {
     let mut lines = vec![format!("name: {name}"), "on:".to_owned()];
     let mut seen = Vec::new();
-    for _ in 0..rng.usize(1..5) {
+    for _ in 0..rng.usize(2..8) {
         let (event, types) = EVENTS[rng.usize(..EVENTS.len())];
         if !seen.contains(&event) {
             seen.push(event);
