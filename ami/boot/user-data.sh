@@ -93,6 +93,8 @@ finish() {
   kill_runner
   say "ends in phase $phase (exit $code) $words"
   mark "$last_mark" "$phase: ${words:-exit $code}"
+  # For the marks that are still on their way.
+  wait
   rm -rf "$state"
   systemctl poweroff --force || poweroff -f || shutdown -h now
 }
