@@ -52,10 +52,24 @@ enum After {
     TagGone(String),
     Forked,
     ForkBranch(String),
-    Pull { head: String, is_of_fork: bool },
-    PullIs { number: u64, open: bool },
-    Merged { number: u64 },
+    Pull {
+        head: String,
+        base: String,
+        is_of_fork: bool,
+    },
+    PullGoes {
+        number: u64,
+        to: String,
+    },
+    PullIs {
+        number: u64,
+        open: bool,
+    },
+    Merged {
+        number: u64,
+    },
     Issue,
+    IssueGone(u64),
     Comment,
     CommentGone(u64),
     Release,
@@ -67,6 +81,7 @@ enum After {
 struct Pull {
     number: u64,
     head: String,
+    base: String,
     is_of_fork: bool,
     open: bool,
     is_merged: bool,
@@ -168,12 +183,8 @@ impl History {
             }
             After::BranchGone(name) => {
                 self.branches.retain(|it| *it != name);
-                // Those from it are closed.
-                let from = self
-                    .pulls
-                    .iter_mut()
-                    .filter(|it| it.head == name && !it.is_of_fork);
-                from.for_each(|pull| pull.open = false);
+                // Those from it are closed, and it may come back as another.
+                self.pulls.retain(|it| it.head != name || it.is_of_fork);
             }
             After::Tag(name) => self.tags.push(name),
             After::TagGone(name) => self.tags.retain(|it| *it != name),
@@ -182,28 +193,48 @@ impl History {
                 self.fork_branches = self.branches.clone();
             }
             After::ForkBranch(name) => self.fork_branches.push(name),
-            After::Pull { head, is_of_fork } => self.pulls.push(Pull {
+            After::Pull {
+                head,
+                base,
+                is_of_fork,
+            } => self.pulls.push(Pull {
                 number,
                 head,
+                base,
                 is_of_fork,
                 open: true,
                 is_merged: false,
             }),
+            After::PullGoes { number, to } => {
+                if let Some(pull) = self.pull(number) {
+                    pull.base = to;
+                }
+            }
             After::PullIs { number, open } => {
-                let same = self.pulls.iter_mut().filter(|it| it.number == number);
-                same.for_each(|pull| pull.open = open);
+                if let Some(pull) = self.pull(number) {
+                    pull.open = open;
+                }
             }
             After::Merged { number } => {
-                let same = self.pulls.iter_mut().filter(|it| it.number == number);
-                same.for_each(|pull| (pull.open, pull.is_merged) = (false, true));
+                if let Some(pull) = self.pull(number) {
+                    (pull.open, pull.is_merged) = (false, true);
+                    let moved = pull.base.clone();
+                    self.syncs(&moved, false);
+                }
             }
             After::Issue => self.issues.push(number),
+            // Its comments are gone too, and can't be edited any more.
+            After::IssueGone(number) => self.issues.retain(|it| *it != number),
             After::Comment => self.comments.push((id, deed.tells[0])),
             After::CommentGone(id) => self.comments.retain(|it| it.0 != id),
             After::Release => self.releases.push(id),
             After::ReleaseGone(id) => self.releases.retain(|it| *it != id),
             After::Page(name) => self.pages.push(name),
         }
+    }
+
+    fn pull(&mut self, number: u64) -> Option<&mut Pull> {
+        self.pulls.iter_mut().find(|it| it.number == number)
     }
 
     fn begin(&mut self) -> Deed {
@@ -324,6 +355,7 @@ impl History {
                 .telling(&[HookEvent::PullRequest])
                 .then(After::Pull {
                     head,
+                    base,
                     is_of_fork: false,
                 })
         })
@@ -337,6 +369,7 @@ impl History {
         let deed = Deed::new(words, Method::POST, "pulls", body).by_guest();
         Some(deed.telling(&[HookEvent::PullRequest]).then(After::Pull {
             head,
+            base: DEFAULT.to_owned(),
             is_of_fork: true,
         }))
     }
@@ -354,9 +387,17 @@ impl History {
             ..
         } = some(&mut self.rng, &self.pulls)?;
         let path = format!("pulls/{number}");
-        let (body, after) = match self.rng.u8(..3) {
+        let (body, after) = match self.rng.u8(..4) {
             0 => (json!({"title": self.title()}), After::Same),
             1 => (json!({"body": self.title()}), After::Same),
+            2 => {
+                let to = some(&mut self.rng, &self.branches)?;
+                let body = json!({"base": to});
+                let words = format!("turns pull request {number} to {to}");
+                // The same one again is no change.
+                let deed = Deed::new(words, Method::PATCH, path, body);
+                return Some(deed.then(After::PullGoes { number, to }));
+            }
             _ if is_merged => return None,
             _ => (
                 json!({"state": if open { "closed" } else { "open" }}),
@@ -503,6 +544,13 @@ impl History {
 
     fn edit_issue(&mut self) -> Option<Deed> {
         let number = some(&mut self.rng, &self.issues)?;
+        if self.rng.u8(..8) == 0 {
+            let words = format!("deletes issue {number}");
+            let path = format!("issues/{number}");
+            let deed = Deed::new(words, Method::DELETE, path, Value::Null);
+            let tells = [HookEvent::Issues];
+            return Some(deed.telling(&tells).then(After::IssueGone(number)));
+        }
         let body = match self.rng.u8(..4) {
             0 => json!({"title": self.title()}),
             1 => json!({"body": self.title()}),
