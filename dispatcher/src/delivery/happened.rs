@@ -22,6 +22,15 @@ pub(super) fn read(event: HookEvent, document: &[u8]) -> Result<Delivery, BadDel
     if let (HookEvent::Fork, Some(forked)) = (event, body.forkee.take()) {
         body.repository = forked;
     }
+    if let (HookEvent::Package, Some(package)) = (event, body.package.take()) {
+        let Some(repository) = package.repository else {
+            return Ok(Delivery::Ignored(
+                "package: it is of no repository that the sender may read, and starts nothing"
+                    .to_owned(),
+            ));
+        };
+        body.repository = repository;
+    }
     // Before a long message is cut.
     let skips = skip_words(event, &body);
     let happened = Happened {
@@ -119,4 +128,33 @@ fn bounded(mut body: Body) -> Result<Body, BadDelivery> {
 fn keep(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(MESSAGE_MAX_BYTES));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_package_is_of_its_own_repository_or_of_none() {
+        let of = |repository| {
+            let body = json!({
+                "action": "created",
+                "repository": null,
+                "package": {"repository": repository},
+                "sender": {"login": "someone"},
+            });
+            read(HookEvent::Package, body.to_string().as_bytes()).unwrap()
+        };
+        let repository = json!({"full_name": "acme/app", "default_branch": "main"});
+        let Delivery::Happened { happened, .. } = of(repository) else {
+            panic!("it is of a repository");
+        };
+        assert_eq!(happened.body.repository.full_name, "acme/app");
+        assert_eq!(happened.reads().at, "main");
+        assert!(matches!(of(json!(null)), Delivery::Ignored(_)));
+        let push = json!({"ref": "refs/heads/main", "repository": null});
+        assert!(read(HookEvent::Push, push.to_string().as_bytes()).is_err());
+    }
 }

@@ -15,6 +15,8 @@ const PAGES_MAX: usize = 20;
 /// A commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
+    /// Its id.
+    pub sha: String,
     /// All of its message.
     pub message: String,
     /// Its parents, the first one first; a merge has several.
@@ -122,6 +124,7 @@ impl Forge {
             return Err(answer.unreadable());
         }
         Ok(Commit {
+            sha: body.sha,
             message: body.commit.message,
             parents,
         })

@@ -84,15 +84,23 @@ pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeEr
                 }
                 other => other?,
             };
-            let message = forge.commit(repository, &sha).await?.message;
-            (sha, message)
+            // Of an annotated tag the delivery tells the tag's own object.
+            let commit = forge.commit(repository, &sha).await?;
+            (commit.sha, commit.message)
         }
     };
     let files = read(forge, repository, &sha, server).await?;
     let pull = happened.body.pull_request.as_ref();
     let base = match pull {
-        Some(pull) => Some(read(forge, repository, &pull.base.git_ref, server).await?),
-        None => None,
+        Some(pull) if !happened.event.is_of_a_review() => {
+            let sha = match forge.resolved(repository, &pull.base.git_ref).await {
+                // Gitea 1.26 starts nothing then (`notify`).
+                Err(error) if error.is_own_404() => return Ok(Facts::of_nothing(server)),
+                other => other?,
+            };
+            Some(read(forge, repository, &sha, server).await?)
+        }
+        Some(_) | None => None,
     };
     let readings = || std::iter::once(&files).chain(&base);
     let changed = if readings().any(|reading| reading.asks_for_paths(happened.event)) {

@@ -59,8 +59,12 @@ pub struct Body {
     /// The run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_run: Option<WorkflowRun>,
-    /// Where.
+    /// Where; of a package [`Body::package`] has it.
+    #[serde(deserialize_with = "null_as_default")]
     pub repository: Repository,
+    /// The package, whose repository then becomes [`Body::repository`].
+    #[serde(skip_serializing)]
+    pub package: Option<Package>,
     /// Fork: the repository that was forked; [`Body::repository`] is then the new one.
     #[serde(skip_serializing)]
     pub forkee: Option<Repository>,
@@ -143,6 +147,14 @@ pub struct Named {
 pub struct Release {
     /// Its tag.
     pub tag_name: String,
+}
+
+/// A package.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Package {
+    /// The repository that it is of, if it is of one.
+    pub repository: Option<Repository>,
 }
 
 /// A run of a workflow.
@@ -361,6 +373,11 @@ impl Happened {
     pub fn payload(&self) -> Value {
         serde_json::to_value(&self.body).expect("its maps have texts for keys")
     }
+}
+
+/// Webhooks of packages say `null` for the repository (Gitea 1.26, `services/webhook/notifier.go`).
+fn null_as_default<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Repository, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// Whether `sha` is git's way to say that there is none.

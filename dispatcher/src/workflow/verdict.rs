@@ -12,13 +12,13 @@ use super::contexts::{Contexts, Facts, github_of};
 use super::document::Workflow;
 use super::expression::{self, Value};
 use super::fuel::Fuel;
-use super::happened::{Happened, Reads};
+use super::happened::{Happened, PullRequest, Reads};
 use super::happening::HookEvent;
 use super::jobs::{self, ExpandedJob, Start};
 use super::on::OnEvent;
 use super::reading::{ReadFile, Reading};
 use super::reusable::Caller;
-use super::server::Server;
+use super::server::{Kind, Server};
 use super::trigger::{self, Changed, Given, Judgement, Outcome};
 use super::yaml::{By, Refused};
 
@@ -310,6 +310,10 @@ impl Judge<'_> {
             // The forge's own event has the full name where its delivery has the short one.
             payload["ref"] = serde_json::json!(question.happened.full_ref());
         }
+        if question.happened.event == HookEvent::PullRequestComment {
+            // Its own event has none, unlike its delivery.
+            payload["pull_request"] = serde_json::Value::Null;
+        }
         let github = github_of(
             Facts {
                 happened: question.happened.event,
@@ -324,8 +328,15 @@ impl Judge<'_> {
             },
             question.server,
         );
+        // Gitea before 1.25 makes names and labels without it (`handleWorkflows`).
+        let server = question.server;
+        let has_github = server.kind == Kind::Forgejo || server.version >= (1, 25);
         Contexts {
-            github: with_partial_event(github),
+            github: if has_github {
+                with_partial_event(github)
+            } else {
+                Value::Null
+            },
             vars: question.variables.cloned(),
             fuel: Arc::clone(&self.fuel),
             ..Contexts::default()
@@ -365,7 +376,13 @@ fn awaits_approval(happened: &Happened, on: &str) -> bool {
     let is_trusted = on == PULL_REQUEST_TARGET
         || happened.event.is_of_a_review()
         || happened.merge_commit().is_some();
-    !is_trusted && pull.is_some_and(|pull| pull.head.repo_id != pull.base.repo_id)
+    // AGit's pull requests have no branch: they count as a fork's.
+    let is_of_fork = |pull: &PullRequest| {
+        let head = &pull.head;
+        let is_agit = head.label.is_empty() && head.git_ref.starts_with("refs/pull/");
+        is_agit || head.repo_id != pull.base.repo_id
+    };
+    !is_trusted && pull.is_some_and(is_of_fork)
 }
 
 /// The words in brackets under which the forge marks the commit of a run; `None` for events of which
@@ -483,5 +500,95 @@ impl WorkflowVerdict {
                 broken.map_or_else(String::new, |step| step.why.clone())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::files::{FoundFile, FoundFiles};
+    use super::super::happened::Body;
+    use super::*;
+
+    /// The label of the only job that `event` starts, and whether it can start at once.
+    fn started(
+        event: HookEvent,
+        body: &serde_json::Value,
+        (on, label): (&str, &str),
+        server: Server,
+    ) -> (String, Start) {
+        let text = format!("on: {on}\njobs: {{a: {{runs-on: \"{label}\"}}}}\n");
+        let found = FoundFiles {
+            dir: Some(".gitea/workflows".to_owned()),
+            files: vec![FoundFile {
+                path: ".gitea/workflows/a.yml".to_owned(),
+                bytes: Ok(text.into_bytes()),
+            }],
+            refused: None,
+        };
+        let files = Reading::of(found, server);
+        let body: Body = serde_json::from_value(body.clone()).unwrap();
+        let verdict = judge(&Question {
+            server,
+            happened: &Happened { event, body },
+            sha: "1a",
+            message: "",
+            files: &files,
+            base: None,
+            changed: &Changed::NotFetched,
+            variables: None,
+            disabled: &BTreeSet::new(),
+        });
+        let (_, run) = verdict.runs().next().unwrap();
+        let label = match &run.jobs[0].job.labels {
+            expression::Outcome::Known(labels) => labels.join(","),
+            expression::Outcome::Unknown(why) => panic!("{why}"),
+        };
+        (label, run.jobs[0].start.clone())
+    }
+
+    #[test]
+    fn an_old_gitea_makes_labels_without_github() {
+        let body = json!({"ref": "refs/heads/main", "before": "1a", "after": "2b"});
+        let asks = ("push", "l-${{ github.ref_name }}");
+        for (version, label) in [("1.26.0", "l-main"), ("1.25.0", "l-main"), ("1.24.0", "l-")] {
+            let server = Server::parse(version).unwrap();
+            assert_eq!(started(HookEvent::Push, &body, asks, server).0, label);
+        }
+    }
+
+    #[test]
+    fn a_comment_on_a_pull_request_has_none_in_its_own_event() {
+        let body = json!({"action": "created", "pull_request": {"number": 5}});
+        let on = "{issue_comment: , pull_request: {types: [created]}}";
+        let label = |event| {
+            let asks = (on, "l-${{ github.event.pull_request.number }}");
+            started(event, &body, asks, Server::GITEA_1_26).0
+        };
+        assert_eq!(label(HookEvent::PullRequestComment), "l-");
+        assert_eq!(label(HookEvent::PullRequest), "l-5");
+    }
+
+    #[test]
+    fn pull_requests_of_forks_and_of_no_branch_wait_for_an_approval() {
+        let start = |event, repo: i64, label: &str, head: &str, merged| {
+            let body = json!({"action": "closed", "pull_request": {
+                "merged": merged,
+                "merge_commit_sha": "3c",
+                "base": {"repo_id": 1},
+                "head": {"repo_id": repo, "label": label, "ref": head},
+            }});
+            let on = "{pull_request: {types: [closed]}, pull_request_review: }";
+            started(event, &body, (on, "x"), Server::GITEA_1_26).1
+        };
+        let waits = Start::Blocked(jobs::Because::Approval);
+        let pull = HookEvent::PullRequest;
+        assert_eq!(start(pull, 1, "dev", "dev", false), Start::Waiting);
+        assert_eq!(start(pull, 1, "", "refs/pull/7/head", false), waits);
+        assert_eq!(start(pull, 2, "me:dev", "dev", false), waits);
+        assert_eq!(start(pull, 2, "me:dev", "dev", true), Start::Waiting);
+        let review = HookEvent::PullRequestReviewApproved;
+        assert_eq!(start(review, 2, "me:dev", "dev", false), Start::Waiting);
     }
 }

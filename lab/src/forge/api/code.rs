@@ -148,7 +148,10 @@ impl Place {
                 "no valid ref or sha: {name}"
             )));
         }
-        let id = objects::tip(&self.folder, name).await;
+        let id = match objects::tip(&self.folder, name).await {
+            Some(id) => objects::peeled(&self.folder, &id).await,
+            None => None,
+        };
         let commit = match &id {
             Some(id) => objects::commit(&self.folder, id).await,
             None => None,

@@ -2,7 +2,10 @@
 //! comments, releases, wikis, forks, references that are made with buttons. The facts come from the
 //! live forge, in the way that the Lambda asks for them.
 
-mod deeds;
+mod code;
+mod deed;
+mod history;
+mod talk;
 mod workflows;
 
 use std::collections::BTreeMap;
@@ -21,7 +24,8 @@ use stacks::pool::ForgeKind;
 use tokio::sync::RwLock;
 use tokio::sync::mpsc::UnboundedSender;
 
-use self::deeds::{By, Deed, GUEST, History};
+use self::deed::{By, Deed, GUEST};
+use self::history::History;
 use super::compare::{Compared, abstract_of, compare, without_open};
 use super::predict::Prediction;
 use super::receiver::{Received, Receiver};
@@ -42,7 +46,7 @@ const HOOK_EVENTS: [&str; 8] = [
     "wiki",
 ];
 /// Longest until a deed is told of and its jobs are queued; it takes a second.
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(30);
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(100);
 

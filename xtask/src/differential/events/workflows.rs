@@ -123,6 +123,10 @@ pub fn workflow(rng: &mut Rng, name: &str) -> String {
         lines.push(format!("    runs-on: {}", label(rng)));
         if rng.bool() {
             lines.push(format!("    name: {id} {}", pick(rng, &NAMES)));
+            // Names of jobs without a matrix are not evaluated.
+            if rng.bool() {
+                lines.push("    strategy: {matrix: {x: [1, 2]}}".to_owned());
+            }
         }
         if number > 0 && rng.u8(..3) == 0 {
             lines.push("    needs: a".to_owned());
@@ -139,7 +143,13 @@ pub fn workflow(rng: &mut Rng, name: &str) -> String {
 fn label(rng: &mut Rng) -> &'static str {
     pick(
         rng,
-        &["one", "two", "[one, two]", "'${{ github.event_name }}'"],
+        &[
+            "one",
+            "[one, two]",
+            "'${{ github.event_name }}'",
+            "'pull-${{ github.event.pull_request.number }}'",
+            "'${{ github.ref_type }}-${{ github.base_ref }}'",
+        ],
     )
 }
 

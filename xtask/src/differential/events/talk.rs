@@ -1,0 +1,215 @@
+//! What people say about the code: pull requests, reviews, issues, comments.
+
+use dispatcher::workflow::happening::HookEvent;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::super::generator::{DEFAULT, pick};
+use super::deed::{After, By, Deed, GUEST};
+use super::history::{History, Pull, some};
+
+impl History {
+    pub(super) fn open_pull(&mut self) -> Option<Deed> {
+        let head = some(&mut self.rng, &self.branches)?;
+        let base = some(&mut self.rng, &self.branches)?;
+        let body = json!({"head": head, "base": base, "title": self.title()});
+        let words = format!("opens a pull request of {head} to {base}");
+        (head != base).then(|| {
+            Deed::new(words, Method::POST, "pulls", body)
+                .telling(&[HookEvent::PullRequest])
+                .then(After::Pull {
+                    head,
+                    base,
+                    is_of_fork: false,
+                })
+        })
+    }
+
+    pub(super) fn open_pull_of_fork(&mut self) -> Option<Deed> {
+        let head = some(&mut self.rng, &self.fork_branches)?;
+        let title = self.title();
+        let body = json!({"head": format!("{GUEST}:{head}"), "base": DEFAULT, "title": title});
+        let words = format!("opens a pull request of {head} of the fork");
+        let deed = Deed::new(words, Method::POST, "pulls", body).by_guest();
+        Some(deed.telling(&[HookEvent::PullRequest]).then(After::Pull {
+            head,
+            base: DEFAULT.to_owned(),
+            is_of_fork: true,
+        }))
+    }
+
+    pub(super) fn edit_pull(&mut self) -> Option<Deed> {
+        let Pull {
+            number,
+            open,
+            is_merged,
+            ..
+        } = some(&mut self.rng, &self.pulls)?;
+        let path = format!("pulls/{number}");
+        let (body, after) = match self.rng.u8(..4) {
+            0 => (json!({"title": self.title()}), After::Same),
+            1 => (json!({"body": self.title()}), After::Same),
+            2 => {
+                let to = some(&mut self.rng, &self.branches)?;
+                let body = json!({"base": to});
+                let words = format!("turns pull request {number} to {to}");
+                // The same one again is no change.
+                let deed = Deed::new(words, Method::PATCH, path, body);
+                return Some(deed.then(After::PullGoes { number, to }));
+            }
+            _ if is_merged => return None,
+            _ => (
+                json!({"state": if open { "closed" } else { "open" }}),
+                After::PullIs {
+                    number,
+                    open: !open,
+                },
+            ),
+        };
+        let words = format!("edits pull request {number}: {body}");
+        let deed = Deed::new(words, Method::PATCH, path, body);
+        Some(deed.telling(&[HookEvent::PullRequest]).then(after))
+    }
+
+    pub(super) fn merge(&mut self) -> Option<Deed> {
+        let (number, open) = self.some_pull()?;
+        let way = pick(&mut self.rng, &["merge", "squash", "rebase"]);
+        let deed = Deed::new(
+            format!("merges pull request {number}: {way}"),
+            Method::POST,
+            format!("pulls/{number}/merge"),
+            json!({"Do": way}),
+        );
+        let tells = [HookEvent::Push, HookEvent::PullRequest];
+        open.then(|| deed.telling(&tells).then(After::Merged { number }))
+    }
+
+    pub(super) fn label(&mut self) -> Option<Deed> {
+        let number = self.some_topic()?;
+        let label = self.labels[self.rng.usize(..self.labels.len())];
+        let path = format!("issues/{number}/labels");
+        let (method, path, body) = match self.rng.u8(..5) {
+            0 | 1 => (Method::POST, path, json!({"labels": [label]})),
+            2 => (Method::PUT, path, json!({"labels": [label]})),
+            3 => (Method::DELETE, format!("{path}/{label}"), Value::Null),
+            _ => (Method::DELETE, path, Value::Null),
+        };
+        let words = format!("{method} labels of {number}: {body}");
+        Some(Deed::new(words, method, path, body))
+    }
+
+    pub(super) fn assign(&mut self) -> Option<Deed> {
+        let number = self.some_topic()?;
+        let who = if self.rng.bool() {
+            vec![self.owner.clone()]
+        } else {
+            Vec::new()
+        };
+        let words = format!("assigns {number} to {who:?}");
+        let body = json!({"assignees": who});
+        let path = format!("issues/{number}");
+        Some(Deed::new(words, Method::PATCH, path, body))
+    }
+
+    pub(super) fn set_milestone(&mut self) -> Option<Deed> {
+        let number = self.some_topic()?;
+        let milestone = if self.rng.bool() { self.milestone } else { 0 };
+        let words = format!("gives {number} the milestone {milestone}");
+        let body = json!({"milestone": milestone});
+        let path = format!("issues/{number}");
+        Some(Deed::new(words, Method::PATCH, path, body))
+    }
+
+    pub(super) fn comment(&mut self) -> Option<Deed> {
+        let number = self.some_topic()?;
+        let body = json!({"body": self.title()});
+        let path = format!("issues/{number}/comments");
+        let words = format!("comments on {number}");
+        let mut deed = Deed::new(words, Method::POST, path, body);
+        if self.rng.bool() {
+            deed.by = By::Guest;
+        }
+        let event = if self.issues.contains(&number) {
+            HookEvent::IssueComment
+        } else {
+            HookEvent::PullRequestComment
+        };
+        Some(deed.telling(&[event]).then(After::Comment))
+    }
+
+    pub(super) fn change_comment(&mut self) -> Option<Deed> {
+        let (id, event) = some(&mut self.rng, &self.comments)?;
+        let path = format!("issues/comments/{id}");
+        let deed = if self.rng.bool() {
+            let body = json!({"body": self.title()});
+            Deed::new("edits a comment", Method::PATCH, path, body)
+        } else {
+            let deed = Deed::new("deletes a comment", Method::DELETE, path, Value::Null);
+            deed.then(After::CommentGone(id))
+        };
+        Some(deed.telling(&[event]))
+    }
+
+    pub(super) fn review(&mut self) -> Option<Deed> {
+        let (number, open) = self.some_pull()?;
+        let (verdict, event) = match self.rng.u8(..3) {
+            0 => ("APPROVED", HookEvent::PullRequestReviewApproved),
+            1 => ("REQUEST_CHANGES", HookEvent::PullRequestReviewRejected),
+            _ => ("COMMENT", HookEvent::PullRequestReviewComment),
+        };
+        let body = json!({"event": verdict, "body": self.title()});
+        let words = format!("reviews pull request {number}: {verdict}");
+        let path = format!("pulls/{number}/reviews");
+        let mut deed = Deed::new(words, Method::POST, path, body);
+        if self.rng.bool() {
+            deed.by = By::Guest;
+        }
+        open.then(|| deed.telling(&[event]))
+    }
+
+    pub(super) fn ask_for_review(&mut self) -> Option<Deed> {
+        let (number, _) = self.some_pull()?;
+        let method = if self.rng.bool() {
+            Method::POST
+        } else {
+            Method::DELETE
+        };
+        let who = if self.rng.bool() { GUEST } else { &self.owner };
+        let words = format!("{method} {who} as reviewer of pull request {number}");
+        let body = json!({"reviewers": [who]});
+        let path = format!("pulls/{number}/requested_reviewers");
+        Some(Deed::new(words, method, path, body))
+    }
+
+    pub(super) fn open_issue(&mut self) -> Deed {
+        let mut body = json!({"title": self.title()});
+        if self.rng.u8(..3) == 0 {
+            body["labels"] = json!([self.labels[0]]);
+        }
+        let mut deed = Deed::new("opens an issue", Method::POST, "issues", body);
+        if self.rng.u8(..3) == 0 {
+            deed.by = By::Guest;
+        }
+        deed.telling(&[HookEvent::Issues]).then(After::Issue)
+    }
+
+    pub(super) fn edit_issue(&mut self) -> Option<Deed> {
+        let number = some(&mut self.rng, &self.issues)?;
+        if self.rng.u8(..8) == 0 {
+            let words = format!("deletes issue {number}");
+            let path = format!("issues/{number}");
+            let deed = Deed::new(words, Method::DELETE, path, Value::Null);
+            let tells = [HookEvent::Issues];
+            return Some(deed.telling(&tells).then(After::IssueGone(number)));
+        }
+        let body = match self.rng.u8(..4) {
+            0 => json!({"title": self.title()}),
+            1 => json!({"body": self.title()}),
+            2 => json!({"state": "closed"}),
+            _ => json!({"state": "open"}),
+        };
+        let words = format!("edits issue {number}: {body}");
+        let path = format!("issues/{number}");
+        Some(Deed::new(words, Method::PATCH, path, body))
+    }
+}
