@@ -237,8 +237,9 @@ impl Handler {
             );
             return Ok(decided(Decision::Ignored, &reason, None, None));
         }
-        let id = predict::id_of(happened, digest);
-        let recorded = self.shell.record_trigger(&id, happened, now_ms()).await?;
+        let told_ms = now_ms();
+        let id = predict::id_of(happened, digest, told_ms);
+        let recorded = self.shell.record_trigger(&id, happened, told_ms).await?;
         let (decision, reason) = match recorded {
             Outcome::Written => (
                 Decision::Recorded,

@@ -173,7 +173,7 @@ async fn judge(hands: Hands<'_>, config: &Config, trigger: &Trigger) -> Result<(
     };
     let mut grew = false;
     if let Some(implied) = happened.implied() {
-        let id = id_of(&implied, "");
+        let id = id_of(&implied, "", trigger.recorded_ms);
         let recorded = hands.shell.record_trigger(&id, &implied, now_ms).await?;
         grew = recorded == Outcome::Written;
     }
@@ -351,21 +351,53 @@ async fn list(hands: Hands<'_>, config: &Config, job: &Job) -> Result<bool, Fail
     Ok(recorded == Outcome::Written)
 }
 
-/// The id of an event: the same for the same event. A reference is made or deleted once as long as it
-/// is remembered, whoever tells of it; all else is as its delivery says, to the byte.
-pub(crate) fn id_of(happened: &Happened, delivery: &str) -> String {
+/// How long the same reference is not made or deleted twice, in milliseconds: its push and its own
+/// delivery come within seconds. Where they come on two sides of a border a machine is launched too
+/// much; a branch that comes and goes again is not missed.
+const REFERENCE_MS: u64 = 1_800_000;
+
+/// The id of an event that was told of at `told_ms`: the same for the same event. A reference is made
+/// or deleted once in a while, whoever tells of it; all else is as its delivery says, to the byte.
+pub(crate) fn id_of(happened: &Happened, delivery: &str, told_ms: u64) -> String {
     let body = &happened.body;
     let word = happened.event.word();
     if happened.event.is_of_a_reference() {
+        let period = (told_ms / REFERENCE_MS).to_string();
         let own = [
             body.repository.full_name.as_str(),
             word,
             &body.ref_type,
             &body.git_ref,
             &body.sha,
+            &period,
         ];
         format!("{word}-{:016x}", digest(own))
     } else {
         format!("{word}-{:016x}", digest([word, delivery]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::happened::Body;
+    use crate::workflow::happening::HookEvent;
+
+    #[test]
+    fn a_branch_that_is_deleted_again_later_is_another_event() {
+        let gone = |event| Happened {
+            event,
+            body: Body {
+                git_ref: "renovate/x".to_owned(),
+                ref_type: "branch".to_owned(),
+                ..Body::default()
+            },
+        };
+        let id = |delivery, told_ms| id_of(&gone(HookEvent::Delete), delivery, told_ms);
+        assert_eq!(id("its own", 1_000), id("a push", 2_000));
+        assert_ne!(id("its own", 1_000), id("its own", 1_000 + REFERENCE_MS));
+        let issue = |delivery, told_ms| id_of(&gone(HookEvent::Issues), delivery, told_ms);
+        assert_eq!(issue("1a", 1_000), issue("1a", 1_000 + REFERENCE_MS));
+        assert_ne!(issue("1a", 1_000), issue("2b", 1_000));
     }
 }
