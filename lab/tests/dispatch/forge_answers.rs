@@ -117,7 +117,8 @@ impl Way {
                 whole("500 Internal Server Error", "application/json", &body)
             }
             Self::Redirect(status) => format!(
-                "HTTP/1.1 {status} Moved\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n"
+                "HTTP/1.1 {status} Moved\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\
+                 connection: close\r\n\r\n"
             ),
             Self::Drip | Self::Endless => {
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned()
@@ -173,8 +174,12 @@ impl Way {
 }
 
 fn whole(status: &str, kind: &str, body: &str) -> String {
+    // It ends the connection behind its answer, and says so: nobody sends another request there.
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
+    )
 }
 
 /// A server that answers every request in its way, for as long as the test runs.
