@@ -309,6 +309,24 @@ impl World {
         reply
     }
 
+    /// The runner that `instance` is at the forge, where it registers now if it has not.
+    pub(crate) async fn runner_of(&self, instance: &str) -> delivery::Runner {
+        if self.runner(instance).await["forge_id"].is_null() {
+            let reply = self.ask(instance).await;
+            assert_eq!(reply.status, 200, "{}", reply.body);
+        }
+        delivery::Runner {
+            id: self.runner(instance).await["forge_id"].as_u64().unwrap(),
+            name: instance.to_owned(),
+        }
+    }
+
+    /// `instance` takes `job`, and the forge says so.
+    pub(crate) async fn take(&self, job: &Job, instance: &str) -> String {
+        let runner = self.runner_of(instance).await;
+        self.deliver(&job.started(runner)).await
+    }
+
     /// `instance` says how it fares.
     pub(crate) async fn mark(&self, instance: &str, body: &Value) -> Reply {
         let request = delivery::from_runner(ROLE, instance, body.to_string().as_bytes());
