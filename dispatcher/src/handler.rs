@@ -28,8 +28,8 @@ use crate::plan::EndReason;
 use crate::predict;
 use crate::runner;
 use crate::shell::{Failure, Outcome, Shell};
-use crate::workflow::happened::Happened;
 use crate::world::Verdict;
+use workflow::happened::Happened;
 
 /// How long parameters are kept, in seconds: `up` and a rotated token show within a minute.
 const CONFIG_KEEP_S: u64 = 60;

@@ -33,5 +33,4 @@ pub mod runner;
 pub mod secret;
 pub mod shell;
 pub mod unserved;
-pub mod workflow;
 pub mod world;

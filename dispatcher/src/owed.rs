@@ -12,7 +12,7 @@ use crate::drain::out_of_time;
 use crate::forge::{CommitStatus, ForgeError};
 use crate::ledger::{Live, Notice, Remains, Says, Trigger};
 use crate::shell::{Failure, Outcome};
-use crate::workflow::asks::Asks;
+use workflow::asks::Asks;
 
 /// Most debts of each kind that one drain settles: each is a request to the forge.
 const SETTLE_MAX: usize = 40;

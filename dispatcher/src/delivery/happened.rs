@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 
 use super::body::{KEY_TEXT_MAX_BYTES, TEXT_MAX_BYTES, is_full_name, within};
 use super::{BadDelivery, Delivery};
-use crate::workflow::happened::{Body, Happened};
-use crate::workflow::happening::HookEvent;
-use crate::workflow::trigger::skip_string;
+use workflow::happened::{Body, Happened};
+use workflow::happening::HookEvent;
+use workflow::trigger::skip_string;
 
 /// Longest commit message that is kept, in bytes. It is looked through for words that skip
 /// workflows; real ones are a paragraph.

@@ -10,8 +10,8 @@ use super::commit::Commit;
 use super::path::is_zero;
 use super::tree::{Calls, Depth};
 use super::{Forge, ForgeError};
-use crate::workflow::tree::{Entry, EntryKind, TreeEntry, changed};
-use crate::workflow::trigger::Changed;
+use workflow::tree::{Entry, EntryKind, TreeEntry, changed};
+use workflow::trigger::Changed;
 
 /// Most calls for one comparison: some seconds at the most. Commits that change files in more than
 /// about ten folders of a repository over a thousand files are beyond it in the worst case.

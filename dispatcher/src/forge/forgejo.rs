@@ -17,7 +17,7 @@ use super::register::{GITEA_LISTS_RUNNERS, Registration};
 use super::{Forge, ForgeError, scope_path};
 use crate::job::JobKey;
 use crate::secret::Secret;
-use crate::workflow::server::{Kind, Server};
+use workflow::server::{Kind, Server};
 
 /// First Forgejo that makes runners for one job, by its API, and deletes them when they had it.
 const ONE_JOB_RUNNERS: (u32, u32) = (15, 0);

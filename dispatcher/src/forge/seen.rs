@@ -12,7 +12,7 @@ use super::tree::Calls;
 use super::{Forge, ForgeError, scope_path};
 use crate::delivery::body::{LABELS_MAX, WorkflowJob};
 use crate::job::{ForgeRunner, Job, ToldBy};
-use crate::workflow::server::Kind;
+use workflow::server::Kind;
 
 /// Entries of one page: the most that Gitea gives.
 const PAGE: usize = 50;

@@ -14,11 +14,11 @@ use crate::forge::{CheckState, CommitState, SeenJob, SeenState};
 use crate::job::JobKey;
 use crate::ledger::{Expected, Standing, Trigger};
 use crate::shell::Failure;
-use crate::workflow::contexts::Contexts;
-use crate::workflow::expression::Value;
-use crate::workflow::needs::{self, Next, RunJob, Status};
-use crate::workflow::server::Server;
 use crate::world::Verdict;
+use workflow::contexts::Contexts;
+use workflow::expression::Value;
+use workflow::needs::{self, Next, RunJob, Status};
+use workflow::server::Server;
 
 /// How long the forge may take to tell of a job that we expect, in milliseconds: it makes a run after
 /// it has sent the push, four seconds later with default queues (measured).

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::forge::{Forge, ForgeError};
-use crate::workflow::files::{self, FoundFiles};
-use crate::workflow::happened::Happened;
-use crate::workflow::happening::HookEvent;
-use crate::workflow::reading::Reading;
-use crate::workflow::reusable::CALLS_MAX;
-use crate::workflow::server::Server;
-use crate::workflow::trigger::Changed;
-use crate::workflow::verdict::{Question, Verdict, judge};
+use workflow::files::{self, FoundFiles};
+use workflow::happened::Happened;
+use workflow::happening::HookEvent;
+use workflow::reading::Reading;
+use workflow::reusable::CALLS_MAX;
+use workflow::server::Server;
+use workflow::trigger::Changed;
+use workflow::verdict::{Question, Verdict, judge};
 
 /// Why the changed files of a pull request can't be known.
 pub const NO_MERGE_BASE: &str = "the delivery does not tell where the two sides parted";

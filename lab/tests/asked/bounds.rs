@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Json;
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
 use dispatcher::secret::Secret;
-use dispatcher::workflow::trigger::Changed;
 use serde_json::{Value, json};
 use stacks::pool::{ForgeKind, Scope};
+use workflow::trigger::Changed;
 
 /// What one question may cost at most, with the question for the version.
 const CALLS_MAX: u64 = 62;

@@ -1,7 +1,7 @@
 //! Stories of changed files: git's own answer is the expected one.
 
 use dispatcher::forge::Forge;
-use dispatcher::workflow::trigger::Changed;
+use workflow::trigger::Changed;
 
 use crate::site::{Site, Work};
 

@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
-use dispatcher::workflow::files::FoundFiles;
-use dispatcher::workflow::reusable::Uses;
+use workflow::files::FoundFiles;
+use workflow::reusable::Uses;
 
 use crate::site::Site;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use dispatcher::forge::{CheckState, SeenJob, SeenState};
-use dispatcher::workflow::server::{Kind, Server};
 use stacks::pool::Scope;
+use workflow::server::{Kind, Server};
 
 use crate::site::{Site, until};
 

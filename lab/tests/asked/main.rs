@@ -14,11 +14,11 @@ mod support;
 use std::sync::Arc;
 
 use dispatcher::forge::Known;
-use dispatcher::workflow::server::{Kind, Server};
 use lab::forge::{Flavour, Version};
 use serde_json::json;
 use site::Site;
 use stacks::pool::{Pool, Scope};
+use workflow::server::{Kind, Server};
 
 /// One forge for all: a real one takes seconds to start.
 #[tokio::test(flavor = "multi_thread")]

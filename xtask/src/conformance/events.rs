@@ -1,12 +1,12 @@
 //! Which files are workflows, which events they have, and which of them start one.
 
-use dispatcher::workflow::files;
-use dispatcher::workflow::fuel::Fuel;
-use dispatcher::workflow::happening::HookEvent;
-use dispatcher::workflow::on::{self, OnEvent};
-use dispatcher::workflow::trigger::{self, Changed, Given, Outcome};
-use dispatcher::workflow::yaml::{self, Kind, Node};
 use serde_json::{Map, Value, json};
+use workflow::files;
+use workflow::fuel::Fuel;
+use workflow::happening::HookEvent;
+use workflow::on::{self, OnEvent};
+use workflow::trigger::{self, Changed, Given, Outcome};
+use workflow::yaml::{self, Kind, Node};
 
 use super::{server, texts};
 

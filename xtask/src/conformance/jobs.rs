@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use dispatcher::workflow::contexts::{Contexts, github};
-use dispatcher::workflow::document::Workflow;
-use dispatcher::workflow::expression::{self, Outcome};
-use dispatcher::workflow::jobs::{self, ExpandedJob};
-use dispatcher::workflow::labels;
-use dispatcher::workflow::matrix::{self, Combination, Include};
-use dispatcher::workflow::needs::{self, Next, RunJob, Status};
-use dispatcher::workflow::yaml::{self, Node};
 use serde_json::{Map, Value, json};
+use workflow::contexts::{Contexts, github};
+use workflow::document::Workflow;
+use workflow::expression::{self, Outcome};
+use workflow::jobs::{self, ExpandedJob};
+use workflow::labels;
+use workflow::matrix::{self, Combination, Include};
+use workflow::needs::{self, Next, RunJob, Status};
+use workflow::yaml::{self, Node};
 
 use super::{server, texts};
 

@@ -8,8 +8,8 @@ mod patterns;
 use std::path::Path;
 use std::process::ExitCode;
 
-use dispatcher::workflow::server::{Kind, Server};
 use serde_json::{Value, json};
+use workflow::server::{Kind, Server};
 
 use crate::say;
 

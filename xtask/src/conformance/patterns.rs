@@ -1,9 +1,9 @@
 //! Patterns of filters, and plain globs.
 
-use dispatcher::workflow::glob::{Glob, branch_filter_passes};
-use dispatcher::workflow::pattern::PatternList;
-use dispatcher::workflow::server::Dialect;
 use serde_json::{Value, json};
+use workflow::glob::{Glob, branch_filter_passes};
+use workflow::pattern::PatternList;
+use workflow::server::Dialect;
 
 use super::texts;
 

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dispatcher::delivery::Delivery;
 use dispatcher::predict::Facts;
-use dispatcher::workflow::expression::Outcome;
-use dispatcher::workflow::happened::Happened;
-use dispatcher::workflow::happening::HookEvent;
-use dispatcher::workflow::jobs::{Because, Start};
-use dispatcher::workflow::server::Server;
-use dispatcher::workflow::trigger::Outcome as Judged;
-use dispatcher::workflow::verdict::{EventVerdict, Run, RunJob, Verdict};
-use dispatcher::workflow::yaml::By;
 use serde_json::Value;
+use workflow::expression::Outcome;
+use workflow::happened::Happened;
+use workflow::happening::HookEvent;
+use workflow::jobs::{Because, Start};
+use workflow::server::Server;
+use workflow::trigger::Outcome as Judged;
+use workflow::verdict::{EventVerdict, Run, RunJob, Verdict};
+use workflow::yaml::By;
 
 use super::Error;
 use super::clone::Clone;

@@ -4,9 +4,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use dispatcher::delivery::{BadDelivery, Delivery};
-use dispatcher::workflow::happened::Happened;
-use dispatcher::workflow::happening::HookEvent;
 use serde_json::Value;
+use workflow::happened::Happened;
+use workflow::happening::HookEvent;
 
 /// Largest body that is read, in bytes: more than the function takes.
 const BODY_MAX_BYTES: u64 = 8 * 1024 * 1024;

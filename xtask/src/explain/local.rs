@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dispatcher::predict::{Facts, NO_MERGE_BASE};
-use dispatcher::workflow::files::{self, FoundFile, FoundFiles};
-use dispatcher::workflow::happened::{Happened, is_zeros};
-use dispatcher::workflow::reading::Reading;
-use dispatcher::workflow::reusable::{CALLS_MAX, Uses};
-use dispatcher::workflow::server::Server;
-use dispatcher::workflow::tree::{Entry, EntryKind, TreeEntry, changed};
-use dispatcher::workflow::trigger::Changed;
+use workflow::files::{self, FoundFile, FoundFiles};
+use workflow::happened::{Happened, is_zeros};
+use workflow::reading::Reading;
+use workflow::reusable::{CALLS_MAX, Uses};
+use workflow::server::Server;
+use workflow::tree::{Entry, EntryKind, TreeEntry, changed};
+use workflow::trigger::Changed;
 
 /// Why the clone can't be used.
 #[derive(Debug, thiserror::Error)]

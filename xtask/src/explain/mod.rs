@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
 use dispatcher::predict::{Facts, gather};
 use dispatcher::secret::Secret;
-use dispatcher::workflow::happened::Happened;
-use dispatcher::workflow::server::Server;
 use stacks::names::Secret as SecretName;
 use stacks::pool::{ForgeKind, Pool};
+use workflow::happened::Happened;
+use workflow::server::Server;
 
 use crate::place::{self, Place};
 use crate::say;

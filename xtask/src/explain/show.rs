@@ -6,16 +6,16 @@ use std::fmt::Write as _;
 use dispatcher::job::{Job, JobKey, ToldBy};
 use dispatcher::predict::Facts;
 use dispatcher::unserved::why_no_pool;
-use dispatcher::workflow::concurrency::{Effect, Group};
-use dispatcher::workflow::expression::Outcome as Known;
-use dispatcher::workflow::happened::Happened;
-use dispatcher::workflow::jobs::{Because, Start};
-use dispatcher::workflow::server::{Kind, Server};
-use dispatcher::workflow::trigger::Outcome;
-use dispatcher::workflow::verdict::{EventVerdict, Run, RunJob, Verdict, WorkflowVerdict};
-use dispatcher::workflow::yaml::By;
 use serde_json::{Value, json};
 use stacks::pool::Pool;
+use workflow::concurrency::{Effect, Group};
+use workflow::expression::Outcome as Known;
+use workflow::happened::Happened;
+use workflow::jobs::{Because, Start};
+use workflow::server::{Kind, Server};
+use workflow::trigger::Outcome;
+use workflow::verdict::{EventVerdict, Run, RunJob, Verdict, WorkflowVerdict};
+use workflow::yaml::By;
 
 /// What is told.
 pub struct Told<'a> {

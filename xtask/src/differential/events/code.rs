@@ -2,9 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dispatcher::workflow::happening::HookEvent;
 use http::Method;
 use serde_json::{Value, json};
+use workflow::happening::HookEvent;
 
 use super::super::generator::{DEFAULT, pick};
 use super::deed::{After, Deed, GUEST};

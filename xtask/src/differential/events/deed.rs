@@ -1,8 +1,8 @@
 //! One thing that somebody does at a forge.
 
-use dispatcher::workflow::happening::HookEvent;
 use http::Method;
 use serde_json::Value;
+use workflow::happening::HookEvent;
 
 /// Somebody who may only read.
 pub const GUEST: &str = "guest";

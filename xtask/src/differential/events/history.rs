@@ -1,9 +1,9 @@
 //! What there is in the repository, and what is done next: as chance makes it.
 
-use dispatcher::workflow::happening::HookEvent;
 use fastrand::Rng;
 use http::Method;
 use serde_json::{Value, json};
+use workflow::happening::HookEvent;
 
 use super::super::generator::pick;
 use super::deed::{After, By, Deed};

@@ -16,13 +16,13 @@ use dispatcher::delivery::Delivery;
 use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::predict::gather;
 use dispatcher::secret::Secret;
-use dispatcher::workflow::happening::HookEvent;
 use http::Method;
 use lab::gitea::Alone;
 use serde_json::{Value, json};
 use stacks::pool::ForgeKind;
 use tokio::sync::RwLock;
 use tokio::sync::mpsc::UnboundedSender;
+use workflow::happening::HookEvent;
 
 use self::deed::{By, Deed, GUEST};
 use self::history::History;

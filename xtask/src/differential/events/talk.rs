@@ -1,8 +1,8 @@
 //! What people say about the code: pull requests, reviews, issues, comments.
 
-use dispatcher::workflow::happening::HookEvent;
 use http::Method;
 use serde_json::{Value, json};
+use workflow::happening::HookEvent;
 
 use super::super::generator::{DEFAULT, pick};
 use super::deed::{After, By, Deed, GUEST};

@@ -1,15 +1,15 @@
 //! Tables of what comes after: needs, groups, called workflows.
 
 use super::{FORGEJO, GITEA, GITEA_1_27, contexts, read};
-use crate::workflow::concurrency::{self, Effect, Group, RunFacts};
-use crate::workflow::expression::{Outcome, Value};
-use crate::workflow::files::{FoundFile, FoundFiles};
-use crate::workflow::happening::HookEvent;
-use crate::workflow::jobs::{ExpandedJob, expand};
-use crate::workflow::needs::{Next, RunJob, Status, resolve};
-use crate::workflow::reading::Reading;
-use crate::workflow::reusable::{Caller, Uses};
-use crate::workflow::server::{Kind, Server};
+use crate::concurrency::{self, Effect, Group, RunFacts};
+use crate::expression::{Outcome, Value};
+use crate::files::{FoundFile, FoundFiles};
+use crate::happening::HookEvent;
+use crate::jobs::{ExpandedJob, expand};
+use crate::needs::{Next, RunJob, Status, resolve};
+use crate::reading::Reading;
+use crate::reusable::{Caller, Uses};
+use crate::server::{Kind, Server};
 
 fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> RunJob {
     RunJob {

@@ -2,18 +2,18 @@
 //!
 //! Every job gives one for each combination of its matrix, in the order of the file; each has a name,
 //! labels and what it waits for. A job's `if` is not looked at here: a runner is needed all the same,
-//! unless it has `needs` ([`crate::workflow::needs`]).
+//! unless it has `needs` ([`crate::needs`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::workflow::contexts::{Contexts, Shared};
-use crate::workflow::document::{Concurrency, Job, Workflow};
-use crate::workflow::expression::{NodeStop, Outcome, Scope, Value, has_expression};
-use crate::workflow::matrix::{self, Combination, JOBS_MAX};
-use crate::workflow::server::{Kind, Server};
-use crate::workflow::yaml::{self, Refused};
-use crate::workflow::{fuel, labels, name};
+use crate::contexts::{Contexts, Shared};
+use crate::document::{Concurrency, Job, Workflow};
+use crate::expression::{NodeStop, Outcome, Scope, Value, has_expression};
+use crate::matrix::{self, Combination, JOBS_MAX};
+use crate::server::{Kind, Server};
+use crate::yaml::{self, Refused};
+use crate::{fuel, labels, name};
 
 /// One job of a run.
 #[derive(Debug, Clone, PartialEq)]

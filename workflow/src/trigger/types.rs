@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::push::unknown_key;
 use super::{Given, Judgement, Outcome, Step, Way, filter, rule};
-use crate::workflow::glob::{Glob, Reading};
-use crate::workflow::on::OnEvent;
-use crate::workflow::server::{Kind, Server};
+use crate::glob::{Glob, Reading};
+use crate::on::OnEvent;
+use crate::server::{Kind, Server};
 
 /// What a delivery says was done, in the words of workflows.
 pub(super) struct Said<'a> {

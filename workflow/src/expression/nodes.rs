@@ -5,8 +5,8 @@
 //! is spread in it; the map under a key `${{ insert }}` is put in its place. Aliases stay as they are.
 
 use super::{Scope, Stop, Value};
-use crate::workflow::fuel::Spent;
-use crate::workflow::yaml::{self, Kind, Node, Scalar};
+use crate::fuel::Spent;
+use crate::yaml::{self, Kind, Node, Scalar};
 
 /// Bytes that an evaluation may make, and what a node counts for: a file is a MiB at most.
 const MADE_BYTES_MAX: usize = 1024 * 1024;

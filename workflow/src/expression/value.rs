@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::workflow::yaml;
+use crate::yaml;
 
 /// A value of an expression.
 #[derive(Debug, Clone, PartialEq)]

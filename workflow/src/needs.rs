@@ -8,11 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::workflow::contexts::Contexts;
-use crate::workflow::expression::{
-    History, JobState, Outcome, Record, RecordKind, Scope, Stop, Value,
-};
-use crate::workflow::server::{Kind, Server};
+use crate::contexts::Contexts;
+use crate::expression::{History, JobState, Outcome, Record, RecordKind, Scope, Stop, Value};
+use crate::server::{Kind, Server};
 
 /// What a job of a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::workflow::fuel::Fuel;
+use crate::fuel::Fuel;
 
 pub use eval::Stop;
 pub use nodes::NodeStop;

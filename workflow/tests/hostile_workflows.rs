@@ -4,16 +4,16 @@
 
 use std::collections::BTreeSet;
 
-use dispatcher::workflow::files::{ALL_MAX_BYTES, FILES_MAX, FoundFile, FoundFiles};
-use dispatcher::workflow::happened::Happened;
-use dispatcher::workflow::happening::HookEvent;
-use dispatcher::workflow::matrix::JOBS_MAX;
-use dispatcher::workflow::reading::Reading;
-use dispatcher::workflow::server::Server;
-use dispatcher::workflow::trigger::Changed;
-use dispatcher::workflow::verdict::{Question, SUMMARY_MAX_BYTES, Verdict, judge};
 use proptest::prelude::*;
 use serde_json::{from_value, json};
+use workflow::files::{ALL_MAX_BYTES, FILES_MAX, FoundFile, FoundFiles};
+use workflow::happened::Happened;
+use workflow::happening::HookEvent;
+use workflow::matrix::JOBS_MAX;
+use workflow::reading::Reading;
+use workflow::server::Server;
+use workflow::trigger::Changed;
+use workflow::verdict::{Question, SUMMARY_MAX_BYTES, Verdict, judge};
 
 /// No event is followed with more: each takes a kB.
 const JOBS_OF_EVENT_MAX: usize = 4_000;

@@ -10,14 +10,14 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::workflow::contexts::{Contexts, Shared};
-use crate::workflow::document::Workflow;
-use crate::workflow::expression::{NodeStop, Outcome, Record, Value};
-use crate::workflow::jobs::{ExpandedJob, expand};
-use crate::workflow::matrix::JOBS_MAX;
-use crate::workflow::reading::Reading;
-use crate::workflow::server::{Kind as ForgeKind, Server};
-use crate::workflow::yaml::{self, Got, Kind, Node, Refused, Shape};
+use crate::contexts::{Contexts, Shared};
+use crate::document::Workflow;
+use crate::expression::{NodeStop, Outcome, Record, Value};
+use crate::jobs::{ExpandedJob, expand};
+use crate::matrix::JOBS_MAX;
+use crate::reading::Reading;
+use crate::server::{Kind as ForgeKind, Server};
+use crate::yaml::{self, Got, Kind, Node, Refused, Shape};
 
 /// How deep calls may go: a job that is called through so many others calls nobody (Gitea 1.27).
 pub const CALLS_MAX: usize = 9;

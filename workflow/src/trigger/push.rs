@@ -6,8 +6,8 @@
 //! for every tag (Gitea since 1.24, #34602; Forgejo). A key that the forge does not know never holds.
 
 use super::{Changed, Given, Judgement, Outcome, Step, Way, filter, rule, types};
-use crate::workflow::on::OnEvent;
-use crate::workflow::server::{Kind, Server};
+use crate::on::OnEvent;
+use crate::server::{Kind, Server};
 
 /// The first Gitea where filters on paths hold for tags.
 const PATHS_OF_TAGS: (u32, u32) = (1, 24);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Scope;
 use super::parse::{Comparison, NoTree, Part, parse};
 use super::value::{Kind, Record, RecordKind, Value, same_name};
-use crate::workflow::fuel::{self, Spent};
+use crate::fuel::{self, Spent};
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq)]

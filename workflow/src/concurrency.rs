@@ -10,15 +10,13 @@
 
 use std::sync::Arc;
 
-use crate::workflow::contexts::{Contexts, Shared, strategy_of};
-use crate::workflow::document::{Concurrency, Workflow};
-use crate::workflow::expression::{
-    History, JobState, NodeStop, Outcome, Record, RecordKind, Scope, Value,
-};
-use crate::workflow::happening::HookEvent;
-use crate::workflow::jobs::ExpandedJob;
-use crate::workflow::server::{Kind as ForgeKind, Server};
-use crate::workflow::yaml::{Got, Kind, Node, Refused, Shape};
+use crate::contexts::{Contexts, Shared, strategy_of};
+use crate::document::{Concurrency, Workflow};
+use crate::expression::{History, JobState, NodeStop, Outcome, Record, RecordKind, Scope, Value};
+use crate::happening::HookEvent;
+use crate::jobs::ExpandedJob;
+use crate::server::{Kind as ForgeKind, Server};
+use crate::yaml::{Got, Kind, Node, Refused, Shape};
 
 /// A group that a run or a job belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! `runs-on`: which labels a runner must have, and which runner may take a job.
 
-use crate::workflow::expression::{NodeStop, Outcome, Scope};
-use crate::workflow::server::{Kind as ForgeKind, Server};
-use crate::workflow::yaml::{Got, Kind, Node, Refused, Shape};
+use crate::expression::{NodeStop, Outcome, Scope};
+use crate::server::{Kind as ForgeKind, Server};
+use crate::yaml::{Got, Kind, Node, Refused, Shape};
 
 /// `{group, labels}`.
 const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("labels", Shape::Raw)]);

@@ -2,18 +2,18 @@
 //! its length times the input's.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dispatcher::workflow::files::{FoundFile, FoundFiles};
-use dispatcher::workflow::happened::{Body, Happened};
-use dispatcher::workflow::happening::HookEvent;
-use dispatcher::workflow::pattern::PatternList;
-use dispatcher::workflow::reading::Reading;
-use dispatcher::workflow::server::{Dialect, Server};
-use dispatcher::workflow::trigger::Changed;
-use dispatcher::workflow::verdict::{Question, Verdict, judge};
 use globset::GlobBuilder;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::hint::black_box;
+use workflow::files::{FoundFile, FoundFiles};
+use workflow::happened::{Body, Happened};
+use workflow::happening::HookEvent;
+use workflow::pattern::PatternList;
+use workflow::reading::Reading;
+use workflow::server::{Dialect, Server};
+use workflow::trigger::Changed;
+use workflow::verdict::{Question, Verdict, judge};
 
 const SERVER: Server = Server::GITEA_1_26;
 const DIALECTS: [(&str, Dialect); 2] = [("nektos", Dialect::Nektos), ("gitea", Dialect::Gitea)];

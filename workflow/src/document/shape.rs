@@ -4,7 +4,7 @@
 //! in a field that nobody here looks at makes the whole file invalid. What is `Raw` is decoded when it
 //! is needed, and mistakes in it pass. Fields that are missing here are not looked at by the forge.
 
-use crate::workflow::yaml::Shape;
+use crate::yaml::Shape;
 use Shape::{Any, Either, Flag, List, Map, Optional, Raw, Record, Text, Whole};
 
 /// `act`'s `model.Workflow` (Gitea's fork 0.261, which 1.26 has; Forgejo's differs in nothing here).

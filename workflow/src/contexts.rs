@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::workflow::document::{Job, Strategy, Workflow};
-use crate::workflow::expression::{History, JobState, Record, RecordKind, Scope, Value};
-use crate::workflow::fuel::Fuel;
-use crate::workflow::happening::HookEvent;
-use crate::workflow::server::{Kind, Server};
+use crate::document::{Job, Strategy, Workflow};
+use crate::expression::{History, JobState, Record, RecordKind, Scope, Value};
+use crate::fuel::Fuel;
+use crate::happening::HookEvent;
+use crate::server::{Kind, Server};
 
 /// What is known of a run.
 #[derive(Debug, Clone)]

@@ -9,9 +9,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::workflow::expression;
-use crate::workflow::server::{Kind as ForgeKind, Server};
-use crate::workflow::yaml::{Got, Kind, Node, Refused, Shape, Value};
+use crate::expression;
+use crate::server::{Kind as ForgeKind, Server};
+use crate::yaml::{Got, Kind, Node, Refused, Shape, Value};
 
 /// Combinations of one matrix, and jobs of one run, that are looked at: each job is a machine, and
 /// `GitHub` ends at 256. Gitea knows no end.

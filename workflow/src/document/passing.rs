@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::workflow::server::{Kind as Forge, Server};
-use crate::workflow::yaml::{Got, Kind, Node, Refused, Value};
+use crate::server::{Kind as Forge, Server};
+use crate::yaml::{Got, Kind, Node, Refused, Value};
 
 /// Fields of a job in the order in which they are written. `runs-on` and the matrix are written anew,
 /// from their values; `continue-on-error` belongs to Gitea 1.27 and later.

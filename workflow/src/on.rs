@@ -267,7 +267,7 @@ fn refuse(node: &Node, reason: impl Into<String>) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workflow::yaml;
+    use crate::yaml;
 
     const GITEA_1_27: Server = Server {
         kind: Forge::Gitea,

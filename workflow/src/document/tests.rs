@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::workflow::yaml::By;
+use crate::yaml::By;
 
 const GITEA_1_27: Server = Server {
     kind: Forge::Gitea,
