@@ -325,6 +325,18 @@ fn what_is_too_large_for_aws_is_said_with_what_to_do() {
     );
 }
 
+/// EC2 asks the policy for each kind of resource that a launch tags. Of a Spot request it does not
+/// say which template it comes from, so a right to it could not be bound to ours: a launch tags none
+/// (the lab's EC2 refuses one that does).
+#[test]
+fn the_dispatcher_has_no_right_to_spot_requests() {
+    for (name, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let template = rendered.template(Stack::Dispatch);
+        assert!(!template.body.contains("spot-instances-request"), "{name}");
+    }
+}
+
 /// A right that nothing uses is one too many, and a call without its right fails on AWS alone: no
 /// emulator would tell.
 #[test]

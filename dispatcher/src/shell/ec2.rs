@@ -88,7 +88,7 @@ impl Shell {
                     .build(),
             );
         }
-        for resource in tagged(candidate.spot) {
+        for resource in TAGGED {
             request = request.tag_specifications(
                 TagSpecification::builder()
                     .resource_type(resource)
@@ -253,16 +253,13 @@ fn spot() -> InstanceMarketOptionsRequest {
         .build()
 }
 
-/// What carries the tags. Tags of a Spot request make an On-Demand launch fail.
-fn tagged(spot: bool) -> impl Iterator<Item = ResourceType> {
-    [
-        ResourceType::Instance,
-        ResourceType::Volume,
-        ResourceType::NetworkInterface,
-    ]
-    .into_iter()
-    .chain(spot.then_some(ResourceType::SpotInstancesRequest))
-}
+/// What carries the tags. Not the Spot request: nothing reads its tags, and EC2 would ask our policy
+/// for a right to it that can't be bound to our launch templates.
+const TAGGED: [ResourceType; 3] = [
+    ResourceType::Instance,
+    ResourceType::Volume,
+    ResourceType::NetworkInterface,
+];
 
 fn once(timeout_s: u64) -> aws_sdk_ec2::config::Builder {
     let timeout = Duration::from_secs(timeout_s);
