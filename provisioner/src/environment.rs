@@ -41,7 +41,7 @@ pub struct Environment {
     pub waiting_alarm_minutes: u32,
     /// ARN of the permissions boundary of every role.
     pub permissions_boundary: Option<String>,
-    /// Whether global runners may hold rights.
+    /// Whether runners may hold rights although more repositories can use them than the pool names.
     pub trust_all_repositories: bool,
     /// Most runners of all pools together.
     pub max_runners: u32,
@@ -170,6 +170,46 @@ pub struct Pool {
     pub default: bool,
     /// Whether its runners get the read-only git token.
     pub git_token: bool,
+}
+
+/// Who can run jobs on a pool's runners, compared with what the pool names. The forge gives a runner
+/// any matching job of its scope: neither labels nor `repositories` keep one away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Users {
+    /// Nobody beyond the repositories that it names.
+    AsNamed,
+    /// Every repository of its scope, which are more than it names.
+    WholeScope,
+    /// Every repository of the forge.
+    Everybody,
+}
+
+impl Pool {
+    /// What its jobs can reach beside their machine, as people say it.
+    #[must_use]
+    pub fn holdings(&self) -> Option<String> {
+        let rights = self
+            .rights
+            .as_ref()
+            .map(|name| format!("the rights `{name}`"));
+        let token = self.git_token.then(|| "the git token".to_owned());
+        match (rights, token) {
+            (Some(rights), Some(token)) => Some(format!("{rights} and {token}")),
+            (rights, token) => rights.or(token),
+        }
+    }
+
+    /// Who can run jobs on its runners.
+    #[must_use]
+    pub fn users(&self) -> Users {
+        if self.scope == Scope::Global {
+            Users::Everybody
+        } else if repositories::are_fewer_than(&self.scope, &self.repositories) {
+            Users::WholeScope
+        } else {
+            Users::AsNamed
+        }
+    }
 }
 
 /// The image of a pool's instances.

@@ -327,6 +327,49 @@ fn a_global_pool_with_rights_or_git_token_needs_consent() {
 }
 
 #[test]
+fn a_scope_that_is_wider_than_the_repositories_of_a_pool_with_rights_needs_consent() {
+    let set = "[rights.release]\ns3 = [\"bucket/*\"]\n";
+    let with = |scope: &str, repositories: &str, holds: &str| {
+        let lines = format!("scope = \"{scope}\"\n{repositories}\n{holds}\n");
+        format!("{}{set}", second_pool(&lines, "release"))
+    };
+    const RIGHTS: &str = "rights = \"release\"";
+    const TOKEN: &str = "git_token = true";
+    const ONE: &str = "repositories = [\"acme/release\"]";
+    for holds in [RIGHTS, TOKEN] {
+        let source = with("organization:acme", ONE, holds);
+        let found = problems(&source);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let message = &found[0].message;
+        for words in [
+            "pool.second.repositories: names less than the pool's scope",
+            "any job of acme may take one",
+            "scope = \"repository:OWNER/NAME\"",
+            "trust_all_repositories = true",
+        ] {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+        let trusted = source.replace(
+            "max_runners = 5",
+            "max_runners = 5\ntrust_all_repositories = true",
+        );
+        assert!(Environment::parse(&trusted, Path::new(".")).is_ok());
+    }
+    for (scope, repositories, holds) in [
+        ("repository:acme/release", ONE, RIGHTS),
+        ("repository:acme/release", "", TOKEN),
+        ("organization:acme", "repositories = [\"*\"]", RIGHTS),
+        ("organization:acme", "repositories = [\"acme/*\"]", RIGHTS),
+        ("organization:acme", "", RIGHTS),
+        // Nothing is given away.
+        ("organization:acme", ONE, ""),
+    ] {
+        let parsed = Environment::parse(&with(scope, repositories, holds), Path::new("."));
+        assert!(parsed.is_ok(), "{scope} {repositories} {holds}: {parsed:?}");
+    }
+}
+
+#[test]
 fn rights_never_reach_the_deployments_own_parameters() {
     let with = |pattern: &str| {
         format!(

@@ -291,6 +291,33 @@ fn subnets_without_public_addresses_are_said_where_they_matter() {
 }
 
 #[test]
+fn who_can_use_what_a_trusting_pool_holds_is_said_with_every_plan() {
+    let mut environment = lab();
+    environment.pools[0].rights = Some("release".to_owned());
+    environment.pools[2].git_token = true;
+    environment.pools[2].repositories = vec!["soak-team/app".to_owned()];
+    let first = plan_of(&environment, &nothing());
+    let again = plan_of(&environment, &executed(&environment, &nothing()));
+    for plan in [first, again] {
+        assert_eq!(
+            plan.notices,
+            [
+                "pool base: whoever can push a workflow to any repository of the forge gets the \
+                 rights `release` (trust_all_repositories = true)",
+                "pool team: whoever can push a workflow to any repository of soak-team gets the git \
+                 token (trust_all_repositories = true)",
+            ]
+        );
+        let words = Words {
+            colour: Colour::Off,
+            set_secret: String::new(),
+        };
+        let shown = show::plan(&plan, &words);
+        assert!(shown.contains("! pool base: whoever can push"), "{shown}");
+    }
+}
+
+#[test]
 fn people_read_what_changes() {
     let before = lab();
     let mut world = executed(&before, &nothing());

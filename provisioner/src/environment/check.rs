@@ -7,7 +7,7 @@ use stacks::pool::{ForgeKind, Scope};
 
 use super::pool::Found;
 use super::read::Problems;
-use super::{Environment, Image, POOLS_MAX, repositories};
+use super::{Environment, Image, POOLS_MAX, Users, repositories};
 use crate::render::logical_id;
 
 pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &[Found]) {
@@ -35,7 +35,6 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
     }
 }
 
-/// Labels fence nothing: a global runner serves whoever can push a workflow.
 fn rights(problems: &Problems<'_>, environment: &Environment, found: &Found) {
     let pool = &found.pool;
     if let Some(rights) = &pool.rights
@@ -62,21 +61,48 @@ fn rights(problems: &Problems<'_>, environment: &Environment, found: &Found) {
             );
         }
     }
-    let holds = match (&pool.rights, pool.git_token) {
-        (Some(rights), _) => format!("the rights `{rights}`"),
-        (None, true) => "the git token".to_owned(),
-        (None, false) => return,
+    if !environment.trust_all_repositories {
+        untrusted_users(problems, found);
+    }
+}
+
+/// What a pool holds is for the repositories that it names, and for no others.
+fn untrusted_users(problems: &Problems<'_>, found: &Found) {
+    const TRUST: &str = "say trust_all_repositories = true at the top of the file";
+    let pool = &found.pool;
+    let Some(holdings) = pool.holdings() else {
+        return;
     };
-    if pool.scope == Scope::Global && !environment.trust_all_repositories {
-        problems.add(
+    match pool.users() {
+        Users::AsNamed => {}
+        Users::Everybody => problems.add(
             found.line,
             format!(
-                "pool.{}: holds {holds} and serves every repository: whoever can push a workflow \
-                 anywhere gets them. Give it a scope (scope = \"organization:NAME\"), or say \
-                 trust_all_repositories = true at the top of the file",
+                "pool.{}: holds {holdings} and serves every repository: whoever can push a workflow \
+                 anywhere gets them. Give it a scope (scope = \"organization:NAME\"), or {TRUST}",
                 pool.name
             ),
-        );
+        ),
+        // That the list is outside the scope is said already.
+        Users::WholeScope if repositories::is_empty(&pool.scope, &pool.repositories) => {}
+        Users::WholeScope => problems.add(
+            found.line,
+            format!(
+                "pool.{name}.repositories: names less than the pool's scope, and the pool holds \
+                 {holdings}. `repositories` says for whose jobs machines are launched; who can use \
+                 them is `scope` alone: any job of {scope} may take one. Leave `repositories` out, \
+                 narrow the scope (scope = \"repository:OWNER/NAME\", one pool for each), or {TRUST}",
+                name = pool.name,
+                scope = scope_in_words(&pool.scope)
+            ),
+        ),
+    }
+}
+
+fn scope_in_words(scope: &Scope) -> &str {
+    match scope {
+        Scope::Global => "the forge",
+        Scope::Organization(name) | Scope::Repository(name) => name,
     }
 }
 
