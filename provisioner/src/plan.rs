@@ -332,9 +332,9 @@ fn missing_secrets(environment: &Environment, world: &World) -> Vec<MissingSecre
             Some("the forge's waiting jobs can't be read and used-up runners stay in its list")
         }
         Secret::RegistrationToken => Some("no runner can register, so no job runs"),
-        Secret::GitToken => environment
-            .uses_git_token()
-            .then_some("pools with git_token can't clone private repositories"),
+        Secret::CloneToken => environment
+            .uses_clone_token()
+            .then_some("pools with clone_token can't clone private repositories"),
     };
     Secret::ALL
         .into_iter()
@@ -356,10 +356,10 @@ fn notices(environment: &Environment, world: &World) -> Vec<String> {
         .network
         .subnets
         .iter()
-        .filter(|subnet| environment.network.public_address && !subnet.public_address)
+        .filter(|subnet| environment.network.assign_public_ip && !subnet.public_address)
         .map(|subnet| {
             format!(
-                "subnet {} ({}) gives no public address: behind a NAT say public_address = false in \
+                "subnet {} ({}) gives no public address: behind a NAT say assign_public_ip = false in \
                  [network], otherwise runners there reach nothing",
                 subnet.id, subnet.zone
             )

@@ -8,7 +8,7 @@ use provisioner::environment::{self, Environment};
 use provisioner::render::{self, Stack};
 use serde_json::Value;
 use stacks::names;
-use stacks::pool::{Credit, Pool, Settings};
+use stacks::pool::{CpuCredits, Pool, Settings};
 
 fn environments() -> Vec<(String, Environment)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments");
@@ -332,7 +332,12 @@ fn no_pool_on_aws_starts_throttled() {
     let on_aws = environments().into_iter().filter(|(name, _)| name != "lab");
     for (name, environment) in on_aws {
         for pool in environment.pools {
-            assert_ne!(pool.credit, Some(Credit::Standard), "{name}: {}", pool.name);
+            assert_ne!(
+                pool.cpu_credits,
+                Some(CpuCredits::Standard),
+                "{name}: {}",
+                pool.name
+            );
         }
     }
 }

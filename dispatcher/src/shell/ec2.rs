@@ -204,7 +204,7 @@ impl Shell {
             tag(&self.names.tag, &launch.pool),
             tag(&self.names.tag_launch, &launch.id),
             tag(
-                &self.names.tag_limit_minutes,
+                &self.names.tag_max_lifetime_minutes,
                 &launch.limit_minutes.to_string(),
             ),
         ];
@@ -230,7 +230,7 @@ impl Shell {
             id: instance.instance_id?,
             pool: tag(&self.names.tag).unwrap_or_default(),
             launch: tag(&self.names.tag_launch),
-            limit_minutes: tag(&self.names.tag_limit_minutes).and_then(|v| v.parse().ok()),
+            limit_minutes: tag(&self.names.tag_max_lifetime_minutes).and_then(|v| v.parse().ok()),
             ended: has_ended(state.as_ref()),
             launched_ms: instance
                 .launch_time
