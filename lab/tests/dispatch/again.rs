@@ -65,7 +65,7 @@ async fn a_job_that_was_skipped_with_the_job_it_needs_gets_a_machine_in_the_reru
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_refused_is_taken_when_a_pool_serves_it_and_the_hook_is_replayed() {
     let Some(world) = World::of(Shape {
-        pool: |pool| pool.default = false,
+        pool: |pool| pool.accepts_unlabelled = false,
         ..Shape::default()
     })
     .await

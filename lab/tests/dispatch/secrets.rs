@@ -10,7 +10,7 @@ use crate::world::{NO_FORGE, Shape, World, entries};
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_the_table_an_answer_or_the_log_whatever_fails() {
     let Some(world) = World::of(Shape {
-        pool: |pool| pool.git_token = true,
+        pool: |pool| pool.clone_token = true,
         ..Shape::default()
     })
     .await

@@ -133,7 +133,9 @@ async fn an_orphan_with_our_tag_is_ended_and_what_has_no_tag_of_ours_is_never_to
         world.stranger("Name", NAME).await,
         world.stranger("other-ci", "base").await,
         world.stranger(&format!("{NAME}x"), "base").await,
-        world.stranger(&format!("{NAME}:limit-minutes"), "1").await,
+        world
+            .stranger(&format!("{NAME}:max-lifetime-minutes"), "1")
+            .await,
     ];
     // The three forms of the tick.
     for tick in [json!({ "action": "cleanup" }), json!({}), Value::Null] {

@@ -32,8 +32,8 @@ pub(crate) const NO_FORGE: &str = "http://127.0.0.1:1";
 const INVOCATION: Duration = Duration::from_mins(1);
 /// For anything that happens on this machine alone, at its slowest.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What pools with `git_token` hand out.
-const GIT_TOKEN: &str = "git-token-0123456789abcdef";
+/// What pools with `clone_token` hand out.
+const CLONE_TOKEN: &str = "clone-token-0123456789abcdef";
 
 /// What a test's deployment differs in.
 pub(crate) struct Shape {
@@ -162,7 +162,7 @@ impl World {
             ("the webhook secret", file.webhook_secret.clone()),
             ("the forge token", file.forge_token.clone()),
             ("the registration token", file.registration_token.clone()),
-            ("the git token", GIT_TOKEN.to_owned()),
+            ("the clone token", CLONE_TOKEN.to_owned()),
             ("the secret key", file.secret_access_key.clone()),
         ]
         .into_iter()
