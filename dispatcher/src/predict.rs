@@ -336,13 +336,20 @@ fn page_of(happened: &Happened) -> String {
 }
 
 /// Puts a job on the list, or refuses it, as a delivery of it would. Says whether it is new there.
-async fn list(hands: Hands<'_>, config: &Config, job: &Job) -> Result<bool, Failure> {
+async fn list(hands: Hands<'_>, config: &Config, job: &Job) -> Result<bool, Stop> {
     let now_ms = (hands.now_ms)();
-    let Some(pool) = config.pool_for(job) else {
-        let reason = config.why_no_pool(job);
-        tracing::info!(job = %job.key, name = job.name, reason, "refused");
-        let _outcome = hands.shell.record_refused(job, &reason, now_ms).await?;
-        return Ok(false);
+    let served = match config.pool_for(job) {
+        None => Err(config.why_no_pool(job)),
+        Some(pool) if config.settings.accept_reusable_credentials => Ok(pool),
+        Some(pool) => config.forge.why_reusable().await?.map_or(Ok(pool), Err),
+    };
+    let pool = match served {
+        Ok(pool) => pool,
+        Err(reason) => {
+            tracing::info!(job = %job.key, name = job.name, reason, "refused");
+            let _outcome = hands.shell.record_refused(job, &reason, now_ms).await?;
+            return Ok(false);
+        }
     };
     let recorded = hands.shell.record_waiting(job, pool, now_ms).await?;
     if recorded == Outcome::Written {

@@ -122,6 +122,18 @@ async fn credential(
         }
         return kept.map(|_gone| Answer::text(REFUSED, "this runner has ended"));
     }
+    if !registration.one_job && !config.settings.accept_reusable_credentials {
+        // Its row has the id: what is registered goes with the machine.
+        tracing::error!(
+            instance = runner.instance,
+            "the forge registered no one-job runner: update it, or say accept_reusable_credentials = \
+             true below [forge]"
+        );
+        return Ok(Answer::text(
+            REFUSED,
+            "the forge makes no one-job runners, and this deployment accepts no others",
+        ));
+    }
     tracing::info!(
         instance = runner.instance,
         forge_id = registration.id,

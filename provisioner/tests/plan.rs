@@ -318,6 +318,23 @@ fn who_can_use_what_a_trusting_pool_holds_is_said_with_every_plan() {
 }
 
 #[test]
+fn what_an_accepted_credential_means_is_said_with_every_plan() {
+    let mut environment = lab();
+    environment.forge.accept_reusable_credentials = true;
+    for plan in [
+        plan_of(&environment, &nothing()),
+        plan_of(&environment, &executed(&environment, &nothing())),
+    ] {
+        let notice = &plan.notices[0];
+        assert!(
+            notice.contains("can read its machine's credential")
+                && notice.contains("accept_reusable_credentials = true"),
+            "{notice}"
+        );
+    }
+}
+
+#[test]
 fn people_read_what_changes() {
     let before = lab();
     let mut world = executed(&before, &nothing());

@@ -118,6 +118,7 @@ async fn a_push_alone_gives_each_of_its_jobs_a_machine_and_those_behind_needs_in
 async fn a_server_that_lists_no_jobs_is_followed_by_what_it_says_on_the_commit() {
     let Some(world) = World::of(Shape {
         forge: Some(Version::Gitea1_23),
+        accept_reusable_credentials: true,
         ..Shape::default()
     })
     .await
@@ -133,10 +134,43 @@ async fn a_server_that_lists_no_jobs_is_followed_by_what_it_says_on_the_commit()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_makes_no_one_job_runners_gets_no_machine_unasked() {
+    for version in [Version::Gitea1_23, Version::Forgejo11] {
+        let Some(world) = World::of(Shape {
+            forge: Some(version),
+            ..Shape::default()
+        })
+        .await
+        else {
+            return;
+        };
+        let push = world.push_unseen(WORKFLOW).await;
+        assert_eq!(world.tell_push(&push).await, "recorded");
+        world.drain().await;
+        world.tick().await;
+        assert!(world.instances().await.is_empty());
+        assert!(world.live("job").await.is_empty());
+        let path = format!(
+            "repos/acme/app/statuses/{}",
+            push["after"].as_str().unwrap()
+        );
+        let statuses = world.forge("GET", &path, &Value::Null).await;
+        let told = |one: &Value| {
+            let reason = one["description"].as_str().unwrap_or_default();
+            one["status"] == "error" && reason.contains("this forge makes no one-job runners")
+        };
+        let statuses = statuses.as_array().unwrap();
+        assert!(statuses.iter().any(told), "{statuses:?}");
+        world.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forgejo_that_names_no_commits_is_followed_without_a_machine_too_many() {
     for version in [Version::Forgejo11, Version::Forgejo15] {
         let Some(world) = World::of(Shape {
             forge: Some(version),
+            accept_reusable_credentials: version == Version::Forgejo11,
             ..Shape::default()
         })
         .await

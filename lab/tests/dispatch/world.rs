@@ -45,6 +45,8 @@ pub(crate) struct Shape {
     pub(crate) user_data: Option<&'static str>,
     /// The stand-in as this forge, whatever the tests run against.
     pub(crate) forge: Option<lab::forge::Version>,
+    /// Whether its machines may get a credential that outlives their job.
+    pub(crate) accept_reusable_credentials: bool,
 }
 
 impl Default for Shape {
@@ -54,6 +56,7 @@ impl Default for Shape {
             pool: |_| (),
             user_data: None,
             forge: None,
+            accept_reusable_credentials: false,
         }
     }
 }
