@@ -4,6 +4,7 @@ use lab::forge::Version;
 use serde_json::{Value, json};
 
 use crate::delivery::{Job, body_of, signed};
+use crate::support::tap::Heard;
 use crate::world::{NO_FORGE, Shape, World, now_ms, until};
 
 /// Two jobs that can start and one that waits for the first.
@@ -387,5 +388,53 @@ async fn a_push_that_starts_nothing_says_why_and_leaves_nothing() {
     world.drain().await;
     assert!(world.live("trigger").await.is_empty());
     assert!(world.instances().await.is_empty());
+    world.end().await;
+}
+
+/// Of these, one is served; the other waits at the forge for a day.
+const HALF_SERVED: &str = "
+on: push
+jobs:
+  build:
+    runs-on: base
+    steps: [{run: echo done}]
+  nobody:
+    runs-on: mars
+    steps: [{run: echo never}]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_refused_costs_the_next_looks_at_its_event_nothing() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let push = world.push_unseen(HALF_SERVED).await;
+    // One commit on many branches is as many events, each with the same jobs at the forge.
+    for branch in 0..5 {
+        let mut body = push.clone();
+        body["ref"] = json!(format!("refs/heads/branch-{branch}"));
+        assert_eq!(world.tell_push(&body).await, "recorded");
+    }
+    let heard = Heard::default();
+    let forge = world.bench.lab.file().forge.clone();
+    let handler = world.tapped(&heard, &forge).await;
+    world.drain_by(&handler).await;
+    world.hurry().await;
+    world.drain_by(&handler).await;
+    heard.take();
+    for _ in 0..3 {
+        world.hurry().await;
+        world.drain_by(&handler).await;
+        let calls = heard.take_names();
+        let events = world.live("trigger").await.len();
+        let writes = calls
+            .iter()
+            .filter(|name| *name == "dynamodb:TransactWriteItems");
+        // Each event is taken on and put back, and the lease is taken and left.
+        assert!(
+            writes.count() <= 2 * events + 4,
+            "{events} events: {calls:?}"
+        );
+    }
     world.end().await;
 }
