@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::cloud::InstanceReport;
-use crate::folder::{ENV_MARK, Folder, ForgeKind, LabFile};
-use crate::gitea::{ADMIN, Programs};
+use crate::folder::{ENV_MARK, Folder, LabFile};
+use crate::forge::ADMIN;
+use crate::forge_program::ForgeProgram;
+use crate::gitea::Programs;
 use crate::leftovers::{Leftovers, leftovers, processes};
 use crate::web::Web;
 use crate::{Calls, Error, ministack};
@@ -50,39 +52,39 @@ pub struct Status {
 }
 
 impl Lab {
-    /// Starts the lab in `folder` with a forge of this `kind`, or finds the one that runs there.
+    /// Starts the lab in `folder` with this forge, or finds the one that runs there.
     /// `progress` hears of every step that takes a while.
     pub async fn up(
         folder: &Folder,
-        kind: ForgeKind,
+        forge_program: ForgeProgram,
         progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(|error| Error::bug(&error))?;
-        Self::up_with(folder, &program, kind, progress).await
+        Self::up_with(folder, &program, forge_program, progress).await
     }
 
     /// The same for callers that have no `internal` commands: `program` has them.
     pub async fn up_with(
         folder: &Folder,
         program: &Path,
-        kind: ForgeKind,
+        forge_program: ForgeProgram,
         mut progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         if let Some(lab) = Self::find(folder) {
-            return if lab.file.forge_kind == kind {
+            return if lab.file.forge_program == forge_program {
                 Ok(lab)
             } else {
-                Err(Error::OtherForge(lab.file.forge_kind))
+                Err(Error::OtherForge(lab.file.forge_program))
             };
         }
         check_machine(program)?;
         ministack::install(&mut progress)?;
-        if kind == ForgeKind::Gitea {
+        if forge_program == ForgeProgram::Gitea {
             Programs::build(&mut progress)?;
         }
         sweep(folder).await?;
         progress("starting the lab");
-        let mut daemon = spawn(folder, program, kind)?;
+        let mut daemon = spawn(folder, program, forge_program)?;
         let deadline = Instant::now() + UP_LIMIT;
         loop {
             if let Some(lab) = Self::find(folder) {
@@ -250,14 +252,14 @@ fn check_machine(program: &Path) -> Result<(), Error> {
     })
 }
 
-fn spawn(folder: &Folder, program: &Path, kind: ForgeKind) -> Result<Child, Error> {
+fn spawn(folder: &Folder, program: &Path, forge_program: ForgeProgram) -> Result<Child, Error> {
     let failed = |error: io::Error| Error::file(&folder.log(), error);
     fs::create_dir_all(folder.path()).map_err(failed)?;
     let log = fs::File::create(folder.log()).map_err(failed)?;
     Command::new(program)
         .args(["internal", "serve"])
         .arg(folder.path())
-        .arg(kind.word())
+        .arg(forge_program.word())
         .env(ENV_MARK, folder.path())
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(failed)?)

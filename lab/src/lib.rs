@@ -16,12 +16,13 @@ mod error;
 mod events;
 mod folder;
 pub mod forge;
+mod forge_program;
 mod front_door;
 pub mod gitea;
 mod handle;
+mod ids;
 pub mod init;
 mod journal;
-mod kept;
 mod leftovers;
 mod machine;
 mod metadata;
@@ -29,16 +30,17 @@ mod ministack;
 pub mod runner;
 pub mod serve;
 mod sigv4;
+mod supervised;
 mod tls;
 mod web;
 
 pub use cloud::InstanceReport;
-pub use ec2::{Calls, Capacity, Faults, RunError};
+pub use ec2::{Calls, Capacity, FaultInjection, RunError};
 pub use error::Error;
 pub use folder::{
-    ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, ForgeKind, LabFile, REGION, WEBHOOK_SECRET,
-    cache_folder,
+    ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,
 };
+pub use forge_program::{ForgeProgram, UnknownForge};
 pub use handle::{Lab, Status};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};

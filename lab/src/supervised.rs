@@ -1,4 +1,4 @@
-//! Programs that the daemon keeps: they die with it, and everything they start dies with them.
+//! Programs that the daemon supervises: they die with it, and everything they start dies with them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -31,11 +31,11 @@ pub(crate) fn free_address() -> Option<SocketAddr> {
     TcpListener::bind(address).ok().map(|_| address)
 }
 
-/// The command that keeps `program` for the lab in `folder`, with nothing of our environment.
+/// The command that runs `program` supervised for the lab in `folder`, with nothing of our environment.
 pub(crate) fn command(folder: &Folder, program: &Path) -> Command {
     let mut command = Command::new(folder.image().join(image::PROGRAM));
     command
-        .args(["internal", "init", "--as", "keeper"])
+        .args(["internal", "init", "--as", "supervisor"])
         .arg(program)
         .env_clear()
         .env("LANG", "C.UTF-8")
