@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::forge_program::ForgeProgram;
+use crate::http::HttpError;
 
 /// The lab could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +131,12 @@ impl Error {
 
     pub(crate) fn bug(detail: &impl std::fmt::Display) -> Self {
         Self::Bug(detail.to_string())
+    }
+}
+
+impl From<HttpError> for Error {
+    fn from(error: HttpError) -> Self {
+        Self::request("a call between its parts", chain(&error))
     }
 }
 

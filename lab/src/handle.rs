@@ -18,8 +18,8 @@ use crate::folder::{ENV_MARK, Folder, LabFile};
 use crate::forge::ADMIN;
 use crate::forge_program::ForgeProgram;
 use crate::gitea::Programs;
+use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
-use crate::web::Web;
 use crate::{Calls, Error, ministack};
 
 /// The emulator is the slowest part of the start.
@@ -139,7 +139,7 @@ impl Lab {
     pub async fn status(&self) -> Result<Status, Error> {
         let url = format!("{}/_lab/instances", self.file.ec2_endpoint);
         Ok(Status {
-            instances: Web::new().get_json(&url, ASK_LIMIT).await?,
+            instances: HttpClient::plain().get_json(&url, ASK_LIMIT).await?,
             there: leftovers(&self.folder),
         })
     }
@@ -156,8 +156,8 @@ impl Lab {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(Bytes::from(form))
             .map_err(|error| Error::bug(&error))?;
-        let web = Web::new();
-        let signed_in = web.send(sign_in, PAGE_LIMIT).await?;
+        let client = HttpClient::plain();
+        let signed_in = client.send(sign_in, PAGE_LIMIT).await?;
         // The session changes its name in the same answer, as it should: the last one holds.
         let cookies: BTreeMap<&str, &str> = signed_in
             .headers()
@@ -173,7 +173,7 @@ impl Lab {
             .header("cookie", cookies.join("; "))
             .body(Bytes::new())
             .map_err(|error| Error::bug(&error))?;
-        let answer = web.send(cancel, PAGE_LIMIT).await?;
+        let answer = client.send(cancel, PAGE_LIMIT).await?;
         if answer.status().is_success() {
             return Ok(());
         }
@@ -184,7 +184,7 @@ impl Lab {
     /// What was asked of its EC2 so far.
     pub async fn calls(&self) -> Result<Calls, Error> {
         let url = format!("{}/_lab/calls", self.file.ec2_endpoint);
-        Web::new().get_json(&url, ASK_LIMIT).await
+        Ok(HttpClient::plain().get_json(&url, ASK_LIMIT).await?)
     }
 
     /// Ends the lab in `folder`, running or crashed, and tells what is left: nothing, or an error.

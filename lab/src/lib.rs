@@ -20,6 +20,7 @@ mod forge_program;
 mod front_door;
 pub mod gitea;
 mod handle;
+pub mod http;
 mod ids;
 pub mod init;
 mod journal;
@@ -32,7 +33,6 @@ pub mod serve;
 mod sigv4;
 mod supervised;
 mod tls;
-mod web;
 
 pub use cloud::InstanceReport;
 pub use ec2::{Calls, Capacity, FaultInjection, RunError};

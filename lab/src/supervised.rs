@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::Error;
 use crate::folder::{ENV_MARK, Folder};
+use crate::http::HttpClient;
 use crate::machine::image;
-use crate::web::Web;
 
 /// They answer within two seconds; a machine that also compiles gets this long.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -53,12 +53,12 @@ pub(crate) async fn answers(
     log: &Path,
 ) -> Result<bool, Error> {
     let deadline = Instant::now() + START_LIMIT;
-    let web = Web::new();
+    let client = HttpClient::plain();
     while Instant::now() < deadline {
         let request = http::Request::get(url)
             .body(Bytes::new())
             .map_err(|error| Error::bug(&error))?;
-        let answer = web.send(request, ASK_LIMIT).await;
+        let answer = client.send(request, ASK_LIMIT).await;
         let healthy = answer.is_ok_and(|answer| answer.status().is_success());
         // Asked second: if another program has the port, ours is gone.
         if process.try_wait().is_ok_and(|status| status.is_some()) {

@@ -12,7 +12,6 @@ mod differential;
 mod down;
 mod explain;
 mod forge;
-mod http;
 mod lab_command;
 mod locate;
 mod place;

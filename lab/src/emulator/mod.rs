@@ -18,8 +18,8 @@ use self::read::{child, find, parse, template_of, text_of};
 
 use crate::Error;
 use crate::folder::ACCOUNT;
+use crate::http::HttpClient;
 use crate::sigv4::{Key, sign};
-use crate::web::Web;
 
 /// Everything but an invocation is a look-up in memory.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -29,15 +29,19 @@ const INVOKE_LIMIT: Duration = Duration::from_secs(30);
 /// The emulator's address and the account's key.
 #[derive(Clone)]
 pub(crate) struct Emulator {
-    web: Web,
+    client: HttpClient,
     endpoint: String,
     key: Key,
 }
 
 impl Emulator {
     pub(crate) fn new(endpoint: String, key: Key) -> Self {
-        let web = Web::new();
-        Self { web, endpoint, key }
+        let client = HttpClient::plain();
+        Self {
+            client,
+            endpoint,
+            key,
+        }
     }
 
     /// Passes an EC2 request through as it came, signed anew.
@@ -231,7 +235,7 @@ impl Emulator {
             .map_err(|error| Error::bug(&error))?;
         *request.headers_mut() = parts.headers.clone();
         request.headers_mut().remove(http::header::HOST);
-        self.web.send(request, INVOKE_LIMIT).await
+        Ok(self.client.send(request, INVOKE_LIMIT).await?)
     }
 
     /// Invokes a function and waits for its answer.
@@ -372,7 +376,7 @@ impl Emulator {
         } else {
             LIMIT
         };
-        self.web.send(request, limit).await
+        Ok(self.client.send(request, limit).await?)
     }
 }
 

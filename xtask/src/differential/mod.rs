@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lab::gitea::StandaloneGitea;
+use lab::http::HttpError;
 use serde_json::Value;
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
@@ -30,7 +31,6 @@ use self::receiver::{Received, Receiver};
 use self::report::{Difference, Report};
 use self::site::{Read, Site};
 use self::stream::Mark;
-use crate::http::HttpError;
 use crate::say;
 
 /// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
