@@ -368,7 +368,7 @@ mod tests {
         let (unsigned, body) = request().into_parts();
         assert_eq!(door.authorize(&unsigned, &body).err(), Some("Forbidden"));
         let now = Timestamp::now();
-        let signed = crate::sigv4::sign(request(), &key, REGION, "execute-api", now);
+        let signed = crate::sign::sign(request(), &key, REGION, "execute-api", now).unwrap();
         let (signed, body) = signed.into_parts();
         assert_eq!(door.authorize(&signed, &body).err(), Some("Forbidden"));
     }

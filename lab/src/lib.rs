@@ -30,6 +30,7 @@ mod metadata;
 mod ministack;
 pub mod runner;
 pub mod serve;
+mod sign;
 mod sigv4;
 mod supervised;
 mod tls;

@@ -19,7 +19,8 @@ use self::read::{child, find, parse, template_of, text_of};
 use crate::Error;
 use crate::folder::ACCOUNT;
 use crate::http::HttpClient;
-use crate::sigv4::{Key, sign};
+use crate::sign::sign;
+use crate::sigv4::Key;
 
 /// Everything but an invocation is a look-up in memory.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -370,7 +371,7 @@ impl Emulator {
             return Err(Error::Bug("a body without a content type".to_owned()));
         }
         let request = request.body(body).map_err(|error| Error::bug(&error))?;
-        let request = sign(request, &self.key, region, service, Timestamp::now());
+        let request = sign(request, &self.key, region, service, Timestamp::now())?;
         let limit = if service == "lambda" {
             INVOKE_LIMIT
         } else {
