@@ -184,7 +184,7 @@ fn tests_on_gitea(root: &Path) -> Result<(), TestError> {
                 "test",
                 "--workspace",
                 "--test",
-                "asked",
+                "forge_client",
                 "--test",
                 "boot",
                 "--test",
