@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_ec2::error::ProvideErrorMetadata as _;
 use dispatcher::handler::{Error, Handler};
 use dispatcher::shell::{Place, Shell};
-use lab::{Faults, ForgeKind, InstanceReport};
+use lab::{FaultInjection, ForgeProgram, InstanceReport};
 use serde_json::{Value, json};
 use stacks::names::Names;
 use stacks::pool::Pool;
@@ -102,7 +102,7 @@ impl World {
 
     pub(crate) async fn of(shape: Shape) -> Option<Self> {
         log::start();
-        let bench = Bench::up_with(shape.forge.map_or_else(forge, ForgeKind::StandIn)).await?;
+        let bench = Bench::up_with(shape.forge.map_or_else(forge, ForgeProgram::StandIn)).await?;
         if shape.user_data.is_none() {
             bench.faults(&entries());
         }
@@ -383,8 +383,8 @@ impl World {
 }
 
 /// Instances that are entries only, and visible at once.
-pub(crate) fn entries() -> Faults {
-    Faults {
+pub(crate) fn entries() -> FaultInjection {
+    FaultInjection {
         visible_after_ms: 0,
         ..no_boot()
     }
