@@ -304,7 +304,7 @@ fn who_can_use_what_a_trusting_pool_holds_is_said_with_every_plan() {
             [
                 "pool base: whoever can push a workflow to any repository of the forge gets the \
                  permissions `release` (trust_all_repositories = true)",
-                "pool team: whoever can push a workflow to any repository of soak-team gets the git \
+                "pool team: whoever can push a workflow to any repository of soak-team gets the clone \
                  token (trust_all_repositories = true)",
             ]
         );
