@@ -14,7 +14,7 @@
 # be one.
 
 # Before anything else, so that nothing that hangs or fails below can outlive it.
-systemd-run --quiet --collect --unit=ci-deadline --on-active={{ pool.limit_minutes }}min \
+systemd-run --quiet --collect --unit=ci-deadline --on-active={{ pool.max_lifetime_minutes }}min \
   /bin/sh -c 'systemctl kill --signal=SIGKILL ci-runner.service; systemctl poweroff --force' ||
   { systemctl poweroff --force; exit 1; }
 
@@ -27,8 +27,8 @@ deployment='{{ names.name }}'
 pool='{{ pool.name }}'
 region='{{ region }}'
 runner_url='{{ runner_url }}'
-boot_limit_s=$(({{ pool.boot_limit_minutes }} * 60))
-idle_limit_s=$(({{ pool.idle_limit_minutes }} * 60))
+boot_timeout_s=$(({{ pool.boot_timeout_minutes }} * 60))
+idle_timeout_s=$(({{ pool.idle_timeout_minutes }} * 60))
 home=/home/ci
 # tmpfs: what lies here is gone with the machine and never on a volume.
 state=/run/ci
@@ -101,10 +101,10 @@ finish() {
 trap finish EXIT
 trap 'words="told to stop"; exit 143' INT TERM HUP
 
-boot_end_s=$(($(now_s) + boot_limit_s))
+boot_end_s=$(($(now_s) + boot_timeout_s))
 # pause SECONDS: before the next try; ends the boot when its time is over.
 pause() {
-  [ "$(now_s)" -lt "$boot_end_s" ] || fail "boot limit of $boot_limit_s s reached: $words"
+  [ "$(now_s)" -lt "$boot_end_s" ] || fail "boot timeout of $boot_timeout_s s reached: $words"
   sleep "$1"
 }
 
@@ -152,30 +152,30 @@ done
 words=
 sed -n 's/^runner //p' "$state/answer" >"$state/.runner"
 [ -s "$state/.runner" ] || fail 'the answer holds no runner document'
-{% if pool.git_token %}
-phase=git
+{% if pool.clone_token %}
+phase=clone-token
 forge='{{ forge_url }}'
-git_token=$(sed -n 's/^git //p' "$state/answer")
-case $git_token in
-  *[!A-Za-z0-9._-]*) fail 'the answer holds no usable git token' ;;
+clone_token=$(sed -n 's/^clone-token //p' "$state/answer")
+case $clone_token in
+  *[!A-Za-z0-9._-]*) fail 'the answer holds no usable clone token' ;;
 esac
 # Written by the shell itself: the token stands in no argument list and, by the include, on no disk.
-if [ -n "$git_token" ]; then
+if [ -n "$clone_token" ]; then
   printf '[url "%s://ci:%s@%s/"]\n\tinsteadOf = %s/\n' \
-    "${forge%%://*}" "$git_token" "${forge#*://}" "$forge" >"$state/gitconfig"
+    "${forge%%://*}" "$clone_token" "${forge#*://}" "$forge" >"$state/gitconfig"
   printf '[include]\n\tpath = %s/gitconfig\n' "$state" >"$home/.gitconfig"
   chown ci: "$state/gitconfig" "$home/.gitconfig"
 else
-  say 'no git token is set: jobs reach public repositories only'
+  say 'no clone token is set: jobs reach public repositories only'
 fi
-git_token=
+clone_token=
 {% endif %}
 rm -f "$state/answer"
 
 phase=runner
 {% if forge_kind == "forgejo" %}
 # The server ends this runner's registration only from Forgejo 15 on, so the program itself has to
-# stop after one job; it waits for that job without limit, and the idle limit below is the only one.
+# stop after one job; it waits for that job without limit, and the idle timeout below is the only one.
 program=forgejo-runner
 task='one-job --wait'
 {% else %}
@@ -212,8 +212,8 @@ log:
 runner:
   file: .runner
   capacity: 1
-  timeout: {{ pool.limit_minutes * 2 }}m
-  shutdown_timeout: {{ pool.limit_minutes }}m
+  timeout: {{ pool.max_lifetime_minutes * 2 }}m
+  shutdown_timeout: {{ pool.max_lifetime_minutes }}m
   fetch_interval: 1s
   fetch_interval_max: 1s
 cache:
@@ -243,14 +243,14 @@ started() {
   mark started &
 }
 
-idle_end_s=$(($(now_s) + idle_limit_s))
+idle_end_s=$(($(now_s) + idle_timeout_s))
 while systemctl is-active ci-runner.service >/dev/null 2>&1; do
   if [ "$phase" = runner ]; then
     if has_job; then
       started
     elif [ "$(now_s)" -ge "$idle_end_s" ]; then
       last_mark=ending
-      fail "no job within $idle_limit_s s"
+      fail "no job within $idle_timeout_s s"
     fi
   fi
   sleep 1

@@ -22,7 +22,7 @@ pub struct Config {
     /// Signs the deliveries.
     pub webhook: Option<Secret>,
     /// Read-only token for pools that ask.
-    pub git_token: Option<Secret>,
+    pub clone_token: Option<Secret>,
     pub(crate) forge: Forge,
     pub(crate) read_at: Instant,
 }
@@ -70,7 +70,7 @@ impl Config {
             .collect::<Result<_, _>>()?;
         if gives_unlabelled_to_none(settings.forge_kind) {
             for pool in &mut pools {
-                pool.default = false;
+                pool.accepts_unlabelled = false;
             }
         }
         let ca = parameters.remove(&names.parameter_forge_ca);
@@ -88,7 +88,7 @@ impl Config {
         .with_known(Arc::clone(known));
         Ok(Self {
             webhook: secret(SecretName::Webhook),
-            git_token: secret(SecretName::GitToken),
+            clone_token: secret(SecretName::CloneToken),
             settings,
             pools,
             forge,

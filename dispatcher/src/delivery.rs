@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::event::HttpRequest;
-use crate::job::Job;
+use crate::job::{ForgeRunner, Job};
 use crate::secret::Secret;
 use workflow::event::Happened;
 use workflow::event::HookEvent;
@@ -56,8 +56,8 @@ pub enum Delivery {
     Started {
         /// The job.
         job: Job,
-        /// The runner's name: for ours, the instance.
-        runner: String,
+        /// The runner.
+        runner: ForgeRunner,
     },
     /// A job ended.
     Ended {
@@ -66,7 +66,7 @@ pub enum Delivery {
         /// The forge's word for how.
         conclusion: String,
         /// The runner that had it, if one had.
-        runner: Option<String>,
+        runner: Option<ForgeRunner>,
     },
     /// Something that may start workflows: which jobs it starts is found out after the answer.
     Happened {
@@ -284,7 +284,8 @@ mod tests {
         let Ok(Delivery::Started { runner, .. }) = verify("workflow_job.in_progress") else {
             panic!("in_progress is not a start");
         };
-        assert_eq!(runner, "i-0aaa");
+        assert_eq!(runner.name, "i-0aaa");
+        assert!(runner.id.is_some());
         for name in [
             "workflow_job.waiting_matrix_needs",
             "push.hook_test_button",

@@ -21,7 +21,7 @@ use crate::drain::{Woken, drain};
 use crate::event::{BadEvent, Event, HttpRequest};
 use crate::forge::Known;
 use crate::home::why_foreign;
-use crate::job::{Fact, Job};
+use crate::job::{Fact, ForgeRunner, Job};
 use crate::ledger::{FORGOTTEN_AFTER_S, Note, number};
 use crate::pace::Pace;
 use crate::plan::EndReason;
@@ -213,7 +213,7 @@ impl Handler {
                 job,
                 conclusion,
                 runner,
-            } => self.ended(job, conclusion, runner.as_deref()).await,
+            } => self.ended(job, conclusion, runner.as_ref()).await,
         }
     }
 
@@ -307,9 +307,9 @@ impl Handler {
         asked.unwrap_or(Verdict::Unknown)
     }
 
-    async fn started(&self, job: &Job, runner: &str) -> Result<Answer, Failure> {
+    async fn started(&self, job: &Job, runner: &ForgeRunner) -> Result<Answer, Failure> {
         let moved = self.shell.start_job(job, runner, now_ms()).await?;
-        let reason = format!("a runner has it: {runner}");
+        let reason = format!("a runner has it: {}", runner.name);
         Ok(recorded_or_duplicate(&moved, &reason, job))
     }
 
@@ -317,18 +317,18 @@ impl Handler {
         &self,
         job: &Job,
         conclusion: &str,
-        runner: Option<&str>,
+        runner: Option<&ForgeRunner>,
     ) -> Result<Answer, Failure> {
         let cancelled = conclusion == "cancelled";
         // First, so that a replay repeats what a crash in between has lost. A runner has one job
         // only, so whatever else happened to it, it has no other to finish.
-        if let Some(runner) = runner.filter(|name| cancelled && name.starts_with("i-")) {
+        if let Some(runner) = runner.filter(|_| cancelled) {
             let reason = EndReason::JobCancelled.word();
             let sets = [
                 ("ending_ms", number(now_ms())),
                 ("end_reason", crate::ledger::text(reason)),
             ];
-            let marked = self.shell.set_runner(runner, &sets, "").await?;
+            let marked = self.shell.set_runner_of_forge(runner, &sets, "").await?;
             if marked == Outcome::Written {
                 self.nudge().await;
             }
@@ -336,7 +336,7 @@ impl Handler {
         let reason = format!("the forge says: {conclusion}");
         let note = Note {
             reason: &reason,
-            instance: runner,
+            instance: runner.map(|runner| runner.name.as_str()),
             conclusion: Some(conclusion),
             ..Note::default()
         };

@@ -68,6 +68,16 @@ pub struct Job {
     pub told_by: ToldBy,
 }
 
+/// A runner as the forge names it when it speaks of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgeRunner {
+    /// The forge's id of the registration. It alone says whose runner it is: a name is whatever the
+    /// one who registered it has chosen.
+    pub id: Option<u64>,
+    /// Its name; of ours it is the instance's id.
+    pub name: String,
+}
+
 /// Who told of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToldBy {

@@ -1,7 +1,7 @@
 //! How one launch is put together, and what EC2's answers mean. Pure.
 
 use sha2::{Digest, Sha256};
-use stacks::pool::{Credit, Pool};
+use stacks::pool::{CpuCredits, Pool};
 
 use crate::job::JobKey;
 use crate::world::{Candidate, Launch, WaitingJob, World, markets};
@@ -26,14 +26,14 @@ pub fn launch(world: &World, pool: &Pool, jobs: &[&WaitingJob]) -> Launch {
         at: 0,
         template_id: pool.template_id.clone(),
         template_version: pool.template_version.clone(),
-        credit: pool.credit.map(|credit| {
+        credit: pool.cpu_credits.map(|credit| {
             match credit {
-                Credit::Standard => "standard",
-                Credit::Unlimited => "unlimited",
+                CpuCredits::Standard => "standard",
+                CpuCredits::Unlimited => "unlimited",
             }
             .to_owned()
         }),
-        limit_minutes: pool.limit_minutes,
+        limit_minutes: pool.max_lifetime_minutes,
         tags: world.tags.clone(),
         claimed_ms: world.now_ms,
         tried: Vec::new(),
@@ -61,8 +61,8 @@ fn id_of(jobs: &[&WaitingJob]) -> String {
 /// Types × subnets in the pool's order of preference, Spot before On-Demand where both are allowed.
 fn candidates(pool: &Pool) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    for &spot in markets(pool.market) {
-        for instance_type in &pool.types {
+    for &spot in markets(pool.capacity) {
+        for instance_type in &pool.instance_types {
             for subnet in pool.subnets() {
                 candidates.push(Candidate {
                     instance_type: instance_type.clone(),

@@ -1,7 +1,7 @@
 //! The runner route: a machine asks for its one-job credential, once, and says how it fares.
 
 use stacks::pool::Pool;
-use stacks::route::{Ask, LINE_GIT, LINE_RUNNER, Mark, REFUSED, Request, TEXT_MAX_CHARS};
+use stacks::route::{Ask, LINE_CLONE_TOKEN, LINE_RUNNER, Mark, REFUSED, Request, TEXT_MAX_CHARS};
 
 use crate::answer::Answer;
 use crate::config::Config;
@@ -127,24 +127,24 @@ async fn credential(
         forge_id = registration.id,
         "registered"
     );
-    let git = config.git_token.as_ref().filter(|_| pool.git_token);
+    let git = config.clone_token.as_ref().filter(|_| pool.clone_token);
     Ok(Answer::secret(lines(&registration.document, git, pool)))
 }
 
-/// The answer's lines. A pool that asks for the git token when none is set is told in the log: its
+/// The answer's lines. A pool that asks for the clone token when none is set is told in the log: its
 /// jobs may well do without.
 fn lines(document: &Secret, git: Option<&Secret>, pool: &Pool) -> String {
     let mut lines = format!("{LINE_RUNNER} {}\n", document.reveal());
     match git {
         Some(token) => {
-            lines.push_str(LINE_GIT);
+            lines.push_str(LINE_CLONE_TOKEN);
             lines.push(' ');
             lines.push_str(token.reveal().trim());
             lines.push('\n');
         }
-        None if pool.git_token => tracing::warn!(
+        None if pool.clone_token => tracing::warn!(
             pool = pool.name,
-            "the pool asks for a git token and none is set: `cargo xtask secret set git-token`"
+            "the pool asks for a clone token and none is set: `cargo xtask secret set clone-token`"
         ),
         None => {}
     }

@@ -20,8 +20,8 @@ pub fn why_no_pool(pools: &[Pool], job: &Job) -> String {
         );
     }
     if job.labels.is_empty() {
-        return "the job has no runs-on, and no pool is the default: name a label in runs-on, or \
-                make a pool the default"
+        return "the job has no runs-on, and no pool takes such jobs: name a label in runs-on, or \
+                say accepts_unlabelled = true in a pool"
             .to_owned();
     }
     let known = known(pools);

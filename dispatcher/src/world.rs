@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stacks::pool::{Market, Pool, Scope};
+use stacks::pool::{CapacityType, Pool, Scope};
 
 use crate::job::JobKey;
 
@@ -254,10 +254,10 @@ impl World {
 
 /// Which markets a pool's candidates use, in order.
 #[must_use]
-pub fn markets(market: Market) -> &'static [bool] {
+pub fn markets(market: CapacityType) -> &'static [bool] {
     match market {
-        Market::Spot => &[true],
-        Market::SpotFirst => &[true, false],
-        Market::OnDemand => &[false],
+        CapacityType::Spot => &[true],
+        CapacityType::SpotThenOnDemand => &[true, false],
+        CapacityType::OnDemand => &[false],
     }
 }

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use stacks::pool::{ForgeKind, Label, Market, Pool, Scope, Settings};
+use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
 
 use mutate::{mutated, mutations};
 
@@ -221,18 +221,18 @@ fn pool(name: &str, default: bool) -> Pool {
             name: name.to_owned(),
             serve: "host".to_owned(),
         }],
-        default,
+        accepts_unlabelled: default,
         scope: Scope::Global,
         repositories: vec!["acme/*".to_owned()],
-        types: vec!["t3.small".to_owned()],
+        instance_types: vec!["t3.small".to_owned()],
         subnets: "subnet-a".to_owned(),
-        market: Market::Spot,
-        credit: None,
+        capacity: CapacityType::Spot,
+        cpu_credits: None,
         max_runners: 1,
-        limit_minutes: 10,
-        boot_limit_minutes: 2,
-        idle_limit_minutes: 1,
-        git_token: false,
+        max_lifetime_minutes: 10,
+        boot_timeout_minutes: 2,
+        idle_timeout_minutes: 1,
+        clone_token: false,
         template_id: "lt-1".to_owned(),
         template_version: "1".to_owned(),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dispatcher::job::JobKey;
 use dispatcher::plan::{self, Action, Because, EndReason, LAUNCHES_MAX};
 use dispatcher::world::{Launch, Runner, Verdict, WaitingJob, World};
-use stacks::pool::{Label, Market, Pool, Scope};
+use stacks::pool::{CapacityType, Label, Pool, Scope};
 
 #[path = "plan/sweep.rs"]
 mod sweep;
@@ -22,18 +22,18 @@ fn pool(name: &str, max_runners: u32) -> Pool {
             name: name.to_owned(),
             serve: "host".to_owned(),
         }],
-        default: false,
+        accepts_unlabelled: false,
         scope: Scope::Global,
         repositories: vec!["*".to_owned()],
-        types: vec!["m7a.medium".to_owned(), "c7a.medium".to_owned()],
+        instance_types: vec!["m7a.medium".to_owned(), "c7a.medium".to_owned()],
         subnets: "subnet-a, subnet-b".to_owned(),
-        market: Market::SpotFirst,
-        credit: None,
+        capacity: CapacityType::SpotThenOnDemand,
+        cpu_credits: None,
         max_runners,
-        limit_minutes: 30,
-        boot_limit_minutes: 5,
-        idle_limit_minutes: 3,
-        git_token: false,
+        max_lifetime_minutes: 30,
+        boot_timeout_minutes: 5,
+        idle_timeout_minutes: 3,
+        clone_token: false,
         template_id: "lt-1".to_owned(),
         template_version: "7".to_owned(),
     }

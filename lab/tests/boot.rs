@@ -34,7 +34,7 @@ print("route listens", flush=True)
 http.server.HTTPServer(("127.0.0.1", 8088), Route).serve_forever()
 "#;
 
-/// The boot file as the provisioner would render it, for a pool with a git token.
+/// The boot file as the provisioner would render it, for a pool with a clone token.
 fn boot_file() -> String {
     boot_file_for("gitea")
 }
@@ -51,8 +51,8 @@ fn boot_file_for(kind: &str) -> String {
     context.insert(
         "pool",
         &json!({
-            "name": "base", "limit_minutes": 10, "boot_limit_minutes": 1,
-            "idle_limit_minutes": 1, "git_token": true,
+            "name": "base", "max_lifetime_minutes": 10, "boot_timeout_minutes": 1,
+            "idle_timeout_minutes": 1, "clone_token": true,
         }),
     );
     let mut tera = tera::Tera::default();
@@ -201,10 +201,10 @@ fn it_renders_for_every_kind_of_pool_into_a_short_script_that_a_shell_can_read()
         context.insert("install", install);
         context.insert("forge_kind", kind);
         context.insert("forge_ca", &Value::Null);
-        for git_token in [true, false] {
+        for clone_token in [true, false] {
             let pool = json!({
-                "name": "p", "limit_minutes": 30, "boot_limit_minutes": 5,
-                "idle_limit_minutes": 2, "git_token": git_token,
+                "name": "p", "max_lifetime_minutes": 30, "boot_timeout_minutes": 5,
+                "idle_timeout_minutes": 2, "clone_token": clone_token,
             });
             context.insert("pool", &pool);
             let mut tera = tera::Tera::default();
@@ -225,7 +225,7 @@ fn it_renders_for_every_kind_of_pool_into_a_short_script_that_a_shell_can_read()
                 .find(|line| !line.starts_with('#') && !line.is_empty());
             assert!(first.unwrap().starts_with("systemd-run"), "{first:?}");
             assert_eq!(script.contains("sha256sum -c"), !install.is_null());
-            assert_eq!(script.contains("insteadOf"), git_token);
+            assert_eq!(script.contains("insteadOf"), clone_token);
         }
     }
 }
@@ -307,7 +307,7 @@ async fn a_boot_that_is_refused_or_finds_no_job_says_so_and_ends() {
         "{console}"
     );
 
-    let idle = boot_file().replace("idle_limit_s=$((1 * 60))", "idle_limit_s=2");
+    let idle = boot_file().replace("idle_timeout_s=$((1 * 60))", "idle_timeout_s=2");
     let answers = json!([Forge(&bench).credential("nobody")]);
     let id = bench.boot(&user_data(&idle, &answers)).await;
     bench.wait_for(&id, "terminated").await;
@@ -316,7 +316,7 @@ async fn a_boot_that_is_refused_or_finds_no_job_says_so_and_ends() {
     assert!(console.contains("no job within 2 s"), "{console}");
 
     // forgejo-runner waits for its one job for ever: there too the boot file's limit is the end.
-    let idle = boot_file_for("forgejo").replace("idle_limit_s=$((1 * 60))", "idle_limit_s=2");
+    let idle = boot_file_for("forgejo").replace("idle_timeout_s=$((1 * 60))", "idle_timeout_s=2");
     let answers = json!([Forge(&bench).credential("nobody-else")]);
     let id = bench.boot(&user_data(&idle, &answers)).await;
     bench.wait_for(&id, "terminated").await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::{
     CreditSpecificationRequest, Filter, InstanceNetworkInterfaceSpecification,
-    LaunchTemplateSpecification,
+    LaunchTemplateSpecification, ResourceType, Tag, TagSpecification,
 };
 use lab::{Calls, Capacity, Faults, RunError};
 use support::{Bench, SUBNET_A, SUBNET_B, no_boot, post};
@@ -168,6 +168,10 @@ async fn launches_that_ec2_would_refuse_are_refused() {
     let profile = aws_sdk_ec2::types::IamInstanceProfileSpecification::builder()
         .name("nobody")
         .build();
+    let spot_request = TagSpecification::builder()
+        .resource_type(ResourceType::SpotInstancesRequest)
+        .tags(Tag::builder().key("lab-ci").value("build").build())
+        .build();
     let request = || bench.request(&template);
     let refused = vec![
         (
@@ -203,6 +207,10 @@ async fn launches_that_ec2_would_refuse_are_refused() {
         (
             "InvalidParameterValue",
             request().iam_instance_profile(profile),
+        ),
+        (
+            "UnauthorizedOperation",
+            request().tag_specifications(spot_request),
         ),
         ("InvalidParameterValue", request().min_count(2)),
         ("DryRunOperation", request().dry_run(true)),

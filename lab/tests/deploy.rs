@@ -150,7 +150,10 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     println!("{}", show::plan(&plan, &words()));
     assert_eq!(
         properties(&plan),
-        ["PoolBaseDocument Value.types[0]", "Function MemorySize"]
+        [
+            "PoolBaseDocument Value.instance_types[0]",
+            "Function MemorySize"
+        ]
     );
     assert!(plan.stacks[0].is_empty());
     provisioner::up(&edited, &plan, &code, &Silent)

@@ -56,7 +56,7 @@ fn guard(environment: &Environment, account: &str, ambient: Option<String>) -> R
             expected: environment.region.clone(),
         });
     }
-    match &environment.account {
+    match &environment.account_id {
         Some(expected) if expected != account => Err(Error::WrongAccount {
             found: account.to_owned(),
             expected: expected.clone(),

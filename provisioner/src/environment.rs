@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stacks::names::Names;
-use stacks::pool::{Credit, ForgeKind, Label, Market, Scope};
+use stacks::pool::{CapacityType, CpuCredits, ForgeKind, Label, Scope};
 
 pub use read::Problem;
 
@@ -30,7 +30,7 @@ pub struct Environment {
     /// Prefix of every name.
     pub name: String,
     /// The only account that it may be deployed to, when given.
-    pub account: Option<String>,
+    pub account_id: Option<String>,
     /// Region of everything.
     pub region: String,
     /// Address that alarms are mailed to.
@@ -41,7 +41,7 @@ pub struct Environment {
     pub waiting_alarm_minutes: u32,
     /// ARN of the permissions boundary of every role.
     pub permissions_boundary: Option<String>,
-    /// Whether global runners may hold rights.
+    /// Whether runners may hold permissions although more repositories can use them than the pool names.
     pub trust_all_repositories: bool,
     /// Most runners of all pools together.
     pub max_runners: u32,
@@ -50,13 +50,13 @@ pub struct Environment {
     /// The forge.
     pub forge: Forge,
     /// The dispatcher's function.
-    pub lambda: Lambda,
+    pub dispatcher: Dispatcher,
     /// Where runners live.
     pub network: Network,
     /// The runner that boot installs on stock images.
     pub runner: RunnerBinary,
-    /// Sets of rights by name.
-    pub rights: BTreeMap<String, Rights>,
+    /// Sets of permissions by name.
+    pub permissions: BTreeMap<String, Permissions>,
     /// Pools, in the order of their names.
     pub pools: Vec<Pool>,
 }
@@ -78,7 +78,7 @@ pub struct Forge {
 
 /// The dispatcher's function.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lambda {
+pub struct Dispatcher {
     /// Memory, which also sets its share of a CPU.
     pub memory_mb: u32,
     /// What its code is compiled for.
@@ -93,14 +93,14 @@ pub struct Network {
     /// Subnets in order of preference; all of the default VPC when empty.
     pub subnets: Vec<String>,
     /// Whether the subnets have to give public addresses.
-    pub public_address: bool,
+    pub assign_public_ip: bool,
     /// Ports to reach beside 443 and the forge's own.
-    pub ports: Vec<Port>,
+    pub egress: Vec<EgressPort>,
 }
 
 /// A port that runners may reach.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Port {
+pub struct EgressPort {
     /// Its number.
     pub port: u16,
     /// The addresses behind it; every one when left out.
@@ -118,7 +118,7 @@ pub struct RunnerBinary {
 
 /// What jobs of a pool may do in the account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rights {
+pub struct Permissions {
     /// Buckets and key patterns, `bucket/prefix/*`.
     pub s3: Vec<String>,
     /// Repositories.
@@ -128,9 +128,9 @@ pub struct Rights {
     /// Parameters.
     pub ssm: Vec<String>,
     /// Managed policies, by ARN or by the name of one of AWS's own.
-    pub managed_policies: Vec<String>,
+    pub policy_arns: Vec<String>,
     /// Roles that may be given to tasks, by name.
-    pub pass_roles: Vec<String>,
+    pub pass_role_arns: Vec<String>,
 }
 
 /// One pool.
@@ -143,33 +143,73 @@ pub struct Pool {
     /// The image of its instances.
     pub image: Image,
     /// Instance types in order of preference.
-    pub types: Vec<String>,
+    pub instance_types: Vec<String>,
     /// Architecture of image and types.
     pub arch: Arch,
     /// Size of the root volume.
-    pub disk_gb: u32,
+    pub root_volume_gb: u32,
     /// How its instances are bought.
-    pub market: Market,
+    pub capacity: CapacityType,
     /// Credit mode of its T types.
-    pub credit: Option<Credit>,
+    pub cpu_credits: Option<CpuCredits>,
     /// Most runners at any moment.
     pub max_runners: u32,
     /// Minutes after which an instance is ended whatever it does.
-    pub limit_minutes: u32,
+    pub max_lifetime_minutes: u32,
     /// Minutes within which an instance must have asked for its credential.
-    pub boot_limit_minutes: u32,
+    pub boot_timeout_minutes: u32,
     /// Minutes that a registered runner may wait for a job.
-    pub idle_limit_minutes: u32,
-    /// Name of its set of rights.
-    pub rights: Option<String>,
+    pub idle_timeout_minutes: u32,
+    /// Name of its set of permissions.
+    pub permissions: Option<String>,
     /// Where its runners are registered.
     pub scope: Scope,
     /// Repositories that it serves.
     pub repositories: Vec<String>,
     /// Whether it serves jobs without labels.
-    pub default: bool,
-    /// Whether its runners get the read-only git token.
-    pub git_token: bool,
+    pub accepts_unlabelled: bool,
+    /// Whether its runners get the read-only clone token.
+    pub clone_token: bool,
+}
+
+/// Who can run jobs on a pool's runners, compared with what the pool names. The forge gives a runner
+/// any matching job of its scope: neither labels nor `repositories` keep one away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Users {
+    /// Nobody beyond the repositories that it names.
+    AsNamed,
+    /// Every repository of its scope, which are more than it names.
+    WholeScope,
+    /// Every repository of the forge.
+    Everybody,
+}
+
+impl Pool {
+    /// What its jobs can reach beside their machine, as people say it.
+    #[must_use]
+    pub fn holdings(&self) -> Option<String> {
+        let permissions = self
+            .permissions
+            .as_ref()
+            .map(|name| format!("the permissions `{name}`"));
+        let token = self.clone_token.then(|| "the clone token".to_owned());
+        match (permissions, token) {
+            (Some(permissions), Some(token)) => Some(format!("{permissions} and {token}")),
+            (permissions, token) => permissions.or(token),
+        }
+    }
+
+    /// Who can run jobs on its runners.
+    #[must_use]
+    pub fn users(&self) -> Users {
+        if self.scope == Scope::Global {
+            Users::Everybody
+        } else if repositories::are_fewer_than(&self.scope, &self.repositories) {
+            Users::WholeScope
+        } else {
+            Users::AsNamed
+        }
+    }
 }
 
 /// The image of a pool's instances.
@@ -265,16 +305,16 @@ impl Environment {
     /// Whether any pool buys Spot.
     #[must_use]
     pub fn uses_spot(&self) -> bool {
-        self.pools.iter().any(|pool| match pool.market {
-            Market::Spot | Market::SpotFirst => true,
-            Market::OnDemand => false,
+        self.pools.iter().any(|pool| match pool.capacity {
+            CapacityType::Spot | CapacityType::SpotThenOnDemand => true,
+            CapacityType::OnDemand => false,
         })
     }
 
-    /// Whether any pool hands out the git token.
+    /// Whether any pool hands out the clone token.
     #[must_use]
-    pub fn uses_git_token(&self) -> bool {
-        self.pools.iter().any(|pool| pool.git_token)
+    pub fn uses_clone_token(&self) -> bool {
+        self.pools.iter().any(|pool| pool.clone_token)
     }
 }
 

@@ -26,7 +26,7 @@ pub enum Error {
     Call(#[from] CallError),
     /// The credentials are another account's.
     #[error(
-        "the credentials open account {found}, and the environment says {expected}; use the right profile, or correct `account`"
+        "the credentials open account {found}, and the environment says {expected}; use the right profile, or correct `account_id`"
     )]
     WrongAccount {
         /// Whose the credentials are.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 use stacks::names::{self, Secret};
+use stacks::pool::Scope;
 
 use crate::differ::{self, Effect, PropertyChange, ResourceChange};
-use crate::environment::Environment;
+use crate::environment::{Environment, Pool, Users};
 use crate::render::context::stack_tags;
 use crate::render::{Rendered, Stack, Template, stack_name};
 use crate::world::{Deployed, Standing, World};
@@ -331,9 +332,9 @@ fn missing_secrets(environment: &Environment, world: &World) -> Vec<MissingSecre
             Some("the forge's waiting jobs can't be read and used-up runners stay in its list")
         }
         Secret::RegistrationToken => Some("no runner can register, so no job runs"),
-        Secret::GitToken => environment
-            .uses_git_token()
-            .then_some("pools with git_token can't clone private repositories"),
+        Secret::CloneToken => environment
+            .uses_clone_token()
+            .then_some("pools with clone_token can't clone private repositories"),
     };
     Secret::ALL
         .into_iter()
@@ -350,20 +351,38 @@ fn missing_secrets(environment: &Environment, world: &World) -> Vec<MissingSecre
 }
 
 fn notices(environment: &Environment, world: &World) -> Vec<String> {
-    if !environment.network.public_address {
-        return Vec::new();
-    }
-    world
+    let trusting = environment.pools.iter().filter_map(trusting_pool);
+    let private = world
         .network
         .subnets
         .iter()
-        .filter(|subnet| !subnet.public_address)
+        .filter(|subnet| environment.network.assign_public_ip && !subnet.public_address)
         .map(|subnet| {
             format!(
-                "subnet {} ({}) gives no public address: behind a NAT say public_address = false in \
+                "subnet {} ({}) gives no public address: behind a NAT say assign_public_ip = false in \
                  [network], otherwise runners there reach nothing",
                 subnet.id, subnet.zone
             )
-        })
-        .collect()
+        });
+    trusting.chain(private).collect()
+}
+
+/// A pool that more repositories can use than it names, and what they get: its environment says
+/// `trust_all_repositories`.
+fn trusting_pool(pool: &Pool) -> Option<String> {
+    let holdings = pool.holdings()?;
+    let whose = match (pool.users(), &pool.scope) {
+        (Users::AsNamed, _) => return None,
+        (Users::WholeScope, Scope::Organization(name) | Scope::Repository(name)) => {
+            format!("any repository of {name}")
+        }
+        (Users::WholeScope, Scope::Global) | (Users::Everybody, _) => {
+            "any repository of the forge".to_owned()
+        }
+    };
+    Some(format!(
+        "pool {}: whoever can push a workflow to {whose} gets {holdings} \
+         (trust_all_repositories = true)",
+        pool.name
+    ))
 }

@@ -101,7 +101,7 @@ mod tests {
             let error = SecretValue::new(secret, text).unwrap_err().to_string();
             assert!(text.is_empty() || !error.contains(text), "{error}");
         }
-        assert!(SecretValue::new(Secret::GitToken, &"x".repeat(5000)).is_err());
+        assert!(SecretValue::new(Secret::CloneToken, &"x".repeat(5000)).is_err());
     }
 
     #[test]

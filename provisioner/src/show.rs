@@ -337,9 +337,9 @@ pub fn hand_over(
             "from Site administration, Actions, Runners, \"Create new runner\"".to_owned(),
         ),
     ];
-    if environment.uses_git_token() {
+    if environment.uses_clone_token() {
         rows.push((
-            Secret::GitToken.name(),
+            Secret::CloneToken.name(),
             "scope read:repository, of a user who sees only what jobs may clone".to_owned(),
         ));
     }

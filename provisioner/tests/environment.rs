@@ -11,7 +11,7 @@ max_runners = 5
 url = "https://git.example.com"
 [pool.base]
 image = { stock = "al2023" }
-types = ["m7a.medium"]
+instance_types = ["m7a.medium"]
 [pool.base.labels]
 linux = "host"
 "#;
@@ -57,15 +57,15 @@ const MISTAKES: &[(&str, &str, usize, &str)] = &[
     ),
     (
         "max_runners = 5",
-        "max_runners = 5\naccount = 111111111111",
+        "max_runners = 5\naccount_id = 111111111111",
         4,
-        "account: must be a string in quotes",
+        "account_id: must be a string in quotes",
     ),
     (
         "max_runners = 5",
-        "max_runners = 5\naccount = \"1234\"",
+        "max_runners = 5\naccount_id = \"1234\"",
         4,
-        "account: must be the twelve digits",
+        "account_id: must be the twelve digits",
     ),
     ("max_runners = 5\n", "", 1, "max_runners: is missing"),
     ("[forge]\nurl", "[forge]\nurI", 5, "forge.uri: unknown key"),
@@ -110,64 +110,64 @@ const MISTAKES: &[(&str, &str, usize, &str)] = &[
     ),
     // Pools.
     (
-        "types = [\"m7a.medium\"]",
-        "types = []",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = []",
         8,
-        "pool.base.types: must be from 1 to",
+        "pool.base.instance_types: must be from 1 to",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = \"m7a.medium\"",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = \"m7a.medium\"",
         8,
-        "pool.base.types: must be a list",
+        "pool.base.instance_types: must be a list",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = [\"t3.small\"]",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"t3.small\"]",
         6,
-        "pool.base.credit: is missing",
+        "pool.base.cpu_credits: is missing",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7a.medium\"]\ncredit = \"standard\"",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7a.medium\"]\ncpu_credits = \"standard\"",
         9,
-        "pool.base.credit: is for T types only",
+        "pool.base.cpu_credits: is for T types only",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7g.medium\"]",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7g.medium\"]",
         8,
-        "pool.base.types: `m7g.medium` is not x86_64",
+        "pool.base.instance_types: `m7g.medium` is not x86_64",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7a.medium\"]\nlimit_minutes = 5\nboot_limit_minutes = 3\nidle_limit_minutes = 3",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7a.medium\"]\nmax_lifetime_minutes = 5\nboot_limit_minutes = 3\nidle_limit_minutes = 3",
         9,
-        "pool.base.limit_minutes: is 5, which",
+        "pool.base.max_lifetime_minutes: is 5, which",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7a.medium\"]\nmarket = \"reserved\"",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7a.medium\"]\ncapacity = \"reserved\"",
         9,
-        "pool.base.market: must be",
+        "pool.base.capacity: must be",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7a.medium\"]\nscope = \"everyone\"",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7a.medium\"]\nscope = \"everyone\"",
         9,
         "pool.base.scope: must be",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7a.medium\"]\nmax_runners = 6",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7a.medium\"]\nmax_runners = 6",
         6,
         "pool.base.max_runners: is 6, above",
     ),
     (
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7a.medium\"]\nrights = \"release\"\nscope = \"organization:acme\"",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7a.medium\"]\npermissions = \"release\"\nscope = \"organization:acme\"",
         6,
-        "pool.base.rights: there is no [rights.release]",
+        "pool.base.permissions: there is no [permissions.release]",
     ),
     (
         "{ stock = \"al2023\" }",
@@ -196,15 +196,15 @@ const MISTAKES: &[(&str, &str, usize, &str)] = &[
     // Networks.
     (
         "[pool.base]",
-        "[network]\nports = [0]\n[pool.base]",
+        "[network]\negress = [0]\n[pool.base]",
         7,
-        "network.ports: must be numbers from 1 to 65535",
+        "network.egress: must be numbers from 1 to 65535",
     ),
     (
         "[pool.base]",
-        "[network]\nports = [{ port = 22, cidr = \"everywhere\" }]\n[pool.base]",
+        "[network]\negress = [{ port = 22, cidr = \"everywhere\" }]\n[pool.base]",
         7,
-        "network.ports.cidr: must be a network",
+        "network.egress.cidr: must be a network",
     ),
     (
         "[pool.base]",
@@ -240,12 +240,131 @@ fn one_mistake_gives_one_problem_at_its_line() {
     }
 }
 
+/// Old keys by the line that holds them, what that line stands below, and how they are called now.
+const RENAMED: &[(&str, &str, &str)] = &[
+    (
+        "account = \"1\"",
+        "max_runners = 5",
+        "account: is called account_id now",
+    ),
+    (
+        "[lambda]\nmemory_mb = 256",
+        "linux = \"host\"",
+        "lambda: is called [dispatcher] now",
+    ),
+    (
+        "[rights.release]\ns3 = [\"bucket/*\"]",
+        "linux = \"host\"",
+        "rights: is called [permissions.NAME] now",
+    ),
+    (
+        "[permissions.x]\nmanaged_policies = [\"ReadOnlyAccess\"]",
+        "linux = \"host\"",
+        "permissions.x.managed_policies: is called policy_arns now",
+    ),
+    (
+        "[permissions.x]\npass_roles = [\"task\"]",
+        "linux = \"host\"",
+        "permissions.x.pass_roles: is called pass_role_arns now",
+    ),
+    (
+        "[network]\npublic_address = false",
+        "linux = \"host\"",
+        "network.public_address: is called assign_public_ip now",
+    ),
+    (
+        "[network]\nports = [22]",
+        "linux = \"host\"",
+        "network.ports: is called egress now",
+    ),
+    (
+        "types = []",
+        "[pool.base]",
+        "pool.base.types: is called instance_types now",
+    ),
+    (
+        "disk_gb = 9",
+        "[pool.base]",
+        "pool.base.disk_gb: is called root_volume_gb now",
+    ),
+    (
+        "credit = \"x\"",
+        "[pool.base]",
+        "pool.base.credit: is called cpu_credits now",
+    ),
+    (
+        "market = \"spot\"",
+        "[pool.base]",
+        "pool.base.market: is called capacity now",
+    ),
+    (
+        "limit_minutes = 9",
+        "[pool.base]",
+        "pool.base.limit_minutes: is called max_lifetime_minutes now",
+    ),
+    (
+        "boot_limit_minutes = 9",
+        "[pool.base]",
+        "pool.base.boot_limit_minutes: is called boot_timeout_minutes now",
+    ),
+    (
+        "idle_limit_minutes = 9",
+        "[pool.base]",
+        "pool.base.idle_limit_minutes: is called idle_timeout_minutes now",
+    ),
+    (
+        "default = true",
+        "[pool.base]",
+        "pool.base.default: is called accepts_unlabelled now",
+    ),
+    (
+        "git_token = true",
+        "[pool.base]",
+        "pool.base.git_token: is called clone_token now",
+    ),
+    (
+        "rights = \"x\"",
+        "[pool.base]",
+        "pool.base.rights: is called permissions now",
+    ),
+];
+
+#[test]
+fn an_old_key_is_refused_with_the_one_that_took_its_place() {
+    for (old, above, message) in RENAMED {
+        let found = problems(&changed(above, &format!("{above}\n{old}")));
+        let messages: Vec<&str> = found.iter().map(|problem| &*problem.message).collect();
+        assert_eq!(messages, [*message], "{old}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_those_that_are_known() {
+    let found = problems(&changed(
+        "[pool.base]",
+        "[network]\nports_open = [1]\n[pool.base]",
+    ));
+    assert_eq!(
+        found[0].message,
+        "network.ports_open: unknown key; known here are vpc, subnets, assign_public_ip, egress"
+    );
+    let found = problems(&changed("[forge]", "[pools.x]\n[forge]"));
+    let message = &found[0].message;
+    assert!(
+        message.contains("[permissions.NAME], [pool.NAME]"),
+        "{message}"
+    );
+}
+
 #[test]
 fn all_mistakes_are_said_at_once_in_the_order_of_the_file() {
     let source = RIGHT
         .replace("\"my-ci\"", "\"My CI\"")
         .replace("max_runners = 5", "max_runners = \"five\"\nunknown = 1")
-        .replace("types = [\"m7a.medium\"]", "types = [7]\ndisk_gb = 1");
+        .replace(
+            "instance_types = [\"m7a.medium\"]",
+            "instance_types = [7]\ndisk_gb = 1",
+        );
     let lines: Vec<usize> = problems(&source)
         .iter()
         .map(|problem| problem.line)
@@ -294,8 +413,8 @@ fn a_label_has_one_pool_unless_no_repository_can_reach_both() {
     assert_eq!(found[0].line, 16);
 
     let apart = second_pool("scope = \"organization:acme\"", "linux").replacen(
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7a.medium\"]\nrepositories = [\"other/*\"]",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7a.medium\"]\nrepositories = [\"other/*\"]",
         1,
     );
     assert!(Environment::parse(&apart, Path::new(".")).is_ok());
@@ -303,10 +422,10 @@ fn a_label_has_one_pool_unless_no_repository_can_reach_both() {
 }
 
 #[test]
-fn a_global_pool_with_rights_or_git_token_needs_consent() {
-    let rights = "rights = \"release\"\n";
-    let set = "[rights.release]\ns3 = [\"bucket/*\"]\n";
-    for (lines, set) in [(rights, set), ("git_token = true\n", "")] {
+fn a_global_pool_with_permissions_or_clone_token_needs_consent() {
+    let permissions = "permissions = \"release\"\n";
+    let set = "[permissions.release]\ns3 = [\"bucket/*\"]\n";
+    for (lines, set) in [(permissions, set), ("clone_token = true\n", "")] {
         let source = format!("{}{set}", second_pool(lines, "release"));
         let found = problems(&source);
         assert_eq!(found.len(), 1, "{found:?}");
@@ -327,13 +446,60 @@ fn a_global_pool_with_rights_or_git_token_needs_consent() {
 }
 
 #[test]
-fn rights_never_reach_the_deployments_own_parameters() {
+fn a_scope_that_is_wider_than_the_repositories_of_a_pool_with_permissions_needs_consent() {
+    const PERMISSIONS: &str = "permissions = \"release\"";
+    const TOKEN: &str = "clone_token = true";
+    const ONE: &str = "repositories = [\"acme/release\"]";
+    let set = "[permissions.release]\ns3 = [\"bucket/*\"]\n";
+    let with = |scope: &str, repositories: &str, holds: &str| {
+        let lines = format!("scope = \"{scope}\"\n{repositories}\n{holds}\n");
+        format!("{}{set}", second_pool(&lines, "release"))
+    };
+    for holds in [PERMISSIONS, TOKEN] {
+        let source = with("organization:acme", ONE, holds);
+        let found = problems(&source);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let message = &found[0].message;
+        for words in [
+            "pool.second.repositories: names less than the pool's scope",
+            "any job of acme may take one",
+            "scope = \"repository:OWNER/NAME\"",
+            "trust_all_repositories = true",
+        ] {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+        let trusted = source.replace(
+            "max_runners = 5",
+            "max_runners = 5\ntrust_all_repositories = true",
+        );
+        assert!(Environment::parse(&trusted, Path::new(".")).is_ok());
+    }
+    for (scope, repositories, holds) in [
+        ("repository:acme/release", ONE, PERMISSIONS),
+        ("repository:acme/release", "", TOKEN),
+        ("organization:acme", "repositories = [\"*\"]", PERMISSIONS),
+        (
+            "organization:acme",
+            "repositories = [\"acme/*\"]",
+            PERMISSIONS,
+        ),
+        ("organization:acme", "", PERMISSIONS),
+        // Nothing is given away.
+        ("organization:acme", ONE, ""),
+    ] {
+        let parsed = Environment::parse(&with(scope, repositories, holds), Path::new("."));
+        assert!(parsed.is_ok(), "{scope} {repositories} {holds}: {parsed:?}");
+    }
+}
+
+#[test]
+fn permissions_never_reach_the_deployments_own_parameters() {
     let with = |pattern: &str| {
         format!(
-            "{}[rights.release]\nssm = [\"{pattern}\"]\n",
+            "{}[permissions.release]\nssm = [\"{pattern}\"]\n",
             changed(
-                "types = [\"m7a.medium\"]",
-                "types = [\"m7a.medium\"]\nrights = \"release\"\nscope = \"organization:acme\"",
+                "instance_types = [\"m7a.medium\"]",
+                "instance_types = [\"m7a.medium\"]\npermissions = \"release\"\nscope = \"organization:acme\"",
             )
         )
     };
@@ -358,24 +524,24 @@ fn rights_never_reach_the_deployments_own_parameters() {
 }
 
 #[test]
-fn a_pool_without_rights_does_not_get_those_of_another() {
+fn a_pool_without_permissions_does_not_get_those_of_another() {
     let source = format!(
-        "{}[rights.runner]\ns3 = [\"bucket/*\"]\n",
+        "{}[permissions.runner]\ns3 = [\"bucket/*\"]\n",
         second_pool(
-            "rights = \"runner\"\nscope = \"organization:acme\"",
+            "permissions = \"runner\"\nscope = \"organization:acme\"",
             "release"
         )
     );
     let found = problems(&source);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].message.contains("pool.base: has no rights"));
+    assert!(found[0].message.contains("pool.base: has no permissions"));
 }
 
 #[test]
 fn a_runner_without_a_known_checksum_is_not_installed() {
     let arm = changed(
-        "types = [\"m7a.medium\"]",
-        "types = [\"m7g.medium\"]\narch = \"arm64\"",
+        "instance_types = [\"m7a.medium\"]",
+        "instance_types = [\"m7g.medium\"]\narch = \"arm64\"",
     );
     assert!(
         problems(&arm)[0]
@@ -423,12 +589,14 @@ fn a_forgejo_has_a_runner_of_its_own_and_no_pool_for_jobs_without_labels() {
         let parsed = Environment::parse(&with(version), Path::new("."));
         assert_eq!(parsed.is_ok(), is_right, "{version}: {parsed:?}");
     }
-    let default = with("12.8.0").replace("types =", "default = true\ntypes =");
-    assert!(
-        problems(&default)[0]
-            .message
-            .contains("pool.base.default: a Forgejo gives jobs without labels to no runner")
+    let default = with("12.8.0").replace(
+        "instance_types =",
+        "accepts_unlabelled = true
+types =",
     );
+    assert!(problems(&default)[0].message.contains(
+        "pool.base.accepts_unlabelled: a Forgejo gives jobs without labels to no runner"
+    ));
 }
 
 #[test]

@@ -137,17 +137,17 @@ fn each_edit_names_the_properties_that_follow_from_it_and_no_others() {
     let table: &[(&str, Edit, &[&str])] = &[
         (
             "memory",
-            |e| e.lambda.memory_mb = 512,
+            |e| e.dispatcher.memory_mb = 512,
             &["Function MemorySize"],
         ),
         (
             "types",
-            |e| e.pools[0].types = vec!["t3.large".to_owned()],
-            &["PoolBaseDocument Value.types[0]"],
+            |e| e.pools[0].instance_types = vec!["t3.large".to_owned()],
+            &["PoolBaseDocument Value.instance_types[0]"],
         ),
         (
             "disk",
-            |e| e.pools[1].disk_gb = 30,
+            |e| e.pools[1].root_volume_gb = 30,
             &["PoolGoTemplate LaunchTemplateData.BlockDeviceMappings[0].Ebs.VolumeSize"],
         ),
         (
@@ -282,12 +282,39 @@ fn a_new_api_reaches_the_stacks_that_name_it() {
 fn subnets_without_public_addresses_are_said_where_they_matter() {
     let mut environment = lab();
     assert!(plan_of(&environment, &nothing()).notices.is_empty());
-    environment.network.public_address = true;
+    environment.network.assign_public_ip = true;
     let notices = plan_of(&environment, &nothing()).notices;
     assert_eq!(notices.len(), 1);
     assert!(
-        notices[0].contains("subnet-11111111") && notices[0].contains("public_address = false")
+        notices[0].contains("subnet-11111111") && notices[0].contains("assign_public_ip = false")
     );
+}
+
+#[test]
+fn who_can_use_what_a_trusting_pool_holds_is_said_with_every_plan() {
+    let mut environment = lab();
+    environment.pools[0].permissions = Some("release".to_owned());
+    environment.pools[2].clone_token = true;
+    environment.pools[2].repositories = vec!["soak-team/app".to_owned()];
+    let first = plan_of(&environment, &nothing());
+    let again = plan_of(&environment, &executed(&environment, &nothing()));
+    for plan in [first, again] {
+        assert_eq!(
+            plan.notices,
+            [
+                "pool base: whoever can push a workflow to any repository of the forge gets the \
+                 permissions `release` (trust_all_repositories = true)",
+                "pool team: whoever can push a workflow to any repository of soak-team gets the git \
+                 token (trust_all_repositories = true)",
+            ]
+        );
+        let words = Words {
+            colour: Colour::Off,
+            set_secret: String::new(),
+        };
+        let shown = show::plan(&plan, &words);
+        assert!(shown.contains("! pool base: whoever can push"), "{shown}");
+    }
 }
 
 #[test]
@@ -300,8 +327,8 @@ fn people_read_what_changes() {
     let script = &mut runner["Resources"]["PoolGoTemplate"]["Properties"]["LaunchTemplateData"];
     script["UserData"] = serde_json::json!({"Fn::Base64": "#!/bin/sh\n"});
     let mut after = before;
-    after.lambda.memory_mb = 512;
-    after.pools[0].types.push("t3.large".to_owned());
+    after.dispatcher.memory_mb = 512;
+    after.pools[0].instance_types.push("t3.large".to_owned());
     let mut plan = plan_of(&after, &world);
     // The script itself is another part's; what matters here is how a script is shown.
     for resource in plan

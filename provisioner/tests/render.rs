@@ -8,7 +8,7 @@ use provisioner::environment::{self, Environment};
 use provisioner::render::{self, Stack};
 use serde_json::Value;
 use stacks::names;
-use stacks::pool::{Pool, Settings};
+use stacks::pool::{CpuCredits, Pool, Settings};
 
 fn environments() -> Vec<(String, Environment)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments");
@@ -323,6 +323,35 @@ fn what_is_too_large_for_aws_is_said_with_what_to_do() {
         error.contains("the document of pool base") && error.contains("fewer"),
         "{error}"
     );
+}
+
+/// A T type starts without credits: in standard mode a build would crawl from its first minute. The
+/// lab's machines are no T types at all.
+#[test]
+fn no_pool_on_aws_starts_throttled() {
+    let on_aws = environments().into_iter().filter(|(name, _)| name != "lab");
+    for (name, environment) in on_aws {
+        for pool in environment.pools {
+            assert_ne!(
+                pool.cpu_credits,
+                Some(CpuCredits::Standard),
+                "{name}: {}",
+                pool.name
+            );
+        }
+    }
+}
+
+/// EC2 asks the policy for each kind of resource that a launch tags. Of a Spot request it does not
+/// say which template it comes from, so a right to it could not be bound to ours: a launch tags none
+/// (the lab's EC2 refuses one that does).
+#[test]
+fn the_dispatcher_has_no_right_to_spot_requests() {
+    for (name, environment) in environments() {
+        let rendered = render::render(&environment).unwrap();
+        let template = rendered.template(Stack::Dispatch);
+        assert!(!template.body.contains("spot-instances-request"), "{name}");
+    }
 }
 
 /// A right that nothing uses is one too many, and a call without its right fails on AWS alone: no

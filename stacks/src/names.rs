@@ -54,7 +54,7 @@ pub const ATTRIBUTE_SORT: &str = "sk";
 pub const ATTRIBUTE_TTL: &str = "ttl";
 
 /// Longest deployment name: `<name>-artifacts-<account>-<region>` must fit 63 characters with the
-/// longest region name (14), and role names (64) must fit `<name>-runner-<rights>`.
+/// longest region name (14), and role names (64) must fit `<name>-runner-<permissions>`.
 pub const NAME_MAX_CHARS: usize = 24;
 
 /// The names of one deployment. Serialized, it is the `names` object of the template context.
@@ -82,7 +82,7 @@ pub struct Names {
     pub api: String,
     /// The runners' security group.
     pub security_group: String,
-    /// Role and instance profile of pools without rights of their own; see [`Names::runner_role`].
+    /// Role and instance profile of pools without permissions of their own; see [`Names::runner_role`].
     pub runner: String,
     /// Topic that alarms go to.
     pub topic: String,
@@ -97,7 +97,7 @@ pub struct Names {
     /// Tag key of an instance's launch id.
     pub tag_launch: String,
     /// Tag key of an instance's own time limit in minutes: the sweep needs nothing else to end it.
-    pub tag_limit_minutes: String,
+    pub tag_max_lifetime_minutes: String,
     /// Root of the deployment's parameters, without a slash at its end.
     pub parameters: String,
     /// Parameter: the [`crate::pool::Settings`] document.
@@ -134,7 +134,7 @@ impl Names {
             stack_dispatch: with("dispatch"),
             tag: name.to_owned(),
             tag_launch: format!("{name}:launch"),
-            tag_limit_minutes: format!("{name}:limit-minutes"),
+            tag_max_lifetime_minutes: format!("{name}:max-lifetime-minutes"),
             parameters: format!("/{name}"),
             parameter_settings: format!("/{name}/settings"),
             parameter_pools: format!("/{name}/pool/"),
@@ -155,13 +155,13 @@ impl Names {
         format!("{}-{pool}", self.name)
     }
 
-    /// Role and instance profile of the pools that hold the set of rights called `rights`
-    /// (`None`: no rights beyond asking for their own credential).
+    /// Role and instance profile of the pools that hold the set called `permissions`
+    /// (`None`: nothing beyond asking for their own credential).
     #[must_use]
-    pub fn runner_role(&self, rights: Option<&str>) -> String {
-        match rights {
-            None | Some(RIGHTS_RUNNER) => self.runner.clone(),
-            Some(rights) => format!("{}-{rights}", self.runner),
+    pub fn runner_role(&self, permissions: Option<&str>) -> String {
+        match permissions {
+            None | Some(PERMISSIONS_RUNNER) => self.runner.clone(),
+            Some(permissions) => format!("{}-{permissions}", self.runner),
         }
     }
 
@@ -185,8 +185,8 @@ impl Names {
     }
 }
 
-/// The set of rights whose role has the plain name `<name>-runner`, as in the reference.
-pub const RIGHTS_RUNNER: &str = "runner";
+/// The set of permissions whose role has the plain name `<name>-runner`, as in the reference.
+pub const PERMISSIONS_RUNNER: &str = "runner";
 
 /// What lives in `SecureString` parameters, written by `up` and `secret set`, never by a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -197,8 +197,8 @@ pub enum Secret {
     ForgeToken,
     /// The forge's reusable runner registration token, global scope.
     RegistrationToken,
-    /// Read-only token that pools with `git_token` get for `url.insteadOf`.
-    GitToken,
+    /// Read-only token that pools with `clone_token` get for `url.insteadOf`.
+    CloneToken,
 }
 
 impl Secret {
@@ -207,7 +207,7 @@ impl Secret {
         Self::Webhook,
         Self::ForgeToken,
         Self::RegistrationToken,
-        Self::GitToken,
+        Self::CloneToken,
     ];
 
     /// The name that people type and that ends the parameter's path.
@@ -217,7 +217,7 @@ impl Secret {
             Self::Webhook => "webhook",
             Self::ForgeToken => "forge-token",
             Self::RegistrationToken => "registration-token",
-            Self::GitToken => "git-token",
+            Self::CloneToken => "clone-token",
         }
     }
 

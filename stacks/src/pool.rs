@@ -42,29 +42,29 @@ pub struct Pool {
     /// The labels that its runners register; a job matches if each of its labels is among them.
     pub labels: Vec<Label>,
     /// Whether it also serves jobs without labels (any runner may take those).
-    pub default: bool,
+    pub accepts_unlabelled: bool,
     /// Where its runners are registered, hence whose jobs the forge lets them take.
     pub scope: Scope,
     /// Repositories that it serves: `owner/name`, `owner/*` or `*`.
     pub repositories: Vec<String>,
     /// Instance types in order of preference.
-    pub types: Vec<String>,
+    pub instance_types: Vec<String>,
     /// Subnets to launch in, separated by commas, in order of preference.
     pub subnets: String,
     /// How its instances are bought.
-    pub market: Market,
+    pub capacity: CapacityType,
     /// Credit mode of burstable (T) types; `None` for pools without one.
-    pub credit: Option<Credit>,
+    pub cpu_credits: Option<CpuCredits>,
     /// Most runners of this pool at any moment.
     pub max_runners: u32,
     /// Minutes after which an instance is ended whatever it does.
-    pub limit_minutes: u32,
+    pub max_lifetime_minutes: u32,
     /// Minutes within which an instance must have asked for its credential.
-    pub boot_limit_minutes: u32,
+    pub boot_timeout_minutes: u32,
     /// Minutes that a registered runner may wait for a job.
-    pub idle_limit_minutes: u32,
-    /// Whether its runners get the read-only git token.
-    pub git_token: bool,
+    pub idle_timeout_minutes: u32,
+    /// Whether its runners get the read-only clone token.
+    pub clone_token: bool,
     /// Id of its launch template.
     pub template_id: String,
     /// Version of its launch template; a string, as EC2 has it.
@@ -98,11 +98,11 @@ pub enum Scope {
 /// How instances are bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Market {
+pub enum CapacityType {
     /// Spot only.
     Spot,
     /// Spot first, On-Demand when no candidate has capacity.
-    SpotFirst,
+    SpotThenOnDemand,
     /// On-Demand only.
     OnDemand,
 }
@@ -110,7 +110,7 @@ pub enum Market {
 /// CPU credit mode of T types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Credit {
+pub enum CpuCredits {
     /// The baseline, no surplus charges.
     Standard,
     /// Surplus credits, charged.
@@ -128,7 +128,7 @@ impl Pool {
     #[must_use]
     pub fn serves_labels(&self, labels: &[String]) -> bool {
         if labels.is_empty() {
-            return self.default;
+            return self.accepts_unlabelled;
         }
         labels
             .iter()

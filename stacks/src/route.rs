@@ -2,7 +2,7 @@
 //!
 //! Requests are JSON, `{"ask":"credential"}` or `{"mark":"online"}` with an optional `text`.
 //! The answer to a credential request is plain text, one fact a line, so that a shell needs no JSON
-//! parser: `runner <.runner document>` and, for pools that ask, `git <token>`.
+//! parser: `runner <.runner document>` and, for pools that ask, `clone-token <token>`.
 //! Status 200: done. 410: refused for good, the machine ends. Everything else, also API Gateway's own
 //! 403 while a fresh role is not known everywhere yet: ask again until the boot limit.
 
@@ -54,7 +54,7 @@ pub enum Mark {
 
 /// First word of the answer's line that holds the `.runner` document.
 pub const LINE_RUNNER: &str = "runner";
-/// First word of the answer's line that holds the git token.
-pub const LINE_GIT: &str = "git";
+/// First word of the answer's line that holds the clone token.
+pub const LINE_CLONE_TOKEN: &str = "clone-token";
 /// Longest `text` of a mark that is kept, in characters: a last line, not a log.
 pub const TEXT_MAX_CHARS: usize = 300;

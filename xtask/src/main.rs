@@ -149,7 +149,7 @@ enum Command {
 enum SecretCommand {
     /// Set one from a prompt, standard input or a file.
     Set {
-        /// webhook, forge-token, registration-token or git-token.
+        /// webhook, forge-token, registration-token or clone-token.
         name: String,
         /// Name in stacks/environments, or a path.
         env: Option<String>,

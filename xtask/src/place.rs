@@ -55,7 +55,7 @@ pub enum Error {
     NoLab,
     /// No such secret.
     #[error(
-        "there is no secret {0}; there are webhook, forge-token, registration-token, git-token"
+        "there is no secret {0}; there are webhook, forge-token, registration-token, clone-token"
     )]
     NoSuchSecret(String),
     /// A file, or the terminal.
@@ -106,7 +106,7 @@ impl Place {
         let profile = if self.lab {
             Profile::Lab
         } else {
-            Profile::Lambda(self.deployment.environment.lambda.arch)
+            Profile::Lambda(self.deployment.environment.dispatcher.arch)
         };
         let takes = match profile {
             Profile::Lab => "",

@@ -9,7 +9,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{BadDelivery, Delivery, shortened};
-use crate::job::{Job, JobKey, ToldBy};
+use crate::job::{ForgeRunner, Job, JobKey, ToldBy};
 
 /// Most labels of a job: real ones have a handful.
 pub const LABELS_MAX: usize = 32;
@@ -45,6 +45,8 @@ pub(crate) struct WorkflowJob {
     created_at: Option<String>,
     #[serde(default)]
     conclusion: Option<String>,
+    #[serde(default)]
+    runner_id: Option<u64>,
     #[serde(default)]
     runner_name: Option<String>,
 }
@@ -122,6 +124,7 @@ impl WorkflowJob {
             html_url: String::new(),
             created_at: None,
             conclusion: None,
+            runner_id: None,
             runner_name: None,
         }
     }
@@ -136,10 +139,15 @@ impl WorkflowJob {
         self,
         repository: String,
         told_by: ToldBy,
-    ) -> Result<(Job, Option<String>), BadDelivery> {
-        let runner = self.runner_name.filter(|name| !name.is_empty());
+    ) -> Result<(Job, Option<ForgeRunner>), BadDelivery> {
+        let name = self.runner_name.filter(|name| !name.is_empty());
+        let id = self.runner_id.filter(|id| *id > 0);
+        let runner = name.map(|name| ForgeRunner { id, name });
         let Labels(labels) = self.labels.unwrap_or_default();
-        within(KEY_TEXT_MAX_BYTES, runner.as_deref())?;
+        within(
+            KEY_TEXT_MAX_BYTES,
+            runner.as_ref().map(|runner| runner.name.as_str()),
+        )?;
         within(KEY_TEXT_MAX_BYTES, [repository.as_str()])?;
         within(TEXT_MAX_BYTES, labels.iter().map(String::as_str))?;
         within(

@@ -11,7 +11,7 @@ use super::forgejo::{ListedJob, ListedStatus};
 use super::tree::Calls;
 use super::{Forge, ForgeError, scope_path};
 use crate::delivery::body::{LABELS_MAX, WorkflowJob};
-use crate::job::{Job, ToldBy};
+use crate::job::{ForgeRunner, Job, ToldBy};
 use workflow::server::Kind;
 
 /// Entries of one page: the most that Gitea gives.
@@ -36,8 +36,8 @@ pub struct SeenJob {
     pub job: Job,
     /// Where it stands.
     pub state: SeenState,
-    /// The name of the runner that has it, where the forge says so.
-    pub runner: Option<String>,
+    /// The runner that has it, where the forge says so.
+    pub runner: Option<ForgeRunner>,
 }
 
 /// Where a job stands that has not ended.

@@ -6,7 +6,7 @@ use super::notices::Says;
 use super::{job_sk, key_value, live_item, live_key, notices, number, text};
 use stacks::pool::Pool;
 
-use crate::job::{Fact, Job, JobKey, Status, ToldBy};
+use crate::job::{Fact, ForgeRunner, Job, JobKey, Status, ToldBy};
 use crate::plan::Claim;
 use crate::shell::{Change, Failure, Item, Outcome, Shell};
 use crate::world::WaitingJob;
@@ -178,23 +178,22 @@ impl Shell {
     pub async fn start_job(
         &self,
         job: &Job,
-        runner: &str,
+        runner: &ForgeRunner,
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
+        let name = runner.name.as_str();
         let note = Note {
-            reason: &format!("a runner has it: {runner}"),
-            instance: Some(runner),
+            reason: &format!("a runner has it: {name}"),
+            instance: Some(name),
             ..Note::default()
         };
         let moved = self
             .move_job(&job.key, Some(job), Fact::Started, &note, now_ms)
             .await?;
-        if runner.starts_with("i-") {
-            let sets = [("busy_ms", number(now_ms)), ("job", key_value(&job.key))];
-            let _outcome = self
-                .set_runner(runner, &sets, "attribute_not_exists(job)")
-                .await?;
-        }
+        let sets = [("busy_ms", number(now_ms)), ("job", key_value(&job.key))];
+        let _outcome = self
+            .set_runner_of_forge(runner, &sets, "attribute_not_exists(job)")
+            .await?;
         Ok(moved)
     }
 

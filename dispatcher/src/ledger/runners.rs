@@ -5,8 +5,12 @@ use serde::Serialize;
 
 use super::launches::give_back;
 use super::{HISTORY_S, LIVE, Remains, Row, item, live_item, live_key, number, read, runner_sk};
+use crate::job::ForgeRunner;
 use crate::shell::{Change, Failure, Item, Outcome, Shell};
 use crate::world::Runner;
+
+/// Attribute of a runner's row: the forge's id of its registration.
+const FORGE_ID: &str = "forge_id";
 
 /// What is kept of a runner that ended.
 #[derive(Serialize)]
@@ -48,6 +52,27 @@ impl Shell {
                 .collect(),
         })
         .await
+    }
+
+    /// Sets attributes of the live runner that the forge calls `told`, if it is ours: the name says
+    /// which row, the forge's id whether that row is meant. Anybody may register a runner of their own
+    /// under the name of one of our instances.
+    pub async fn set_runner_of_forge(
+        &self,
+        told: &ForgeRunner,
+        sets: &[(&str, AttributeValue)],
+        condition: &str,
+    ) -> Result<Outcome, Failure> {
+        let (true, Some(id)) = (told.name.starts_with("i-"), told.id) else {
+            return Ok(Outcome::Refused(Vec::new()));
+        };
+        let mut full = format!("forge_id = :{FORGE_ID}");
+        if !condition.is_empty() {
+            full = format!("{full} AND {condition}");
+        }
+        let id = [(FORGE_ID, number(id))];
+        self.set_runner(&told.name, &[sets, &id].concat(), &full)
+            .await
     }
 
     /// Takes back a credential mark, so that the machine may ask again. `unsure`: the forge may have

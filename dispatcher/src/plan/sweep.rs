@@ -136,7 +136,7 @@ fn end_reason(now_ms: u64, instance: &Instance, ledger: Option<&World>) -> Optio
     let world = ledger?;
     let row = world.runners.iter().find(|r| r.instance == instance.id);
     if let Some(runner) = row {
-        let boot_limit = world.pool(&runner.pool).map(|p| p.boot_limit_minutes);
+        let boot_limit = world.pool(&runner.pool).map(|p| p.boot_timeout_minutes);
         let boots = runner.credential_ms.is_none() && runner.busy_ms.is_none();
         return (boots && boot_limit.is_some_and(over)).then_some(EndReason::BootLimit);
     }

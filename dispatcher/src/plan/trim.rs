@@ -133,7 +133,7 @@ fn too_many<'a>(world: &'a World, pool: &Pool) -> BTreeSet<&'a str> {
 
 /// Whether the runner is registered for longer than its machine lets one be idle.
 fn is_overdue(runner: &Runner, pool: &Pool, now_ms: u64) -> bool {
-    let limit_ms = u64::from(pool.idle_limit_minutes) * 60_000 + IDLE_MARGIN_MS;
+    let limit_ms = u64::from(pool.idle_timeout_minutes) * 60_000 + IDLE_MARGIN_MS;
     let since_ms = runner.credential_ms.filter(|_| runner.forge_id.is_some());
     since_ms.is_some_and(|then_ms| now_ms.saturating_sub(then_ms) > limit_ms)
 }

@@ -88,7 +88,7 @@ impl Shell {
                     .build(),
             );
         }
-        for resource in tagged(candidate.spot) {
+        for resource in TAGGED {
             request = request.tag_specifications(
                 TagSpecification::builder()
                     .resource_type(resource)
@@ -204,7 +204,7 @@ impl Shell {
             tag(&self.names.tag, &launch.pool),
             tag(&self.names.tag_launch, &launch.id),
             tag(
-                &self.names.tag_limit_minutes,
+                &self.names.tag_max_lifetime_minutes,
                 &launch.limit_minutes.to_string(),
             ),
         ];
@@ -230,7 +230,7 @@ impl Shell {
             id: instance.instance_id?,
             pool: tag(&self.names.tag).unwrap_or_default(),
             launch: tag(&self.names.tag_launch),
-            limit_minutes: tag(&self.names.tag_limit_minutes).and_then(|v| v.parse().ok()),
+            limit_minutes: tag(&self.names.tag_max_lifetime_minutes).and_then(|v| v.parse().ok()),
             ended: has_ended(state.as_ref()),
             launched_ms: instance
                 .launch_time
@@ -253,16 +253,13 @@ fn spot() -> InstanceMarketOptionsRequest {
         .build()
 }
 
-/// What carries the tags. Tags of a Spot request make an On-Demand launch fail.
-fn tagged(spot: bool) -> impl Iterator<Item = ResourceType> {
-    [
-        ResourceType::Instance,
-        ResourceType::Volume,
-        ResourceType::NetworkInterface,
-    ]
-    .into_iter()
-    .chain(spot.then_some(ResourceType::SpotInstancesRequest))
-}
+/// What carries the tags. Not the Spot request: nothing reads its tags, and EC2 would ask our policy
+/// for a right to it that can't be bound to our launch templates.
+const TAGGED: [ResourceType; 3] = [
+    ResourceType::Instance,
+    ResourceType::Volume,
+    ResourceType::NetworkInterface,
+];
 
 fn once(timeout_s: u64) -> aws_sdk_ec2::config::Builder {
     let timeout = Duration::from_secs(timeout_s);

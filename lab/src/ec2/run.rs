@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
+
 use crate::Error;
 use crate::ec2::catalog;
 use crate::ec2::fault::Fault;
@@ -12,6 +14,8 @@ use crate::emulator::{Emulator, ProfileRef, Template};
 
 /// EC2's limit on a client token.
 const TOKEN_MAX_CHARS: usize = 64;
+/// What a Spot request is called where it is tagged.
+const SPOT_REQUEST: &str = "spot-instances-request";
 
 pub(super) type Tags = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -346,9 +350,20 @@ impl Request {
     fn merge_tags(&self, template: &Template) -> Result<BTreeMap<String, String>, Fault> {
         let mut all = template.tags.clone();
         all.extend(self.tags.clone());
-        if all.contains_key("spot-instances-request") && self.spot.is_none() {
+        if all.contains_key(SPOT_REQUEST) && self.spot.is_none() {
             return Err(Fault::combination(
                 "spot-instances-request can be tagged only with the Spot market option.",
+            ));
+        }
+        // EC2 asks the caller's policy for every kind of resource that a launch tags, and does not
+        // say for a Spot request which launch template it comes from. The dispatcher's role is bound
+        // to its own templates, so it has no right to tag one.
+        if all.contains_key(SPOT_REQUEST) {
+            return Err(Fault::with(
+                StatusCode::FORBIDDEN,
+                "UnauthorizedOperation",
+                "You are not authorized to perform: ec2:RunInstances on resource: \
+                 spot-instances-request/*",
             ));
         }
         Ok(all.remove("instance").unwrap_or_default())

@@ -77,8 +77,10 @@ pub(crate) async fn are_listed_until_they_end(site: &Site) {
     let running = jobs.iter().find(|seen| seen.job.name == "build").unwrap();
     assert_eq!(running.state, SeenState::Running);
     assert_eq!(running.job.key, build.job.key, "the attempt is the same");
-    let runner = running.runner.as_deref();
-    assert_eq!(runner, is_gitea.then_some("i-asked"));
+    let runner = running.runner.as_ref();
+    let name = runner.map(|runner| runner.name.as_str());
+    assert_eq!(name, is_gitea.then_some("i-asked"));
+    assert!(runner.is_none_or(|runner| runner.id.is_some()));
 
     site.succeed(&taken).await;
     let jobs = until("the other is freed", async || {

@@ -40,7 +40,7 @@ async fn a_job_that_was_cancelled_while_it_waited_and_is_run_again_gets_a_machin
     let second = world.the_instance().await;
     assert_ne!(second, first);
     assert_eq!(world.counters().await["all"], 1);
-    world.deliver(&job.started(&second)).await;
+    world.take(job, &second).await;
     world.deliver(&job.ended("success", Some(&second))).await;
     assert_eq!(world.standing(job).await.0, "completed");
     // It had a runner now: this attempt is over for good, whatever the forge says.
@@ -65,7 +65,7 @@ async fn a_job_that_was_skipped_with_the_job_it_needs_gets_a_machine_in_the_reru
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_refused_is_taken_when_a_pool_serves_it_and_the_hook_is_replayed() {
     let Some(world) = World::of(Shape {
-        pool: |pool| pool.default = false,
+        pool: |pool| pool.accepts_unlabelled = false,
         ..Shape::default()
     })
     .await

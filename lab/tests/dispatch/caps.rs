@@ -44,7 +44,7 @@ async fn two_hundred_jobs_and_four_drains_stay_within_fifty_machines() {
     // Ten machines do a job each and end, all at once.
     let mut ends = Vec::new();
     for (job, machine) in jobs.iter().zip(&machines).take(10) {
-        world.deliver(&job.started(machine)).await;
+        world.take(job, machine).await;
         world.deliver(&job.ended("success", Some(machine))).await;
         world.lose_silently(machine).await;
         ends.push(state_change(machine, "terminated"));

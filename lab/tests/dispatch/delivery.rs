@@ -21,6 +21,23 @@ pub(crate) struct Job {
     pub(crate) sha: Option<String>,
 }
 
+/// A runner as deliveries name it.
+#[derive(Debug, Clone)]
+pub(crate) struct Runner {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+}
+
+/// Somebody's own runner, which may bear any name.
+impl From<&str> for Runner {
+    fn from(name: &str) -> Self {
+        Self {
+            id: 4711,
+            name: name.to_owned(),
+        }
+    }
+}
+
 impl Job {
     /// Job `id` of `acme/app`, for the pool `base`.
     pub(crate) fn new(id: u64) -> Self {
@@ -50,16 +67,20 @@ impl Job {
         self.body("queued", None, None)
     }
 
-    pub(crate) fn started(&self, runner: &str) -> Value {
-        self.body("in_progress", Some(runner), None)
+    pub(crate) fn started(&self, runner: impl Into<Runner>) -> Value {
+        self.body("in_progress", Some(runner.into()), None)
     }
 
     pub(crate) fn ended(&self, conclusion: &str, runner: Option<&str>) -> Value {
-        self.body("completed", runner, Some(conclusion))
+        self.body("completed", runner.map(Runner::from), Some(conclusion))
+    }
+
+    pub(crate) fn ended_on(&self, conclusion: &str, runner: Runner) -> Value {
+        self.body("completed", Some(runner), Some(conclusion))
     }
 
     /// A recorded body that speaks of this job. With a runner, the forge counts attempts from one.
-    fn body(&self, action: &str, runner: Option<&str>, conclusion: Option<&str>) -> Value {
+    fn body(&self, action: &str, runner: Option<Runner>, conclusion: Option<&str>) -> Value {
         let mut body: Value = serde_json::from_slice(&body_of("workflow_job.queued")).unwrap();
         body["action"] = json!(action);
         body["repository"]["full_name"] = json!(self.repository);
@@ -76,7 +97,8 @@ impl Job {
             job["head_sha"] = json!(sha);
         }
         if let Some(runner) = runner {
-            job["runner_name"] = json!(runner);
+            job["runner_id"] = json!(runner.id);
+            job["runner_name"] = json!(runner.name);
         }
         if let Some(conclusion) = conclusion {
             job["conclusion"] = json!(conclusion);

@@ -165,7 +165,7 @@ async fn a_delivery_that_cannot_be_recorded_is_never_answered_2xx() {
 async fn a_job_that_no_pool_serves_is_refused_with_the_reason_in_its_history() {
     let Some(world) = World::of(Shape {
         pool: |pool| {
-            pool.default = false;
+            pool.accepts_unlabelled = false;
             if pool.name == "go" {
                 pool.repositories = vec!["acme/tools".to_owned()];
             }

@@ -30,7 +30,7 @@ fn none_left(instance_type: Option<&str>, subnet: Option<&str>, left: u32) -> Ca
 /// Two types, each in two subnets.
 fn two_types() -> Shape {
     Shape {
-        pool: |pool| pool.types = vec!["t3.small".to_owned(), "t3.medium".to_owned()],
+        pool: |pool| pool.instance_types = vec!["t3.small".to_owned(), "t3.medium".to_owned()],
         ..Shape::default()
     }
 }

@@ -6,7 +6,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 /// What the product reads of a body, and two fields that it passes over.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "/action",
     "/workflow_job",
     "/workflow_job/id",
@@ -19,6 +19,7 @@ const FIELDS: [&str; 17] = [
     "/workflow_job/html_url",
     "/workflow_job/created_at",
     "/workflow_job/conclusion",
+    "/workflow_job/runner_id",
     "/workflow_job/runner_name",
     "/workflow_job/steps",
     "/repository",

@@ -85,7 +85,7 @@ async fn the_mark_is_taken_back_when_a_pool_serves_the_job_after_all() {
 
     // What follows says nothing more.
     let machine = world.the_instance().await;
-    world.deliver(&job.started(&machine)).await;
+    world.take(&job, &machine).await;
     world.deliver(&job.ended("success", Some(&machine))).await;
     world.drain_by(&deployed).await;
     assert_eq!(world.statuses(&job).await.len(), 2);

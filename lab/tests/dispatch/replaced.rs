@@ -115,13 +115,13 @@ async fn machines_are_counted_whoever_they_were_launched_for() {
     let machine = world.the_instance().await;
     // The forge gives it the other job.
     world.queue(std::slice::from_ref(second)).await;
-    world.deliver(&second.started(&machine)).await;
+    world.take(second, &machine).await;
     world.drain().await;
     let living = world.living().await;
     assert_eq!(living.len(), 2, "the first job has no machine");
     let other = living.iter().find(|id| **id != machine).unwrap();
     // And the other machine takes the first: nothing is missing, nothing too many.
-    world.deliver(&first.started(other)).await;
+    world.take(first, other).await;
     world.drain().await;
     assert_eq!(world.instances().await.len(), 2);
     assert!(world.live("job").await.is_empty());
@@ -159,7 +159,7 @@ async fn a_job_whose_machine_is_lost_under_it_fails_unless_the_forge_says_how_it
     world.drain().await;
     let machines = world.living().await;
     for (job, machine) in [&lost, &done].into_iter().zip(&machines) {
-        world.deliver(&job.started(machine)).await;
+        world.take(job, machine).await;
     }
     let end = done.ended("success", Some(&machines[1]));
     world.deliver(&end).await;

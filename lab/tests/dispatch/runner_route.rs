@@ -42,7 +42,7 @@ async fn a_machine_gets_its_credential_once_and_nobody_else_gets_one() {
 
     let reply = world.ask(&machine).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
-    assert_eq!(reply.body.lines().count(), 1, "no git token unless asked");
+    assert_eq!(reply.body.lines().count(), 1, "no clone token unless asked");
     let document = document(&reply).unwrap();
     let registered = world.registered("admin").await;
     assert_eq!(registered.len(), 1);
@@ -118,7 +118,7 @@ async fn a_pool_of_one_organization_registers_there_and_hands_out_its_git_token(
     let shape = Shape {
         pool: |pool| {
             pool.scope = Scope::Organization("acme".to_owned());
-            pool.git_token = true;
+            pool.clone_token = true;
         },
         ..Shape::default()
     };
@@ -131,7 +131,7 @@ async fn a_pool_of_one_organization_registers_there_and_hands_out_its_git_token(
     assert_eq!(reply.status, 200, "{}", reply.body);
     let lines: Vec<&str> = reply.body.lines().collect();
     assert_eq!(lines.len(), 2);
-    assert_eq!(lines[1], "git git-token-0123456789abcdef");
+    assert_eq!(lines[1], "clone-token clone-token-0123456789abcdef");
     let names: Vec<Value> = world
         .registered("orgs/acme")
         .await

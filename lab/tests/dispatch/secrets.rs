@@ -10,7 +10,7 @@ use crate::world::{NO_FORGE, Shape, World, entries};
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_the_table_an_answer_or_the_log_whatever_fails() {
     let Some(world) = World::of(Shape {
-        pool: |pool| pool.git_token = true,
+        pool: |pool| pool.clone_token = true,
         ..Shape::default()
     })
     .await
@@ -54,7 +54,7 @@ async fn no_secret_is_in_the_table_an_answer_or_the_log_whatever_fails() {
     // One machine is lost unused, one does its job.
     world.bench.faults(&entries());
     world.lose(&machines[0]).await;
-    world.deliver(&jobs[1].started(&machines[1])).await;
+    world.take(&jobs[1], &machines[1]).await;
     let words = format!("curl: (22) {}", "no route to the forge");
     let mark = json!({ "mark": "failed", "text": words });
     world.mark(&machines[1], &mark).await;

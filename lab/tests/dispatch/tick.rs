@@ -35,14 +35,14 @@ async fn a_machine_over_its_limit_is_ended_and_its_job_told_so() {
     world.queue(std::slice::from_ref(&young)).await;
     world.drain().await;
     let within = world.the_instance().await;
-    world.deliver(&young.started(&within)).await;
+    world.take(&young, &within).await;
     world.bench.faults(&aged(10 * 60 + 1));
     world.queue(std::slice::from_ref(&old)).await;
     world.drain().await;
     let mut living = world.living().await;
     living.retain(|id| *id != within);
     let over = living.remove(0);
-    world.deliver(&old.started(&over)).await;
+    world.take(&old, &over).await;
 
     world.tick().await;
     let ended = world.bench.wait_for(&over, "terminated").await;
@@ -133,7 +133,9 @@ async fn an_orphan_with_our_tag_is_ended_and_what_has_no_tag_of_ours_is_never_to
         world.stranger("Name", NAME).await,
         world.stranger("other-ci", "base").await,
         world.stranger(&format!("{NAME}x"), "base").await,
-        world.stranger(&format!("{NAME}:limit-minutes"), "1").await,
+        world
+            .stranger(&format!("{NAME}:max-lifetime-minutes"), "1")
+            .await,
     ];
     // The three forms of the tick.
     for tick in [json!({ "action": "cleanup" }), json!({}), Value::Null] {
@@ -223,7 +225,7 @@ async fn registrations_that_nobody_used_are_deleted_at_the_forge_and_used_ones_l
     let [unused, used, retired] = machines.as_slice() else {
         panic!("{machines:?}");
     };
-    world.deliver(&jobs[1].started(used)).await;
+    world.take(&jobs[1], used).await;
 
     // While the forge is down they stay on the list.
     world.lose_silently(unused).await;

@@ -102,7 +102,7 @@ async fn a_rerun_of_a_job_gets_a_machine_of_its_own() {
     world.queue(std::slice::from_ref(&first)).await;
     world.drain().await;
     let machine = world.the_instance().await;
-    world.deliver(&first.started(&machine)).await;
+    world.take(&first, &machine).await;
     world.deliver(&first.ended("failure", Some(&machine))).await;
     world.lose(&machine).await;
     assert!(world.counters().await.is_empty());
@@ -115,7 +115,7 @@ async fn a_rerun_of_a_job_gets_a_machine_of_its_own() {
     let other = world.the_instance().await;
     assert_ne!(other, machine);
     // What the forge says of this attempt, with a runner, is about it and not about a third.
-    assert_eq!(world.deliver(&second.started(&other)).await, "recorded");
+    assert_eq!(world.take(&second, &other).await, "recorded");
     assert_eq!(world.standing(&second).await.0, "running");
     assert_eq!(world.standing(&first).await.0, "completed");
     world.end().await;
@@ -147,9 +147,9 @@ async fn a_job_that_is_cancelled_while_it_runs_has_its_machine_cut_off_without_a
     };
     let bench: &Bench = &world.bench;
     bench.wait_for_words(machine, "listening").await;
-    world.deliver(&cancelled.started(machine)).await;
-    world.deliver(&other.started(neighbour)).await;
-    let end = cancelled.ended("cancelled", Some(machine));
+    world.take(&cancelled, machine).await;
+    world.take(&other, neighbour).await;
+    let end = cancelled.ended_on("cancelled", world.runner_of(machine).await);
     assert_eq!(world.deliver(&end).await, "recorded");
     world.drain().await;
 
@@ -169,4 +169,44 @@ async fn a_job_that_is_cancelled_while_it_runs_has_its_machine_cut_off_without_a
     assert_eq!(&world.the_instance().await, neighbour);
     assert_eq!(world.standing(&other).await.0, "running");
     world.end().await;
+}
+
+/// Somebody registers a runner of their own under the name of a machine of ours, has it take a job of
+/// their own, and cancels that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_only_bears_the_name_of_our_machine_is_not_that_machine() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let (victim, mine) = (Job::new(1), Job::new(2));
+    world.queue(std::slice::from_ref(&victim)).await;
+    world.drain().await;
+    let machine = world.the_instance().await;
+    // Before it is registered, and while it runs a job: its name says nothing either time.
+    world.deliver(&mine.started(machine.as_str())).await;
+    assert!(world.runner(&machine).await["busy_ms"].is_null());
+    world.take(&victim, &machine).await;
+    for stranger in [
+        mine.ended_on("cancelled", machine.as_str().into()),
+        without_id(mine.ended("cancelled", Some(&machine))),
+    ] {
+        world.deliver(&stranger).await;
+        world.drain().await;
+        assert!(world.runner(&machine).await["ending_ms"].is_null());
+    }
+    assert_eq!(world.runner(&machine).await["job"]["id"], 1);
+    assert_eq!(world.living().await, [machine.as_str()]);
+    assert_eq!(world.standing(&victim).await.0, "running");
+    // Its own cancellation still counts.
+    let end = victim.ended_on("cancelled", world.runner_of(&machine).await);
+    world.deliver(&end).await;
+    world.drain().await;
+    assert!(world.living().await.is_empty());
+    world.end().await;
+}
+
+/// A delivery that names a runner without saying which.
+fn without_id(mut body: serde_json::Value) -> serde_json::Value {
+    body["workflow_job"]["runner_id"] = serde_json::Value::Null;
+    body
 }

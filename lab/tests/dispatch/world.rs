@@ -32,8 +32,8 @@ pub(crate) const NO_FORGE: &str = "http://127.0.0.1:1";
 const INVOCATION: Duration = Duration::from_mins(1);
 /// For anything that happens on this machine alone, at its slowest.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What pools with `git_token` hand out.
-const GIT_TOKEN: &str = "git-token-0123456789abcdef";
+/// What pools with `clone_token` hand out.
+const CLONE_TOKEN: &str = "clone-token-0123456789abcdef";
 
 /// What a test's deployment differs in.
 pub(crate) struct Shape {
@@ -162,7 +162,7 @@ impl World {
             ("the webhook secret", file.webhook_secret.clone()),
             ("the forge token", file.forge_token.clone()),
             ("the registration token", file.registration_token.clone()),
-            ("the git token", GIT_TOKEN.to_owned()),
+            ("the clone token", CLONE_TOKEN.to_owned()),
             ("the secret key", file.secret_access_key.clone()),
         ]
         .into_iter()
@@ -307,6 +307,24 @@ impl World {
             self.answers.lock().unwrap().push(answer.to_string());
         }
         reply
+    }
+
+    /// The runner that `instance` is at the forge, where it registers now if it has not.
+    pub(crate) async fn runner_of(&self, instance: &str) -> delivery::Runner {
+        if self.runner(instance).await["forge_id"].is_null() {
+            let reply = self.ask(instance).await;
+            assert_eq!(reply.status, 200, "{}", reply.body);
+        }
+        delivery::Runner {
+            id: self.runner(instance).await["forge_id"].as_u64().unwrap(),
+            name: instance.to_owned(),
+        }
+    }
+
+    /// `instance` takes `job`, and the forge says so.
+    pub(crate) async fn take(&self, job: &Job, instance: &str) -> String {
+        let runner = self.runner_of(instance).await;
+        self.deliver(&job.started(runner)).await
     }
 
     /// `instance` says how it fares.

@@ -9,7 +9,7 @@ use dispatcher::secret::Secret;
 use dispatcher::world::Verdict;
 use lab::forge::{self, Version};
 use serde_json::{Value, json};
-use stacks::pool::{ForgeKind, Label, Market, Pool, Scope};
+use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope};
 
 use crate::world::{ADMIN, REGISTRATION, Runner, World, listener};
 
@@ -45,18 +45,18 @@ fn pool(scope: Scope) -> Pool {
             name: "lab".to_owned(),
             serve: "host".to_owned(),
         }],
-        default: false,
+        accepts_unlabelled: false,
         scope,
         repositories: vec!["*".to_owned()],
-        types: Vec::new(),
+        instance_types: Vec::new(),
         subnets: String::new(),
-        market: Market::Spot,
-        credit: None,
+        capacity: CapacityType::Spot,
+        cpu_credits: None,
         max_runners: 1,
-        limit_minutes: 10,
-        boot_limit_minutes: 1,
-        idle_limit_minutes: 1,
-        git_token: false,
+        max_lifetime_minutes: 10,
+        boot_timeout_minutes: 1,
+        idle_timeout_minutes: 1,
+        clone_token: false,
         template_id: String::new(),
         template_version: String::new(),
     }

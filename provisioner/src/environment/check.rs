@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use stacks::names::RIGHTS_RUNNER;
+use stacks::names::PERMISSIONS_RUNNER;
 use stacks::pool::{ForgeKind, Scope};
 
 use super::pool::Found;
 use super::read::Problems;
-use super::{Environment, Image, POOLS_MAX, repositories};
+use super::{Environment, Image, POOLS_MAX, Users, repositories};
 use crate::render::logical_id;
 
 pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &[Found]) {
@@ -21,10 +21,10 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
         );
     }
     for found in pools {
-        rights(problems, environment, found);
+        permissions(problems, environment, found);
         reach(problems, environment, found);
         stock_runner(problems, environment, found);
-        default_at_forgejo(problems, environment, found);
+        unlabelled_at_forgejo(problems, environment, found);
     }
     shared_role(problems, pools);
     same_ids(problems, pools);
@@ -35,48 +35,77 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
     }
 }
 
-/// Labels fence nothing: a global runner serves whoever can push a workflow.
-fn rights(problems: &Problems<'_>, environment: &Environment, found: &Found) {
+fn permissions(problems: &Problems<'_>, environment: &Environment, found: &Found) {
     let pool = &found.pool;
-    if let Some(rights) = &pool.rights
-        && !environment.rights.contains_key(rights)
+    if let Some(name) = &pool.permissions
+        && !environment.permissions.contains_key(name)
     {
         problems.add(
             found.line,
-            format!("pool.{}.rights: there is no [rights.{rights}]", pool.name),
+            format!(
+                "pool.{}.permissions: there is no [permissions.{name}]",
+                pool.name
+            ),
         );
     }
     let granted = pool
-        .rights
+        .permissions
         .as_ref()
-        .and_then(|name| environment.rights.get(name));
-    for pattern in granted.into_iter().flat_map(|rights| &rights.ssm) {
+        .and_then(|name| environment.permissions.get(name));
+    for pattern in granted.into_iter().flat_map(|permissions| &permissions.ssm) {
         if reaches(pattern, &environment.names().parameters) {
             problems.add(
                 found.line,
                 format!(
-                    "pool.{}: its rights name the parameters {pattern}, which reaches the \
+                    "pool.{}: its permissions name the parameters {pattern}, which reaches the \
                      deployment's own secrets; name narrower paths",
                     pool.name
                 ),
             );
         }
     }
-    let holds = match (&pool.rights, pool.git_token) {
-        (Some(rights), _) => format!("the rights `{rights}`"),
-        (None, true) => "the git token".to_owned(),
-        (None, false) => return,
+    if !environment.trust_all_repositories {
+        untrusted_users(problems, found);
+    }
+}
+
+/// What a pool holds is for the repositories that it names, and for no others.
+fn untrusted_users(problems: &Problems<'_>, found: &Found) {
+    const TRUST: &str = "say trust_all_repositories = true at the top of the file";
+    let pool = &found.pool;
+    let Some(holdings) = pool.holdings() else {
+        return;
     };
-    if pool.scope == Scope::Global && !environment.trust_all_repositories {
-        problems.add(
+    match pool.users() {
+        Users::AsNamed => {}
+        Users::Everybody => problems.add(
             found.line,
             format!(
-                "pool.{}: holds {holds} and serves every repository: whoever can push a workflow \
-                 anywhere gets them. Give it a scope (scope = \"organization:NAME\"), or say \
-                 trust_all_repositories = true at the top of the file",
+                "pool.{}: holds {holdings} and serves every repository: whoever can push a workflow \
+                 anywhere gets them. Give it a scope (scope = \"organization:NAME\"), or {TRUST}",
                 pool.name
             ),
-        );
+        ),
+        // That the list is outside the scope is said already.
+        Users::WholeScope if repositories::is_empty(&pool.scope, &pool.repositories) => {}
+        Users::WholeScope => problems.add(
+            found.line,
+            format!(
+                "pool.{name}.repositories: names less than the pool's scope, and the pool holds \
+                 {holdings}. `repositories` says for whose jobs machines are launched; who can use \
+                 them is `scope` alone: any job of {scope} may take one. Leave `repositories` out, \
+                 narrow the scope (scope = \"repository:OWNER/NAME\", one pool for each), or {TRUST}",
+                name = pool.name,
+                scope = scope_in_words(&pool.scope)
+            ),
+        ),
+    }
+}
+
+fn scope_in_words(scope: &Scope) -> &str {
+    match scope {
+        Scope::Global => "the forge",
+        Scope::Organization(name) | Scope::Repository(name) => name,
     }
 }
 
@@ -129,13 +158,13 @@ fn stock_runner(problems: &Problems<'_>, environment: &Environment, found: &Foun
 }
 
 /// Forgejo gives a job without labels to no runner.
-fn default_at_forgejo(problems: &Problems<'_>, environment: &Environment, found: &Found) {
+fn unlabelled_at_forgejo(problems: &Problems<'_>, environment: &Environment, found: &Found) {
     let pool = &found.pool;
-    if pool.default && environment.forge.kind == ForgeKind::Forgejo {
+    if pool.accepts_unlabelled && environment.forge.kind == ForgeKind::Forgejo {
         problems.add(
             found.line,
             format!(
-                "pool.{}.default: a Forgejo gives jobs without labels to no runner, so no pool can \
+                "pool.{}.accepts_unlabelled: a Forgejo gives jobs without labels to no runner, so no pool can \
                  serve them; leave it out",
                 pool.name
             ),
@@ -143,17 +172,20 @@ fn default_at_forgejo(problems: &Problems<'_>, environment: &Environment, found:
     }
 }
 
-/// The set of rights called `runner` has the role that pools without rights would have.
+/// The set of permissions called `runner` has the role that pools without any would have.
 fn shared_role(problems: &Problems<'_>, pools: &[Found]) {
     let with = pools
         .iter()
-        .find(|found| found.pool.rights.as_deref() == Some(RIGHTS_RUNNER));
+        .find(|found| found.pool.permissions.as_deref() == Some(PERMISSIONS_RUNNER));
     let Some(with) = with else { return };
-    for without in pools.iter().filter(|found| found.pool.rights.is_none()) {
+    for without in pools
+        .iter()
+        .filter(|found| found.pool.permissions.is_none())
+    {
         problems.add(
             without.line,
             format!(
-                "pool.{}: has no rights, but its role would be the one of [rights.{RIGHTS_RUNNER}] \
+                "pool.{}: has no permissions, but its role would be the one of [permissions.{PERMISSIONS_RUNNER}] \
                  that pool `{}` holds; give that set another name",
                 without.pool.name, with.pool.name
             ),
@@ -194,11 +226,12 @@ fn served_twice(problems: &Problems<'_>, one: &Found, other: &Found) {
             );
         }
     }
-    if a.default && b.default {
+    if a.accepts_unlabelled && b.accepts_unlabelled {
         problems.add(
             other.line,
             format!(
-                "pool.{}.default: pool `{}` is the default too, and for some of the same repositories",
+                "pool.{}.accepts_unlabelled: pool `{}` takes jobs without labels too, and for some of the \
+                 same repositories",
                 b.name, a.name
             ),
         );

@@ -12,7 +12,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Problem, Problems, Section};
-use super::{Arch, Environment, Forge, Lambda, Network, Port, Rights, check, pool, runner, syntax};
+use super::{
+    Arch, Dispatcher, EgressPort, Environment, Forge, Network, Permissions, check, pool, runner,
+    syntax,
+};
 
 /// Minutes that a job waits before the alarm goes off, unless the file says otherwise: three boots
 /// that fail take about as long, and then the job is given up.
@@ -48,7 +51,7 @@ fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> E
     let name = name(&mut root);
     let forge = forge(&mut root, folder);
     let mut environment = Environment {
-        account: account(&mut root),
+        account_id: account_id(&mut root),
         region: region(&mut root),
         notify: notify(&mut root),
         tick_minutes: root.number("tick_minutes", 1..=60).unwrap_or(1),
@@ -61,35 +64,18 @@ fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> E
             .required_number("max_runners", 1..=pool::RUNNERS_MAX)
             .unwrap_or(pool::RUNNERS_MAX),
         tags: tags(&mut root, &name),
-        lambda: lambda(&mut root),
+        dispatcher: dispatcher(&mut root),
         network: network(&mut root),
         runner: runner::of(&mut root, forge.kind),
         forge,
-        rights: rights(&mut root),
+        permissions: permissions(&mut root),
         pools: Vec::new(),
         name,
     };
     let pools = pool::all(&mut root, environment.max_runners);
     check::pools(problems, &environment, &pools);
     environment.pools = pools.into_iter().map(|found| found.pool).collect();
-    root.finish(&[
-        "name",
-        "account",
-        "region",
-        "notify",
-        "tick_minutes",
-        "waiting_alarm_minutes",
-        "permissions_boundary",
-        "trust_all_repositories",
-        "max_runners",
-        "[tags]",
-        "[forge]",
-        "[lambda]",
-        "[network]",
-        "[runner]",
-        "[rights.NAME]",
-        "[pool.NAME]",
-    ]);
+    root.finish();
     environment
 }
 
@@ -119,11 +105,11 @@ fn name(root: &mut Section<'_, '_>) -> String {
     name
 }
 
-fn account(root: &mut Section<'_, '_>) -> Option<String> {
-    let account = root.string("account")?.value;
+fn account_id(root: &mut Section<'_, '_>) -> Option<String> {
+    let account = root.string("account_id")?.value;
     if !syntax::is_account(&account) {
         root.problem(
-            "account",
+            "account_id",
             "must be the twelve digits of an account, in quotes",
         );
     }
@@ -221,7 +207,7 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
         }
     }
     forge.ca = certificate(&mut section, folder);
-    section.finish(&["url", "root_url", "kind", "ca"]);
+    section.finish();
     forge
 }
 
@@ -252,19 +238,19 @@ fn certificate(section: &mut Section<'_, '_>, folder: &Path) -> Option<String> {
     None
 }
 
-fn lambda(root: &mut Section<'_, '_>) -> Lambda {
-    let mut lambda = Lambda {
+fn dispatcher(root: &mut Section<'_, '_>) -> Dispatcher {
+    let mut dispatcher = Dispatcher {
         memory_mb: 256,
         arch: Arch::X86_64,
     };
-    if let Some(mut section) = root.section("lambda") {
-        lambda.memory_mb = section
+    if let Some(mut section) = root.section("dispatcher") {
+        dispatcher.memory_mb = section
             .number("memory_mb", 128..=10_240)
-            .unwrap_or(lambda.memory_mb);
-        lambda.arch = arch(&mut section);
-        section.finish(&["memory_mb", "arch"]);
+            .unwrap_or(dispatcher.memory_mb);
+        dispatcher.arch = arch(&mut section);
+        section.finish();
     }
-    lambda
+    dispatcher
 }
 
 /// `arch`, x86_64 when left out.
@@ -283,8 +269,8 @@ fn network(root: &mut Section<'_, '_>) -> Network {
     let mut network = Network {
         vpc: None,
         subnets: Vec::new(),
-        public_address: true,
-        ports: Vec::new(),
+        assign_public_ip: true,
+        egress: Vec::new(),
     };
     let Some(mut section) = root.section("network") else {
         return network;
@@ -309,43 +295,43 @@ fn network(root: &mut Section<'_, '_>) -> Network {
     {
         section.problem("subnets", "must be ids of subnets, subnet-…");
     }
-    network.public_address = section.boolean("public_address", true);
-    for item in section.list("ports") {
-        match port(&section, item) {
-            Some(port) => network.ports.push(port),
+    network.assign_public_ip = section.boolean("assign_public_ip", true);
+    for item in section.list("egress") {
+        match egress(&section, item) {
+            Some(port) => network.egress.push(port),
             None => section.problem(
-                "ports",
+                "egress",
                 "must be numbers from 1 to 65535, or tables { port = 22, cidr = \"192.0.2.0/24\" }",
             ),
         }
     }
-    section.finish(&["vpc", "subnets", "public_address", "ports"]);
+    section.finish();
     network
 }
 
-fn port<'s>(network: &Section<'_, 's>, item: &Spanned<DeValue<'s>>) -> Option<Port> {
+fn egress<'s>(network: &Section<'_, 's>, item: &Spanned<DeValue<'s>>) -> Option<EgressPort> {
     let number = |digits: &str| digits.parse::<u16>().ok().filter(|port| *port > 0);
     if let DeValue::Integer(digits) = item.get_ref() {
-        return Some(Port {
+        return Some(EgressPort {
             port: number(digits.as_str())?,
             cidr: None,
         });
     }
-    let mut section = network.as_section("ports", item)?;
-    let port = section.required_number("port", 1..=65_535)?;
+    let mut section = network.as_section("egress", item)?;
+    let port = section.required_number("port", 1..=65_535);
     let cidr = section.string("cidr").map(|at| at.value);
     if cidr.as_ref().is_some_and(|cidr| !syntax::is_cidr(cidr)) {
         section.problem("cidr", "must be a network such as 192.0.2.0/24");
     }
-    section.finish(&["port", "cidr"]);
-    Some(Port {
-        port: u16::try_from(port).ok()?,
+    section.finish();
+    Some(EgressPort {
+        port: u16::try_from(port?).ok()?,
         cidr,
     })
 }
 
-fn rights(root: &mut Section<'_, '_>) -> BTreeMap<String, Rights> {
-    let Some(mut section) = root.section("rights") else {
+fn permissions(root: &mut Section<'_, '_>) -> BTreeMap<String, Permissions> {
+    let Some(mut section) = root.named_sections("permissions") else {
         return BTreeMap::new();
     };
     let mut all = BTreeMap::new();
@@ -366,7 +352,7 @@ fn rights(root: &mut Section<'_, '_>) -> BTreeMap<String, Rights> {
             }
             found.into_iter().map(|at| at.value).collect::<Vec<_>>()
         };
-        let rights = Rights {
+        let permissions = Permissions {
             s3: words(
                 "s3",
                 "a bucket, perhaps with a key pattern: bucket/prefix/*",
@@ -374,17 +360,23 @@ fn rights(root: &mut Section<'_, '_>) -> BTreeMap<String, Rights> {
             ecr: words("ecr", "a repository or a pattern: team/*"),
             ecs: words("ecs", "a service: cluster/service"),
             ssm: words("ssm", "a parameter: /path/*"),
-            managed_policies: words("managed_policies", "an ARN, or the name of a policy of AWS"),
-            pass_roles: words("pass_roles", "the name of a role"),
+            policy_arns: words(
+                "policy_arns",
+                "the ARN of a policy, or the name of one of AWS's own",
+            ),
+            pass_role_arns: words(
+                "pass_role_arns",
+                "the ARN of a role, or its name in this account",
+            ),
         };
-        if rights.ssm.iter().any(|path| !path.starts_with('/')) {
+        if permissions.ssm.iter().any(|path| !path.starts_with('/')) {
             set.problem("ssm", "must be paths that begin with a slash");
         }
-        if rights.ecs.iter().any(|service| !service.contains('/')) {
+        if permissions.ecs.iter().any(|service| !service.contains('/')) {
             set.problem("ecs", "must be services: cluster/service");
         }
-        set.finish(&["s3", "ecr", "ecs", "ssm", "managed_policies", "pass_roles"]);
-        all.insert(name, rights);
+        set.finish();
+        all.insert(name, permissions);
     }
     all
 }

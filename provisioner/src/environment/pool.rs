@@ -1,6 +1,6 @@
 //! From `[pool.NAME]` to a [`Pool`].
 
-use stacks::pool::{Credit, Label, Market, Scope};
+use stacks::pool::{CapacityType, CpuCredits, Label, Scope};
 
 use super::read::Section;
 use super::{Image, Pool, parse, syntax};
@@ -8,11 +8,11 @@ use super::{Image, Pool, parse, syntax};
 /// Most runners: what one ledger and one region's request quota are built for.
 pub(super) const RUNNERS_MAX: u32 = 1000;
 /// A day: longer builds want a machine of their own.
-const LIMIT_MAX_MINUTES: u32 = 1440;
+const LIFETIME_MAX_MINUTES: u32 = 1440;
 /// What the field's slowest images need, several times over.
-const BOOT_LIMIT_MAX_MINUTES: u32 = 30;
+const BOOT_TIMEOUT_MAX_MINUTES: u32 = 30;
 /// An idle runner costs as much as a busy one.
-const IDLE_LIMIT_MAX_MINUTES: u32 = 60;
+const IDLE_TIMEOUT_MAX_MINUTES: u32 = 60;
 /// Most labels and types of a pool: its document is a parameter of 4 KB.
 const WORDS_MAX: usize = 24;
 
@@ -25,7 +25,7 @@ pub(super) struct Found {
 }
 
 pub(super) fn all(root: &mut Section<'_, '_>, max_runners: u32) -> Vec<Found> {
-    let Some(mut section) = root.section("pool") else {
+    let Some(mut section) = root.named_sections("pool") else {
         root.problem(
             "pool",
             "is missing: at least one [pool.NAME] has to serve jobs",
@@ -52,60 +52,43 @@ fn one(name: String, mut section: Section<'_, '_>, max_runners: u32) -> Found {
         ));
     }
     let (labels, label_lines) = labels(&mut section);
-    let limit_minutes = section
-        .number("limit_minutes", 2..=LIMIT_MAX_MINUTES)
+    let max_lifetime_minutes = section
+        .number("max_lifetime_minutes", 2..=LIFETIME_MAX_MINUTES)
         .unwrap_or(60);
-    let boot_limit_minutes = section
-        .number("boot_limit_minutes", 1..=BOOT_LIMIT_MAX_MINUTES)
+    let boot_timeout_minutes = section
+        .number("boot_timeout_minutes", 1..=BOOT_TIMEOUT_MAX_MINUTES)
         .unwrap_or(5);
-    let idle_limit_minutes = section
-        .number("idle_limit_minutes", 1..=IDLE_LIMIT_MAX_MINUTES)
+    let idle_timeout_minutes = section
+        .number("idle_timeout_minutes", 1..=IDLE_TIMEOUT_MAX_MINUTES)
         .unwrap_or(5);
-    if boot_limit_minutes + idle_limit_minutes > limit_minutes {
-        section.problem("limit_minutes", format_args!(
-            "is {limit_minutes}, which the boot limit ({boot_limit_minutes}) and the idle limit ({idle_limit_minutes}) use up together"
+    if boot_timeout_minutes + idle_timeout_minutes > max_lifetime_minutes {
+        section.problem("max_lifetime_minutes", format_args!(
+            "is {max_lifetime_minutes}, which boot_timeout_minutes ({boot_timeout_minutes}) and idle_timeout_minutes ({idle_timeout_minutes}) use up together"
         ));
     }
-    let types = types(&mut section);
+    let instance_types = instance_types(&mut section);
     let pool = Pool {
         labels,
         image: image(&mut section),
         arch: parse::arch(&mut section),
-        credit: credit(&mut section, &types),
-        types,
-        disk_gb: section.number("disk_gb", 8..=2000).unwrap_or(20),
-        market: market(&mut section),
+        cpu_credits: cpu_credits(&mut section, &instance_types),
+        instance_types,
+        root_volume_gb: section.number("root_volume_gb", 8..=2000).unwrap_or(20),
+        capacity: capacity(&mut section),
         max_runners: section
             .number("max_runners", 1..=RUNNERS_MAX)
             .unwrap_or(max_runners),
-        limit_minutes,
-        boot_limit_minutes,
-        idle_limit_minutes,
-        rights: section.string("rights").map(|at| at.value),
+        max_lifetime_minutes,
+        boot_timeout_minutes,
+        idle_timeout_minutes,
+        permissions: section.string("permissions").map(|at| at.value),
         scope: scope(&mut section),
         repositories: repositories(&mut section),
-        default: section.boolean("default", false),
-        git_token: section.boolean("git_token", false),
+        accepts_unlabelled: section.boolean("accepts_unlabelled", false),
+        clone_token: section.boolean("clone_token", false),
         name,
     };
-    section.finish(&[
-        "labels",
-        "image",
-        "types",
-        "arch",
-        "disk_gb",
-        "market",
-        "credit",
-        "max_runners",
-        "limit_minutes",
-        "boot_limit_minutes",
-        "idle_limit_minutes",
-        "rights",
-        "scope",
-        "repositories",
-        "default",
-        "git_token",
-    ]);
+    section.finish();
     Found {
         pool,
         line,
@@ -147,42 +130,47 @@ fn labels(section: &mut Section<'_, '_>) -> (Vec<Label>, Vec<usize>) {
     labels.into_iter().unzip()
 }
 
-fn types(section: &mut Section<'_, '_>) -> Vec<String> {
-    let types: Vec<String> = section
-        .strings("types")
+fn instance_types(section: &mut Section<'_, '_>) -> Vec<String> {
+    let instance_types: Vec<String> = section
+        .strings("instance_types")
         .into_iter()
         .map(|at| at.value)
         .collect();
-    if types.is_empty() || types.len() > WORDS_MAX {
+    if instance_types.is_empty() || instance_types.len() > WORDS_MAX {
         section.problem(
-            "types",
+            "instance_types",
             format_args!("must be from 1 to {WORDS_MAX} instance types"),
         );
     }
-    for instance_type in &types {
+    for instance_type in &instance_types {
         if !syntax::is_instance_type(instance_type) {
             section.problem(
-                "types",
+                "instance_types",
                 format_args!("`{instance_type}` must be an instance type such as t3.small"),
             );
         }
-        if types.iter().filter(|other| *other == instance_type).count() > 1 {
+        if instance_types
+            .iter()
+            .filter(|other| *other == instance_type)
+            .count()
+            > 1
+        {
             section.problem(
-                "types",
+                "instance_types",
                 format_args!("`{instance_type}` stands there twice"),
             );
         }
     }
     let arch = parse::arch(section);
-    for instance_type in &types {
+    for instance_type in &instance_types {
         if syntax::is_graviton(instance_type) != (arch == super::Arch::Arm64) {
             section.problem(
-                "types",
+                "instance_types",
                 format_args!("`{instance_type}` is not {}, the pool's arch", arch.name()),
             );
         }
     }
-    types
+    instance_types
 }
 
 fn image(section: &mut Section<'_, '_>) -> Image {
@@ -197,7 +185,7 @@ fn image(section: &mut Section<'_, '_>) -> Image {
         table.string("ssm"),
         table.string("stock"),
     );
-    table.finish(&["ami", "ssm", "stock"]);
+    table.finish();
     match (ami, ssm, stock) {
         (Some(ami), None, None) if syntax::is_ec2_id(&ami.value, "ami-") => Image::Ami(ami.value),
         (None, Some(path), None)
@@ -213,37 +201,37 @@ fn image(section: &mut Section<'_, '_>) -> Image {
     }
 }
 
-fn market(section: &mut Section<'_, '_>) -> Market {
-    match section.string("market").map(|at| at.value).as_deref() {
-        None | Some("spot-first") => Market::SpotFirst,
-        Some("spot") => Market::Spot,
-        Some("on-demand") => Market::OnDemand,
+fn capacity(section: &mut Section<'_, '_>) -> CapacityType {
+    match section.string("capacity").map(|at| at.value).as_deref() {
+        None | Some("spot-then-on-demand") => CapacityType::SpotThenOnDemand,
+        Some("spot") => CapacityType::Spot,
+        Some("on-demand") => CapacityType::OnDemand,
         Some(_) => {
-            section.problem("market", "must be spot, spot-first or on-demand");
-            Market::SpotFirst
+            section.problem("capacity", "must be spot, spot-then-on-demand or on-demand");
+            CapacityType::SpotThenOnDemand
         }
     }
 }
 
-fn credit(section: &mut Section<'_, '_>, types: &[String]) -> Option<Credit> {
-    let burstable = types
+fn cpu_credits(section: &mut Section<'_, '_>, instance_types: &[String]) -> Option<CpuCredits> {
+    let burstable = instance_types
         .iter()
         .any(|instance_type| syntax::is_burstable(instance_type));
-    let credit = match section.string("credit").map(|at| at.value).as_deref() {
+    let mode = match section.string("cpu_credits").map(|at| at.value).as_deref() {
         None => None,
-        Some("standard") => Some(Credit::Standard),
-        Some("unlimited") => Some(Credit::Unlimited),
+        Some("standard") => Some(CpuCredits::Standard),
+        Some("unlimited") => Some(CpuCredits::Unlimited),
         Some(_) => {
-            section.problem("credit", "must be standard or unlimited");
+            section.problem("cpu_credits", "must be standard or unlimited");
             return None;
         }
     };
-    match (burstable, credit) {
-        (true, None) => section.problem("credit", "is missing: T types need standard or unlimited (which charges for busy minutes beyond the baseline)"),
-        (false, Some(_)) => section.problem("credit", "is for T types only, and the pool has none"),
+    match (burstable, mode) {
+        (true, None) => section.problem("cpu_credits", "is missing: T types need standard or unlimited (which charges for busy minutes beyond the baseline)"),
+        (false, Some(_)) => section.problem("cpu_credits", "is for T types only, and the pool has none"),
         (true, Some(_)) | (false, None) => {}
     }
-    credit
+    mode
 }
 
 fn scope(section: &mut Section<'_, '_>) -> Scope {

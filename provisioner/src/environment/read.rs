@@ -3,12 +3,31 @@
 //! Rule: a key that nobody asked for is a problem, so a misspelt key can't be silently ignored.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// Keys by the names that they had once, and by those that they have.
+const RENAMED: [(&str, &str); 16] = [
+    ("account", "account_id"),
+    ("boot_limit_minutes", "boot_timeout_minutes"),
+    ("credit", "cpu_credits"),
+    ("default", "accepts_unlabelled"),
+    ("disk_gb", "root_volume_gb"),
+    ("git_token", "clone_token"),
+    ("idle_limit_minutes", "idle_timeout_minutes"),
+    ("lambda", "dispatcher"),
+    ("limit_minutes", "max_lifetime_minutes"),
+    ("managed_policies", "policy_arns"),
+    ("market", "capacity"),
+    ("pass_roles", "pass_role_arns"),
+    ("ports", "egress"),
+    ("public_address", "assign_public_ip"),
+    ("rights", "permissions"),
+    ("types", "instance_types"),
+];
 
 /// One thing that is wrong with an environment file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +93,8 @@ pub(super) struct Section<'t, 's> {
     /// Path for messages, with a dot at its end unless empty.
     path: String,
     line: usize,
-    asked: BTreeSet<String>,
+    /// Every key that may stand here, in the order in which they are read, and how it is written.
+    known: Vec<(String, String)>,
 }
 
 impl<'t, 's> Section<'t, 's> {
@@ -88,7 +108,7 @@ impl<'t, 's> Section<'t, 's> {
             table,
             path,
             line,
-            asked: BTreeSet::new(),
+            known: Vec::new(),
         }
     }
 
@@ -197,7 +217,19 @@ impl<'t, 's> Section<'t, 's> {
 
     /// A table that may be left out.
     pub(super) fn section(&mut self, key: &str) -> Option<Section<'t, 's>> {
-        let value = self.take(key)?;
+        let is_root = self.path.is_empty();
+        let written = if is_root {
+            format!("[{key}]")
+        } else {
+            key.to_owned()
+        };
+        let value = self.take_written(key, written)?;
+        self.as_section(key, value)
+    }
+
+    /// A table of tables, `[key.NAME]`, that may be left out.
+    pub(super) fn named_sections(&mut self, key: &str) -> Option<Section<'t, 's>> {
+        let value = self.take_written(key, format!("[{key}.NAME]"))?;
         self.as_section(key, value)
     }
 
@@ -245,20 +277,32 @@ impl<'t, 's> Section<'t, 's> {
     }
 
     /// Ends the table: whatever was not asked for is unknown.
-    pub(super) fn finish(self, known: &[&str]) {
+    pub(super) fn finish(self) {
         for key in self.table.keys() {
-            let name = key.get_ref();
-            if !self.asked.contains(name.as_ref()) {
-                self.problems.add(
-                    self.problems.line_at(key.span().start),
-                    format!(
-                        "{}{name}: unknown key; known here are {}",
-                        self.path,
-                        known.join(", ")
-                    ),
-                );
+            let name = key.get_ref().as_ref();
+            if self.written(name).is_some() {
+                continue;
             }
+            let renamed = RENAMED.iter().find(|(old, _)| *old == name);
+            let message = match renamed.and_then(|(_, new)| self.written(new)) {
+                Some(new) => format!("is called {new} now"),
+                None => format!("unknown key; known here are {}", self.all_written()),
+            };
+            let line = self.problems.line_at(key.span().start);
+            self.problems
+                .add(line, format!("{}{name}: {message}", self.path));
         }
+    }
+
+    /// How `key` is written, if it may stand here.
+    fn written(&self, key: &str) -> Option<&str> {
+        let known = self.known.iter().find(|(known, _)| known == key);
+        known.map(|(_, written)| written.as_str())
+    }
+
+    fn all_written(&self) -> String {
+        let written: Vec<&str> = self.known.iter().map(|(_, written)| &**written).collect();
+        written.join(", ")
     }
 
     fn require(&self, key: &str) {
@@ -268,7 +312,13 @@ impl<'t, 's> Section<'t, 's> {
     }
 
     fn take(&mut self, key: &str) -> Option<&'t Spanned<DeValue<'s>>> {
-        self.asked.insert(key.to_owned());
+        self.take_written(key, key.to_owned())
+    }
+
+    fn take_written(&mut self, key: &str, written: String) -> Option<&'t Spanned<DeValue<'s>>> {
+        if self.written(key).is_none() {
+            self.known.push((key.to_owned(), written));
+        }
         self.table.get(key)
     }
 

@@ -55,6 +55,12 @@ pub(super) fn is_empty(scope: &Scope, repositories: &[String]) -> bool {
     served(scope, repositories).is_empty()
 }
 
+/// Whether the list names less than the scope: the forge gives a job of any repository of the scope
+/// to the pool's runners, whatever the list says.
+pub(super) fn are_fewer_than(scope: &Scope, repositories: &[String]) -> bool {
+    !served(scope, repositories).contains(&Pattern::of_scope(scope))
+}
+
 /// Whether some repository is served by both.
 pub(super) fn overlap(a: (&Scope, &[String]), b: (&Scope, &[String])) -> bool {
     let b = served(b.0, b.1);
@@ -88,6 +94,33 @@ mod tests {
                 overlap((a, &a_repositories), (b, &b_repositories)),
                 *expected,
                 "{a:?} {a_repositories:?} and {b:?} {b_repositories:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_says_the_same_as_a_scope_when_it_names_all_of_it() {
+        let acme = || Scope::Organization("acme".to_owned());
+        let release = || Scope::Repository("acme/release".to_owned());
+        let table: &[(Scope, &[&str], bool)] = &[
+            (acme(), &["acme/release"], true),
+            (acme(), &["acme/release", "acme/app"], true),
+            (acme(), &["other/*", "acme/app"], true),
+            (Scope::Global, &["acme/*"], true),
+            (acme(), &["*"], false),
+            (acme(), &["ACME/*"], false),
+            (acme(), &["acme/release", "acme/*"], false),
+            (release(), &["*"], false),
+            (release(), &["acme/*"], false),
+            (release(), &["Acme/Release"], false),
+            (Scope::Global, &["*"], false),
+        ];
+        for (scope, repositories, expected) in table {
+            let repositories: Vec<String> = repositories.iter().map(|&name| name.into()).collect();
+            assert_eq!(
+                are_fewer_than(scope, &repositories),
+                *expected,
+                "{scope:?} {repositories:?}"
             );
         }
     }

@@ -51,9 +51,9 @@ pub(super) fn of(root: &mut Section<'_, '_>, forge: ForgeKind) -> RunnerBinary {
             }
             runner.sha256.insert(arch, sum.value.to_lowercase());
         }
-        sums.finish(&["x86_64", "arm64"]);
+        sums.finish();
     }
-    section.finish(&["version", "[runner.sha256]"]);
+    section.finish();
     runner
 }
 

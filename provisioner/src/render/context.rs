@@ -50,16 +50,16 @@ pub(super) fn of(
     context.insert("tag_map", &tags);
 
     context.insert("roles", &roles::roles(environment, &names));
-    context.insert("ports", &ports(environment));
+    context.insert("egress", &egress(environment));
     context.insert("pools", &pools::pools(environment, &names, user_data)?);
     context.insert("settings", &settings(environment)?);
     context.insert("forge_ca", &environment.forge.ca);
 
     context.insert(
-        "lambda",
+        "function",
         &json!({
-            "arch": environment.lambda.arch.name(),
-            "memory_mb": environment.lambda.memory_mb,
+            "arch": environment.dispatcher.arch.name(),
+            "memory_mb": environment.dispatcher.memory_mb,
             "timeout_s": FUNCTION_TIMEOUT_S,
         }),
     );
@@ -120,7 +120,7 @@ pub(crate) fn stack_tags(environment: &Environment, stack: Stack) -> BTreeMap<St
 }
 
 #[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
-struct Egress {
+struct EgressRule {
     from: u16,
     to: u16,
     cidr: String,
@@ -130,11 +130,11 @@ struct Egress {
 
 /// 443, the forge's port and the listed ones; to every address of both families unless a network is
 /// named.
-fn ports(environment: &Environment) -> Vec<Egress> {
+fn egress(environment: &Environment) -> Vec<EgressRule> {
     const HTTPS: u16 = 443;
     let mut seen = BTreeSet::new();
     let mut rules = Vec::new();
-    let listed = environment.network.ports.iter();
+    let listed = environment.network.egress.iter();
     let wanted = [
         (HTTPS, None, "HTTPS"),
         (environment.forge.port, None, "The forge"),
@@ -153,7 +153,7 @@ fn ports(environment: &Environment) -> Vec<Egress> {
                 "CidrIp"
             };
             if seen.insert((port, cidr.clone())) {
-                rules.push(Egress {
+                rules.push(EgressRule {
                     from: port,
                     to: port,
                     cidr,

@@ -1,4 +1,4 @@
-//! What each set of rights becomes: a role and its statements.
+//! What each distinct set of permissions becomes: a role and its statements.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stacks::names::Names;
 
 use super::logical_id;
-use crate::environment::{Environment, Rights};
+use crate::environment::{Environment, Permissions};
 
 #[derive(Serialize)]
 pub(super) struct Role {
@@ -15,8 +15,8 @@ pub(super) struct Role {
     profile_id: String,
     name: String,
     description: String,
-    managed_policies: Vec<String>,
-    pass_roles: Vec<String>,
+    policy_arns: Vec<String>,
+    pass_role_arns: Vec<String>,
     parameter_trees: Vec<String>,
     statements: Vec<Statement>,
 }
@@ -28,38 +28,40 @@ struct Statement {
     condition: Option<Value>,
 }
 
-/// One role for each distinct set of rights that a pool names.
+/// One role for each distinct set of permissions that a pool names.
 pub(super) fn roles(environment: &Environment, names: &Names) -> Vec<Role> {
     let sets: BTreeSet<Option<&str>> = environment
         .pools
         .iter()
-        .map(|pool| pool.rights.as_deref())
+        .map(|pool| pool.permissions.as_deref())
         .collect();
     sets.into_iter()
         .map(|set| {
-            let rights = set
-                .and_then(|set| environment.rights.get(set).cloned())
+            let permissions = set
+                .and_then(|set| environment.permissions.get(set).cloned())
                 .unwrap_or_default();
             let id = set.map_or_else(|| "Plain".to_owned(), |set| logical_id("", set));
-            let pass_roles: Vec<String> = rights
-                .pass_roles
+            let pass_role_arns: Vec<String> = permissions
+                .pass_role_arns
                 .iter()
                 .map(|role| role_arn(role))
                 .collect();
             Role {
                 name: names.runner_role(set),
                 description: match set {
-                    None => "Runners without rights: they may ask for their credential.".to_owned(),
-                    Some(set) => format!("Runners with the rights {set}."),
+                    None => {
+                        "Runners without permissions: they may ask for their credential.".to_owned()
+                    }
+                    Some(set) => format!("Runners with the permissions {set}."),
                 },
-                managed_policies: rights
-                    .managed_policies
+                policy_arns: permissions
+                    .policy_arns
                     .iter()
                     .map(|policy| policy_arn(policy))
                     .collect(),
-                parameter_trees: parameter_trees(&rights),
-                statements: statements(&rights, &pass_roles),
-                pass_roles,
+                parameter_trees: parameter_trees(&permissions),
+                statements: statements(&permissions, &pass_role_arns),
+                pass_role_arns,
                 profile_id: format!("{id}Profile"),
                 id: format!("{id}Role"),
             }
@@ -69,8 +71,8 @@ pub(super) fn roles(environment: &Environment, names: &Names) -> Vec<Role> {
 
 /// What a role may ask for with `GetParametersByPath`: its patterns, and the paths that they are below.
 /// AWS authorizes that call by the path asked for, not by what it returns.
-fn parameter_trees(rights: &Rights) -> Vec<String> {
-    let trees = rights.ssm.iter().flat_map(|pattern| {
+fn parameter_trees(permissions: &Permissions) -> Vec<String> {
+    let trees = permissions.ssm.iter().flat_map(|pattern| {
         let above = pattern.strip_suffix("/*").map(str::to_owned);
         [Some(pattern.clone()), above].into_iter().flatten()
     });
@@ -83,7 +85,7 @@ fn parameter_trees(rights: &Rights) -> Vec<String> {
         .collect()
 }
 
-fn statements(rights: &Rights, pass_roles: &[String]) -> Vec<Statement> {
+fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<Statement> {
     const REGIONAL: &str = "${AWS::Region}:${AWS::AccountId}";
     let arns = |service: &str, kind: &str, words: &[String]| -> Vec<String> {
         words
@@ -91,12 +93,12 @@ fn statements(rights: &Rights, pass_roles: &[String]) -> Vec<Statement> {
             .map(|word| format!("arn:${{AWS::Partition}}:{service}:{REGIONAL}:{kind}{word}"))
             .collect()
     };
-    let buckets: BTreeSet<&str> = rights
+    let buckets: BTreeSet<&str> = permissions
         .s3
         .iter()
         .map(|word| bucket_and_key(word).0)
         .collect();
-    let objects = rights.s3.iter().map(|word| {
+    let objects = permissions.s3.iter().map(|word| {
         let (bucket, key) = bucket_and_key(word);
         format!("arn:${{AWS::Partition}}:s3:::{bucket}/{key}")
     });
@@ -135,18 +137,21 @@ fn statements(rights: &Rights, pass_roles: &[String]) -> Vec<Statement> {
                 "ecr:PutImage",
                 "ecr:UploadLayerPart",
             ],
-            arns("ecr", "repository/", &rights.ecr),
+            arns("ecr", "repository/", &permissions.ecr),
         ),
         // This call knows no resources.
-        (vec!["ecr:GetAuthorizationToken"], everything(&rights.ecr)),
+        (
+            vec!["ecr:GetAuthorizationToken"],
+            everything(&permissions.ecr),
+        ),
         (
             vec!["ecs:DescribeServices", "ecs:UpdateService"],
-            arns("ecs", "service/", &rights.ecs),
+            arns("ecs", "service/", &permissions.ecs),
         ),
         // Neither do these.
         (
             vec!["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"],
-            everything(&rights.ecs),
+            everything(&permissions.ecs),
         ),
         (
             vec![
@@ -154,12 +159,12 @@ fn statements(rights: &Rights, pass_roles: &[String]) -> Vec<Statement> {
                 "ssm:GetParameters",
                 "ssm:GetParametersByPath",
             ],
-            arns("ssm", "parameter", &rights.ssm),
+            arns("ssm", "parameter", &permissions.ssm),
         ),
     ];
     let passing = Statement {
         actions: vec!["iam:PassRole"],
-        resources: pass_roles.to_vec(),
+        resources: pass_role_arns.to_vec(),
         condition: Some(
             json!({"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}),
         ),

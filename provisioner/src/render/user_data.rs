@@ -35,10 +35,10 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
         "pool",
         &json!({
             "name": pool.name,
-            "limit_minutes": pool.limit_minutes,
-            "boot_limit_minutes": pool.boot_limit_minutes,
-            "idle_limit_minutes": pool.idle_limit_minutes,
-            "git_token": pool.git_token,
+            "max_lifetime_minutes": pool.max_lifetime_minutes,
+            "boot_timeout_minutes": pool.boot_timeout_minutes,
+            "idle_timeout_minutes": pool.idle_timeout_minutes,
+            "clone_token": pool.clone_token,
         }),
     );
     let script = strip(&super::tera(NAME, SOURCE, &context)?);

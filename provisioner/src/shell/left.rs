@@ -49,8 +49,8 @@ impl Shell {
                 String::new(),
             ));
         }
-        let rights = environment
-            .rights
+        let permissions = environment
+            .permissions
             .keys()
             .map(|set| names.runner_role(Some(set)));
         let roles = [
@@ -58,7 +58,7 @@ impl Shell {
             names.schedule_role.clone(),
             names.runner_role(None),
         ];
-        let roles: BTreeSet<String> = roles.into_iter().chain(rights).collect();
+        let roles: BTreeSet<String> = roles.into_iter().chain(permissions).collect();
         for role in roles {
             if self.has_role(&role).await? {
                 found.push(Found::new(Kind::Role, role, String::new()));

@@ -6,9 +6,9 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_ssm::types::ParameterType;
 use lab::forge::{Flavour, Version};
 use stacks::names::Secret;
-use stacks::pool::{ForgeKind, Label, Market, Pool, Scope, Settings};
+use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
 
-use super::{GIT_TOKEN, Shape, World};
+use super::{CLONE_TOKEN, Shape, World};
 use crate::support::{SUBNET_A, SUBNET_B};
 
 impl World {
@@ -55,7 +55,7 @@ impl World {
             .await;
         let template = template.launch_template_id().unwrap();
         let mut base = pool("base", &["base", "lab", "self-hosted"], template);
-        base.default = true;
+        base.accepts_unlabelled = true;
         for mut pool in [base, pool("go", &["go"], template)] {
             (shape.pool)(&mut pool);
             let document = serde_json::to_string(&pool).unwrap();
@@ -67,7 +67,7 @@ impl World {
             (Secret::Webhook, file.webhook_secret.as_str()),
             (Secret::ForgeToken, &file.forge_token),
             (Secret::RegistrationToken, &file.registration_token),
-            (Secret::GitToken, GIT_TOKEN),
+            (Secret::CloneToken, CLONE_TOKEN),
         ] {
             self.set_secret(secret, value).await;
         }
@@ -111,18 +111,18 @@ pub(crate) fn pool(name: &str, labels: &[&str], template: &str) -> Pool {
                 serve: "host".to_owned(),
             })
             .collect(),
-        default: false,
+        accepts_unlabelled: false,
         scope: Scope::Global,
         repositories: vec!["*".to_owned()],
-        types: vec!["t3.small".to_owned()],
+        instance_types: vec!["t3.small".to_owned()],
         subnets: format!("{SUBNET_A},{SUBNET_B}"),
-        market: Market::Spot,
-        credit: None,
+        capacity: CapacityType::Spot,
+        cpu_credits: None,
         max_runners: 1000,
-        limit_minutes: 10,
-        boot_limit_minutes: 2,
-        idle_limit_minutes: 1,
-        git_token: false,
+        max_lifetime_minutes: 10,
+        boot_timeout_minutes: 2,
+        idle_timeout_minutes: 1,
+        clone_token: false,
         template_id: template.to_owned(),
         template_version: "1".to_owned(),
     }
