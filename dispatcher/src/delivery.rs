@@ -11,8 +11,8 @@ use sha2::Sha256;
 use crate::event::HttpRequest;
 use crate::job::{ForgeRunner, Job};
 use crate::secret::Secret;
-use workflow::happened::Happened;
-use workflow::happening::HookEvent;
+use workflow::event::Happened;
+use workflow::event::HookEvent;
 
 pub use body::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
 

@@ -29,7 +29,7 @@ use crate::predict::{self, KnownJobs};
 use crate::runner;
 use crate::shell::{Failure, Outcome, Shell};
 use crate::world::Verdict;
-use workflow::happened::Happened;
+use workflow::event::Happened;
 
 /// How long parameters are kept, in seconds: `up` and a rotated token show within a minute.
 const CONFIG_KEEP_S: u64 = 60;

@@ -12,7 +12,7 @@ use crate::drain::out_of_time;
 use crate::forge::{CommitStatus, ForgeError};
 use crate::ledger::{Live, Notice, Remains, Says, Trigger};
 use crate::shell::{Failure, Outcome};
-use workflow::asks::Asks;
+use workflow::document::requirements::Asks;
 
 /// Most debts of each kind that one drain settles: each is a request to the forge.
 const SETTLE_MAX: usize = 40;

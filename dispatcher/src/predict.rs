@@ -25,10 +25,10 @@ use crate::forge::ForgeError;
 use crate::job::{Job, JobKey, ToldBy, digest};
 use crate::ledger::{Expected, Standing, Trigger};
 use crate::shell::{Failure, Outcome};
+use workflow::evaluation::{RunJob, Verdict};
+use workflow::event::Happened;
 use workflow::expression::Outcome as Known;
-use workflow::happened::Happened;
 use workflow::jobs::Start;
-use workflow::verdict::{RunJob, Verdict};
 
 pub(crate) use follow::{heal, verdict_of_expected};
 pub use gather::{Facts, NO_MERGE_BASE, gather};
@@ -399,8 +399,8 @@ pub(crate) fn id_of(happened: &Happened, delivery: &str, told_ms: u64) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use workflow::happened::Body;
-    use workflow::happening::HookEvent;
+    use workflow::event::Body;
+    use workflow::event::HookEvent;
 
     #[test]
     fn a_branch_that_is_deleted_again_later_is_another_event() {

@@ -4,16 +4,25 @@
 //! labels and what it waits for. A job's `if` is not looked at here: a runner is needed all the same,
 //! unless it has `needs` ([`crate::needs`]).
 
+pub mod concurrency;
+pub mod contexts;
+pub mod labels;
+pub mod matrix;
+pub mod name;
+pub mod needs;
+pub mod reusable;
+pub mod workflow_set;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::contexts::{Contexts, Shared};
+use crate::budget;
 use crate::document::{Concurrency, Job, Workflow};
 use crate::expression::{NodeStop, Outcome, Scope, Value, has_expression};
-use crate::matrix::{self, Combination, JOBS_MAX};
 use crate::server::{Kind, Server};
 use crate::yaml::{self, Refused};
-use crate::{fuel, labels, name};
+use contexts::{Contexts, Shared};
+use matrix::{Combination, JOBS_MAX};
 
 /// One job of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,7 +222,7 @@ impl Expansion<'_> {
     ) -> Result<ExpandedJob, Refused> {
         let job = self.job;
         let fuel = &self.shared.contexts.fuel;
-        fuel.take(fuel::JOB)
+        fuel.take(budget::JOB)
             .map_err(|spent| Refused::limit(job.line, spent.to_string()))?;
         let scope = self.scope(combination.context());
         let labels = match (&job.runs_on, &incomplete_matrix) {
@@ -317,3 +326,6 @@ fn is_matrix_evaluated(server: Server) -> bool {
         Kind::Forgejo => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,35 +7,14 @@
 //! [`matrix`], [`expression`]), and which of them wait for others ([`needs`]). Rules differ between
 //! servers; [`server`] names every difference.
 
-pub mod asks;
-pub mod concurrency;
-pub mod contexts;
+pub mod budget;
+pub mod discovery;
 pub mod document;
+pub mod evaluation;
+pub mod event;
 pub mod expression;
-pub mod files;
-pub mod fuel;
-pub mod glob;
-pub mod happened;
-pub mod happening;
 pub mod jobs;
-pub mod labels;
-pub mod matrix;
-pub mod name;
-pub mod needs;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "of what can stand there few things may"
-)]
-pub mod on;
 pub mod pattern;
-pub mod reading;
-mod regex;
-pub mod reusable;
 pub mod server;
-pub mod tree;
 pub mod trigger;
-pub mod verdict;
 pub mod yaml;
-
-#[cfg(test)]
-mod jobs_tests;

@@ -7,12 +7,13 @@
 //! Gitea up to 1.26 and Forgejo: act's `workflowpattern`; Gitea 1.27: its own, over `modules/glob`. The
 //! rule is the same in both, only the patterns differ ([`Dialect`]).
 
+pub mod glob;
 mod nektos;
+mod regex;
 
-use super::fuel::{Fuel, Spent};
-use super::glob;
-use super::regex::{self, Regex};
 use super::server::Dialect;
+use crate::budget::{Fuel, Spent};
+use regex::Regex;
 
 /// Most bytes of one pattern. A pattern names refs and paths; Git keeps a branch as a file, whose name
 /// ends at 255 bytes, and paths that people write into a workflow are shorter. Four times that.

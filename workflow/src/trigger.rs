@@ -8,11 +8,11 @@ mod types;
 
 use serde_json::Value;
 
-use super::fuel::{self, Fuel};
-use super::happening::HookEvent;
-use super::on::OnEvent;
 use super::pattern::PatternList;
 use super::server::{Kind, Server};
+use crate::budget::{self, Fuel};
+use crate::document::on::OnEvent;
+use crate::event::HookEvent;
 
 /// Words that keep a push or a pull request from starting anything, unless an administrator has set
 /// others (`SKIP_WORKFLOW_STRINGS`; Gitea since 1.22, Forgejo). Capitals count.
@@ -289,7 +289,7 @@ fn filter<S: AsRef<str>>(
         why,
     };
     let bytes: usize = patterns.iter().map(String::len).sum();
-    if let Err(spent) = given.fuel.take(bytes as u64 * fuel::PATTERN_BYTE) {
+    if let Err(spent) = given.fuel.take(bytes as u64 * budget::PATTERN_BYTE) {
         return said(None, spent.to_string());
     }
     let list = match PatternList::compile(given.server.dialect(), patterns) {

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use serde_json::{from_value, json};
-use workflow::files::{ALL_MAX_BYTES, FILES_MAX, FoundFile, FoundFiles};
-use workflow::happened::Happened;
-use workflow::happening::HookEvent;
-use workflow::matrix::JOBS_MAX;
-use workflow::reading::Reading;
+use workflow::discovery::{ALL_MAX_BYTES, FILES_MAX, FoundFile, FoundFiles};
+use workflow::evaluation::{Question, SUMMARY_MAX_BYTES, Verdict, judge};
+use workflow::event::Happened;
+use workflow::event::HookEvent;
+use workflow::jobs::matrix::JOBS_MAX;
+use workflow::jobs::workflow_set::Reading;
 use workflow::server::Server;
 use workflow::trigger::Changed;
-use workflow::verdict::{Question, SUMMARY_MAX_BYTES, Verdict, judge};
 
 /// No event is followed with more: each takes a kB.
 const JOBS_OF_EVENT_MAX: usize = 4_000;

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use super::body::{KEY_TEXT_MAX_BYTES, TEXT_MAX_BYTES, is_full_name, within};
 use super::{BadDelivery, Delivery};
-use workflow::happened::{Body, Happened};
-use workflow::happening::HookEvent;
+use workflow::event::HookEvent;
+use workflow::event::{Body, Happened};
 use workflow::trigger::skip_string;
 
 /// Longest commit message that is kept, in bytes. It is looked through for words that skip

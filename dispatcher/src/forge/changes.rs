@@ -10,7 +10,7 @@ use super::commit::Commit;
 use super::path::is_zero;
 use super::tree::{Calls, Depth};
 use super::{Forge, ForgeError};
-use workflow::tree::{Entry, EntryKind, TreeEntry, changed};
+use workflow::discovery::git_tree::{Entry, EntryKind, TreeEntry, changed};
 use workflow::trigger::Changed;
 
 /// Most calls for one comparison: some seconds at the most. Commits that change files in more than

@@ -16,10 +16,10 @@ use serde_json::json;
 use super::path::{self, part};
 use super::tree::{Calls, Depth};
 use super::{Forge, ForgeError};
-use workflow::files::{FoundFile, FoundFiles, why_refused, why_unread, workflows_in};
-use workflow::reusable::Uses;
+use workflow::discovery::git_tree::{EntryKind, TreeEntry};
+use workflow::discovery::{FoundFile, FoundFiles, why_refused, why_unread, workflows_in};
+use workflow::jobs::reusable::Uses;
 use workflow::server::{Kind, Server};
-use workflow::tree::{EntryKind, TreeEntry};
 
 /// Most calls for lists: the root, and two folders on each of three ways, with pages to spare.
 const LIST_CALLS_MAX: usize = 20;
@@ -347,7 +347,7 @@ fn batches<'a, 'b>(entries: &'b [&'a TreeEntry]) -> Vec<&'b [&'a TreeEntry]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use workflow::files::FILE_MAX_BYTES;
+    use workflow::discovery::FILE_MAX_BYTES;
 
     fn file(path: &str, size_bytes: u64) -> TreeEntry {
         TreeEntry {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::path::is_object;
 use super::{Forge, ForgeError};
-use workflow::tree::{EntryKind, TreeEntry};
+use workflow::discovery::git_tree::{EntryKind, TreeEntry};
 
 /// Entries of one page that are asked for: the most that a forge gives unless it is set otherwise.
 const PAGE: usize = 1000;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Row, item, live_item, live_key, number, read, text};
 use crate::shell::{Change, Failure, Item, Outcome, Shell};
-use workflow::happened::Happened;
-use workflow::happening::HookEvent;
+use workflow::event::Happened;
+use workflow::event::HookEvent;
 
 /// How long an event is remembered after its end, in seconds: as long as somebody may send its
 /// delivery again.

@@ -15,9 +15,9 @@ use crate::job::JobKey;
 use crate::ledger::{Expected, Standing, Trigger};
 use crate::shell::Failure;
 use crate::world::Verdict;
-use workflow::contexts::Contexts;
 use workflow::expression::Value;
-use workflow::needs::{self, Next, RunJob, Status};
+use workflow::jobs::contexts::Contexts;
+use workflow::jobs::needs::{self, Next, RunJob, Status};
 use workflow::server::Server;
 
 /// How long the forge may take to tell of a job that we expect, in milliseconds: it makes a run after

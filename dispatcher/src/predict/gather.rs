@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::forge::{Forge, ForgeError};
-use workflow::files::{self, FoundFiles};
-use workflow::happened::Happened;
-use workflow::happening::HookEvent;
-use workflow::reading::Reading;
-use workflow::reusable::CALLS_MAX;
+use workflow::discovery::{self, FoundFiles};
+use workflow::evaluation::{Question, Verdict, judge};
+use workflow::event::Happened;
+use workflow::event::HookEvent;
+use workflow::jobs::reusable::CALLS_MAX;
+use workflow::jobs::workflow_set::Reading;
 use workflow::server::Server;
 use workflow::trigger::Changed;
-use workflow::verdict::{Question, Verdict, judge};
 
 /// Why the changed files of a pull request can't be known.
 pub const NO_MERGE_BASE: &str = "the delivery does not tell where the two sides parted";
@@ -142,7 +142,7 @@ async fn read(
     at: &str,
     server: Server,
 ) -> Result<Reading, ForgeError> {
-    let dirs = files::workflow_dirs(server);
+    let dirs = discovery::workflow_dirs(server);
     let found = forge.workflow_files(repository, at, &dirs).await?;
     let mut reading = Reading::of(found, server);
     for _ in 0..CALLS_MAX {

@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
-use workflow::files::FoundFiles;
-use workflow::reusable::Uses;
+use workflow::discovery::FoundFiles;
+use workflow::jobs::reusable::Uses;
 
 use crate::site::Site;
 

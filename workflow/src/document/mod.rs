@@ -7,14 +7,20 @@
 //! Before 1.26, and in Forgejo, the second half happens when the jobs are made, with the same end: no
 //! job. Combinations of the matrix, which can fail as well, are `matrix`'s.
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of what can stand there few things may"
+)]
+pub mod on;
 mod passing;
+pub mod requirements;
 mod shape;
 
 use std::collections::BTreeMap;
 
-use super::on::{self, OnEvent};
 use super::server::{Kind as Forge, Server};
 use super::yaml::{self, Got, Kind, Node, Refused, Value};
+use on::OnEvent;
 
 /// A workflow.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Scope;
 use super::parse::{Comparison, NoTree, Part, parse};
 use super::value::{Kind, Record, RecordKind, Value, same_name};
-use crate::fuel::{self, Spent};
+use crate::budget::{self, Spent};
 
 /// Why there is no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn read(&self, expression: &str) -> Result<Part, Stop> {
-        self.work(expression.len() as u64 * fuel::READ_BYTE)?;
+        self.work(expression.len() as u64 * budget::READ_BYTE)?;
         let inner = expression.strip_prefix("${{").unwrap_or(expression);
         Ok(parse(&format!("{inner}}}}}"))?)
     }
@@ -133,7 +133,7 @@ impl<'a> Evaluator<'a> {
             let reason = format!("an expression takes more than {STEPS_MAX} steps");
             return Err(Stop::TooLarge(reason));
         }
-        self.work(fuel::PART)
+        self.work(budget::PART)
     }
 
     fn work(&self, units: u64) -> Result<(), Stop> {
@@ -144,7 +144,7 @@ impl<'a> Evaluator<'a> {
     /// Values that are gone through whole cost what is in them.
     fn go_through(&self, values: &[Value]) -> Result<(), Stop> {
         let many: usize = values.iter().map(Value::extent).sum();
-        self.work(many as u64 * fuel::READ_BYTE)
+        self.work(many as u64 * budget::READ_BYTE)
     }
 
     /// The first if it settles the matter, else the second: values, not truths.

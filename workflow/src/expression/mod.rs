@@ -17,7 +17,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::fuel::Fuel;
+use crate::budget::Fuel;
 
 pub use eval::Stop;
 pub use nodes::NodeStop;

@@ -5,7 +5,7 @@
 //! is spread in it; the map under a key `${{ insert }}` is put in its place. Aliases stay as they are.
 
 use super::{Scope, Stop, Value};
-use crate::fuel::Spent;
+use crate::budget::Spent;
 use crate::yaml::{self, Kind, Node, Scalar};
 
 /// Bytes that an evaluation may make, and what a node counts for: a file is a MiB at most.

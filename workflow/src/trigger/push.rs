@@ -6,7 +6,7 @@
 //! for every tag (Gitea since 1.24, #34602; Forgejo). A key that the forge does not know never holds.
 
 use super::{Changed, Given, Judgement, Outcome, Step, Way, filter, rule, types};
-use crate::on::OnEvent;
+use crate::document::on::OnEvent;
 use crate::server::{Kind, Server};
 
 /// The first Gitea where filters on paths hold for tags.

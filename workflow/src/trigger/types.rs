@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::push::unknown_key;
 use super::{Given, Judgement, Outcome, Step, Way, filter, rule};
-use crate::glob::{Glob, Reading};
-use crate::on::OnEvent;
+use crate::document::on::OnEvent;
+use crate::pattern::glob::{Glob, Reading};
 use crate::server::{Kind, Server};
 
 /// What a delivery says was done, in the words of workflows.

@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::got::{Got, sort_key};
 use super::resolve;
 use super::{Kind, Node, Refused, Value};
+use crate::yaml::decoded::{Got, sort_key};
 
 /// What is wanted of a node: Go's type.
 #[derive(Debug, Clone, Copy)]

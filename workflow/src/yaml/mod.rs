@@ -16,14 +16,14 @@ mod cursor;
 mod decode;
 #[expect(
     clippy::wildcard_enum_match_arm,
+    reason = "each question is about one kind"
+)]
+mod decoded;
+#[expect(
+    clippy::wildcard_enum_match_arm,
     reason = "a place in the grammar takes few tokens"
 )]
 mod events;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "each question is about one kind"
-)]
-mod got;
 mod parse;
 mod print;
 mod read;
@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use decode::Shape;
-pub use got::Got;
+pub use decoded::Got;
 pub use parse::{BYTES_MAX, DEPTH_MAX, NODES_MAX, parse};
 
 /// Why a text is not taken.

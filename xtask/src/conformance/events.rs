@@ -1,10 +1,10 @@
 //! Which files are workflows, which events they have, and which of them start one.
 
 use serde_json::{Map, Value, json};
-use workflow::files;
-use workflow::fuel::Fuel;
-use workflow::happening::HookEvent;
-use workflow::on::{self, OnEvent};
+use workflow::budget::Fuel;
+use workflow::discovery;
+use workflow::document::on::{self, OnEvent};
+use workflow::event::HookEvent;
 use workflow::trigger::{self, Changed, Given, Outcome};
 use workflow::yaml::{self, Kind, Node};
 
@@ -109,12 +109,12 @@ pub(super) fn event_match(case: &Value) -> Option<Value> {
 
 pub(super) fn workflow_path(case: &Value) -> Option<Value> {
     let dirs = texts(&case["workflow_dirs"])?;
-    Some(json!(files::is_workflow(case["path"].as_str()?, &dirs)))
+    Some(json!(discovery::is_workflow(case["path"].as_str()?, &dirs)))
 }
 
 pub(super) fn workflow_dirs(case: &Value) -> Option<Value> {
     let setting = case["setting"].as_str()?;
-    Some(match files::dirs_of_setting(setting) {
+    Some(match discovery::dirs_of_setting(setting) {
         Some(dirs) => json!(dirs),
         None => json!("error"),
     })

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use workflow::contexts::{Contexts, github};
 use workflow::document::Workflow;
 use workflow::expression::{self, Outcome};
+use workflow::jobs::contexts::{Contexts, github};
+use workflow::jobs::labels;
+use workflow::jobs::matrix::{self, Combination, Include};
+use workflow::jobs::needs::{self, Next, RunJob, Status};
 use workflow::jobs::{self, ExpandedJob};
-use workflow::labels;
-use workflow::matrix::{self, Combination, Include};
-use workflow::needs::{self, Next, RunJob, Status};
 use workflow::yaml::{self, Node};
 
 use super::{server, texts};

@@ -1,8 +1,8 @@
 //! Patterns of filters, and plain globs.
 
 use serde_json::{Value, json};
-use workflow::glob::{Glob, branch_filter_passes};
 use workflow::pattern::PatternList;
+use workflow::pattern::glob::{Glob, branch_filter_passes};
 use workflow::server::Dialect;
 
 use super::texts;

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use dispatcher::delivery::Delivery;
 use dispatcher::predict::Facts;
 use serde_json::Value;
+use workflow::evaluation::{EventVerdict, Run, RunJob, Verdict};
+use workflow::event::Happened;
+use workflow::event::HookEvent;
 use workflow::expression::Outcome;
-use workflow::happened::Happened;
-use workflow::happening::HookEvent;
 use workflow::jobs::{Because, Start};
 use workflow::server::Server;
 use workflow::trigger::Outcome as Judged;
-use workflow::verdict::{EventVerdict, Run, RunJob, Verdict};
 use workflow::yaml::By;
 
 use super::Error;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use dispatcher::delivery::{BadDelivery, Delivery};
 use serde_json::Value;
-use workflow::happened::Happened;
-use workflow::happening::HookEvent;
+use workflow::event::Happened;
+use workflow::event::HookEvent;
 
 /// Largest body that is read, in bytes: more than the function takes.
 const BODY_MAX_BYTES: u64 = 8 * 1024 * 1024;

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dispatcher::predict::{Facts, NO_MERGE_BASE};
-use workflow::files::{self, FoundFile, FoundFiles};
-use workflow::happened::{Happened, is_zeros};
-use workflow::reading::Reading;
-use workflow::reusable::{CALLS_MAX, Uses};
+use workflow::discovery::git_tree::{Entry, EntryKind, TreeEntry, changed};
+use workflow::discovery::{self, FoundFile, FoundFiles};
+use workflow::event::{Happened, is_zeros};
+use workflow::jobs::reusable::{CALLS_MAX, Uses};
+use workflow::jobs::workflow_set::Reading;
 use workflow::server::Server;
-use workflow::tree::{Entry, EntryKind, TreeEntry, changed};
 use workflow::trigger::Changed;
 
 /// Why the clone can't be used.
@@ -114,7 +114,7 @@ impl Clone<'_> {
     /// The workflow files of a commit.
     fn reading(&self, sha: &str, server: Server) -> Result<Reading, BadClone> {
         let mut found = FoundFiles::default();
-        for dir in files::workflow_dirs(server) {
+        for dir in discovery::workflow_dirs(server) {
             let tree = format!("{sha}:{dir}");
             let kind = self.text(&["cat-file", "-t", &tree]).unwrap_or_default();
             if kind.trim() == "tree" {
@@ -149,11 +149,11 @@ impl Clone<'_> {
     fn found(&self, tree: &str, dir: String) -> Result<FoundFiles, BadClone> {
         let lines = self.lines(&["ls-tree", "-r", "-z", "--long", tree])?;
         let entries = lines.iter().filter_map(|line| listed_of(line)).collect();
-        let entries = files::workflows_in(&dir, entries);
-        let refused = files::why_refused(&entries);
+        let entries = discovery::workflows_in(&dir, entries);
+        let refused = discovery::why_refused(&entries);
         let mut found = Vec::new();
         for entry in entries.into_iter().filter(|_| refused.is_none()) {
-            let bytes = match files::why_unread(&entry) {
+            let bytes = match discovery::why_unread(&entry) {
                 Some(why) => Err(why),
                 None => Ok(self.bytes(&["cat-file", "blob", &entry.sha])?),
             };

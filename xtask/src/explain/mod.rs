@@ -13,7 +13,7 @@ use dispatcher::predict::{Facts, gather};
 use dispatcher::secret::Secret;
 use stacks::names::Secret as SecretName;
 use stacks::pool::{ForgeKind, Pool};
-use workflow::happened::Happened;
+use workflow::event::Happened;
 use workflow::server::Server;
 
 use crate::place::{self, Place};

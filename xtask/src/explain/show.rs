@@ -8,13 +8,13 @@ use dispatcher::predict::Facts;
 use dispatcher::unserved::why_no_pool;
 use serde_json::{Value, json};
 use stacks::pool::Pool;
-use workflow::concurrency::{Effect, Group};
+use workflow::evaluation::{EventVerdict, Run, RunJob, Verdict, WorkflowVerdict};
+use workflow::event::Happened;
 use workflow::expression::Outcome as Known;
-use workflow::happened::Happened;
+use workflow::jobs::concurrency::{Effect, Group};
 use workflow::jobs::{Because, Start};
 use workflow::server::{Kind, Server};
 use workflow::trigger::Outcome;
-use workflow::verdict::{EventVerdict, Run, RunJob, Verdict, WorkflowVerdict};
 use workflow::yaml::By;
 
 /// What is told.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
-use workflow::happening::HookEvent;
+use workflow::event::HookEvent;
 
 use super::super::generator::{DEFAULT, pick};
 use super::deed::{After, Deed, GUEST};

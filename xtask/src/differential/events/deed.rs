@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::Value;
-use workflow::happening::HookEvent;
+use workflow::event::HookEvent;
 
 /// Somebody who may only read.
 pub const GUEST: &str = "guest";

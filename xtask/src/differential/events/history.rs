@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use http::Method;
 use serde_json::{Value, json};
-use workflow::happening::HookEvent;
+use workflow::event::HookEvent;
 
 use super::super::generator::pick;
 use super::deed::{After, By, Deed};

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use stacks::pool::ForgeKind;
 use tokio::sync::RwLock;
 use tokio::sync::mpsc::UnboundedSender;
-use workflow::happening::HookEvent;
+use workflow::event::HookEvent;
 
 use self::deed::{By, Deed, GUEST};
 use self::history::History;

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use workflow::happening::HookEvent;
+use workflow::event::HookEvent;
 
 use super::super::generator::{DEFAULT, pick};
 use super::deed::{After, By, Deed, GUEST};

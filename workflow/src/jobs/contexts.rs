@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::budget::Fuel;
 use crate::document::{Job, Strategy, Workflow};
+use crate::event::HookEvent;
 use crate::expression::{History, JobState, Record, RecordKind, Scope, Value};
-use crate::fuel::Fuel;
-use crate::happening::HookEvent;
 use crate::server::{Kind, Server};
 
 /// What is known of a run.

@@ -3,8 +3,10 @@
 //! Of the folders of workflows the first that the commit has counts, even if it has no file (Gitea 1.26
 //! and Forgejo, `ListWorkflows`); below it, every file whose name ends in `.yml` or `.yaml`.
 
+pub mod git_tree;
+
 use super::server::{Kind, Server};
-use super::tree::{EntryKind, TreeEntry};
+use crate::discovery::git_tree::{EntryKind, TreeEntry};
 
 /// How the names of workflow files end; capitals are others.
 const ENDINGS: [&str; 2] = [".yml", ".yaml"];

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::contexts::Contexts;
-use super::document::Workflow;
-use super::files::FoundFiles;
-use super::happening::HookEvent;
-use super::jobs;
 use super::reusable::Uses;
-use super::server::{Kind as ForgeKind, Server};
-use super::trigger;
-use super::yaml::{By, Kind, Node, Refused, Value};
+use crate::discovery::FoundFiles;
+use crate::document::Workflow;
+use crate::event::HookEvent;
+use crate::jobs;
+use crate::server::{Kind as ForgeKind, Server};
+use crate::trigger;
+use crate::yaml::{By, Kind, Node, Refused, Value};
 
 /// The workflow files of one commit, read.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct ReadFile {
 
 impl ReadFile {
     /// Why no file starts anything, if the forge's code fails on this one.
-    pub(super) fn crash(&self) -> Option<String> {
+    pub(crate) fn crash(&self) -> Option<String> {
         let refused = self
             .read
             .as_ref()
@@ -125,7 +125,7 @@ impl Reading {
     }
 
     /// The workflow that `uses` leads to.
-    pub(super) fn called(&self, uses: &Uses) -> Result<&Workflow, String> {
+    pub(crate) fn called(&self, uses: &Uses) -> Result<&Workflow, String> {
         if let Some(file) = self.own(uses) {
             return file.read.as_ref().map_err(ToString::to_string);
         }

@@ -10,11 +10,11 @@
 
 use std::sync::Arc;
 
-use crate::contexts::{Contexts, Shared, strategy_of};
 use crate::document::{Concurrency, Workflow};
+use crate::event::HookEvent;
 use crate::expression::{History, JobState, NodeStop, Outcome, Record, RecordKind, Scope, Value};
-use crate::happening::HookEvent;
 use crate::jobs::ExpandedJob;
+use crate::jobs::contexts::{Contexts, Shared, strategy_of};
 use crate::server::{Kind as ForgeKind, Server};
 use crate::yaml::{Got, Kind, Node, Refused, Shape};
 

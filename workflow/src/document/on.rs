@@ -4,8 +4,8 @@
 //! a list several, a map several with what narrows each down. Gitea looks at nodes, to which an alias is
 //! none of these; Forgejo below the map at values, whose types it minds.
 
-use super::server::{Kind as Forge, Server};
-use super::yaml::{Got, Kind, Node, Refused, Shape, Value};
+use crate::server::{Kind as Forge, Server};
+use crate::yaml::{Got, Kind, Node, Refused, Shape, Value};
 
 /// One event that starts the workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -7,20 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::concurrency::{self, Group, RunFacts};
-use super::contexts::{Contexts, Facts, github_of};
 use super::document::Workflow;
 use super::expression::{self, Value};
-use super::fuel::Fuel;
-use super::happened::{Happened, PullRequest, Reads};
-use super::happening::HookEvent;
 use super::jobs::{self, ExpandedJob, Start};
-use super::on::OnEvent;
-use super::reading::{ReadFile, Reading};
-use super::reusable::Caller;
 use super::server::{Kind, Server};
 use super::trigger::{self, Changed, Given, Judgement, Outcome};
 use super::yaml::{By, Refused};
+use crate::budget::Fuel;
+use crate::document::on::OnEvent;
+use crate::event::HookEvent;
+use crate::event::{Happened, PullRequest, Reads};
+use crate::jobs::concurrency::{self, Group, RunFacts};
+use crate::jobs::contexts::{Contexts, Facts, github_of};
+use crate::jobs::reusable::Caller;
+use crate::jobs::workflow_set::{ReadFile, Reading};
 
 /// Everything that a verdict rests on.
 #[derive(Debug, Clone, Copy)]
@@ -507,9 +507,9 @@ impl WorkflowVerdict {
 mod tests {
     use serde_json::json;
 
-    use super::super::files::{FoundFile, FoundFiles};
-    use super::super::happened::Body;
     use super::*;
+    use crate::discovery::{FoundFile, FoundFiles};
+    use crate::event::Body;
 
     /// The label of the only job that `event` starts, and whether it can start at once.
     fn started(

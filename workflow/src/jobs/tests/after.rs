@@ -1,14 +1,14 @@
 //! Tables of what comes after: needs, groups, called workflows.
 
 use super::{FORGEJO, GITEA, GITEA_1_27, contexts, read};
-use crate::concurrency::{self, Effect, Group, RunFacts};
+use crate::discovery::{FoundFile, FoundFiles};
+use crate::event::HookEvent;
 use crate::expression::{Outcome, Value};
-use crate::files::{FoundFile, FoundFiles};
-use crate::happening::HookEvent;
+use crate::jobs::concurrency::{self, Effect, Group, RunFacts};
+use crate::jobs::needs::{Next, RunJob, Status, resolve};
+use crate::jobs::reusable::{Caller, Uses};
+use crate::jobs::workflow_set::Reading;
 use crate::jobs::{ExpandedJob, expand};
-use crate::needs::{Next, RunJob, Status, resolve};
-use crate::reading::Reading;
-use crate::reusable::{Caller, Uses};
 use crate::server::{Kind, Server};
 
 fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> RunJob {

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::contexts::{Contexts, Facts, github_of};
-use super::document::Workflow;
-use super::expression::Outcome;
-use super::happening::HookEvent;
-use super::jobs::{Because, ExpandedJob, Start, expand, start};
 use super::labels;
 use super::matrix::JOBS_MAX;
-use super::server::{Kind, Server};
-use super::yaml::{By, Refused};
+use super::{Because, ExpandedJob, Start, expand, start};
+use crate::document::Workflow;
+use crate::event::HookEvent;
+use crate::expression::Outcome;
+use crate::server::{Kind, Server};
+use crate::yaml::{By, Refused};
 
 const GITEA: Server = Server::GITEA_1_26;
 const GITEA_1_27: Server = Server {

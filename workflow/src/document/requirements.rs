@@ -4,8 +4,8 @@
 //! on without its database; with a `container:` they are. Nothing else knows in time, so the
 //! workflow file is read after the job was launched for, and its owner is told.
 
-use super::document::Workflow;
-use super::server::Server;
+use super::Workflow;
+use crate::server::Server;
 
 /// What a job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@
 //! library that `modules/glob` was made after; for the words that `types` and branch filters hold both
 //! say the same, and no difference is made here.
 
-use super::pattern::{BadPattern, Fault};
 use super::regex::Regex;
-use super::server::{Kind, Server};
+use super::{BadPattern, Fault};
+use crate::server::{Kind, Server};
 
 /// A glob, ready to match.
 #[derive(Debug, Clone)]

@@ -1,10 +1,12 @@
 //! What happened at the forge: the fields of a delivery that rules look at.
 
+mod kind;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::happening::HookEvent;
 use super::server::{Kind, Server};
+pub use kind::HookEvent;
 
 /// One event with what rules look at: a delivery without its weight. It is written down and read
 /// again, so everything in it is bounded by whoever parses deliveries.

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::contexts::Contexts;
 use crate::expression::{History, JobState, Outcome, Record, RecordKind, Scope, Stop, Value};
+use crate::jobs::contexts::Contexts;
 use crate::server::{Kind, Server};
 
 /// What a job of a run is.

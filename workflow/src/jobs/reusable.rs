@@ -10,12 +10,12 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::contexts::{Contexts, Shared};
 use crate::document::Workflow;
 use crate::expression::{NodeStop, Outcome, Record, Value};
+use crate::jobs::contexts::{Contexts, Shared};
+use crate::jobs::matrix::JOBS_MAX;
+use crate::jobs::workflow_set::Reading;
 use crate::jobs::{ExpandedJob, expand};
-use crate::matrix::JOBS_MAX;
-use crate::reading::Reading;
 use crate::server::{Kind as ForgeKind, Server};
 use crate::yaml::{self, Got, Kind, Node, Refused, Shape};
 
