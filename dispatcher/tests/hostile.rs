@@ -4,12 +4,14 @@
 
 use std::path::Path;
 
-use dispatcher::delivery::{BadDelivery, Delivery, KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
-use dispatcher::event::{Event, HttpRequest};
-use dispatcher::home::why_foreign;
-use dispatcher::job::Job;
-use dispatcher::secret::Secret;
-use dispatcher::unserved::why_no_pool;
+use dispatcher::config::no_pool::why_no_pool;
+use dispatcher::invocation::{Event, HttpRequest};
+use dispatcher::model::job::Job;
+use dispatcher::model::secret::Secret;
+use dispatcher::webhook::delivery::{
+    BadDelivery, Delivery, KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES,
+};
+use dispatcher::webhook::origin::why_foreign;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use proptest::prelude::*;
 use proptest::sample::select;

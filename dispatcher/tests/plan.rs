@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dispatcher::job::JobKey;
+use dispatcher::model::job::JobKey;
+use dispatcher::model::world::{Launch, Runner, Verdict, WaitingJob, World};
 use dispatcher::plan::{self, Action, Because, EndReason, LAUNCHES_MAX};
-use dispatcher::world::{Launch, Runner, Verdict, WaitingJob, World};
 use stacks::pool::{CapacityType, Label, Pool, Scope};
 
 #[path = "plan/sweep.rs"]

@@ -6,7 +6,7 @@ use stacks::pool::{ForgeKind, Pool, Scope};
 
 use super::answer::Registered;
 use super::{Forge, ForgeError, scope_path};
-use crate::secret::Secret;
+use crate::model::secret::Secret;
 
 /// The first Gitea that lists and deletes runners, knows one-job ones, and gives registration tokens
 /// by POST.

@@ -1,7 +1,7 @@
 //! The tick's sweep.
 
+use dispatcher::model::world::Instance;
 use dispatcher::plan::{self, EndReason, Sweep, UNKNOWN_GRACE_MS};
-use dispatcher::world::Instance;
 
 use super::{MINUTE_MS, NOW_MS, open_launch, runner, world};
 

@@ -1,7 +1,7 @@
 //! Machines that nobody needs.
 
+use dispatcher::model::world::Runner;
 use dispatcher::plan::{EndReason, IDLE_MARGIN_MS, SETTLE_MS, SPARE_GRACE_MS, TRIM_MAX};
-use dispatcher::world::Runner;
 
 use super::{MINUTE_MS, NOW_MS, claimed, open_launch, runner, told, waiting, world};
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dispatcher::delivery::BODY_MAX_BYTES;
+use dispatcher::webhook::delivery::BODY_MAX_BYTES;
 use serde_json::{Value, json};
 use stacks::names::Secret;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dispatcher::forge::{Forge, ForgeConfig};
-use dispatcher::secret::Secret;
+use dispatcher::model::secret::Secret;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dispatcher::delivery::Delivery;
-use dispatcher::predict::Facts;
+use dispatcher::reconcile::expect::Facts;
+use dispatcher::webhook::delivery::Delivery;
 use serde_json::Value;
 use workflow::evaluation::{EventVerdict, Run, RunJob, Verdict};
 use workflow::event::Happened;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dispatcher::predict::{Facts, NO_MERGE_BASE};
+use dispatcher::reconcile::expect::{Facts, NO_MERGE_BASE};
 use workflow::discovery::git_tree::{Entry, EntryKind, TreeEntry, changed};
 use workflow::discovery::{self, FoundFile, FoundFiles};
 use workflow::event::{Happened, is_zeros};

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
-use dispatcher::predict::{Facts, gather};
-use dispatcher::secret::Secret;
+use dispatcher::model::secret::Secret;
+use dispatcher::reconcile::expect::{Facts, gather};
 use stacks::names::Secret as SecretName;
 use stacks::pool::{ForgeKind, Pool};
 use workflow::event::Happened;

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dispatcher::delivery::Delivery;
 use dispatcher::forge::{Forge, ForgeConfig};
-use dispatcher::predict::gather;
-use dispatcher::secret::Secret;
+use dispatcher::model::secret::Secret;
+use dispatcher::reconcile::expect::gather;
+use dispatcher::webhook::delivery::Delivery;
 use http::Method;
 use lab::gitea::StandaloneGitea;
 use serde_json::{Value, json};
