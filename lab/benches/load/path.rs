@@ -135,6 +135,7 @@ async fn listed(bench: &Bench) -> usize {
         endpoint: Some(lab.aws_endpoint.clone()),
         endpoint_ec2: Some(lab.ec2_endpoint.clone()),
     };
-    let ledger = Aws::new(stacks::names::Names::of(NAME), place);
+    let aws = Aws::new(stacks::names::Names::of(NAME), place);
+    let ledger = dispatcher::ledger::Ledger::new(&aws);
     ledger.live().await.unwrap().jobs.len()
 }
