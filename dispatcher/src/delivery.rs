@@ -211,7 +211,7 @@ mod tests {
     const SECRET: &str = "lab-webhook-secret-0123456789";
 
     fn recordings() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/tests/deliveries")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries")
     }
 
     /// A recording as API Gateway would hand it over.
