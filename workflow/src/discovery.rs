@@ -5,7 +5,7 @@
 
 pub mod git_tree;
 
-use super::server::{Kind, Server};
+use super::server::{ForgeKind, Server};
 use crate::discovery::git_tree::{EntryKind, TreeEntry};
 
 /// How the names of workflow files end; capitals are others.
@@ -22,8 +22,8 @@ pub const ALL_MAX_BYTES: u64 = 4 * 1024 * 1024;
 #[must_use]
 pub fn workflow_dirs(server: Server) -> Vec<String> {
     let dirs: &[&str] = match server.kind {
-        Kind::Gitea => &[".gitea/workflows", ".github/workflows"],
-        Kind::Forgejo => &[
+        ForgeKind::Gitea => &[".gitea/workflows", ".github/workflows"],
+        ForgeKind::Forgejo => &[
             ".forgejo/workflows",
             ".gitea/workflows",
             ".github/workflows",

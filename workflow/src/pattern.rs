@@ -12,7 +12,7 @@ mod nektos;
 mod regex;
 
 use super::server::Dialect;
-use crate::budget::{Fuel, Spent};
+use crate::budget::{Budget, Spent};
 use regex::Regex;
 
 /// Most bytes of one pattern. A pattern names refs and paths; Git keeps a branch as a file, whose name
@@ -178,15 +178,15 @@ impl PatternList {
                 .all(|input| self.ignores(input.as_ref()).holds)
     }
 
-    /// [`Self::includes`], with what is left of `fuel`.
-    pub fn includes_with(&self, input: &str, fuel: &Fuel) -> Result<Decision<'_>, Spent> {
-        fuel.take(self.cost(input))?;
+    /// [`Self::includes`], with what is left of `budget`.
+    pub fn includes_with(&self, input: &str, budget: &Budget) -> Result<Decision<'_>, Spent> {
+        budget.take(self.cost(input))?;
         Ok(self.includes(input))
     }
 
-    /// [`Self::ignores`], with what is left of `fuel`.
-    pub fn ignores_with(&self, input: &str, fuel: &Fuel) -> Result<Decision<'_>, Spent> {
-        fuel.take(self.cost(input))?;
+    /// [`Self::ignores`], with what is left of `budget`.
+    pub fn ignores_with(&self, input: &str, budget: &Budget) -> Result<Decision<'_>, Spent> {
+        budget.take(self.cost(input))?;
         Ok(self.ignores(input))
     }
 
@@ -226,7 +226,7 @@ impl Pattern {
         BadPattern::if_long(text)?;
         let expression = match dialect {
             Dialect::Nektos => nektos::expression(text.strip_prefix('!').unwrap_or(text)),
-            Dialect::Gitea => glob::expression(text, &['/'], glob::Reading::Filter),
+            Dialect::Gitea => glob::expression(text, &['/'], glob::GlobDialect::Filter),
         };
         let regex = expression.and_then(|expression| Ok(Regex::new(&expression)?));
         Ok(Self {

@@ -3,18 +3,21 @@
 //! A forge tells its version at `GET /api/v1/version`: Gitea as `1.26.0` (also `1.27.0-rc0`,
 //! `1.28.0+dev-…`), Forgejo as its own with the Gitea that it is compatible with, `12.0.1+gitea-1.22.0`.
 
+use serde::{Deserialize, Serialize};
+
 /// One forge: what it is and how old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Server {
     /// Gitea or Forgejo.
-    pub kind: Kind,
+    pub kind: ForgeKind,
     /// Its own version: major and minor number.
     pub version: (u32, u32),
 }
 
 /// The forges that we know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForgeKind {
     /// Gitea.
     Gitea,
     /// Forgejo.
@@ -33,7 +36,7 @@ pub enum Dialect {
 impl Server {
     /// The Gitea that we know best: what is measured is measured on it.
     pub const GITEA_1_26: Self = Self {
-        kind: Kind::Gitea,
+        kind: ForgeKind::Gitea,
         version: (1, 26),
     };
 
@@ -42,9 +45,9 @@ impl Server {
     pub fn parse(version: &str) -> Option<Self> {
         let version = version.trim().trim_start_matches('v');
         let kind = if version.contains("+gitea-") {
-            Kind::Forgejo
+            ForgeKind::Forgejo
         } else {
-            Kind::Gitea
+            ForgeKind::Gitea
         };
         let mut numbers = version.split(['.', '-', '+']);
         let mut next = || numbers.next()?.parse().ok();
@@ -58,8 +61,8 @@ impl Server {
     #[must_use]
     pub fn dialect(self) -> Dialect {
         match self.kind {
-            Kind::Gitea if self.version >= (1, 27) => Dialect::Gitea,
-            Kind::Gitea | Kind::Forgejo => Dialect::Nektos,
+            ForgeKind::Gitea if self.version >= (1, 27) => Dialect::Gitea,
+            ForgeKind::Gitea | ForgeKind::Forgejo => Dialect::Nektos,
         }
     }
 }

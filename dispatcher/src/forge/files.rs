@@ -19,7 +19,7 @@ use super::{Forge, ForgeError};
 use workflow::discovery::git_tree::{EntryKind, TreeEntry};
 use workflow::discovery::{FoundFile, FoundFiles, why_refused, why_unread, workflows_in};
 use workflow::jobs::reusable::Uses;
-use workflow::server::{Kind, Server};
+use workflow::server::{ForgeKind, Server};
 
 /// Most calls for lists: the root, and two folders on each of three ways, with pages to spare.
 const LIST_CALLS_MAX: usize = 20;
@@ -200,7 +200,7 @@ impl Forge {
             .iter()
             .filter(|entry| why_unread(entry).is_none())
             .collect();
-        let reads_in_bulk = server.kind == Kind::Gitea && server.version >= BULK_SINCE;
+        let reads_in_bulk = server.kind == ForgeKind::Gitea && server.version >= BULK_SINCE;
         let mut read = BTreeMap::new();
         if reads_in_bulk && wanted.len() > 1 {
             for batch in batches(&wanted) {

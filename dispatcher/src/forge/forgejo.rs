@@ -17,7 +17,7 @@ use super::register::{GITEA_LISTS_RUNNERS, Registration};
 use super::{Forge, ForgeError, scope_path};
 use crate::job::JobKey;
 use crate::secret::Secret;
-use workflow::server::{Kind, Server};
+use workflow::Server;
 
 /// First Forgejo that makes runners for one job, by its API, and deletes them when they had it.
 const ONE_JOB_RUNNERS: (u32, u32) = (15, 0);
@@ -111,8 +111,8 @@ impl Forge {
     async fn forgejo_version(&self) -> Result<(u32, u32), ForgeError> {
         let server = self.server().await?;
         match server.kind {
-            Kind::Forgejo => Ok(server.version),
-            Kind::Gitea => Err(ForgeError::OtherKind),
+            ForgeKind::Forgejo => Ok(server.version),
+            ForgeKind::Gitea => Err(ForgeError::OtherKind),
         }
     }
 
@@ -186,9 +186,11 @@ impl Forge {
     /// in its place knows no version either.
     pub(crate) async fn has_no_list(&self, error: &ForgeError) -> bool {
         let lacks = |server: Server| match (self.kind, server.kind) {
-            (ForgeKind::Forgejo, Kind::Forgejo) => true,
-            (ForgeKind::Gitea, Kind::Gitea) => server.version < GITEA_LISTS_RUNNERS,
-            (ForgeKind::Forgejo, Kind::Gitea) | (ForgeKind::Gitea, Kind::Forgejo) => false,
+            (ForgeKind::Forgejo, ForgeKind::Forgejo) => true,
+            (ForgeKind::Gitea, ForgeKind::Gitea) => server.version < GITEA_LISTS_RUNNERS,
+            (ForgeKind::Forgejo, ForgeKind::Gitea) | (ForgeKind::Gitea, ForgeKind::Forgejo) => {
+                false
+            }
         };
         error.is_no_endpoint() && self.told_server().await.is_ok_and(lacks)
     }

@@ -12,7 +12,7 @@ use super::tree::Calls;
 use super::{Forge, ForgeError, scope_path};
 use crate::delivery::body::{LABELS_MAX, WorkflowJob};
 use crate::job::{ForgeRunner, Job, ToldBy};
-use workflow::server::Kind;
+use workflow::server::ForgeKind;
 
 /// Entries of one page: the most that Gitea gives.
 const PAGE: usize = 50;
@@ -86,10 +86,10 @@ impl Forge {
     pub async fn unfinished(&self, scope: &Scope) -> Result<Option<Vec<SeenJob>>, ForgeError> {
         let server = self.server().await?;
         match server.kind {
-            Kind::Gitea if server.version < GITEA_LISTS => Ok(None),
-            Kind::Forgejo if server.version < FORGEJO_LISTS => Ok(None),
-            Kind::Gitea => self.unfinished_of_gitea(scope).await.map(Some),
-            Kind::Forgejo => {
+            ForgeKind::Gitea if server.version < GITEA_LISTS => Ok(None),
+            ForgeKind::Forgejo if server.version < FORGEJO_LISTS => Ok(None),
+            ForgeKind::Gitea => self.unfinished_of_gitea(scope).await.map(Some),
+            ForgeKind::Forgejo => {
                 let list = self.listed_jobs(scope, &self.labels).await?;
                 self.named(scope, list).await.map(Some)
             }

@@ -4,8 +4,8 @@
 //! a list several, a map several with what narrows each down. Gitea looks at nodes, to which an alias is
 //! none of these; Forgejo below the map at values, whose types it minds.
 
-use crate::server::{Kind as Forge, Server};
-use crate::yaml::{Got, Kind, Node, Refused, Shape, Value};
+use crate::server::{ForgeKind, Server};
+use crate::yaml::{Decoded, Kind, Node, Refused, Shape, Value};
 
 /// One event that starts the workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,9 +58,9 @@ pub fn parse(on: &Node, server: Server) -> Result<Vec<OnEvent>, Refused> {
             for (key, how) in pairs {
                 let name = key_text(key)?;
                 events.push(match server.kind {
-                    Forge::Gitea if name == CALL && server.version >= (1, 27) => continue,
-                    Forge::Gitea => event(name, how)?,
-                    Forge::Forgejo => event_of_value(name, how)?,
+                    ForgeKind::Gitea if name == CALL && server.version >= (1, 27) => continue,
+                    ForgeKind::Gitea => event(name, how)?,
+                    ForgeKind::Forgejo => event_of_value(name, how)?,
                 });
             }
             events
@@ -240,12 +240,12 @@ fn dispatch_input(key: &Node, input: &Node) -> Result<DispatchInput, Refused> {
         return Err(refuse(input, format!("the input `{name}` must be a map")));
     };
     let mut fields = input.decode(&INPUT)?.fields();
-    let mut take = |field: &str| fields.remove(field).unwrap_or(Got::Nothing);
+    let mut take = |field: &str| fields.remove(field).unwrap_or(Decoded::Nothing);
     Ok(DispatchInput {
         name,
         kind: take("type").text(),
         default: take("default").text(),
-        required: take("required") == Got::Plain(Value::Bool(true)),
+        required: take("required") == Decoded::Plain(Value::Bool(true)),
         options: take("options").texts(),
     })
 }
@@ -270,11 +270,11 @@ mod tests {
     use crate::yaml;
 
     const GITEA_1_27: Server = Server {
-        kind: Forge::Gitea,
+        kind: ForgeKind::Gitea,
         version: (1, 27),
     };
     const FORGEJO: Server = Server {
-        kind: Forge::Forgejo,
+        kind: ForgeKind::Forgejo,
         version: (12, 0),
     };
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::yaml::By;
 
 const GITEA_1_27: Server = Server {
-    kind: Forge::Gitea,
+    kind: ForgeKind::Gitea,
     version: (1, 27),
 };
 

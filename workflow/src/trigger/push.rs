@@ -5,9 +5,9 @@
 //! gets one for free, so that either side suffices (and two of one side do not). Filters on paths hold
 //! for every tag (Gitea since 1.24, #34602; Forgejo). A key that the forge does not know never holds.
 
-use super::{Changed, Given, Judgement, Outcome, Step, Way, filter, rule, types};
+use super::{Changed, Judgement, Outcome, Step, TriggerInputs, Way, filter, rule, types};
 use crate::document::on::OnEvent;
-use crate::server::{Kind, Server};
+use crate::server::{ForgeKind, Server};
 
 /// The first Gitea where filters on paths hold for tags.
 const PATHS_OF_TAGS: (u32, u32) = (1, 24);
@@ -41,7 +41,7 @@ impl<'a> Pushed<'a> {
 }
 
 /// Judges a push.
-pub(super) fn judge(on: &OnEvent, given: Given<'_>) -> Judgement {
+pub(super) fn judge(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
     let pushed = Pushed::of(given.payload["ref"].as_str().unwrap_or_default());
     let mut steps = Vec::new();
     let (mut has_branches, mut has_tags) = (false, false);
@@ -78,14 +78,14 @@ pub(super) fn judge(on: &OnEvent, given: Given<'_>) -> Judgement {
 
 fn holds_for_tags(server: Server) -> bool {
     match server.kind {
-        Kind::Gitea => server.version >= PATHS_OF_TAGS,
-        Kind::Forgejo => true,
+        ForgeKind::Gitea => server.version >= PATHS_OF_TAGS,
+        ForgeKind::Forgejo => true,
     }
 }
 
 /// Judges a pull request: its kind first, which has a default, then the branch that it goes to and the
 /// files between the two sides.
-pub(super) fn judge_pull(on: &OnEvent, given: Given<'_>) -> Judgement {
+pub(super) fn judge_pull(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
     let kind = types::of_pull(on, given);
     if kind.holds != Some(true) {
         let outcome = match kind.holds {
@@ -120,7 +120,7 @@ fn key(name: &str) -> (&str, Way) {
     }
 }
 
-fn paths(one: &(String, Vec<String>), way: Way, given: Given<'_>) -> Step {
+fn paths(one: &(String, Vec<String>), way: Way, given: TriggerInputs<'_>) -> Step {
     match given.changed {
         Changed::Files(files) => filter(one, way, files, given),
         Changed::Unknown(why) => said(one, None, why.clone()),

@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use decode::Shape;
-pub use decoded::Got;
+pub use decoded::Decoded;
 pub use parse::{BYTES_MAX, DEPTH_MAX, NODES_MAX, parse};
 
 /// Why a text is not taken.

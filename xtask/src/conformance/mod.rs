@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use workflow::server::{Kind, Server};
+use workflow::server::{ForgeKind, Server};
 
 use crate::say;
 
@@ -149,12 +149,12 @@ fn is_same_set(one: &Value, other: &Value) -> bool {
 fn server(case: &Value) -> Server {
     match case["flavour"].as_str() {
         Some("forgejo") => Server {
-            kind: Kind::Forgejo,
+            kind: ForgeKind::Forgejo,
             version: (14, 0),
         },
         Some("nektos") => Server::GITEA_1_26,
         _ => Server {
-            kind: Kind::Gitea,
+            kind: ForgeKind::Gitea,
             version: (1, 28),
         },
     }

@@ -44,8 +44,8 @@ fn a_glob_stays_between_separators() {
 #[test]
 fn an_open_group_was_overlooked_before_1_27() {
     let of = |minor| {
-        Reading::of(Server {
-            kind: Kind::Gitea,
+        GlobDialect::of(Server {
+            kind: ForgeKind::Gitea,
             version: (1, minor),
         })
     };
