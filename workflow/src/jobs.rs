@@ -11,6 +11,7 @@ pub mod matrix;
 pub mod name;
 pub mod needs;
 pub mod reusable;
+pub mod uses;
 pub mod workflow_set;
 
 use std::collections::BTreeMap;

@@ -4,15 +4,19 @@
 //! judged and counted, none is skipped, so that each can say why.
 
 mod push;
+mod step;
 mod types;
 
 use serde_json::Value;
 
-use super::pattern::PatternList;
-use super::server::{ForgeKind, Server};
 use crate::budget::{self, Budget};
 use crate::document::on::OnEvent;
 use crate::event::EventKind;
+use crate::pattern::PatternList;
+use crate::server::{ForgeKind, Server};
+use step::rule;
+
+pub use step::Step;
 
 /// Words that keep a push or a pull request from starting anything, unless an administrator has set
 /// others (`SKIP_WORKFLOW_STRINGS`; Gitea since 1.22, Forgejo). Capitals count.
@@ -58,17 +62,6 @@ pub struct Judgement {
     pub outcome: Outcome,
     /// The rules in the file's order.
     pub steps: Vec<Step>,
-}
-
-/// One rule and what it said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The rule as it stands in the file.
-    pub rule: String,
-    /// Whether it holds; `None`: that can't be known.
-    pub holds: Option<bool>,
-    /// Why.
-    pub why: String,
 }
 
 /// Whether a workflow's event can be started by what happened (`canGithubEventMatch`): forges have
@@ -260,11 +253,6 @@ impl Judgement {
         };
         Self { outcome, steps }
     }
-}
-
-/// A filter as it stands in the file.
-fn rule(name: &str, values: &[String]) -> String {
-    format!("{name}: [{}]", values.join(", "))
 }
 
 /// Which way a list of patterns works.

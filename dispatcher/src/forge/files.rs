@@ -18,7 +18,7 @@ use super::tree::{Calls, Depth};
 use super::{Forge, ForgeError};
 use workflow::discovery::git_tree::{EntryKind, TreeEntry};
 use workflow::discovery::{FoundFile, FoundFiles, why_refused, why_unread, workflows_in};
-use workflow::jobs::reusable::Uses;
+use workflow::jobs::uses::Uses;
 use workflow::server::{ForgeKind, Server};
 
 /// Most calls for lists: the root, and two folders on each of three ways, with pages to spare.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::contexts::Contexts;
-use super::reusable::Uses;
+use super::uses::Uses;
 use crate::discovery::FoundFiles;
 use crate::document::Workflow;
 use crate::event::EventKind;

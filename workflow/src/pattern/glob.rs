@@ -6,8 +6,8 @@
 //! library that `modules/glob` was made after; for the words that `types` and branch filters hold both
 //! say the same, and no difference is made here.
 
+use super::error::{BadPattern, Fault};
 use super::regex::Regex;
-use super::{BadPattern, Fault};
 use crate::server::{ForgeKind, Server};
 
 /// A glob, ready to match.

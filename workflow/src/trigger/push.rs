@@ -5,7 +5,8 @@
 //! gets one for free, so that either side suffices (and two of one side do not). Filters on paths hold
 //! for every tag (Gitea since 1.24, #34602; Forgejo). A key that the forge does not know never holds.
 
-use super::{Changed, Judgement, Outcome, Step, TriggerInputs, Way, filter, rule, types};
+use super::step::{Step, said, unknown_key};
+use super::{Changed, Judgement, Outcome, TriggerInputs, Way, filter, types};
 use crate::document::on::OnEvent;
 use crate::server::{ForgeKind, Server};
 
@@ -125,21 +126,5 @@ fn paths(one: &(String, Vec<String>), way: Way, given: TriggerInputs<'_>) -> Ste
         Changed::Files(files) => filter(one, way, files, given),
         Changed::Unknown(why) => said(one, None, why.clone()),
         Changed::NotFetched => said(one, None, "the changed files are not known".to_owned()),
-    }
-}
-
-pub(super) fn unknown_key(one: &(String, Vec<String>)) -> Step {
-    let why = format!(
-        "the forge knows no {} here, and then never starts it",
-        one.0
-    );
-    said(one, Some(false), why)
-}
-
-fn said((name, values): &(String, Vec<String>), holds: Option<bool>, why: String) -> Step {
-    Step {
-        rule: rule(name, values),
-        holds,
-        why,
     }
 }

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::push::unknown_key;
-use super::{Judgement, Outcome, Step, TriggerInputs, Way, filter, rule};
+use super::step::{Step, rule, unknown_key};
+use super::{Judgement, Outcome, TriggerInputs, Way, filter};
 use crate::document::on::OnEvent;
 use crate::pattern::glob::{Glob, GlobDialect};
 use crate::server::{ForgeKind, Server};

@@ -8,6 +8,7 @@
 //! Files come from strangers: bytes, nodes, depth and what aliases multiply have limits, and what is over
 //! one is refused with its reason.
 
+mod chars;
 mod cursor;
 #[expect(
     clippy::wildcard_enum_match_arm,
