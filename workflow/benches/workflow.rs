@@ -6,13 +6,14 @@ use globset::GlobBuilder;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::hint::black_box;
+use workflow::Server;
 use workflow::discovery::{FoundFile, FoundFiles};
 use workflow::evaluation::{Evaluation, Question, evaluate};
 use workflow::event::EventKind;
 use workflow::event::{Body, Event};
 use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::pattern::PatternList;
-use workflow::server::{Dialect, Server};
+use workflow::server::Dialect;
 use workflow::trigger::Changed;
 
 const SERVER: Server = Server::GITEA_1_26;

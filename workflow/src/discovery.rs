@@ -5,8 +5,8 @@
 
 pub mod git_tree;
 
-use super::server::{ForgeKind, Server};
 use crate::discovery::git_tree::{EntryKind, TreeEntry};
+use crate::server::{ForgeKind, Server};
 
 /// How the names of workflow files end; capitals are others.
 const ENDINGS: [&str; 2] = [".yml", ".yaml"];

@@ -7,20 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::document::Workflow;
-use super::expression::{self, Value};
-use super::jobs::{self, ExpandedJob, Start};
-use super::server::{ForgeKind, Server};
-use super::trigger::{self, Changed, Judgement, Outcome, TriggerInputs};
-use super::yaml::{By, Refused};
 use crate::budget::Budget;
+use crate::document::Workflow;
 use crate::document::on::OnEvent;
 use crate::event::EventKind;
 use crate::event::{Event, PullRequest, Reads};
+use crate::expression::{self, Value};
 use crate::jobs::concurrency::{self, Group, RunFacts};
 use crate::jobs::contexts::{Contexts, GithubFacts, github_of};
 use crate::jobs::reusable::Caller;
 use crate::jobs::workflow_set::{ReadFile, WorkflowSet};
+use crate::jobs::{self, ExpandedJob, Start};
+use crate::server::{Capability, Server};
+use crate::trigger::{self, Changed, Judgement, Outcome, TriggerInputs};
+use crate::yaml::{By, Refused};
 
 /// Everything that a verdict rests on.
 #[derive(Debug, Clone, Copy)]
@@ -329,8 +329,7 @@ impl Evaluator<'_> {
             question.server,
         );
         // Gitea before 1.25 makes names and labels without it (`handleWorkflows`).
-        let server = question.server;
-        let has_github = server.kind == ForgeKind::Forgejo || server.version >= (1, 25);
+        let has_github = question.server.has(Capability::GithubInLabels);
         Contexts {
             github: if has_github {
                 with_partial_event(github)

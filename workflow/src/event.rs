@@ -5,7 +5,7 @@ mod kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::server::{ForgeKind, Server};
+use crate::server::{Capability, Server};
 pub use kind::EventKind;
 
 /// One event with what rules look at: a delivery without its weight. It is written down and read
@@ -278,9 +278,10 @@ impl Event {
         let Some(pull) = &self.body.pull_request else {
             return Some(&self.body.before);
         };
-        match server.kind {
-            ForgeKind::Gitea if server.version >= (1, 23) => pull.merge_base.as_deref(),
-            ForgeKind::Gitea | ForgeKind::Forgejo => Some(&pull.base.git_ref),
+        if server.has(Capability::ComparesMergeBase) {
+            pull.merge_base.as_deref()
+        } else {
+            Some(&pull.base.git_ref)
         }
     }
 

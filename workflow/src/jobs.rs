@@ -20,7 +20,7 @@ use std::sync::Arc;
 use crate::budget;
 use crate::document::{Concurrency, Job, Workflow};
 use crate::expression::{NodeStop, Resolved, Scope, Value, has_expression};
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{self, Refused};
 use contexts::{Contexts, Shared};
 use matrix::{Combination, JOBS_MAX};
@@ -144,11 +144,7 @@ pub fn expand(
 
 /// The run's own name (Gitea from 1.26 on). It is of no interest, but the forge may panic at it.
 fn title(workflow: &Workflow, contexts: &Contexts, server: Server) -> Result<(), Refused> {
-    let is_read = match server.kind {
-        ForgeKind::Gitea => server.version >= (1, 26),
-        ForgeKind::Forgejo => false,
-    };
-    if !is_read {
+    if !server.has(Capability::EvaluatesRunName) {
         return Ok(());
     }
     let scope = Scope {
@@ -195,7 +191,7 @@ impl Expansion<'_> {
             let known = matrix::combinations(None, self.server)?;
             return Ok(Matrix::Known(known));
         };
-        if !is_matrix_evaluated(self.server) {
+        if !self.server.has(Capability::EvaluatesMatrix) {
             let known = matrix::combinations(Some(node), self.server)?;
             return Ok(Matrix::Known(known));
         }
@@ -303,7 +299,7 @@ impl Expansion<'_> {
         let Some(node) = &self.job.continue_on_error else {
             return Ok(None);
         };
-        if self.server.kind != ForgeKind::Gitea || self.server.version < (1, 27) {
+        if !self.server.has(Capability::ContinueOnError) {
             return Ok(None);
         }
         let refuse = |reason| {
@@ -321,13 +317,6 @@ impl Expansion<'_> {
 
 /// Behind the name of a job whose matrix is not known yet.
 const INCOMPLETE: &str = " (incomplete matrix)";
-
-fn is_matrix_evaluated(server: Server) -> bool {
-    match server.kind {
-        ForgeKind::Gitea => server.version >= (1, 28),
-        ForgeKind::Forgejo => true,
-    }
-}
 
 #[cfg(test)]
 mod tests;

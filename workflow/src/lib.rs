@@ -19,4 +19,4 @@ pub mod server;
 pub mod trigger;
 pub mod yaml;
 
-pub use server::{ForgeKind, Server};
+pub use server::{Capability, ForgeKind, Server};

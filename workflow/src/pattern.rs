@@ -12,8 +12,8 @@ pub mod glob;
 mod nektos;
 mod regex;
 
-use super::server::Dialect;
 use crate::budget::{Budget, Spent};
+use crate::server::Dialect;
 use regex::Regex;
 
 pub use error::{BadPattern, Fault, LIST_MAX, LIST_MAX_BYTES, PATTERN_MAX_BYTES};

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use serde_json::{from_value, json};
+use workflow::Server;
 use workflow::discovery::{ALL_MAX_BYTES, FILES_MAX, FoundFile, FoundFiles};
 use workflow::evaluation::{Evaluation, Question, SUMMARY_MAX_BYTES, evaluate};
 use workflow::event::Event;
 use workflow::event::EventKind;
 use workflow::jobs::matrix::JOBS_MAX;
 use workflow::jobs::workflow_set::WorkflowSet;
-use workflow::server::Server;
 use workflow::trigger::Changed;
 
 /// No event is followed with more: each takes a kB.

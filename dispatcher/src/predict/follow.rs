@@ -15,10 +15,10 @@ use crate::job::JobKey;
 use crate::ledger::{Expected, Standing, Trigger};
 use crate::shell::Failure;
 use crate::world::Verdict;
+use workflow::Server;
 use workflow::expression::Value;
 use workflow::jobs::contexts::Contexts;
 use workflow::jobs::needs::{self, JobNode, Next, Status};
-use workflow::server::Server;
 
 /// How long the forge may take to tell of a job that we expect, in milliseconds: it makes a run after
 /// it has sent the push, four seconds later with default queues (measured).

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::forge::{Forge, ForgeError};
+use workflow::Server;
 use workflow::discovery::{self, FoundFiles};
 use workflow::evaluation::{Evaluation, Question, evaluate};
 use workflow::event::Event;
 use workflow::event::EventKind;
 use workflow::jobs::reusable::CALLS_MAX;
 use workflow::jobs::workflow_set::WorkflowSet;
-use workflow::server::Server;
 use workflow::trigger::Changed;
 
 /// Why the changed files of a pull request can't be known.

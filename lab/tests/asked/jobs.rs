@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dispatcher::forge::{CheckState, SeenJob, SeenState};
 use stacks::pool::Scope;
-use workflow::server::{ForgeKind, Server};
+use workflow::{Capability, Server};
 
 use crate::site::{Site, until};
 
@@ -26,10 +26,7 @@ jobs:
 
 /// Whether a server tells its unfinished jobs.
 pub(crate) fn can_be_listed_by(server: Server) -> bool {
-    match server.kind {
-        ForgeKind::Gitea => server.version >= (1, 25),
-        ForgeKind::Forgejo => true,
-    }
+    server.has(Capability::ListsJobs)
 }
 
 pub(crate) async fn are_no_list(site: &Site) {

@@ -18,8 +18,8 @@ mod shape;
 
 use std::collections::BTreeMap;
 
-use super::server::{ForgeKind, Server};
-use super::yaml::{self, Decoded, Kind, Node, Refused, Value};
+use crate::server::{Capability, Server};
+use crate::yaml::{self, Decoded, Kind, Node, Refused, Value};
 use on::OnEvent;
 
 /// A workflow.
@@ -129,9 +129,10 @@ impl Workflow {
 /// Gitea since 1.26 reads the first MiB and takes it for the whole (`GetContentFromEntry`); others read
 /// on, and we don't.
 fn cut(bytes: &[u8], server: Server) -> &[u8] {
-    match server.kind {
-        ForgeKind::Gitea if server.version >= (1, 26) => &bytes[..bytes.len().min(yaml::BYTES_MAX)],
-        ForgeKind::Gitea | ForgeKind::Forgejo => bytes,
+    if server.has(Capability::CutsLargeFiles) {
+        &bytes[..bytes.len().min(yaml::BYTES_MAX)]
+    } else {
+        bytes
     }
 }
 

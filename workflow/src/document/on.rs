@@ -4,7 +4,7 @@
 //! a list several, a map several with what narrows each down. Gitea looks at nodes, to which an alias is
 //! none of these; Forgejo below the map at values, whose types it minds.
 
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{Decoded, Kind, Node, Refused, Shape, Value};
 
 /// One event that starts the workflow.
@@ -57,8 +57,10 @@ pub fn parse(on: &Node, server: Server) -> Result<Vec<OnEvent>, Refused> {
             let mut events = Vec::with_capacity(pairs.len());
             for (key, how) in pairs {
                 let name = key_text(key)?;
+                if name == CALL && server.has(Capability::SkipsWorkflowCall) {
+                    continue;
+                }
                 events.push(match server.kind {
-                    ForgeKind::Gitea if name == CALL && server.version >= (1, 27) => continue,
                     ForgeKind::Gitea => event(name, how)?,
                     ForgeKind::Forgejo => event_of_value(name, how)?,
                 });
@@ -269,14 +271,8 @@ mod tests {
     use super::*;
     use crate::yaml;
 
-    const GITEA_1_27: Server = Server {
-        kind: ForgeKind::Gitea,
-        version: (1, 27),
-    };
-    const FORGEJO: Server = Server {
-        kind: ForgeKind::Forgejo,
-        version: (12, 0),
-    };
+    const GITEA_1_27: Server = Server::gitea(1, 27, 0);
+    const FORGEJO: Server = Server::forgejo(12, 0, 0);
 
     /// The events, one a line: name, filters, schedules, inputs.
     fn told(on: &str, server: Server) -> Result<Vec<String>, String> {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, Server};
 use crate::yaml::{Decoded, Kind, Node, Refused, Value};
 
 /// Fields of a job in the order in which they are written. `runs-on` and the matrix are written anew,
@@ -56,10 +56,7 @@ pub(super) fn check(
         anchors: HashSet::new(),
         line,
     };
-    let knows_failures = match server.kind {
-        ForgeKind::Gitea => server.version >= (1, 27),
-        ForgeKind::Forgejo => false,
-    };
+    let knows_failures = server.has(Capability::ContinueOnError);
     let order = JOB
         .iter()
         .filter(|field| knows_failures || **field != "continue-on-error");

@@ -15,7 +15,7 @@ use crate::event::EventKind;
 use crate::expression::{History, JobState, NodeStop, Record, RecordKind, Resolved, Scope, Value};
 use crate::jobs::ExpandedJob;
 use crate::jobs::contexts::{Contexts, Shared, strategy_of};
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{Decoded, Kind, Node, Refused, Shape};
 
 /// A group that a run or a job belongs to.
@@ -98,16 +98,15 @@ pub fn of_run(
     run: RunFacts<'_>,
     server: Server,
 ) -> Result<Resolved<Option<Group>>, Refused> {
-    let written = match (&workflow.concurrency, server.kind) {
-        (Some(node), ForgeKind::Gitea) if server.version >= (1, 26) => {
-            return Ok(evaluate(node, &run_scope(contexts, server))?.map(Written::group));
-        }
-        (None, ForgeKind::Gitea) if server.version >= (1, 26) => return Ok(Resolved::Known(None)),
-        (Some(node), ForgeKind::Forgejo) if server.version >= (14, 0) => {
-            evaluate(node, &run_scope(contexts, server))?
-        }
-        (_, ForgeKind::Gitea | ForgeKind::Forgejo) => Resolved::Known(Written::default()),
+    let node = workflow.concurrency.as_ref();
+    let node = node.filter(|_| server.has(Capability::RunConcurrency));
+    let written = match node {
+        Some(node) => evaluate(node, &run_scope(contexts, server))?,
+        None => Resolved::Known(Written::default()),
     };
+    if server.kind == ForgeKind::Gitea && server.has(Capability::RunConcurrency) {
+        return Ok(written.map(Written::group));
+    }
     Ok(written.map(|written| written.forgejo(run)))
 }
 
@@ -141,7 +140,7 @@ pub fn of_job(
     shared: &Shared<'_>,
 ) -> Result<Resolved<Option<Group>>, Refused> {
     let server = shared.server;
-    let is_read = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
+    let is_read = server.has(Capability::JobConcurrency);
     let Some(node) = job.concurrency.as_ref().filter(|_| is_read) else {
         return Ok(Resolved::Known(None));
     };

@@ -8,7 +8,7 @@ use crate::budget::Budget;
 use crate::document::{Job, Strategy, Workflow};
 use crate::event::EventKind;
 use crate::expression::{History, JobState, Record, RecordKind, Scope, Value};
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, ForgeKind, Server};
 
 /// What is known of a run.
 #[derive(Debug, Clone)]
@@ -139,13 +139,11 @@ pub fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
         }
     }
     let (owner, name) = facts.repository;
-    let (run_id, run_number) = match server.kind {
-        ForgeKind::Forgejo => (Value::text(""), Value::text("0")),
-        ForgeKind::Gitea if server.version <= (1, 26) => (Value::text(""), Value::text("0")),
-        ForgeKind::Gitea => (
-            Value::unknown("the forge numbers its runs"),
-            Value::unknown("the forge numbers its runs"),
-        ),
+    let (run_id, run_number) = if server.has(Capability::NumbersRunsFirst) {
+        let unknown = || Value::unknown("the forge numbers its runs");
+        (unknown(), unknown())
+    } else {
+        (Value::text(""), Value::text("0"))
     };
     github(&BTreeMap::from([
         ("event", Value::json(facts.event)),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::expression;
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{Decoded, Kind, Node, Refused, Shape, Value};
 
 /// Combinations of one matrix, and jobs of one run, that are looked at: each job is a machine, and
@@ -128,8 +128,7 @@ fn lists(node: &Node, server: Server) -> Option<Lists> {
     if !matches!(node.kind, Kind::Mapping(_)) {
         return None;
     }
-    if server.kind == ForgeKind::Gitea
-        && server.version >= (1, 27)
+    if server.has(Capability::SingleMatrixValues)
         && let Ok(value) = node.value()
         && let Value::Map(map) = value
     {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::expression::{History, JobState, Record, RecordKind, Resolved, Scope, Stop, Value};
 use crate::jobs::contexts::Contexts;
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, Server};
 
 /// What a job of a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
             let needs: BTreeSet<&str> = job.needs.iter().map(String::as_str).collect();
             for need in needs {
                 let Some(needed) = places.get(need) else {
-                    left[place] += usize::from(waits_for_nobody(server));
+                    left[place] += usize::from(server.has(Capability::WaitsForAbsentNeeds));
                     continue;
                 };
                 dependants.entry(need).or_default().push(place);
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
     fn decide(&self, place: usize) -> Next {
         let job = &self.jobs[place];
         let condition = job.condition.as_deref().unwrap_or_default();
-        if is_evaluated(self.server) && !condition.is_empty() {
+        if self.server.has(Capability::EvaluatesIf) && !condition.is_empty() {
             return self.evaluate(job, condition);
         }
         let needed = job
@@ -235,7 +235,8 @@ impl<'a> Run<'a> {
 
     /// How a job counts for those that need it.
     fn result(&self, place: usize) -> Status {
-        let allowed = self.jobs[place].continue_on_error && is_evaluated(self.server);
+        let allowed =
+            self.jobs[place].continue_on_error && self.server.has(Capability::EvaluatesIf);
         let status = self.statuses[place];
         if allowed && status == Status::Failure {
             return Status::Success;
@@ -287,22 +288,5 @@ impl<'a> Run<'a> {
             kind: RecordKind::Need,
             fields: vec![("outputs", outputs), ("result", result)],
         }))
-    }
-}
-
-/// Whether the server evaluates the `if` of a job whose needs have ended.
-fn is_evaluated(server: Server) -> bool {
-    match server.kind {
-        ForgeKind::Gitea => server.version >= (1, 27),
-        ForgeKind::Forgejo => server.version >= (15, 0),
-    }
-}
-
-/// Whether a job that needs one that is not there waits for ever (Forgejo from 15 on); others take no
-/// notice.
-fn waits_for_nobody(server: Server) -> bool {
-    match server.kind {
-        ForgeKind::Gitea => false,
-        ForgeKind::Forgejo => server.version >= (15, 0),
     }
 }

@@ -17,7 +17,7 @@ use crate::jobs::matrix::JOBS_MAX;
 use crate::jobs::uses::Uses;
 use crate::jobs::workflow_set::WorkflowSet;
 use crate::jobs::{ExpandedJob, expand};
-use crate::server::{ForgeKind, Server};
+use crate::server::Server;
 use crate::yaml::{self, Decoded, Kind, Node, Refused, Shape};
 
 /// How deep calls may go: a job that is called through so many others calls nobody (Gitea 1.27).

@@ -1,6 +1,6 @@
 //! What stands in the `uses` of a job: where the workflow is that it calls.
 
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::Refused;
 
 /// Where a called workflow is.
@@ -90,13 +90,10 @@ impl Uses {
             return None;
         }
         let parsed = Self::parse(uses);
-        let is_expanded = match server.kind {
-            ForgeKind::Gitea => server.version >= (1, 27),
-            ForgeKind::Forgejo => {
-                let is_elsewhere = matches!(parsed, Ok(Self::There { .. }));
-                server.version >= (14, 0) && is_bare && !is_elsewhere
-            }
+        let is_fit = match server.kind {
+            ForgeKind::Gitea => true,
+            ForgeKind::Forgejo => is_bare && !matches!(parsed, Ok(Self::There { .. })),
         };
-        is_expanded.then_some(parsed)
+        (is_fit && server.has(Capability::ExpandsCalls)).then_some(parsed)
     }
 }

@@ -8,7 +8,7 @@ use crate::discovery::FoundFiles;
 use crate::document::Workflow;
 use crate::event::EventKind;
 use crate::jobs;
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, Server};
 use crate::trigger;
 use crate::yaml::{By, Kind, Node, Refused, Value};
 
@@ -177,8 +177,7 @@ fn kept(workflow: Workflow, nodes_left: &mut usize) -> Result<Workflow, Refused>
 /// Gitea since 1.26 also makes the jobs of a file before it looks at what happened, with nothing to look
 /// at: a file of which that fails is none (`ValidateWorkflowContent`).
 fn validated(workflow: Workflow, nothing: &Contexts, server: Server) -> Result<Workflow, Refused> {
-    let validates = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
-    if validates {
+    if server.has(Capability::ValidatesJobs) {
         jobs::expand(&workflow, nothing, server)?;
     }
     Ok(workflow)

@@ -8,7 +8,7 @@
 
 use super::error::{BadPattern, Fault};
 use super::regex::Regex;
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, Server};
 
 /// A glob, ready to match.
 #[derive(Debug, Clone)]
@@ -30,9 +30,10 @@ impl GlobDialect {
     /// How that server reads a plain glob.
     #[must_use]
     pub fn of(server: Server) -> Self {
-        match server.kind {
-            ForgeKind::Gitea if server.version >= (1, 27) => Self::Strict,
-            ForgeKind::Gitea | ForgeKind::Forgejo => Self::Lenient,
+        if server.has(Capability::StrictGlobs) {
+            Self::Strict
+        } else {
+            Self::Lenient
         }
     }
 }

@@ -8,10 +8,7 @@
 use super::step::{Step, said, unknown_key};
 use super::{Changed, Judgement, Outcome, TriggerInputs, Way, filter, types};
 use crate::document::on::OnEvent;
-use crate::server::{ForgeKind, Server};
-
-/// The first Gitea where filters on paths hold for tags.
-const PATHS_OF_TAGS: (u32, u32) = (1, 24);
+use crate::server::Capability;
 
 /// What was pushed.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +61,7 @@ pub(super) fn judge(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
                 }
             }
             "paths" => match pushed {
-                Pushed::Tag(_) if holds_for_tags(given.server) => {
+                Pushed::Tag(_) if given.server.has(Capability::TagsPassPaths) => {
                     said(one, Some(true), "of a tag, every path counts".to_owned())
                 }
                 Pushed::Tag(_) | Pushed::Branch(_) | Pushed::Other(_) => paths(one, way, given),
@@ -75,13 +72,6 @@ pub(super) fn judge(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
     }
     let bonus = usize::from(has_branches && has_tags);
     Judgement::of_all(steps, Outcome::FilteredOut, bonus)
-}
-
-fn holds_for_tags(server: Server) -> bool {
-    match server.kind {
-        ForgeKind::Gitea => server.version >= PATHS_OF_TAGS,
-        ForgeKind::Forgejo => true,
-    }
 }
 
 /// Judges a pull request: its kind first, which has a default, then the branch that it goes to and the

@@ -10,7 +10,7 @@ use super::step::{Step, rule, unknown_key};
 use super::{Judgement, Outcome, TriggerInputs, Way, filter};
 use crate::document::on::OnEvent;
 use crate::pattern::glob::{Glob, GlobDialect};
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, Server};
 
 /// What a delivery says was done, in the words of workflows.
 pub(super) struct Said<'a> {
@@ -41,11 +41,7 @@ pub(super) fn of_action<'a>(payload: &'a Value, words: &[(&str, &'static str)]) 
 /// (measured on 1.26); before, and in Forgejo, every change is `labeled`.
 pub(super) fn of_issue(payload: &Value, server: Server) -> Said<'_> {
     let words = [("label_updated", "labeled"), ("label_cleared", "unlabeled")];
-    let looks = match server.kind {
-        ForgeKind::Gitea => server.version >= (1, 25),
-        ForgeKind::Forgejo => false,
-    };
-    if payload["action"] != "label_updated" || !looks {
+    if payload["action"] != "label_updated" || !server.has(Capability::ComparesIssueLabels) {
         return of_action(payload, &words);
     }
     let is_told = payload["changes"].is_object();

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use dispatcher::delivery::Delivery;
 use dispatcher::predict::Facts;
 use serde_json::Value;
+use workflow::Server;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
 use workflow::event::Event;
 use workflow::event::EventKind;
 use workflow::expression::Resolved;
 use workflow::jobs::{Because, Start};
-use workflow::server::Server;
 use workflow::trigger::Outcome as Judged;
 use workflow::yaml::By;
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dispatcher::predict::{Facts, NO_MERGE_BASE};
+use workflow::Server;
 use workflow::discovery::git_tree::{Entry, EntryKind, TreeEntry, changed};
 use workflow::discovery::{self, FoundFile, FoundFiles};
 use workflow::event::{Event, is_zeros};
 use workflow::jobs::reusable::CALLS_MAX;
 use workflow::jobs::uses::Uses;
 use workflow::jobs::workflow_set::WorkflowSet;
-use workflow::server::Server;
 use workflow::trigger::Changed;
 
 /// Why the clone can't be used.

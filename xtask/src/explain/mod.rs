@@ -13,8 +13,8 @@ use dispatcher::predict::{Facts, gather};
 use dispatcher::secret::Secret;
 use stacks::names::Secret as SecretName;
 use stacks::pool::{ForgeKind, Pool};
+use workflow::Server;
 use workflow::event::Event;
-use workflow::server::Server;
 
 use crate::place::{self, Place};
 use crate::say;

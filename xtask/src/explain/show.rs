@@ -13,9 +13,9 @@ use workflow::event::Event;
 use workflow::expression::Resolved;
 use workflow::jobs::concurrency::{Effect, Group};
 use workflow::jobs::{Because, Start};
-use workflow::server::{ForgeKind, Server};
 use workflow::trigger::Outcome;
 use workflow::yaml::By;
+use workflow::{ForgeKind, Server};
 
 /// What is told.
 pub struct Told<'a> {
@@ -392,7 +392,7 @@ fn server_words(server: Server) -> String {
         ForgeKind::Gitea => "Gitea",
         ForgeKind::Forgejo => "Forgejo",
     };
-    format!("{name} {}.{}", server.version.0, server.version.1)
+    format!("{name} {}.{}", server.version.major, server.version.minor)
 }
 
 fn short(sha: &str) -> &str {

@@ -10,7 +10,7 @@ use crate::jobs::reusable::Caller;
 use crate::jobs::uses::Uses;
 use crate::jobs::workflow_set::WorkflowSet;
 use crate::jobs::{ExpandedJob, expand};
-use crate::server::{ForgeKind, Server};
+use crate::server::Server;
 
 fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> JobNode {
     JobNode {
@@ -95,10 +95,7 @@ fn a_failure_that_is_allowed_counts_as_success_in_newer_gitea() {
 
 #[test]
 fn concurrency_means_what_each_forge_makes_of_it() {
-    let older = Server {
-        kind: ForgeKind::Gitea,
-        version: (1, 25),
-    };
+    let older = Server::gitea(1, 25, 0);
     let automatic = Some(("refs/heads/main_w.yml_push__auto", Effect::CancelsOthers));
     for (written, server, expected) in [
         ("''", GITEA, None),

@@ -13,22 +13,13 @@ use super::{Because, ExpandedJob, Start, expand, start};
 use crate::document::Workflow;
 use crate::event::EventKind;
 use crate::expression::Resolved;
-use crate::server::{ForgeKind, Server};
+use crate::server::Server;
 use crate::yaml::{By, Refused};
 
 const GITEA: Server = Server::GITEA_1_26;
-const GITEA_1_27: Server = Server {
-    kind: ForgeKind::Gitea,
-    version: (1, 27),
-};
-const GITEA_1_28: Server = Server {
-    kind: ForgeKind::Gitea,
-    version: (1, 28),
-};
-const FORGEJO: Server = Server {
-    kind: ForgeKind::Forgejo,
-    version: (14, 0),
-};
+const GITEA_1_27: Server = Server::gitea(1, 27, 0);
+const GITEA_1_28: Server = Server::gitea(1, 28, 0);
+const FORGEJO: Server = Server::forgejo(14, 0, 0);
 
 fn contexts(server: Server) -> Contexts {
     let event = serde_json::json!({});
