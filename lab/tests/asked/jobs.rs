@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dispatcher::forge::{CheckState, SeenJob, SeenState};
 use stacks::pool::Scope;
-use workflow::{Capability, Server};
+use workflow::{Capability, ForgeKind, Server};
 
 use crate::site::{Site, until};
 
