@@ -15,7 +15,7 @@ use crate::launch::{self, Answer};
 use crate::ledger::Note;
 use crate::pace::Pace;
 use crate::plan::{Action, Claim};
-use crate::predict::verdict_of_expected;
+use crate::predict::{KnownJobs, verdict_of_expected};
 use crate::shell::{Failure, LaunchOutcome, Launched, Outcome, Shell};
 use crate::world::{Launch, Runner, Verdict, World};
 
@@ -57,6 +57,8 @@ pub struct Hands<'a> {
     pub forge: &'a Forge,
     /// How fast launches go out.
     pub pace: &'a Pace,
+    /// Jobs that need no writing down any more.
+    pub known_jobs: &'a KnownJobs,
     /// When this invocation must be done.
     pub deadline: Instant,
     /// The clock, in milliseconds since 1970.

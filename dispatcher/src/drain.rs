@@ -69,7 +69,7 @@ pub async fn drain(
         if hands.shell.release_lease(holder).await? {
             // Without the lease: a slow forge holds up nobody's launch.
             let settled = predict::settle(hands, config, &owed.triggers, woken).await;
-            if settled.grew {
+            if settled.grew || settled.left {
                 continue;
             }
             // Whoever looks into it may have looked before this machine's job ended.

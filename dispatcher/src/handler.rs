@@ -25,7 +25,7 @@ use crate::job::{Fact, ForgeRunner, Job};
 use crate::ledger::{FORGOTTEN_AFTER_S, Note, number};
 use crate::pace::Pace;
 use crate::plan::EndReason;
-use crate::predict;
+use crate::predict::{self, KnownJobs};
 use crate::runner;
 use crate::shell::{Failure, Outcome, Shell};
 use crate::world::Verdict;
@@ -61,6 +61,7 @@ pub struct Handler {
     config: Mutex<Option<Arc<Config>>>,
     pace: Pace,
     known: Arc<Known>,
+    known_jobs: KnownJobs,
 }
 
 impl Handler {
@@ -73,6 +74,7 @@ impl Handler {
             config: Mutex::new(None),
             pace: Pace::default(),
             known: Arc::default(),
+            known_jobs: KnownJobs::default(),
         }
     }
 
@@ -140,6 +142,7 @@ impl Handler {
             shell: &self.shell,
             forge: &config.forge,
             pace: &self.pace,
+            known_jobs: &self.known_jobs,
             deadline,
             now_ms,
         }

@@ -57,6 +57,7 @@ mod tests {
             forge_url: url.to_owned(),
             forge_root_url: root_url.map(str::to_owned),
             forge_kind: ForgeKind::Gitea,
+            accept_reusable_credentials: false,
             max_runners: 1,
             tags: std::collections::BTreeMap::new(),
         };

@@ -9,11 +9,14 @@
 
 mod follow;
 mod gather;
+mod known;
+mod turns;
 
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use self::turns::Turns;
 use crate::apply::Hands;
 use crate::config::Config;
 use crate::delivery::{LABELS_MAX, TEXT_MAX_BYTES};
@@ -29,6 +32,7 @@ use workflow::jobs::Start;
 
 pub(crate) use follow::{heal, verdict_of_expected};
 pub use gather::{Facts, NO_MERGE_BASE, gather};
+pub use known::KnownJobs;
 
 /// Most events that one look goes into: each is a handful of requests to the forge.
 const SETTLE_MAX: usize = 40;
@@ -76,6 +80,8 @@ pub(crate) struct Settled {
     pub(crate) grew: bool,
     /// Somebody else is looking into one of them.
     pub(crate) busy: bool,
+    /// Some that nobody has looked into yet are left: more are due than one settling goes into.
+    pub(crate) left: bool,
 }
 
 /// Goes into the events that are due. When a machine has ended, all are due that nobody looks into: the
@@ -87,15 +93,15 @@ pub(crate) async fn settle(
     woken: Woken,
 ) -> Settled {
     let now_ms = (hands.now_ms)();
+    let Turns { due, busy } = turns::of(triggers, now_ms, woken);
+    let mut settled = Settled {
+        grew: false,
+        busy,
+        left: due.iter().skip(SETTLE_MAX).any(|one| turns::is_new(one)),
+    };
     let mut looks = Vec::new();
-    let mut settled = Settled::default();
-    for trigger in triggers {
-        let is_taken = trigger.tries > 0 && trigger.not_before_ms > now_ms;
-        let rests = trigger.not_before_ms > now_ms && woken == Woken::Otherwise;
-        settled.busy |= is_taken;
-        if !is_taken && !rests && looks.len() < SETTLE_MAX {
-            looks.push(look(hands, config, trigger, woken));
-        }
+    for trigger in due.into_iter().take(SETTLE_MAX) {
+        looks.push(look(hands, config, trigger, woken));
     }
     let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
     while let Some(more) = looks.next().await {
@@ -336,17 +342,30 @@ fn page_of(happened: &Event) -> String {
 }
 
 /// Puts a job on the list, or refuses it, as a delivery of it would. Says whether it is new there.
-async fn list(hands: Hands<'_>, config: &Config, job: &Job) -> Result<bool, Failure> {
-    let now_ms = (hands.now_ms)();
-    let Some(pool) = config.pool_for(job) else {
-        let reason = config.why_no_pool(job);
-        tracing::info!(job = %job.key, name = job.name, reason, "refused");
-        let _outcome = hands.shell.record_refused(job, &reason, now_ms).await?;
+async fn list(hands: Hands<'_>, config: &Config, job: &Job) -> Result<bool, Stop> {
+    if hands.known_jobs.contains(&job.key) {
         return Ok(false);
+    }
+    let now_ms = (hands.now_ms)();
+    let served = match config.pool_for(job) {
+        None => Err(config.why_no_pool(job)),
+        Some(pool) if config.settings.accept_reusable_credentials => Ok(pool),
+        Some(pool) => config.forge.why_reusable().await?.map_or(Ok(pool), Err),
+    };
+    let pool = match served {
+        Ok(pool) => pool,
+        Err(reason) => {
+            tracing::info!(job = %job.key, name = job.name, reason, "refused");
+            let _outcome = hands.shell.record_refused(job, &reason, now_ms).await?;
+            hands.known_jobs.add(&job.key);
+            return Ok(false);
+        }
     };
     let recorded = hands.shell.record_waiting(job, pool, now_ms).await?;
     if recorded == Outcome::Written {
         tracing::info!(job = %job.key, name = job.name, told_by = ?job.told_by, "recorded");
+    } else {
+        hands.known_jobs.add(&job.key);
     }
     Ok(recorded == Outcome::Written)
 }

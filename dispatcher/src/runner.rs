@@ -122,20 +122,33 @@ async fn credential(
         }
         return kept.map(|_gone| Answer::text(REFUSED, "this runner has ended"));
     }
+    if !registration.one_job && !config.settings.accept_reusable_credentials {
+        // Its row has the id: what is registered goes with the machine.
+        tracing::error!(
+            instance = runner.instance,
+            "the forge registered no one-job runner: update it, or say accept_reusable_credentials = \
+             true below [forge]"
+        );
+        return Ok(Answer::text(
+            REFUSED,
+            "the forge makes no one-job runners, and this deployment accepts no others",
+        ));
+    }
     tracing::info!(
         instance = runner.instance,
         forge_id = registration.id,
         "registered"
     );
-    let git = config.clone_token.as_ref().filter(|_| pool.clone_token);
-    Ok(Answer::secret(lines(&registration.document, git, pool)))
+    let clone_token = config.clone_token.as_ref().filter(|_| pool.clone_token);
+    let lines = lines(&registration.document, clone_token, pool);
+    Ok(Answer::secret(lines))
 }
 
 /// The answer's lines. A pool that asks for the clone token when none is set is told in the log: its
 /// jobs may well do without.
-fn lines(document: &Secret, git: Option<&Secret>, pool: &Pool) -> String {
+fn lines(document: &Secret, clone_token: Option<&Secret>, pool: &Pool) -> String {
     let mut lines = format!("{LINE_RUNNER} {}\n", document.reveal());
-    match git {
+    match clone_token {
         Some(token) => {
             lines.push_str(LINE_CLONE_TOKEN);
             lines.push(' ');

@@ -111,6 +111,7 @@ fn check_decision(job: &Job) {
         forge_url: "https://git.example.com".to_owned(),
         forge_root_url: None,
         forge_kind: ForgeKind::Gitea,
+        accept_reusable_credentials: false,
         max_runners: 1,
         tags: std::collections::BTreeMap::new(),
     };

@@ -16,7 +16,7 @@ use crate::ec2::{Change, Instance, Plan, Reason, State, World};
 use crate::emulator::Emulator;
 use crate::error::chain;
 use crate::events::{Event, Events, Kind};
-use crate::machine::{Ended, Machine, Yard};
+use crate::machine::{Ended, Machine, MachineHost};
 
 /// How long a graceful stop may take before the machine is cut off. EC2 gives minutes; nothing of
 /// ours may need them, and `init` gives its units two seconds.
@@ -40,7 +40,7 @@ pub(crate) enum Stop {
 /// Book and machines.
 pub(crate) struct Cloud {
     pub(crate) emulator: Emulator,
-    pub(crate) yard: Yard,
+    pub(crate) host: MachineHost,
     world: Mutex<World>,
     stops: Mutex<HashMap<String, watch::Sender<Stop>>>,
     events: Events,
@@ -79,11 +79,11 @@ pub struct InstanceReport {
 }
 
 impl Cloud {
-    pub(crate) fn new(emulator: Emulator, yard: Yard) -> Arc<Self> {
+    pub(crate) fn new(emulator: Emulator, host: MachineHost) -> Arc<Self> {
         Arc::new(Self {
             events: Events::start(emulator.clone()),
             emulator,
-            yard,
+            host,
             world: Mutex::new(World::new(Timestamp::now())),
             stops: Mutex::default(),
             boots: Semaphore::new(BOOTS_AT_ONCE),
@@ -99,7 +99,7 @@ impl Cloud {
     pub(crate) fn launch(
         self: &Arc<Self>,
         plan: &Plan,
-    ) -> Result<crate::ec2::Launched, crate::ec2::Fault> {
+    ) -> Result<crate::ec2::Launched, crate::ec2::ApiError> {
         let (launched, new) = self.world().launch(plan, Timestamp::now())?;
         if new {
             for id in &launched.ids {
@@ -131,7 +131,7 @@ impl Cloud {
         if !self.world().instances.contains_key(id) {
             return false;
         }
-        self.yard.keys.warn(id, Timestamp::now(), after);
+        self.host.keys.warn(id, Timestamp::now(), after);
         self.tell(id, Kind::Interruption);
         let (cloud, id) = (Arc::clone(self), id.to_owned());
         tokio::spawn(async move {
@@ -176,8 +176,8 @@ impl Cloud {
                 launched: one.launched,
                 running: one.running,
                 ended: one.ended,
-                pid: self.yard.pid(&one.id),
-                console: self.yard.console(&one.id),
+                pid: self.host.pid(&one.id),
+                console: self.host.console(&one.id),
             })
             .collect();
         all.sort_by_key(|one| one.launched);
@@ -228,7 +228,7 @@ impl Cloud {
                 self.change(&id, Change::Terminate(Reason::Host));
             }
         }
-        self.yard.keys.revoke(&id);
+        self.host.keys.revoke(&id);
         self.change(&id, Change::Gone);
         self.stops().remove(&id);
     }
@@ -245,7 +245,7 @@ impl Cloud {
             }
             let apis = self.emulator.apis(&instance.blueprint.region).await?;
             let apis: Vec<String> = apis.into_iter().map(|api| api.api_id).collect();
-            Machine::start(&self.yard, instance, &apis).await?
+            Machine::start(&self.host, instance, &apis).await?
         };
         self.change(&instance.id, Change::Booted);
         if self.world().faults.crashes_boot() {

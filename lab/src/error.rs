@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::folder::ForgeKind;
+use crate::forge_program::ForgeProgram;
+use crate::http::HttpError;
 
 /// The lab could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +53,7 @@ pub enum Error {
     },
     /// A lab runs, but not the one that was asked for.
     #[error("the lab that runs has the forge {0}: `cargo xtask lab down`, then again")]
-    OtherForge(ForgeKind),
-    /// There is no such forge.
-    #[error(
-        "there is no forge {0}; there are gitea, stand-in, and stand-ins of others: stand-in-gitea-1.23, -1.24, -1.25, stand-in-forgejo-11, -14, -15"
-    )]
-    NoSuchForge(String),
+    OtherForge(ForgeProgram),
     /// Something did not become ready in time.
     #[error("{what} was not ready within {limit_s} s: see {}", log.display())]
     NotReady {
@@ -135,6 +131,12 @@ impl Error {
 
     pub(crate) fn bug(detail: &impl std::fmt::Display) -> Self {
         Self::Bug(detail.to_string())
+    }
+}
+
+impl From<HttpError> for Error {
+    fn from(error: HttpError) -> Self {
+        Self::request("a call between its parts", chain(&error))
     }
 }
 

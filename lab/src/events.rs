@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::Error;
-use crate::ec2::hex_id;
 use crate::emulator::Emulator;
 use crate::folder::ACCOUNT;
+use crate::ids::uuid;
 
 /// Events that wait for delivery: five for each of a hundred instances. More are dropped, as EC2
 /// promises no delivery either.
@@ -114,10 +114,9 @@ fn document(event: &Event, now: Timestamp) -> Value {
             json!({ "instance-id": instance, "instance-action": "terminate" }),
         ),
     };
-    let id = format!("{}{}", hex_id(), hex_id());
     json!({
         "version": "0",
-        "id": format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..32]),
+        "id": uuid(),
         "detail-type": kind,
         "source": "aws.ec2",
         "account": ACCOUNT,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::forge::Version;
+use crate::forge_program::ForgeProgram;
 
 /// Overrides the folder, so that several labs (tests) live side by side.
 pub const ENV_FOLDER: &str = "CI_LAB_DIR";
@@ -126,65 +126,6 @@ impl Folder {
     }
 }
 
-/// Which forge a lab has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum ForgeKind {
-    /// Our own, as strict as the recordings; there in no time. It plays one of several forges.
-    StandIn(Version),
-    /// A real Gitea with the real runner, which are built once.
-    Gitea,
-}
-
-impl Default for ForgeKind {
-    fn default() -> Self {
-        Self::StandIn(Version::default())
-    }
-}
-
-impl ForgeKind {
-    /// Its word on command lines.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::StandIn(version) => version.word(),
-            Self::Gitea => "gitea",
-        }
-    }
-}
-
-impl std::str::FromStr for ForgeKind {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self, Error> {
-        let kinds = Version::ALL.map(Self::StandIn).into_iter();
-        kinds
-            .chain([Self::Gitea])
-            .find(|kind| kind.word() == word)
-            .ok_or_else(|| Error::NoSuchForge(word.to_owned()))
-    }
-}
-
-impl TryFrom<String> for ForgeKind {
-    type Error = Error;
-
-    fn try_from(word: String) -> Result<Self, Error> {
-        word.parse()
-    }
-}
-
-impl From<ForgeKind> for String {
-    fn from(kind: ForgeKind) -> Self {
-        kind.word().to_owned()
-    }
-}
-
-impl std::fmt::Display for ForgeKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
 /// How other commands reach a running lab.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabFile {
@@ -197,7 +138,7 @@ pub struct LabFile {
     /// What stands for API Gateway: `POST /dispatch`, `POST /runner`.
     pub front_door: String,
     /// Which forge it has.
-    pub forge_kind: ForgeKind,
+    pub forge_program: ForgeProgram,
     /// The forge as the host reaches it; instances know it as [`FORGE_URL`].
     pub forge: String,
     /// Access key for both endpoints.

@@ -5,7 +5,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use stacks::names::{Names, ROUTE_DISPATCH, ROUTE_RUNNER};
 
 use crate::Error;
-use crate::ec2::hex_id;
 use crate::emulator::{Api, Emulator, Invoked};
 use crate::error::chain;
 use crate::folder::{ACCOUNT, REGION};
+use crate::ids::hex_id;
 use crate::journal::{self, Entry, Journal};
 use crate::metadata::{Issued, Keys};
 use crate::sigv4::Claim;
@@ -36,6 +36,12 @@ pub(crate) struct FrontDoor {
     pub(crate) emulator: Emulator,
     pub(crate) keys: Keys,
     pub(crate) journal: Journal,
+}
+
+impl FromRef<FrontDoor> for Journal {
+    fn from_ref(door: &FrontDoor) -> Self {
+        door.journal.clone()
+    }
 }
 
 type Answer = Response<Bytes>;
@@ -362,7 +368,7 @@ mod tests {
         let (unsigned, body) = request().into_parts();
         assert_eq!(door.authorize(&unsigned, &body).err(), Some("Forbidden"));
         let now = Timestamp::now();
-        let signed = crate::sigv4::sign(request(), &key, REGION, "execute-api", now);
+        let signed = crate::sign::sign(request(), &key, REGION, "execute-api", now).unwrap();
         let (signed, body) = signed.into_parts();
         assert_eq!(door.authorize(&signed, &body).err(), Some("Forbidden"));
     }

@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::cloud::InstanceReport;
-use crate::folder::{ENV_MARK, Folder, ForgeKind, LabFile};
-use crate::gitea::{ADMIN, Programs};
+use crate::folder::{ENV_MARK, Folder, LabFile};
+use crate::forge::ADMIN;
+use crate::forge_program::ForgeProgram;
+use crate::gitea::Programs;
+use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
-use crate::web::Web;
 use crate::{Calls, Error, ministack};
 
 /// The emulator is the slowest part of the start.
@@ -50,39 +52,39 @@ pub struct Status {
 }
 
 impl Lab {
-    /// Starts the lab in `folder` with a forge of this `kind`, or finds the one that runs there.
+    /// Starts the lab in `folder` with this forge, or finds the one that runs there.
     /// `progress` hears of every step that takes a while.
     pub async fn up(
         folder: &Folder,
-        kind: ForgeKind,
+        forge_program: ForgeProgram,
         progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(|error| Error::bug(&error))?;
-        Self::up_with(folder, &program, kind, progress).await
+        Self::up_with(folder, &program, forge_program, progress).await
     }
 
     /// The same for callers that have no `internal` commands: `program` has them.
     pub async fn up_with(
         folder: &Folder,
         program: &Path,
-        kind: ForgeKind,
+        forge_program: ForgeProgram,
         mut progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         if let Some(lab) = Self::find(folder) {
-            return if lab.file.forge_kind == kind {
+            return if lab.file.forge_program == forge_program {
                 Ok(lab)
             } else {
-                Err(Error::OtherForge(lab.file.forge_kind))
+                Err(Error::OtherForge(lab.file.forge_program))
             };
         }
         check_machine(program)?;
         ministack::install(&mut progress)?;
-        if kind == ForgeKind::Gitea {
+        if forge_program == ForgeProgram::Gitea {
             Programs::build(&mut progress)?;
         }
         sweep(folder).await?;
         progress("starting the lab");
-        let mut daemon = spawn(folder, program, kind)?;
+        let mut daemon = spawn(folder, program, forge_program)?;
         let deadline = Instant::now() + UP_LIMIT;
         loop {
             if let Some(lab) = Self::find(folder) {
@@ -137,7 +139,7 @@ impl Lab {
     pub async fn status(&self) -> Result<Status, Error> {
         let url = format!("{}/_lab/instances", self.file.ec2_endpoint);
         Ok(Status {
-            instances: Web::new().get_json(&url, ASK_LIMIT).await?,
+            instances: HttpClient::plain().get_json(&url, ASK_LIMIT).await?,
             there: leftovers(&self.folder),
         })
     }
@@ -154,8 +156,8 @@ impl Lab {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(Bytes::from(form))
             .map_err(|error| Error::bug(&error))?;
-        let web = Web::new();
-        let signed_in = web.send(sign_in, PAGE_LIMIT).await?;
+        let client = HttpClient::plain();
+        let signed_in = client.send(sign_in, PAGE_LIMIT).await?;
         // The session changes its name in the same answer, as it should: the last one holds.
         let cookies: BTreeMap<&str, &str> = signed_in
             .headers()
@@ -171,7 +173,7 @@ impl Lab {
             .header("cookie", cookies.join("; "))
             .body(Bytes::new())
             .map_err(|error| Error::bug(&error))?;
-        let answer = web.send(cancel, PAGE_LIMIT).await?;
+        let answer = client.send(cancel, PAGE_LIMIT).await?;
         if answer.status().is_success() {
             return Ok(());
         }
@@ -182,7 +184,7 @@ impl Lab {
     /// What was asked of its EC2 so far.
     pub async fn calls(&self) -> Result<Calls, Error> {
         let url = format!("{}/_lab/calls", self.file.ec2_endpoint);
-        Web::new().get_json(&url, ASK_LIMIT).await
+        Ok(HttpClient::plain().get_json(&url, ASK_LIMIT).await?)
     }
 
     /// Ends the lab in `folder`, running or crashed, and tells what is left: nothing, or an error.
@@ -250,14 +252,14 @@ fn check_machine(program: &Path) -> Result<(), Error> {
     })
 }
 
-fn spawn(folder: &Folder, program: &Path, kind: ForgeKind) -> Result<Child, Error> {
+fn spawn(folder: &Folder, program: &Path, forge_program: ForgeProgram) -> Result<Child, Error> {
     let failed = |error: io::Error| Error::file(&folder.log(), error);
     fs::create_dir_all(folder.path()).map_err(failed)?;
     let log = fs::File::create(folder.log()).map_err(failed)?;
     Command::new(program)
         .args(["internal", "serve"])
         .arg(folder.path())
-        .arg(kind.word())
+        .arg(forge_program.word())
         .env(ENV_MARK, folder.path())
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(failed)?)

@@ -12,8 +12,6 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::front_door::FrontDoor;
-
 /// Deliveries that are kept, the newest: a demo has some dozens, a test of a burst a thousand.
 const ENTRIES_MAX: usize = 2_000;
 /// Longest body that is kept; a longer one is kept as its beginning.
@@ -82,14 +80,14 @@ impl Journal {
 
 /// Takes a delivery that the dispatcher is not to see: a hook of the demo's own, which tells it what
 /// happens to jobs where the dispatcher's hook tells of pushes alone.
-pub(crate) async fn witness(State(door): State<FrontDoor>, request: Request) -> StatusCode {
+pub(crate) async fn witness(State(journal): State<Journal>, request: Request) -> StatusCode {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, WITNESS_MAX_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE;
     };
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = WITNESSED;
-    door.journal.note(Entry::of(&parts, &body), &answer);
+    journal.note(Entry::of(&parts, &body), &answer);
     WITNESSED
 }
 
@@ -103,14 +101,10 @@ pub(crate) struct Query {
 
 /// `GET /_lab/deliveries?since=MS`, the oldest first.
 pub(crate) async fn list(
-    State(door): State<FrontDoor>,
+    State(journal): State<Journal>,
     axum::extract::Query(query): axum::extract::Query<Query>,
 ) -> Json<Vec<Entry>> {
-    let entries = door
-        .journal
-        .0
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let entries = journal.0.lock().unwrap_or_else(PoisonError::into_inner);
     let new = entries
         .iter()
         .filter(|entry| entry.received_ms >= query.since);

@@ -16,29 +16,32 @@ mod error;
 mod events;
 mod folder;
 pub mod forge;
+mod forge_program;
 mod front_door;
 pub mod gitea;
 mod handle;
+pub mod http;
+mod ids;
 pub mod init;
 mod journal;
-mod kept;
 mod leftovers;
 mod machine;
 mod metadata;
 mod ministack;
 pub mod runner;
 pub mod serve;
+mod sign;
 mod sigv4;
+mod supervised;
 mod tls;
-mod web;
 
 pub use cloud::InstanceReport;
-pub use ec2::{Calls, Capacity, Faults, RunError};
+pub use ec2::{Calls, Capacity, FaultInjection, RunError};
 pub use error::Error;
 pub use folder::{
-    ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, ForgeKind, LabFile, REGION, WEBHOOK_SECRET,
-    cache_folder,
+    ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,
 };
+pub use forge_program::{ForgeProgram, UnknownForge};
 pub use handle::{Lab, Status};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};

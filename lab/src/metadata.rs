@@ -11,8 +11,9 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::ec2::{Instance, hex_id};
+use crate::ec2::Instance;
 use crate::folder::ACCOUNT;
+use crate::ids::{hex_id, secret};
 use crate::sigv4::Key;
 
 /// Longest token life.
@@ -94,13 +95,6 @@ impl Keys {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Forty characters that nobody guesses within the life of a lab.
-pub(crate) fn secret() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric)
-        .take(40)
-        .collect()
 }
 
 struct Service {

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use crate::Error;
 use crate::folder::{ACCOUNT, Folder, REGION, cache_folder};
-use crate::kept::{self, STARTS_MAX, free_address};
 use crate::sigv4::Key;
+use crate::supervised::{self, STARTS_MAX, free_address};
 
 /// The version that all measurements were made with.
 const VERSION: &str = "1.5.33";
@@ -68,7 +68,7 @@ pub(crate) async fn start(
         };
         let mut child = spawn(folder, listen, ec2, forge, key)?;
         let health = format!("http://{listen}/_ministack/health");
-        if kept::answers("ministack", &health, &mut child, &folder.emulator_log()).await? {
+        if supervised::answers("ministack", &health, &mut child, &folder.emulator_log()).await? {
             return Ok((child, listen));
         }
     }
@@ -92,7 +92,7 @@ fn spawn(
     let out = fs::File::create(&log).map_err(|error| Error::file(&log, error))?;
     let err = out.try_clone().map_err(|error| Error::file(&log, error))?;
     let program = home().join("bin/ministack");
-    kept::command(folder, &program)
+    supervised::command(folder, &program)
         .env("HOME", &home_folder)
         .env("TMPDIR", &temporary)
         .env("PYTHONUNBUFFERED", "1")

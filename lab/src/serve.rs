@@ -14,11 +14,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cloud::Cloud;
 use crate::emulator::Emulator;
 use crate::error::chain;
-use crate::folder::{ACCOUNT, FORGE_URL, Folder, ForgeKind, LabFile, REGION, WEBHOOK_SECRET};
+use crate::folder::{ACCOUNT, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET};
+use crate::forge_program::ForgeProgram;
 use crate::front_door::FrontDoor;
 use crate::gitea::{Gitea, Programs};
-use crate::machine::{Ways, Yard, enclosure, image};
-use crate::metadata::{Keys, secret};
+use crate::ids::secret;
+use crate::machine::{Forwarders, MachineHost, image, user_namespace};
+use crate::metadata::Keys;
 use crate::sigv4::Key;
 use crate::{Error, ec2, forge, ministack, tls};
 
@@ -34,9 +36,10 @@ pub fn main(args: &[String]) -> ExitCode {
         .with_ansi(false)
         .try_init();
     let outcome = match args {
-        [folder, forge] => forge
-            .parse()
-            .and_then(|kind| start(&Folder::at(Path::new(folder)), kind)),
+        [folder, forge] => match forge.parse() {
+            Ok(program) => start(&Folder::at(Path::new(folder)), program),
+            Err(unknown) => Err(Error::bug(&unknown)),
+        },
         _ => Err(Error::Bug("usage: internal serve FOLDER FORGE".to_owned())),
     };
     match outcome {
@@ -48,11 +51,11 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-fn start(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
+fn start(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file(folder.path(), error);
     // Its own session: Ctrl-C in the terminal of `up` is not meant for it.
     let _ = nix::unistd::setsid();
-    enclosure::enter_user_namespace().map_err(failed)?;
+    user_namespace::enter().map_err(failed)?;
     let lock = folder.path().join("lock");
     let lock = fs::File::create(&lock).map_err(failed)?;
     lock.try_lock()
@@ -60,20 +63,20 @@ fn start(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
     folder.clear().map_err(failed)?;
     fs::create_dir_all(folder.instances()).map_err(failed)?;
     let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
-    let outcome = runtime.block_on(run(folder, kind));
+    let outcome = runtime.block_on(run(folder, program));
     runtime.shutdown_timeout(Duration::from_secs(1));
     folder.clear().map_err(failed)?;
     outcome
 }
 
-async fn run(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
+async fn run(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file(folder.path(), error);
     let names = vec![format!("*.execute-api.{REGION}.amazonaws.com")];
     let (authority, tls) = tls::make(names)?;
-    let programs = match kind {
-        ForgeKind::StandIn(_) => None,
+    let programs = match program {
+        ForgeProgram::StandIn(_) => None,
         // Built by whoever starts the daemon, who can say how long it takes.
-        ForgeKind::Gitea => Some(Programs::build(&mut |_| ())?),
+        ForgeProgram::Gitea => Some(Programs::build(&mut |_| ())?),
     };
     let runner = programs.as_ref().map(Programs::runner);
     image::build(folder, &authority, runner.as_deref())?;
@@ -89,7 +92,7 @@ async fn run(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
         secret: secret(),
         token: None,
     };
-    let mut forge = Forge::start(folder, kind, programs.as_ref()).await?;
+    let mut forge = Forge::start(folder, program, programs.as_ref()).await?;
     let forge_url = format!("http://{}", forge.address());
     let ec2_url = format!("http://{ec2_address}");
     let (mut child, emulator_address) =
@@ -103,13 +106,13 @@ async fn run(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
         journal: crate::journal::Journal::default(),
     }
     .router();
-    let ways = Ways {
+    let forwarders = Forwarders {
         forge: forge.address(),
         door: door.clone(),
         tls,
     };
-    let cloud = Cloud::new(emulator, Yard::new(folder.clone(), keys, ways));
-    let router = ec2::router(std::sync::Arc::clone(&cloud), key.clone());
+    let cloud = Cloud::new(emulator, MachineHost::new(folder.clone(), keys, forwarders));
+    let router = ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone());
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });
 
@@ -119,7 +122,7 @@ async fn run(folder: &Folder, kind: ForgeKind) -> Result<(), Error> {
         aws_endpoint: format!("http://{emulator_address}"),
         ec2_endpoint: ec2_url,
         front_door: format!("http://{door_address}"),
-        forge_kind: kind,
+        forge_program: program,
         forge: forge_url,
         access_key_id: key.id,
         secret_access_key: key.secret,
@@ -164,15 +167,15 @@ impl Forge {
     /// Starts the real one if there are `programs`, else the stand-in.
     async fn start(
         folder: &Folder,
-        kind: ForgeKind,
+        program: ForgeProgram,
         programs: Option<&Programs>,
     ) -> Result<Self, Error> {
         if let Some(programs) = programs {
             return Gitea::start(folder, programs).await.map(Self::Gitea);
         }
-        let version = match kind {
-            ForgeKind::StandIn(version) => version,
-            ForgeKind::Gitea => forge::Version::default(),
+        let version = match program {
+            ForgeProgram::StandIn(version) => version,
+            ForgeProgram::Gitea => forge::Version::default(),
         };
         let config = forge::Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

@@ -8,6 +8,7 @@ mod support;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use stacks::route::{LINE_CLONE_TOKEN, LINE_RUNNER};
 use support::{Bench, post};
 
 const TEMPLATE: &str = include_str!("../../ami/boot/user-data.sh");
@@ -132,12 +133,15 @@ impl Forge<'_> {
             "id": id, "uuid": runner["uuid"], "token": runner["token"], "name": "i-test",
             "address": lab::FORGE_URL, "labels": [format!("{label}:host")], "ephemeral": true,
         });
-        let git = self.post(
+        let made = self.post(
             "/api/v1/users/labadmin/tokens",
-            &json!({"name": format!("git for {label}"), "scopes": ["read:repository"]}),
+            &json!({"name": format!("clones for {label}"), "scopes": ["read:repository"]}),
         );
-        let git = git["sha1"].as_str().unwrap();
-        json!([200, format!("runner {document}\ngit {git}\n")])
+        let clone_token = made["sha1"].as_str().unwrap();
+        json!([
+            200,
+            format!("{LINE_RUNNER} {document}\n{LINE_CLONE_TOKEN} {clone_token}\n")
+        ])
     }
 
     fn get(&self, path: &str) -> String {

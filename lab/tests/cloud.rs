@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{
     CreditSpecificationRequest, Filter, InstanceNetworkInterfaceSpecification,
     LaunchTemplateSpecification, ResourceType, Tag, TagSpecification,
 };
-use lab::{Calls, Capacity, Faults, RunError};
+use lab::{Calls, Capacity, FaultInjection, RunError};
 use support::{Bench, SUBNET_A, SUBNET_B, no_boot, post};
 
 fn code(error: &impl ProvideErrorMetadata) -> String {
@@ -289,7 +289,7 @@ async fn faults_are_answered_as_ec2_would_and_then_are_over() {
     };
     let template = bench.template("#!/bin/sh\n").await;
     let launch = || bench.request(&template).client_token("one").send();
-    bench.faults(&Faults {
+    bench.faults(&FaultInjection {
         run_error: Some(RunError {
             code: "MaxSpotInstanceCountExceeded".to_owned(),
             count: 1,

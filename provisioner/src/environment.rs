@@ -72,6 +72,8 @@ pub struct Forge {
     pub port: u16,
     /// Which forge it is.
     pub kind: ForgeKind,
+    /// Whether machines may be given a credential that outlives their job.
+    pub accept_reusable_credentials: bool,
     /// Its CA certificate as PEM.
     pub ca: Option<String>,
 }

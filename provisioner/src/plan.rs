@@ -364,7 +364,17 @@ fn notices(environment: &Environment, world: &World) -> Vec<String> {
                 subnet.id, subnet.zone
             )
         });
-    trusting.chain(private).collect()
+    let reusable = environment.forge.accept_reusable_credentials.then(|| {
+        "a forge that makes no one-job runners (Gitea before 1.24, Forgejo before 15) is served all \
+         the same: a job there can read its machine's credential and take other jobs, with their \
+         secrets, until the registration is deleted (accept_reusable_credentials = true)"
+            .to_owned()
+    });
+    reusable
+        .into_iter()
+        .chain(trusting)
+        .chain(private)
+        .collect()
 }
 
 /// A pool that more repositories can use than it names, and what they get: its environment says

@@ -141,7 +141,7 @@ const MISTAKES: &[(&str, &str, usize, &str)] = &[
     ),
     (
         "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"m7a.medium\"]\nmax_lifetime_minutes = 5\nboot_limit_minutes = 3\nidle_limit_minutes = 3",
+        "instance_types = [\"m7a.medium\"]\nmax_lifetime_minutes = 5\nboot_timeout_minutes = 3\nidle_timeout_minutes = 3",
         9,
         "pool.base.max_lifetime_minutes: is 5, which",
     ),
@@ -363,7 +363,7 @@ fn all_mistakes_are_said_at_once_in_the_order_of_the_file() {
         .replace("max_runners = 5", "max_runners = \"five\"\nunknown = 1")
         .replace(
             "instance_types = [\"m7a.medium\"]",
-            "instance_types = [7]\ndisk_gb = 1",
+            "instance_types = [7]\nroot_volume_gb = 1",
         );
     let lines: Vec<usize> = problems(&source)
         .iter()
@@ -398,7 +398,7 @@ fn a_file_names_itself_before_each_line() {
 
 fn second_pool(lines: &str, label: &str) -> String {
     format!(
-        "{RIGHT}[pool.second]\nimage = {{ stock = \"al2023\" }}\ntypes = [\"m7a.medium\"]\n{lines}\n[pool.second.labels]\n{label} = \"host\"\n"
+        "{RIGHT}[pool.second]\nimage = {{ stock = \"al2023\" }}\ninstance_types = [\"m7a.medium\"]\n{lines}\n[pool.second.labels]\n{label} = \"host\"\n"
     )
 }
 
@@ -604,7 +604,7 @@ fn there_are_not_more_pools_than_fit_a_template() {
     use std::fmt::Write;
     let mut source = RIGHT.to_owned();
     for number in 0..16 {
-        write!(source, "[pool.p{number}]\nimage = {{ stock = \"al2023\" }}\ntypes = [\"m7a.medium\"]\n[pool.p{number}.labels]\nl{number} = \"host\"\n").unwrap();
+        write!(source, "[pool.p{number}]\nimage = {{ stock = \"al2023\" }}\ninstance_types = [\"m7a.medium\"]\n[pool.p{number}.labels]\nl{number} = \"host\"\n").unwrap();
     }
     assert!(
         problems(&source)[0]

@@ -304,7 +304,7 @@ fn who_can_use_what_a_trusting_pool_holds_is_said_with_every_plan() {
             [
                 "pool base: whoever can push a workflow to any repository of the forge gets the \
                  permissions `release` (trust_all_repositories = true)",
-                "pool team: whoever can push a workflow to any repository of soak-team gets the git \
+                "pool team: whoever can push a workflow to any repository of soak-team gets the clone \
                  token (trust_all_repositories = true)",
             ]
         );
@@ -314,6 +314,23 @@ fn who_can_use_what_a_trusting_pool_holds_is_said_with_every_plan() {
         };
         let shown = show::plan(&plan, &words);
         assert!(shown.contains("! pool base: whoever can push"), "{shown}");
+    }
+}
+
+#[test]
+fn what_an_accepted_credential_means_is_said_with_every_plan() {
+    let mut environment = lab();
+    environment.forge.accept_reusable_credentials = true;
+    for plan in [
+        plan_of(&environment, &nothing()),
+        plan_of(&environment, &executed(&environment, &nothing())),
+    ] {
+        let notice = &plan.notices[0];
+        assert!(
+            notice.contains("can read its machine's credential")
+                && notice.contains("accept_reusable_credentials = true"),
+            "{notice}"
+        );
     }
 }
 

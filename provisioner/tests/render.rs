@@ -314,8 +314,11 @@ fn what_is_too_large_for_aws_is_said_with_what_to_do() {
         .map(|number| format!("\"some-organization/some-repository-{number}\""))
         .collect();
     let source = source.replace(
-        "default = true",
-        &format!("default = true\nrepositories = [{}]", many.join(", ")),
+        "accepts_unlabelled = true",
+        &format!(
+            "accepts_unlabelled = true\nrepositories = [{}]",
+            many.join(", ")
+        ),
     );
     let environment = Environment::parse(&source, Path::new(".")).unwrap();
     let error = render::render(&environment).unwrap_err().to_string();
@@ -440,7 +443,7 @@ url = "https://git.example.com"
 ca = "ca.pem"
 [pool.base]
 image = { stock = "al2023" }
-types = ["m7a.medium"]
+instance_types = ["m7a.medium"]
 [pool.base.labels]
 linux = "host"
 "#;
@@ -459,7 +462,7 @@ fn each_forges_machines_start_its_own_runner() {
             "name = \"my-ci\"\nregion = \"eu-west-1\"\nmax_runners = 5\n\
              [forge]\nurl = \"https://git.example.com\"\nkind = \"{kind}\"\n\
              [runner]\nversion = \"13.1.0\"\n[runner.sha256]\nx86_64 = \"{sum}\"\n\
-             [pool.base]\nimage = {{ stock = \"al2023\" }}\ntypes = [\"m7a.medium\"]\n\
+             [pool.base]\nimage = {{ stock = \"al2023\" }}\ninstance_types = [\"m7a.medium\"]\n\
              [pool.base.labels]\nlinux = \"host\"\n"
         )
     };

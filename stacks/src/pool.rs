@@ -19,6 +19,10 @@ pub struct Settings {
     pub forge_root_url: Option<String>,
     /// Which forge it is.
     pub forge_kind: ForgeKind,
+    /// Whether machines may be given a credential that outlives their job. Servers before Gitea 1.24
+    /// and Forgejo 15 know no other: a job can read it and then take everybody's jobs and secrets.
+    #[serde(default)]
+    pub accept_reusable_credentials: bool,
     /// Most runners of all pools together at any moment.
     pub max_runners: u32,
     /// The environment's tags, which every instance carries beside the deployment's own.

@@ -6,11 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use lab::Lab;
+use lab::http::{HttpError, json as call, shaped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
-
-use crate::http::{HttpError, json as call, shaped};
 
 /// Who pushes: the lab's administrator.
 const USER: &str = "labadmin";

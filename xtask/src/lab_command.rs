@@ -1,15 +1,18 @@
 //! `cargo xtask lab up|down|status`.
 
-use lab::{Folder, ForgeKind, Lab};
+use lab::{Folder, ForgeProgram, Lab};
 
 use crate::say;
 
 /// Starts the lab, or says that it runs.
-pub async fn up(kind: ForgeKind) -> Result<(), lab::Error> {
+pub async fn up(kind: ForgeProgram) -> Result<(), lab::Error> {
     let progress = |step: &str| say(&format!("· {step}"));
     let lab = Lab::up(&Folder::default_one(), kind, progress).await?;
     let file = lab.file();
-    say(&format!("forge       {} ({})", file.forge, file.forge_kind));
+    say(&format!(
+        "forge       {} ({})",
+        file.forge, file.forge_program
+    ));
     say(&format!("webhooks    {}/dispatch", file.front_door));
     say(&format!("EC2         {}", file.ec2_endpoint));
     say(&format!("AWS         {}", file.aws_endpoint));

@@ -12,7 +12,6 @@ mod differential;
 mod down;
 mod explain;
 mod forge;
-mod http;
 mod lab_command;
 mod locate;
 mod place;
@@ -29,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::ForgeKind;
+use lab::ForgeProgram;
 
 use crate::place::{Place, environment_path};
 
@@ -56,7 +55,7 @@ enum Command {
         workflow: Option<PathBuf>,
         /// stand-in (our own), or gitea: a real one, which is built once.
         #[arg(long, default_value_t)]
-        forge: ForgeKind,
+        forge: ForgeProgram,
         /// Tell the dispatcher of the push alone, as older forges and many webhooks do.
         #[arg(long)]
         push_only: bool,
@@ -66,7 +65,7 @@ enum Command {
     Soak {
         /// stand-in (our own), or gitea: a real one, which is built once.
         #[arg(long, default_value_t)]
-        forge: ForgeKind,
+        forge: ForgeProgram,
         /// How many; ten kinds take turns.
         #[arg(long, default_value_t = 10)]
         runs: usize,
@@ -165,7 +164,7 @@ enum LabCommand {
     Up {
         /// stand-in (our own), or gitea: a real one, which is built once.
         #[arg(long, default_value_t)]
-        forge: ForgeKind,
+        forge: ForgeProgram,
     },
     /// End it with everything in it.
     Down,

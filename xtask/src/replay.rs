@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
+use lab::http::{HttpError, send};
 use serde_json::Value;
 use sha2::Sha256;
 use stacks::names::Secret;
 
-use crate::http::{HttpError, send};
 use crate::locate;
 use crate::place::{self, Place};
 use crate::say;
@@ -78,7 +78,7 @@ pub async fn run(place: &Place, replay: &Replay) -> Result<ExitCode, ReplayError
     let url = locate::hook_url(place)
         .await?
         .ok_or(ReplayError::NotDeployed)?;
-    let (status, answer) = send(::http::Method::POST, &url, &headers, Bytes::from(body)).await?;
+    let (status, answer) = send(http::Method::POST, &url, &headers, Bytes::from(body)).await?;
     eprintln!("{status}");
     say(String::from_utf8_lossy(&answer).trim_end());
     Ok(ExitCode::from(u8::from(!status.is_success())))

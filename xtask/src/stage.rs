@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use aws_credential_types::Credentials;
 use dispatcher::shell::Shell;
+use lab::http::HttpError;
 use lab::{Folder, LabFile};
 use provisioner::progress::{Event, Progress};
 use provisioner::teardown;
 
 use crate::forge;
-use crate::http::HttpError;
 use crate::locate;
 use crate::place::{Error, Place, environment_path};
 use crate::say;

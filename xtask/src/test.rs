@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lab::ForgeKind;
+use lab::ForgeProgram;
 
 use crate::say;
 
@@ -184,13 +184,13 @@ fn tests_on_gitea(root: &Path) -> Result<(), TestError> {
                 "test",
                 "--workspace",
                 "--test",
-                "asked",
+                "forge_client",
                 "--test",
                 "boot",
                 "--test",
                 "dispatch",
             ])
-            .env("CI_TEST_FORGE", ForgeKind::Gitea.word());
+            .env("CI_TEST_FORGE", ForgeProgram::Gitea.word());
         pass("tests on Gitea", &mut tests)
     })
 }

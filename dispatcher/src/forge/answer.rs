@@ -34,6 +34,8 @@ pub(super) struct Registered {
     pub(super) id: u64,
     pub(super) uuid: String,
     pub(super) token: String,
+    /// Whether the answer says that it is for one job.
+    pub(super) ephemeral: bool,
 }
 
 impl Registered {
@@ -66,6 +68,9 @@ struct RegisteredBody {
     uuid: String,
     token: String,
     name: String,
+    /// A false one is left out.
+    #[serde(default)]
+    ephemeral: bool,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +129,7 @@ impl Answer {
             id: runner.id.parse().map_err(|_| self.unreadable())?,
             uuid: runner.uuid,
             token: runner.token,
+            ephemeral: runner.ephemeral,
         };
         if registered.is_sound() && runner.name == name {
             Ok(registered)

@@ -85,7 +85,8 @@ impl Forge {
             Some(token) if one_job => self.make_runner(&pool.scope, name, token).await?,
             Some(_) | None => self.register_by_rpc(pool, name, one_job).await?,
         };
-        Ok(self.registration(pool, name, &registered))
+        // Neither answer says whether it is for one job: the version does.
+        Ok(self.registration(pool, name, &registered, one_job))
     }
 
     async fn make_runner(
@@ -101,7 +102,29 @@ impl Forge {
             .call(CALL, Method::POST, &path, Some(token), Some(&body))
             .await?;
         let NewRunner { id, uuid, token } = answer.json()?;
-        answer.credible(Registered { id, uuid, token })
+        answer.credible(Registered {
+            id,
+            uuid,
+            token,
+            ephemeral: true,
+        })
+    }
+
+    /// Why no machine is launched for a server that makes no runners for one job; `None` where it makes
+    /// them.
+    pub(crate) async fn why_reusable(&self) -> Result<Option<String>, ForgeError> {
+        let server = self.server().await?;
+        let first = match server.kind {
+            Kind::Gitea => GITEA_LISTS_RUNNERS,
+            Kind::Forgejo => ONE_JOB_RUNNERS,
+        };
+        Ok((server.version < first).then(|| {
+            "this forge makes no one-job runners, so any job could read its machine's credential and \
+             take everybody's jobs and secrets with it: update it (Gitea 1.24, Forgejo 15), or \
+             accept that with accept_reusable_credentials = true below [forge] in the environment \
+             file and run `cargo xtask up`"
+                .to_owned()
+        }))
     }
 
     /// The server, if it is a Forgejo: another has another runner, which the machines don't start.

@@ -16,6 +16,9 @@ pub struct Registration {
     pub id: u64,
     /// The `.runner` document, on one line.
     pub document: Secret,
+    /// Whether the forge says that it takes one job and is gone. Any other outlives its job, which can
+    /// read it.
+    pub one_job: bool,
 }
 
 impl Forge {
@@ -25,7 +28,8 @@ impl Forge {
         match self.kind {
             ForgeKind::Gitea => {
                 let registered = self.register_by_rpc(pool, name, true).await?;
-                Ok(self.registration(pool, name, &registered))
+                let one_job = registered.ephemeral;
+                Ok(self.registration(pool, name, &registered, one_job))
             }
             ForgeKind::Forgejo => self.register_at_forgejo(pool, name).await,
         }
@@ -69,6 +73,7 @@ impl Forge {
         pool: &Pool,
         name: &str,
         runner: &Registered,
+        one_job: bool,
     ) -> Registration {
         let labels: Vec<String> = pool
             .labels
@@ -90,6 +95,7 @@ impl Forge {
         Registration {
             id: runner.id,
             document: Secret::new(document.to_string()).expect("an object is not blank"),
+            one_job,
         }
     }
 

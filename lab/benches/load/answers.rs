@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dispatcher::handler::Handler;
-use lab::Faults;
+use lab::FaultInjection;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -108,7 +108,7 @@ async fn ended_before(world: &Arc<World>, hole: &Hole) {
 
 async fn ec2_hangs(world: &Arc<World>, well: &Line) {
     world.queue(&[Job::new(40_000)]).await;
-    world.bench.faults(&Faults {
+    world.bench.faults(&FaultInjection {
         latency_ms: HANGS_MS,
         ..entries()
     });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dispatcher::handler::Handler;
-use lab::{Calls, Faults};
+use lab::{Calls, FaultInjection};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -47,7 +47,7 @@ async fn waiting(what: &str, latency_ms: u32) {
     let jobs: Vec<Job> = (1..=JOBS).map(Job::new).collect();
     world.queue(&jobs).await;
     let recorded = begun.elapsed();
-    world.bench.faults(&Faults {
+    world.bench.faults(&FaultInjection {
         latency_ms,
         ..entries()
     });

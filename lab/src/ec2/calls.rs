@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ec2::run::Refused;
+use crate::ec2::api_error::CallError;
 
 /// Action and outcome pairs that are counted: a dozen actions with their errors are far fewer.
 const PAIRS_MAX: usize = 500;
@@ -31,11 +31,11 @@ impl Calls {
         all.and_then(|all| all.get(outcome)).copied().unwrap_or(0)
     }
 
-    pub(super) fn note<T>(&mut self, action: &str, outcome: &Result<T, Refused>) {
+    pub(super) fn note<T>(&mut self, action: &str, outcome: &Result<T, CallError>) {
         let outcome = match outcome {
             Ok(_) => Self::SERVED,
-            Err(Refused::Fault(fault)) => &fault.code,
-            Err(Refused::Trouble(_)) => "InternalError",
+            Err(CallError::Api(error)) => &error.code,
+            Err(CallError::Internal(_)) => "InternalError",
         };
         let pairs: usize = self.0.values().map(BTreeMap::len).sum();
         if pairs < PAIRS_MAX || self.with(action, outcome) > 0 {

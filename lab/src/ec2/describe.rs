@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::ec2::api_error::ApiError;
 use crate::ec2::catalog::{self, TYPES, ZONES};
-use crate::ec2::fault::Fault;
 use crate::ec2::params::{Filter, Params};
 use crate::ec2::world::{Instance, Launched, State, World};
 use crate::ec2::xml::Xml;
@@ -25,18 +25,18 @@ pub(crate) fn instances(
     mut params: Params,
     region: &str,
     now: Timestamp,
-) -> Result<Page, Fault> {
+) -> Result<Page, ApiError> {
     let ids = params.list("InstanceId");
     let filters = params.filters()?;
     let page: usize = match params.number::<usize>("MaxResults")? {
         None => PAGE,
         Some(_) if !ids.is_empty() => {
-            return Err(Fault::combination(
+            return Err(ApiError::combination(
                 "The parameter instancesSet cannot be used with the parameter maxResults",
             ));
         }
         Some(page @ 5..=PAGE) => page,
-        Some(page) => return Err(Fault::value("MaxResults", &page.to_string())),
+        Some(page) => return Err(ApiError::value("MaxResults", &page.to_string())),
     };
     let after = params.take("NextToken").unwrap_or_default();
     params.finish()?;
@@ -61,7 +61,7 @@ pub(crate) fn instances(
 }
 
 /// Every id must be an instance of this region.
-pub(crate) fn check_known(world: &World, ids: &[String], region: &str) -> Result<(), Fault> {
+pub(crate) fn check_known(world: &World, ids: &[String], region: &str) -> Result<(), ApiError> {
     let known = |id: &String| {
         world
             .instances
@@ -74,8 +74,8 @@ pub(crate) fn check_known(world: &World, ids: &[String], region: &str) -> Result
     }
 }
 
-fn unknown_instance(id: &str) -> Fault {
-    Fault::client(
+fn unknown_instance(id: &str) -> ApiError {
+    ApiError::client(
         "InvalidInstanceID.NotFound",
         format!("The instance ID '{id}' does not exist"),
     )
@@ -128,14 +128,14 @@ pub(crate) fn spot_prices(
     region: &str,
     now: Timestamp,
     request_id: &str,
-) -> Result<Xml, Fault> {
+) -> Result<Xml, ApiError> {
     let types = params.list("InstanceType");
     let products = params.list("ProductDescription");
     let zone = params.take("AvailabilityZone");
     for time in ["StartTime", "EndTime"] {
         if let Some(text) = params.take(time) {
             text.parse::<Timestamp>()
-                .map_err(|_| Fault::value(time, &text))?;
+                .map_err(|_| ApiError::value(time, &text))?;
         }
     }
     params.number::<u32>("MaxResults")?;
@@ -194,7 +194,11 @@ pub(crate) fn spot_prices(
 }
 
 /// The answer to `DescribeInstanceTypeOfferings`.
-pub(crate) fn offerings(mut params: Params, region: &str, request_id: &str) -> Result<Xml, Fault> {
+pub(crate) fn offerings(
+    mut params: Params,
+    region: &str,
+    request_id: &str,
+) -> Result<Xml, ApiError> {
     let place = params
         .choice("LocationType", &["region", "availability-zone"])?
         .unwrap_or_else(|| "region".to_owned());
@@ -234,14 +238,14 @@ pub(crate) fn offerings(mut params: Params, region: &str, request_id: &str) -> R
     Ok(xml)
 }
 
-fn unknown_filter(name: &str) -> Fault {
-    Fault::client(
+fn unknown_filter(name: &str) -> ApiError {
+    ApiError::client(
         "InvalidParameterValue",
         format!("The filter '{name}' is invalid"),
     )
 }
 
-fn check_filters(filters: &[Filter]) -> Result<(), Fault> {
+fn check_filters(filters: &[Filter]) -> Result<(), ApiError> {
     for filter in filters {
         let known = matches!(
             filter.name.as_str(),
@@ -251,7 +255,7 @@ fn check_filters(filters: &[Filter]) -> Result<(), Fault> {
             return Err(unknown_filter(&filter.name));
         }
         if filter.values.is_empty() {
-            return Err(Fault::missing("Filter.Value"));
+            return Err(ApiError::missing("Filter.Value"));
         }
     }
     Ok(())

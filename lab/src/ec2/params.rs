@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use crate::ec2::fault::Fault;
+use crate::ec2::api_error::ApiError;
 
 /// More than any request of ours has, by far.
 const PARAMETERS_MAX: usize = 2000;
@@ -21,15 +21,15 @@ pub(crate) struct Filter {
 }
 
 impl Params {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let mut all = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(body) {
             if all.insert(name.to_string(), value.into_owned()).is_some() {
-                return Err(Fault::value(&name, "given twice"));
+                return Err(ApiError::value(&name, "given twice"));
             }
         }
         if all.len() > PARAMETERS_MAX {
-            return Err(Fault::client(
+            return Err(ApiError::client(
                 "InvalidParameter",
                 "too many parameters in one request",
             ));
@@ -48,28 +48,32 @@ impl Params {
         self.0.remove(name)
     }
 
-    pub(crate) fn require(&mut self, name: &str) -> Result<String, Fault> {
-        self.take(name).ok_or_else(|| Fault::missing(name))
+    pub(crate) fn require(&mut self, name: &str) -> Result<String, ApiError> {
+        self.take(name).ok_or_else(|| ApiError::missing(name))
     }
 
-    pub(crate) fn number<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Fault> {
+    pub(crate) fn number<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
         self.take(name)
-            .map(|value| value.parse().map_err(|_| Fault::value(name, &value)))
+            .map(|value| value.parse().map_err(|_| ApiError::value(name, &value)))
             .transpose()
     }
 
-    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Fault> {
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
         match self.take(name).as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(other) => Err(Fault::value(name, other)),
+            Some(other) => Err(ApiError::value(name, other)),
         }
     }
 
     /// The value of `name`, which must be one of `allowed`.
-    pub(crate) fn choice(&mut self, name: &str, allowed: &[&str]) -> Result<Option<String>, Fault> {
+    pub(crate) fn choice(
+        &mut self,
+        name: &str,
+        allowed: &[&str],
+    ) -> Result<Option<String>, ApiError> {
         match self.take(name) {
-            Some(value) if !allowed.contains(&value.as_str()) => Err(Fault::value(name, &value)),
+            Some(value) if !allowed.contains(&value.as_str()) => Err(ApiError::value(name, &value)),
             value => Ok(value),
         }
     }
@@ -105,7 +109,7 @@ impl Params {
         )
     }
 
-    pub(crate) fn filters(&mut self) -> Result<Vec<Filter>, Fault> {
+    pub(crate) fn filters(&mut self) -> Result<Vec<Filter>, ApiError> {
         self.groups("Filter")
             .into_iter()
             .map(|mut group| {
@@ -122,10 +126,10 @@ impl Params {
     }
 
     /// Every parameter must have been taken by now.
-    pub(crate) fn finish(self) -> Result<(), Fault> {
+    pub(crate) fn finish(self) -> Result<(), ApiError> {
         match self.0.keys().next() {
             None => Ok(()),
-            Some(name) => Err(Fault::client(
+            Some(name) => Err(ApiError::client(
                 "UnknownParameter",
                 format!("The parameter {name} is not recognized"),
             )),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use crate::Error;
+use crate::ec2::api_error::{ApiError, CallError};
 use crate::ec2::catalog;
-use crate::ec2::fault::Fault;
 use crate::ec2::params::Params;
-use crate::ec2::run_parts::{credit, profile_ref, spot, tags, template_ref, user_data};
+use crate::ec2::run_parts::{
+    Spot, Tags, TemplateRef, credit, profile_ref, spot, tags, template_ref, user_data,
+};
 use crate::ec2::world::{Blueprint, OnShutdown, Plan};
 use crate::emulator::{Emulator, ProfileRef, Template};
 
@@ -16,8 +17,6 @@ use crate::emulator::{Emulator, ProfileRef, Template};
 const TOKEN_MAX_CHARS: usize = 64;
 /// What a Spot request is called where it is tagged.
 const SPOT_REQUEST: &str = "spot-instances-request";
-
-pub(super) type Tags = BTreeMap<String, BTreeMap<String, String>>;
 
 /// A request, parsed: every parameter is known and of the right kind.
 #[derive(Debug)]
@@ -42,39 +41,8 @@ pub(crate) struct Request {
     network_interfaces: bool,
 }
 
-#[derive(Debug)]
-pub(super) struct TemplateRef {
-    pub(super) id: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) version: String,
-}
-
-#[derive(Debug)]
-pub(super) struct Spot {
-    pub(super) max_price: Option<f64>,
-}
-
-/// A fault of the caller, or trouble of ours.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    Fault(Fault),
-    Trouble(Error),
-}
-
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self::Trouble(error)
-    }
-}
-
 impl Request {
-    pub(crate) fn parse(mut params: Params) -> Result<Self, Fault> {
+    pub(crate) fn parse(mut params: Params) -> Result<Self, ApiError> {
         let fingerprint = params.fingerprint();
         let mut metadata = params.group("MetadataOptions");
         let request = Self {
@@ -107,7 +75,7 @@ impl Request {
         }
         let too_long = |token: &String| token.is_empty() || token.len() > TOKEN_MAX_CHARS;
         if request.token.as_ref().is_some_and(too_long) {
-            return Err(Fault::client(
+            return Err(ApiError::client(
                 "InvalidParameterValue",
                 "ClientToken must have 1 to 64 characters.",
             ));
@@ -116,39 +84,43 @@ impl Request {
     }
 
     /// Resolves what the request names and checks what only then can be checked.
-    pub(crate) async fn resolve(self, emulator: &Emulator, region: &str) -> Result<Plan, Refused> {
+    pub(crate) async fn resolve(
+        self,
+        emulator: &Emulator,
+        region: &str,
+    ) -> Result<Plan, CallError> {
         let template = self.find_template(emulator, region).await?;
         let type_name = self
             .instance_type
             .clone()
             .or_else(|| template.instance_type.clone())
-            .ok_or_else(|| Fault::missing("InstanceType"))?;
-        let offered =
-            catalog::named(&type_name).ok_or_else(|| Fault::value("InstanceType", &type_name))?;
+            .ok_or_else(|| ApiError::missing("InstanceType"))?;
+        let offered = catalog::named(&type_name)
+            .ok_or_else(|| ApiError::value("InstanceType", &type_name))?;
         if (self.network_interfaces || template.network_interfaces)
             && (self.subnet.is_some() || !self.security_groups.is_empty())
         {
-            return Err(Fault::combination(
+            return Err(ApiError::combination(
                 "Network interfaces and an instance-level subnet ID may not be specified on the \
                  same request",
             )
             .into());
         }
         if self.credit.is_some() && !catalog::burstable(&type_name) {
-            return Err(Fault::combination(&format!(
+            return Err(ApiError::combination(&format!(
                 "The parameter CreditSpecification is not supported for the instance type \
                  {type_name}."
             ))
             .into());
         }
         let image = self.find_image(&template, emulator, region).await?;
-        let place = self.find_place(&template, emulator, region).await?;
-        self.check_price(offered, &place.zone)?;
+        let placement = self.find_placement(&template, emulator, region).await?;
+        self.check_price(offered, &placement.zone)?;
         let profile = match self.profile.as_ref().or(template.profile.as_ref()) {
             None => None,
             Some(named) => Some(emulator.profile(region, named.name()).await?.ok_or_else(
                 || {
-                    Fault::client(
+                    ApiError::client(
                         "InvalidParameterValue",
                         format!(
                             "Value ({}) for parameter iamInstanceProfile.name is invalid. Invalid \
@@ -164,22 +136,22 @@ impl Request {
         let http_tokens = self.http_tokens.or(template.http_tokens);
         Ok(Plan {
             token: self.token,
-            place: self
+            token_scope: self
                 .subnet
-                .map_or(region.to_owned(), |_| place.zone.clone()),
+                .map_or(region.to_owned(), |_| placement.zone.clone()),
             fingerprint: self.fingerprint,
             min: self.min,
             max: self.max,
             blueprint: Blueprint {
                 region: region.to_owned(),
-                zone: place.zone,
-                vpc: place.vpc,
-                subnet: place.subnet,
+                zone: placement.zone,
+                vpc: placement.vpc,
+                subnet: placement.subnet,
                 image,
                 instance_type: type_name,
                 user_data: user_data(self.user_data.or(template.user_data))?,
                 profile,
-                security_groups: place.security_groups,
+                security_groups: placement.security_groups,
                 spot: self.spot.is_some(),
                 credit: self.credit,
                 tags,
@@ -208,7 +180,11 @@ impl Request {
         &self.fingerprint
     }
 
-    async fn find_template(&self, emulator: &Emulator, region: &str) -> Result<Template, Refused> {
+    async fn find_template(
+        &self,
+        emulator: &Emulator,
+        region: &str,
+    ) -> Result<Template, CallError> {
         let Some(named) = &self.template else {
             return Ok(Template::default());
         };
@@ -224,7 +200,7 @@ impl Request {
                 name,
             ),
             (Some(_), Some(_)) | (None, None) => {
-                return Err(Fault::combination(
+                return Err(ApiError::combination(
                     "Either the launch template ID or the launch template name must be given, \
                      not both.",
                 )
@@ -233,7 +209,7 @@ impl Request {
         };
         let found = emulator.template(region, selector, &named.version).await?;
         Ok(found.ok_or_else(|| {
-            Fault::client(
+            ApiError::client(
                 code,
                 format!(
                     "The specified launch template, {name}, or its version {} does not exist.",
@@ -248,18 +224,18 @@ impl Request {
         template: &Template,
         emulator: &Emulator,
         region: &str,
-    ) -> Result<String, Refused> {
+    ) -> Result<String, CallError> {
         let named = self
             .image
             .as_ref()
             .or(template.image.as_ref())
-            .ok_or_else(|| Fault::missing("ImageId"))?;
+            .ok_or_else(|| ApiError::missing("ImageId"))?;
         let image = match named.strip_prefix("resolve:ssm:") {
             None => named.clone(),
             // AWS publishes its images there; the lab has one image for all of them.
             Some(path) if path.starts_with("/aws/service/") => catalog::IMAGE.to_owned(),
             Some(path) => emulator.parameter(region, path).await?.ok_or_else(|| {
-                Fault::client(
+                ApiError::client(
                     "InvalidParameterValue",
                     format!("The SSM parameter {path} of the image does not exist."),
                 )
@@ -268,21 +244,21 @@ impl Request {
         if image == catalog::IMAGE {
             return Ok(image);
         }
-        Err(Fault::client(
+        Err(ApiError::client(
             "InvalidAMIID.NotFound",
             format!("The image id '[{image}]' does not exist"),
         )
         .into())
     }
 
-    async fn find_place(
+    async fn find_placement(
         &self,
         template: &Template,
         emulator: &Emulator,
         region: &str,
-    ) -> Result<Place, Refused> {
+    ) -> Result<Placement, CallError> {
         let missing = |id: &str| {
-            Fault::client(
+            ApiError::client(
                 "InvalidSubnetID.NotFound",
                 format!("The subnet ID '{id}' does not exist"),
             )
@@ -290,7 +266,7 @@ impl Request {
         let subnet = match &self.subnet {
             Some(subnet) => subnet.clone(),
             None => emulator.default_subnet(region).await?.ok_or_else(|| {
-                Fault::client("MissingInput", "No subnets found for the default VPC")
+                ApiError::client("MissingInput", "No subnets found for the default VPC")
             })?,
         };
         let found = emulator
@@ -304,13 +280,13 @@ impl Request {
         };
         for group in &security_groups {
             let vpc = emulator.group_vpc(region, group).await?.ok_or_else(|| {
-                Fault::client(
+                ApiError::client(
                     "InvalidGroup.NotFound",
                     format!("The security group '{group}' does not exist"),
                 )
             })?;
             if vpc != found.vpc {
-                return Err(Fault::client(
+                return Err(ApiError::client(
                     "InvalidParameter",
                     format!(
                         "Security group {group} and subnet {subnet} belong to different networks."
@@ -319,7 +295,7 @@ impl Request {
                 .into());
             }
         }
-        Ok(Place {
+        Ok(Placement {
             zone: found.zone,
             vpc: found.vpc,
             subnet,
@@ -327,15 +303,15 @@ impl Request {
         })
     }
 
-    fn check_price(&self, offered: &catalog::Type, zone: &str) -> Result<(), Fault> {
+    fn check_price(&self, offered: &catalog::Type, zone: &str) -> Result<(), ApiError> {
         let zone = catalog::ZONES.iter().position(|own| zone.ends_with(own));
         let price: f64 = offered
             .spot_price(zone.unwrap_or(0))
             .parse()
-            .map_err(|_| Fault::server("InternalError", "no price"))?;
+            .map_err(|_| ApiError::server("InternalError", "no price"))?;
         let max = self.spot.as_ref().and_then(|spot| spot.max_price);
         match max {
-            Some(max) if max < price => Err(Fault::client(
+            Some(max) if max < price => Err(ApiError::client(
                 "SpotMaxPriceTooLow",
                 format!(
                     "Your Spot request price of {max} is lower than the minimum required Spot \
@@ -347,11 +323,11 @@ impl Request {
     }
 
     /// Per resource type the request's tags replace the template's.
-    fn merge_tags(&self, template: &Template) -> Result<BTreeMap<String, String>, Fault> {
+    fn merge_tags(&self, template: &Template) -> Result<BTreeMap<String, String>, ApiError> {
         let mut all = template.tags.clone();
         all.extend(self.tags.clone());
         if all.contains_key(SPOT_REQUEST) && self.spot.is_none() {
-            return Err(Fault::combination(
+            return Err(ApiError::combination(
                 "spot-instances-request can be tagged only with the Spot market option.",
             ));
         }
@@ -359,7 +335,7 @@ impl Request {
         // say for a Spot request which launch template it comes from. The dispatcher's role is bound
         // to its own templates, so it has no right to tag one.
         if all.contains_key(SPOT_REQUEST) {
-            return Err(Fault::with(
+            return Err(ApiError::with(
                 StatusCode::FORBIDDEN,
                 "UnauthorizedOperation",
                 "You are not authorized to perform: ec2:RunInstances on resource: \
@@ -370,15 +346,16 @@ impl Request {
     }
 }
 
-struct Place {
+/// Where an instance goes, and behind which groups.
+struct Placement {
     zone: String,
     vpc: String,
     subnet: String,
     security_groups: Vec<String>,
 }
 
-fn count() -> Fault {
-    Fault::client(
+fn count() -> ApiError {
+    ApiError::client(
         "InvalidParameterValue",
         "MinCount and MaxCount must be between 1 and 1000, MaxCount not below MinCount.",
     )

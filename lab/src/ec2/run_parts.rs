@@ -5,17 +5,33 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::ec2::fault::Fault;
+use crate::ec2::api_error::ApiError;
 use crate::ec2::params::Params;
-use crate::ec2::run::{Spot, Tags, TemplateRef};
 use crate::emulator::ProfileRef;
+
+/// Tags by the type of resource that they are for.
+pub(super) type Tags = BTreeMap<String, BTreeMap<String, String>>;
+
+/// How a request names its launch template.
+#[derive(Debug)]
+pub(super) struct TemplateRef {
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) version: String,
+}
+
+/// What a Spot request asks for.
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub(super) max_price: Option<f64>,
+}
 
 /// EC2's limit on user-data, before base64.
 const USER_DATA_MAX_BYTES: usize = 16 * 1024;
 /// EC2's limit on the tags of one resource.
 const TAGS_MAX: usize = 50;
 
-pub(super) fn template_ref(mut group: Params) -> Result<Option<TemplateRef>, Fault> {
+pub(super) fn template_ref(mut group: Params) -> Result<Option<TemplateRef>, ApiError> {
     if group.is_empty() {
         return Ok(None);
     }
@@ -30,13 +46,13 @@ pub(super) fn template_ref(mut group: Params) -> Result<Option<TemplateRef>, Fau
     Ok(Some(template))
 }
 
-pub(super) fn profile_ref(mut group: Params) -> Result<Option<ProfileRef>, Fault> {
+pub(super) fn profile_ref(mut group: Params) -> Result<Option<ProfileRef>, ApiError> {
     let profile = match (group.take("Arn"), group.take("Name")) {
         (Some(arn), None) => Some(ProfileRef::Arn(arn)),
         (None, Some(name)) => Some(ProfileRef::Name(name)),
         (None, None) => None,
         (Some(_), Some(_)) => {
-            return Err(Fault::combination(
+            return Err(ApiError::combination(
                 "The parameter 'iamInstanceProfile.name' may not be used in combination with \
                  'iamInstanceProfile.arn'",
             ));
@@ -46,13 +62,13 @@ pub(super) fn profile_ref(mut group: Params) -> Result<Option<ProfileRef>, Fault
     Ok(profile)
 }
 
-pub(super) fn credit(mut group: Params) -> Result<Option<String>, Fault> {
+pub(super) fn credit(mut group: Params) -> Result<Option<String>, ApiError> {
     let credit = group.choice("CpuCredits", &["standard", "unlimited"])?;
     group.finish()?;
     Ok(credit)
 }
 
-pub(super) fn spot(mut group: Params) -> Result<Option<Spot>, Fault> {
+pub(super) fn spot(mut group: Params) -> Result<Option<Spot>, ApiError> {
     let market = group.choice("MarketType", &["spot"])?;
     let mut options = group.group("SpotOptions");
     group.finish()?;
@@ -65,7 +81,7 @@ pub(super) fn spot(mut group: Params) -> Result<Option<Spot>, Fault> {
     Ok(market.map(|_| spot))
 }
 
-pub(super) fn tags(params: &mut Params) -> Result<Tags, Fault> {
+pub(super) fn tags(params: &mut Params) -> Result<Tags, ApiError> {
     let mut all = Tags::new();
     for mut specification in params.groups("TagSpecification") {
         let kind = specification
@@ -78,7 +94,7 @@ pub(super) fn tags(params: &mut Params) -> Result<Tags, Fault> {
                     "spot-instances-request",
                 ],
             )?
-            .ok_or_else(|| Fault::missing("TagSpecification.ResourceType"))?;
+            .ok_or_else(|| ApiError::missing("TagSpecification.ResourceType"))?;
         let mut tags = BTreeMap::new();
         for mut tag in specification.groups("Tag") {
             let key = tag.require("Key")?;
@@ -86,10 +102,10 @@ pub(super) fn tags(params: &mut Params) -> Result<Tags, Fault> {
             tag.finish()?;
             let long = key.chars().count() > 128 || value.chars().count() > 256;
             if long || key.is_empty() || key.starts_with("aws:") {
-                return Err(Fault::value("tag", &key));
+                return Err(ApiError::value("tag", &key));
             }
             if tags.insert(key.clone(), value).is_some() {
-                return Err(Fault::client(
+                return Err(ApiError::client(
                     "InvalidParameterValue",
                     format!("Duplicate tag key '{key}' specified."),
                 ));
@@ -97,13 +113,13 @@ pub(super) fn tags(params: &mut Params) -> Result<Tags, Fault> {
         }
         specification.finish()?;
         if tags.len() > TAGS_MAX {
-            return Err(Fault::client(
+            return Err(ApiError::client(
                 "TagLimitExceeded",
                 "You have reached the maximum number of tags.",
             ));
         }
         if all.insert(kind.clone(), tags).is_some() {
-            return Err(Fault::client(
+            return Err(ApiError::client(
                 "InvalidParameterValue",
                 format!("'{kind}' is given twice in TagSpecifications."),
             ));
@@ -112,19 +128,19 @@ pub(super) fn tags(params: &mut Params) -> Result<Tags, Fault> {
     Ok(all)
 }
 
-pub(super) fn user_data(encoded: Option<String>) -> Result<Vec<u8>, Fault> {
+pub(super) fn user_data(encoded: Option<String>) -> Result<Vec<u8>, ApiError> {
     let Some(encoded) = encoded else {
         return Ok(Vec::new());
     };
     let compact: String = encoded.split_ascii_whitespace().collect();
     let data = STANDARD.decode(compact).map_err(|_| {
-        Fault::client(
+        ApiError::client(
             "InvalidUserData.Malformed",
             "Invalid BASE64 encoding of user data.",
         )
     })?;
     if data.len() > USER_DATA_MAX_BYTES {
-        return Err(Fault::client(
+        return Err(ApiError::client(
             "InvalidParameterValue",
             "User data is limited to 16384 bytes",
         ));

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::ec2::api_error::ApiError;
 use crate::ec2::calls::Calls;
-use crate::ec2::fault::Fault;
-use crate::ec2::faults::Faults;
+use crate::ec2::injection::FaultInjection;
 use crate::emulator::Profile;
+use crate::ids::hex_id;
 
 /// Request bucket of `RunInstances` and its refill a second, EC2's defaults.
 const REQUESTS: (f64, f64) = (5.0, 2.0);
@@ -26,7 +27,7 @@ const INSTANCES_MAX: usize = 2000;
 /// Everything that the endpoint knows.
 pub(crate) struct World {
     pub(crate) instances: BTreeMap<String, Instance>,
-    pub(crate) faults: Faults,
+    pub(crate) faults: FaultInjection,
     pub(crate) calls: Calls,
     tokens: HashMap<(String, String), Launched>,
     /// Tokens whose launch found no capacity, with its fingerprint: EC2 may remember those as well.
@@ -51,7 +52,7 @@ pub(crate) struct Launched {
 pub(crate) struct Plan {
     pub(crate) token: Option<String>,
     /// Where the token counts: a zone once a subnet is given, else the region.
-    pub(crate) place: String,
+    pub(crate) token_scope: String,
     pub(crate) fingerprint: String,
     pub(crate) min: u32,
     pub(crate) max: u32,
@@ -224,7 +225,7 @@ impl World {
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {
             instances: BTreeMap::new(),
-            faults: Faults::default(),
+            faults: FaultInjection::default(),
             calls: Calls::default(),
             tokens: HashMap::new(),
             spent: HashMap::new(),
@@ -236,7 +237,7 @@ impl World {
     }
 
     /// Takes one call from its bucket.
-    pub(crate) fn admit(&mut self, call: Call, now: Timestamp) -> Result<(), Fault> {
+    pub(crate) fn admit(&mut self, call: Call, now: Timestamp) -> Result<(), ApiError> {
         let bucket = match call {
             Call::Run => &mut self.requests,
             Call::Describe => &mut self.describes,
@@ -245,7 +246,7 @@ impl World {
         if bucket.take(1.0, now) {
             Ok(())
         } else {
-            Err(Fault::with(
+            Err(ApiError::with(
                 http::StatusCode::SERVICE_UNAVAILABLE,
                 "RequestLimitExceeded",
                 "Request limit exceeded.",
@@ -257,16 +258,16 @@ impl World {
     pub(crate) fn replay(
         &self,
         token: Option<&str>,
-        place: &str,
+        token_scope: &str,
         fingerprint: &str,
-    ) -> Result<Option<Launched>, Fault> {
+    ) -> Result<Option<Launched>, ApiError> {
         let Some(token) = token else { return Ok(None) };
-        let key = (token.to_owned(), place.to_owned());
+        let key = (token.to_owned(), token_scope.to_owned());
         let launched = self.tokens.get(&key);
         let spent = self.spent.get(&key).map(|(of, _)| of.as_str());
         let of = launched.map(|launched| launched.fingerprint.as_str());
         if of.or(spent).is_some_and(|of| of != fingerprint) {
-            return Err(Fault::client(
+            return Err(ApiError::client(
                 "IdempotentParameterMismatch",
                 "The request uses the same client token as a previous, but non-identical request.",
             ));
@@ -280,15 +281,15 @@ impl World {
         &mut self,
         plan: &Plan,
         now: Timestamp,
-    ) -> Result<(Launched, bool), Fault> {
+    ) -> Result<(Launched, bool), ApiError> {
         self.forget(now);
         if let Some(launched) =
-            self.replay(plan.token.as_deref(), &plan.place, &plan.fingerprint)?
+            self.replay(plan.token.as_deref(), &plan.token_scope, &plan.fingerprint)?
         {
             return Ok((launched, false));
         }
-        if let Some(fault) = self.faults.next_run_error() {
-            return Err(fault);
+        if let Some(error) = self.faults.next_run_error() {
+            return Err(error);
         }
         let blueprint = &plan.blueprint;
         let capacity = self
@@ -297,11 +298,11 @@ impl World {
         if capacity < plan.min {
             if let Some(token) = &plan.token {
                 self.spent.insert(
-                    (token.clone(), plan.place.clone()),
+                    (token.clone(), plan.token_scope.clone()),
                     (plan.fingerprint.clone(), now),
                 );
             }
-            return Err(Fault::server(
+            return Err(ApiError::server(
                 "InsufficientInstanceCapacity",
                 format!(
                     "We currently do not have sufficient {} capacity in the Availability Zone you \
@@ -313,13 +314,13 @@ impl World {
         let count = plan.max.min(capacity);
         let living = self.instances.values().filter(|one| !one.state.ended());
         if living.count() + count as usize > INSTANCES_MAX {
-            return Err(Fault::client(
+            return Err(ApiError::client(
                 "VcpuLimitExceeded",
                 "You have requested more vCPU capacity than your current limit allows.",
             ));
         }
         if !self.resources.take(f64::from(count), now) {
-            return Err(Fault::with(
+            return Err(ApiError::with(
                 http::StatusCode::SERVICE_UNAVAILABLE,
                 "ResourceLimitExceeded",
                 "The resource rate limit of RunInstances is exceeded.",
@@ -380,7 +381,7 @@ impl World {
         };
         if let Some(token) = &plan.token {
             self.tokens
-                .insert((token.clone(), plan.place.clone()), made.clone());
+                .insert((token.clone(), plan.token_scope.clone()), made.clone());
         }
         made
     }
@@ -423,12 +424,6 @@ impl Bucket {
         self.left -= count;
         true
     }
-}
-
-/// The 17 hexadecimal digits of EC2's ids.
-pub(crate) fn hex_id() -> String {
-    let digits = format!("0{:016x}", fastrand::u64(..));
-    digits[..17].to_owned()
 }
 
 #[cfg(test)]

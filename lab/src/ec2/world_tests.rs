@@ -1,7 +1,7 @@
 //! Tokens, buckets and states, as tables.
 
 use super::*;
-use crate::ec2::faults::{Capacity, RunError};
+use crate::ec2::injection::{Capacity, RunError};
 
 fn start() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -14,7 +14,7 @@ fn later(seconds: i64) -> Timestamp {
 fn plan(token: &str, zone: &str, fingerprint: &str) -> Plan {
     Plan {
         token: Some(token.to_owned()),
-        place: zone.to_owned(),
+        token_scope: zone.to_owned(),
         fingerprint: fingerprint.to_owned(),
         min: 1,
         max: 1,

@@ -2,9 +2,9 @@
 //! profiles, APIs, rules, functions). Every request is signed with the account's key, because the
 //! emulator takes account and region from the signature.
 
+mod model;
 mod read;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +13,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+pub(crate) use self::model::{Api, Invoked, Profile, ProfileRef, Subnet, Template};
 use self::read::{child, find, parse, template_of, text_of};
 
 use crate::Error;
 use crate::folder::ACCOUNT;
-use crate::sigv4::{Key, sign};
-use crate::web::Web;
+use crate::http::HttpClient;
+use crate::sign::sign;
+use crate::sigv4::Key;
 
 /// Everything but an invocation is a look-up in memory.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -28,78 +30,19 @@ const INVOKE_LIMIT: Duration = Duration::from_secs(30);
 /// The emulator's address and the account's key.
 #[derive(Clone)]
 pub(crate) struct Emulator {
-    web: Web,
+    client: HttpClient,
     endpoint: String,
     key: Key,
 }
 
-/// One version of a launch template, as far as `RunInstances` takes things from it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Template {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) image: Option<String>,
-    pub(crate) instance_type: Option<String>,
-    pub(crate) user_data: Option<String>,
-    pub(crate) profile: Option<ProfileRef>,
-    pub(crate) shutdown: Option<String>,
-    pub(crate) security_groups: Vec<String>,
-    pub(crate) network_interfaces: bool,
-    pub(crate) http_tokens: Option<String>,
-    pub(crate) tags: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-/// How a request names an instance profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ProfileRef {
-    Arn(String),
-    Name(String),
-}
-
-impl ProfileRef {
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Arn(arn) => arn.rsplit('/').next().unwrap_or(arn),
-            Self::Name(name) => name,
-        }
-    }
-}
-
-/// An instance profile and the role in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Profile {
-    pub(crate) arn: String,
-    pub(crate) id: String,
-    pub(crate) role: String,
-    pub(crate) role_id: String,
-}
-
-/// Where a subnet is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Subnet {
-    pub(crate) zone: String,
-    pub(crate) vpc: String,
-}
-
-/// One HTTP API.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Api {
-    pub(crate) api_id: String,
-    pub(crate) name: String,
-}
-
-/// What a function answered.
-pub(crate) struct Invoked {
-    pub(crate) failed: bool,
-    pub(crate) payload: Bytes,
-}
-
 impl Emulator {
     pub(crate) fn new(endpoint: String, key: Key) -> Self {
-        let web = Web::new();
-        Self { web, endpoint, key }
+        let client = HttpClient::plain();
+        Self {
+            client,
+            endpoint,
+            key,
+        }
     }
 
     /// Passes an EC2 request through as it came, signed anew.
@@ -293,7 +236,7 @@ impl Emulator {
             .map_err(|error| Error::bug(&error))?;
         *request.headers_mut() = parts.headers.clone();
         request.headers_mut().remove(http::header::HOST);
-        self.web.send(request, INVOKE_LIMIT).await
+        Ok(self.client.send(request, INVOKE_LIMIT).await?)
     }
 
     /// Invokes a function and waits for its answer.
@@ -428,13 +371,13 @@ impl Emulator {
             return Err(Error::Bug("a body without a content type".to_owned()));
         }
         let request = request.body(body).map_err(|error| Error::bug(&error))?;
-        let request = sign(request, &self.key, region, service, Timestamp::now());
+        let request = sign(request, &self.key, region, service, Timestamp::now())?;
         let limit = if service == "lambda" {
             INVOKE_LIMIT
         } else {
             LIMIT
         };
-        self.web.send(request, limit).await
+        Ok(self.client.send(request, limit).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 use roxmltree::{Document, Node};
 
 use crate::Error;
-use crate::emulator::{ProfileRef, Template};
+use crate::emulator::model::{ProfileRef, Template};
 
 pub(super) fn parse(text: &str) -> Result<Document<'_>, Error> {
     Document::parse(text).map_err(|error| Error::request("the emulator's XML", error))

@@ -51,7 +51,7 @@ impl Delivery {
     ) -> Self {
         Self {
             version,
-            id: super::random_uuid(),
+            id: crate::ids::uuid(),
             hook: hook.id,
             url: hook.url.clone(),
             secret: hook.secret.clone(),

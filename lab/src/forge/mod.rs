@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -20,20 +20,24 @@ mod deliver;
 mod engine;
 pub mod expression;
 mod git;
+mod git_command;
 mod model;
 mod objects;
 mod pages;
 mod payload;
 mod push;
+mod reply;
 mod rpc;
 mod serve;
+mod shared;
 mod state;
 mod version;
 mod workflow;
 
-use deliver::{Delivery, Records};
+use deliver::Records;
+pub(crate) use model::ADMIN;
 use model::Site;
-pub(crate) use pages::ADMIN;
+use shared::{Shared, now};
 use state::State;
 pub use version::{Flavour, Version};
 
@@ -175,55 +179,4 @@ async fn look_for_zombies(shared: Arc<Shared>, silent_s: i64) {
         ticks.tick().await;
         shared.with(|state, now| state.fail_zombies(silent_s, now));
     }
-}
-
-/// What every request reaches.
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    data: PathBuf,
-    queue: mpsc::Sender<Delivery>,
-    records: Records,
-    /// One push at a time: refs are compared before and after.
-    pushes: tokio::sync::Mutex<()>,
-}
-
-impl Shared {
-    /// Looks at or changes the state, and sends what that announced, in order.
-    fn with<T>(&self, change: impl FnOnce(&mut State, i64) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = change(&mut state, now());
-        for delivery in state.outbox.drain(..) {
-            if self.queue.try_send(delivery).is_err() {
-                tracing::warn!(
-                    limit = deliver::QUEUE_MAX,
-                    "a delivery is dropped: too many wait for a slow hook"
-                );
-            }
-        }
-        answer
-    }
-}
-
-/// Seconds since the epoch.
-fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
-}
-
-/// `bytes` random bytes in hex.
-fn random_hex(bytes: usize) -> String {
-    let random: Vec<u8> = (0..bytes).map(|_| fastrand::u8(..)).collect();
-    hex::encode(random)
-}
-
-fn random_uuid() -> String {
-    let hex = random_hex(16);
-    format!(
-        "{}-{}-4{}-a{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[13..16],
-        &hex[17..20],
-        &hex[20..]
-    )
 }

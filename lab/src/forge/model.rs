@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+/// The administrator, the only one who signs in.
+pub(crate) const ADMIN: &str = "labadmin";
+
 /// Where this forge says it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {

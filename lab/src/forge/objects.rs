@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::git::{command, git, run};
+use super::git_command::{command, git, run};
 
 /// What stands in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]

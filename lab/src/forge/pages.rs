@@ -4,12 +4,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::Shared;
-use super::serve::reply;
+use super::model::ADMIN;
+use super::reply::reply;
+use super::shared::Shared;
 use super::state::State;
 
-/// The administrator, the only one who signs in.
-pub(crate) const ADMIN: &str = "labadmin";
 /// The cookie of a signed-in browser.
 const COOKIE: &str = "i_like_gitea";
 
@@ -30,7 +29,7 @@ pub(super) fn sign_in(shared: &Shared, method: &Method, form: &[u8]) -> Response
         // The page again, with an error on it.
         return (StatusCode::OK, "Username or password is incorrect.").into_response();
     }
-    let session = super::random_hex(8);
+    let session = crate::ids::random_hex(8);
     let cookie = format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax");
     shared.with(|state, _| state.sessions.insert(session));
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response();

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::engine;
 use super::engine::NewRun;
-use super::git::{self, Error, HttpAnswer, HttpRequest};
+use super::git::{self, HttpAnswer, HttpRequest};
+use super::git_command::Error;
 use super::payload::push::{Pushed, ZERO, push_event};
+use super::shared::Shared;
 use super::state::State;
 use super::workflow::{Push, Workflow};
-use super::{Shared, engine};
 
 /// Texts in the head commit's message that keep the forge from starting anything.
 const SKIP_WORDS: [&str; 5] = [

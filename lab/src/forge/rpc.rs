@@ -358,6 +358,6 @@ pub(crate) fn registration_token(state: &mut State, scope: Scope) -> String {
     state
         .registration
         .entry(scope)
-        .or_insert_with(|| super::random_hex(20))
+        .or_insert_with(|| crate::ids::random_hex(20))
         .clone()
 }

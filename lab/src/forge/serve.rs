@@ -10,13 +10,16 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::model::{Repository, Token};
+use super::api::request::Request;
+use super::model::{ADMIN, Repository, Token};
+use super::reply::reply;
+use super::shared::Shared;
 use super::state::State;
 use super::version::Flavour;
-use super::{Shared, api, git, pages, push, rpc};
+use super::{api, git, pages, push, rpc};
 
 /// The largest request: a push of anything that a demo holds.
 const BODY_MAX_BYTES: usize = 64 << 20;
@@ -63,7 +66,7 @@ async fn serve(
             }
         }
         ["api", "v1", rest @ ..] => {
-            let request = api::Request {
+            let request = Request {
                 method: &method,
                 segments: rest,
                 query: query(&uri),
@@ -99,16 +102,6 @@ async fn serve(
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
-}
-
-/// A JSON answer.
-pub(super) fn reply(status: StatusCode, body: &Value) -> Response {
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json;charset=utf-8")],
-        body.to_string(),
-    )
-        .into_response()
 }
 
 fn decode(segment: &str) -> String {
@@ -165,7 +158,7 @@ fn identify(state: &State, headers: &HeaderMap) -> Option<Token> {
 fn by_password(state: &State, user: &str, password: &str) -> Option<Token> {
     let account = state.account(user)?;
     let right = !password.is_empty() && password == state.admin_password;
-    (right && account.login == pages::ADMIN).then_some(Token {
+    (right && account.login == ADMIN).then_some(Token {
         account: account.id,
         admin: true,
         write: true,

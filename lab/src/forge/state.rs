@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::deliver::Delivery;
 use super::model::{
-    Account, CommitStatus, Hook, Job, Repository, Run, Runner, Scope, Site, Task, Token,
+    ADMIN, Account, CommitStatus, Hook, Job, Repository, Run, Runner, Scope, Site, Task, Token,
 };
 use super::payload::{self, Place, actions, push};
 use super::version::Version;
@@ -86,7 +86,7 @@ impl State {
             outbox: Vec::new(),
             numbers: BTreeMap::new(),
         };
-        let account = state.add_account(super::pages::ADMIN, false, now);
+        let account = state.add_account(ADMIN, false, now);
         let admin = Token {
             account,
             admin: true,
@@ -112,7 +112,7 @@ impl State {
             login: login.to_owned(),
             organization,
             email: format!("{login}@forge.lab"),
-            avatar: super::random_hex(16),
+            avatar: crate::ids::random_hex(16),
             created: now,
         };
         self.accounts.insert(id, account);

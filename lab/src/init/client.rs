@@ -6,8 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use crate::init::command::{Surroundings, find_executable, parse};
+use crate::init::complain::complain;
+use crate::init::socket::SOCKET;
 use crate::init::unit::{Reply, Request};
-use crate::init::{SOCKET, complain};
 use crate::machine::image::PATH;
 
 /// Runs the command `program`.

@@ -4,22 +4,20 @@
 
 mod client;
 mod command;
-mod keeper;
+mod complain;
 mod pid1;
 mod process;
 mod socket;
-mod supervise;
+mod supervisor;
 mod unit;
+mod unit_supervisor;
 mod user_data;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use self::complain::complain;
 use crate::machine::enclosure;
-
-/// Where process 1 listens, for root alone.
-const SOCKET: &str = "/run/systemd/private";
 
 /// Plays the part that `args` (after `init`) name.
 #[must_use]
@@ -36,15 +34,10 @@ pub fn main(args: &[String]) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&crate::error::chain(&error)),
         },
-        ("keeper", command) => keeper::main(command),
+        ("supervisor", command) => supervisor::main(command),
         ("init", [root]) => pid1::main(Path::new(root)),
-        ("unit", []) => supervise::main(),
+        ("unit", []) => unit_supervisor::main(),
         ("systemctl" | "systemd-run" | "shutdown" | "poweroff", rest) => client::main(part, rest),
         (_, _) => complain(&format!("there is no part {part} with these arguments")),
     }
-}
-
-fn complain(words: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{words}");
-    ExitCode::FAILURE
 }

@@ -16,10 +16,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::init::complain::complain;
 use crate::init::process::{children, descendants, others_alive, signal_all};
 use crate::init::socket::{ReplyTo, listen};
 use crate::init::unit::{Force, KillMode, Reply, Request, Unit};
-use crate::init::{complain, user_data};
+use crate::init::user_data;
 use crate::machine::enclosure::enter_root;
 use crate::machine::image::{PATH, PROGRAM};
 

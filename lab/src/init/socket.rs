@@ -9,9 +9,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::init::SOCKET;
 use crate::init::unit::{Reply, Request};
 
+/// Where process 1 listens, for root alone.
+pub(super) const SOCKET: &str = "/run/systemd/private";
 /// Longest request: an environment and a command line.
 const REQUEST_MAX_BYTES: u64 = 1024 * 1024;
 

@@ -20,6 +20,7 @@ use nix::unistd::{chdir, pivot_root, sethostname};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::machine::user_namespace::{self, in_user_namespace};
 use crate::machine::{image, netlink};
 
 /// What an instance may write to its root, in memory only as it is used.
@@ -55,7 +56,7 @@ pub(crate) fn main(folder: &Path) -> ExitCode {
 /// Tries what an instance needs, in a process that may be thrown away.
 pub(crate) fn probe() -> Result<(), Error> {
     let refused = |what, hint| move |source: io::Error| Error::Namespaces { what, hint, source };
-    enter_user_namespace().map_err(refused(
+    user_namespace::enter().map_err(refused(
         "a user namespace",
         "run as root, or allow them: `sysctl kernel.unprivileged_userns_clone=1`, \
          `sysctl user.max_user_namespaces=10000`, on Ubuntu also \
@@ -78,18 +79,6 @@ pub(crate) fn probe() -> Result<(), Error> {
     build().map_err(refused("an overlay mount", container))?;
     umount2(root.path(), MntFlags::MNT_DETACH)
         .map_err(|errno| refused("unmounting", container)(errno.into()))
-}
-
-/// Without root, everything happens in a user namespace in which the caller is root.
-pub(crate) fn enter_user_namespace() -> io::Result<()> {
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    if uid.is_root() {
-        return Ok(());
-    }
-    unshare(CloneFlags::CLONE_NEWUSER)?;
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-    fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
 }
 
 fn run(folder: &Path) -> io::Result<()> {
@@ -243,11 +232,6 @@ fn overlay(lower: &str, upper: &Path, work: &Path, target: &Path) -> io::Result<
         Some(format!("{options}{marks}").as_str()),
     )?;
     Ok(())
-}
-
-/// Whether this user namespace maps less than all ids, as the first one does.
-pub(crate) fn in_user_namespace() -> bool {
-    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !map.contains("4294967295"))
 }
 
 fn say(line: &str) -> io::Result<()> {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::folder::Folder;
-use crate::machine::enclosure::in_user_namespace;
+use crate::machine::user_namespace::in_user_namespace;
 use crate::runner::Program;
 
 /// The lab's own program, in the image.

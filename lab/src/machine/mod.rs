@@ -6,15 +6,14 @@
 //! forwarded here can't be reached.
 
 pub(crate) mod enclosure;
+mod host;
 pub(crate) mod image;
 mod netlink;
 mod network;
+pub(crate) mod user_namespace;
 
-use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -25,24 +24,15 @@ use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::ec2::Instance;
-use crate::folder::{ENV_MARK, Folder};
+use crate::folder::ENV_MARK;
 use crate::machine::enclosure::Spec;
-use crate::metadata::Keys;
 
-pub(crate) use self::network::Ways;
+pub(crate) use self::host::{Forwarders, MachineHost};
 
 /// Mounts and namespaces take milliseconds; a machine under load gets this long.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// Marks an enclosure and its process 1 with the instance's id.
 pub(crate) const ENV_INSTANCE: &str = "CI_LAB_INSTANCE";
-
-/// Where machines stand: what all of them share.
-pub(crate) struct Yard {
-    pub(crate) folder: Folder,
-    pub(crate) keys: Keys,
-    pub(crate) ways: Ways,
-    pids: Mutex<HashMap<String, i32>>,
-}
 
 /// How a machine ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,55 +48,30 @@ pub(crate) struct Machine {
     id: String,
     enclosure: Child,
     stdin: ChildStdin,
-    words: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<ChildStdout>>,
     init: Pid,
     outcome: Ended,
     services: JoinSet<()>,
 }
 
-impl Yard {
-    pub(crate) fn new(folder: Folder, keys: Keys, ways: Ways) -> Self {
-        Self {
-            folder,
-            keys,
-            ways,
-            pids: Mutex::default(),
-        }
-    }
-
-    /// Where the instance's console goes.
-    pub(crate) fn console(&self, id: &str) -> PathBuf {
-        self.folder.instances().join(id).join("console.log")
-    }
-
-    /// Process 1 of a machine that runs.
-    pub(crate) fn pid(&self, id: &str) -> Option<i32> {
-        self.pids().get(id).copied()
-    }
-
-    fn pids(&self) -> MutexGuard<'_, HashMap<String, i32>> {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Machine {
     /// Boots `instance`. From inside, the APIs with these ids are reached at their AWS names.
     pub(crate) async fn start(
-        yard: &Yard,
+        host: &MachineHost,
         instance: &Instance,
         apis: &[String],
     ) -> Result<Self, Error> {
         let boot = async {
-            let mut machine = Self::enclose(yard, instance, apis)?;
+            let mut machine = Self::enclose(host, instance, apis)?;
             machine.expect("ready").await?;
             let pid = machine.enclosure.id().unwrap_or_default();
-            machine.services = network::open(yard, instance, pid).await?;
+            machine.services = network::open(host, instance, pid).await?;
             let go = machine.stdin.write_all(b"go\n").await;
             go.map_err(|error| Error::machine(&instance.id, error))?;
             let init = machine.expect("init").await?;
             let init: i32 = init.parse().map_err(|error| Error::bug(&error))?;
             machine.init = Pid::from_raw(init);
-            yard.pids().insert(instance.id.clone(), init);
+            host.boots(&instance.id, init);
             Ok(machine)
         };
         tokio::time::timeout(START_LIMIT, boot)
@@ -126,7 +91,7 @@ impl Machine {
 
     /// Waits until nothing of the machine is left. May be cancelled and called again.
     pub(crate) async fn ended(&mut self) -> Result<Ended, Error> {
-        while let Some(line) = self.next_word().await? {
+        while let Some(line) = self.next_line().await? {
             if line == "exit 0" {
                 self.outcome = Ended::PoweredOff;
             }
@@ -137,30 +102,30 @@ impl Machine {
         Ok(self.outcome)
     }
 
-    fn enclose(yard: &Yard, instance: &Instance, apis: &[String]) -> Result<Self, Error> {
+    fn enclose(host: &MachineHost, instance: &Instance, apis: &[String]) -> Result<Self, Error> {
         let id = &instance.id;
-        let folder = yard.folder.instances().join(id);
+        let folder = host.folder.instances().join(id);
         fs::create_dir_all(folder.join("root")).map_err(|e| Error::file(&folder, e))?;
         fs::create_dir_all(folder.join("scratch")).map_err(|e| Error::file(&folder, e))?;
-        let console_path = yard.console(id);
+        let console_path = host.console(id);
         let console = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(&console_path)
             .map_err(|error| Error::file(&console_path, error))?;
         let spec = Spec {
-            image: yard.folder.image(),
+            image: host.folder.image(),
             hostname: format!("ip-{}", instance.address.replace('.', "-")),
-            hosts: Ways::hosts(&instance.blueprint.region, apis),
+            hosts: Forwarders::hosts(&instance.blueprint.region, apis),
         };
         spec.write(&folder)?;
-        let program = yard.folder.image().join(image::PROGRAM);
+        let program = host.folder.image().join(image::PROGRAM);
         let mut enclosure = Command::new(program)
             .args(["internal", "init", "--as", "enclosure"])
             .arg(&folder)
             .env_clear()
             .env("PATH", image::PATH)
-            .env(ENV_MARK, yard.folder.path())
+            .env(ENV_MARK, host.folder.path())
             .env(ENV_INSTANCE, id)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -175,7 +140,7 @@ impl Machine {
             id: id.clone(),
             enclosure,
             stdin,
-            words: BufReader::new(stdout).lines(),
+            lines: BufReader::new(stdout).lines(),
             init: Pid::from_raw(0),
             outcome: Ended::CutOff,
             services: JoinSet::new(),
@@ -183,7 +148,7 @@ impl Machine {
     }
 
     async fn expect(&mut self, word: &str) -> Result<String, Error> {
-        match self.next_word().await? {
+        match self.next_line().await? {
             Some(line) if line.starts_with(word) => Ok(line[word.len()..].trim().to_owned()),
             Some(line) => Err(Error::machine(&self.id, format!("said {line}, not {word}"))),
             None => Err(Error::machine(
@@ -193,8 +158,8 @@ impl Machine {
         }
     }
 
-    async fn next_word(&mut self) -> Result<Option<String>, Error> {
-        let line = self.words.next_line().await;
+    async fn next_line(&mut self) -> Result<Option<String>, Error> {
+        let line = self.lines.next_line().await;
         line.map_err(|error| Error::machine(&self.id, error))
     }
 

@@ -1,13 +1,11 @@
 //! What a machine reaches: its metadata service, the forge, the front door. Each is a listener
 //! bound by a thread that joined the machine's network namespace and served by the daemon.
 
-use std::fmt::Write as _;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener as StdListener};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::serve::Listener;
 use nix::sched::{CloneFlags, setns};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,43 +16,16 @@ use tokio_rustls::server::TlsStream;
 
 use crate::Error;
 use crate::ec2::Instance;
-use crate::folder::FORGE_URL;
-use crate::machine::Yard;
+use crate::machine::host::{DOOR, FORGE, MachineHost, forge_name};
 use crate::machine::netlink::METADATA;
 use crate::metadata;
 
-/// Where the forge's name points inside.
-const FORGE: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 1);
-/// Where the APIs' names point inside.
-const DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 2);
 /// A TLS handshake over a loopback.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
-/// The ways out, the same for all machines.
-pub(crate) struct Ways {
-    /// Where the daemon's forge listens.
-    pub(crate) forge: SocketAddr,
-    /// The front door as instances see it.
-    pub(crate) door: Router,
-    /// Its certificate.
-    pub(crate) tls: Arc<rustls::ServerConfig>,
-}
-
-impl Ways {
-    /// `/etc/hosts` of an instance.
-    pub(crate) fn hosts(region: &str, apis: &[String]) -> String {
-        let mut hosts = String::from("127.0.0.1 localhost\n");
-        let _ = writeln!(hosts, "{FORGE} {}", forge_name().0);
-        for api in apis {
-            let _ = writeln!(hosts, "{DOOR} {api}.execute-api.{region}.amazonaws.com");
-        }
-        hosts
-    }
-}
-
 /// Binds and serves everything inside the network namespace of `enclosure`, until dropped.
 pub(crate) async fn open(
-    yard: &Yard,
+    host: &MachineHost,
     instance: &Instance,
     enclosure: u32,
 ) -> Result<JoinSet<()>, Error> {
@@ -62,27 +33,20 @@ pub(crate) async fn open(
     let namespace = File::open(format!("/proc/{enclosure}/ns/net")).map_err(failed)?;
     let [metadata, forge, door] = bind_inside(namespace).await.map_err(failed)?;
     let mut services = JoinSet::new();
-    let router = metadata::router(instance, &yard.keys);
+    let router = metadata::router(instance, &host.keys);
     services.spawn(async move {
         let _ = axum::serve(metadata, router).await;
     });
-    services.spawn(forward(forge, yard.ways.forge));
+    services.spawn(forward(forge, host.forwarders.forge));
     let door = TlsListener {
         inner: door,
-        acceptor: TlsAcceptor::from(Arc::clone(&yard.ways.tls)),
+        acceptor: TlsAcceptor::from(Arc::clone(&host.forwarders.tls)),
     };
-    let router = yard.ways.door.clone();
+    let router = host.forwarders.door.clone();
     services.spawn(async move {
         let _ = axum::serve(door, router).await;
     });
     Ok(services)
-}
-
-/// Host and port of the forge's address.
-fn forge_name() -> (&'static str, u16) {
-    let authority = FORGE_URL.rsplit('/').next().unwrap_or(FORGE_URL);
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-    (host, port.parse().unwrap_or(80))
 }
 
 async fn bind_inside(namespace: File) -> std::io::Result<[TcpListener; 3]> {
@@ -157,15 +121,5 @@ impl Listener for TlsListener {
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
         self.inner.local_addr()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::forge_name;
-
-    #[test]
-    fn the_forges_address_gives_name_and_port() {
-        assert_eq!(forge_name(), ("forge.lab", 3000));
     }
 }

@@ -4,18 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use super::config::Registration;
+use crate::error::chain;
+use crate::http::HttpClient;
 
 /// For one call, as the real one's `fetch_timeout`.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest answer: a workflow of a megabyte, in base64, with its context.
-const ANSWER_MAX_BYTES: usize = 8 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -35,7 +31,7 @@ impl Error {
 }
 
 pub(super) struct Client {
-    http: HttpClient<HttpConnector, Full<Bytes>>,
+    http: HttpClient,
     service: String,
     uuid: String,
     token: String,
@@ -45,7 +41,7 @@ impl Client {
     pub(super) fn new(registration: &Registration) -> Self {
         let address = registration.address.trim_end_matches('/');
         Self {
-            http: HttpClient::builder(TokioExecutor::new()).build_http(),
+            http: HttpClient::plain(),
             service: format!("{address}/api/actions/runner.v1.RunnerService"),
             uuid: registration.uuid.clone(),
             token: registration.token.clone(),
@@ -53,35 +49,22 @@ impl Client {
     }
 
     pub(super) async fn call(&self, method: &str, body: &Value) -> Result<Value, Error> {
-        let unreachable = |error: &dyn std::fmt::Display| Error::Unreachable(error.to_string());
         let request = Request::post(format!("{}/{method}", self.service))
             .header("content-type", "application/json")
             .header("x-runner-uuid", &self.uuid)
             .header("x-runner-token", &self.token)
-            .body(Full::from(body.to_string()))
-            .map_err(|error| unreachable(&error))?;
-        let exchange = async {
-            let response = self
-                .http
-                .request(request)
-                .await
-                .map_err(|error| unreachable(&error))?;
-            let status = response.status();
-            let bytes = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
-                .collect()
-                .await
-                .map_err(|error| unreachable(&error))?
-                .to_bytes();
-            let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            if status.is_success() {
-                Ok(answer)
-            } else {
-                let message = answer["message"].as_str().unwrap_or_default();
-                Err(Error::Refused(format!("{status}: {message}")))
-            }
-        };
-        tokio::time::timeout(CALL_TIMEOUT, exchange)
+            .body(Bytes::from(body.to_string()))
+            .map_err(|error| Error::Unreachable(error.to_string()))?;
+        let answer = self
+            .http
+            .send(request, CALL_TIMEOUT)
             .await
-            .unwrap_or_else(|_| Err(Error::Unreachable("no answer in time".to_owned())))
+            .map_err(|error| Error::Unreachable(chain(&error)))?;
+        let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        if answer.status().is_success() {
+            return Ok(body);
+        }
+        let message = body["message"].as_str().unwrap_or_default();
+        Err(Error::Refused(format!("{}: {message}", answer.status())))
     }
 }

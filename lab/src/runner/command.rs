@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// What gitea-runner calls itself; the version whose behaviour was measured.
+pub const VERSION: &str = "1.0.8";
+
 /// The programs that forges publish for their jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
@@ -23,7 +26,7 @@ impl Program {
     /// The version whose behaviour is played.
     pub(super) const fn version(self) -> &'static str {
         match self {
-            Self::Gitea => super::VERSION,
+            Self::Gitea => VERSION,
             Self::Forgejo => "12.8.0",
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Program;
+use super::command::Program;
 
 /// The credential: who this runner is, and where its forge is.
 #[derive(Deserialize)]

@@ -8,11 +8,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::client::Client;
+use super::command::{Program, Task as For};
 use super::config::{Config, Registration};
 use super::execute::execute;
+use super::log::log;
 use super::payload::Task;
 use super::progress::{Outcome, Progress};
-use super::{Program, Task as For, log};
 
 /// How often the forge hears of a running job.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@
 //! becomes then is taken to be the same): it kills the step and reports the job as a success. Boot
 //! files must shield against that, and tests can see whether they do.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,15 +15,16 @@ mod command;
 mod config;
 mod daemon;
 mod execute;
+mod log;
 mod payload;
 mod progress;
 mod step;
 
 pub(crate) use command::Program;
+pub use command::VERSION;
 use command::{Command, Task};
+use log::log;
 
-/// What gitea-runner calls itself; the version whose behaviour was measured.
-pub const VERSION: &str = "1.0.8";
 /// How forgejo-runner's `one-job` ends when there is none and it was not told to wait.
 const EXIT_NO_JOB: u8 = 2;
 
@@ -63,12 +64,4 @@ fn run(program: Program, task: Task, config: Option<&Path>) -> Result<daemon::En
         .build()
         .map_err(|error| format!("no runtime: {error}"))?
         .block_on(daemon::run(program, task, &labels, &config, &registration))
-}
-
-/// One line in the real one's format: what watches a runner reads these.
-fn log(level: &str, message: &str) {
-    let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-    let line = format!("time=\"{time}\" level={level} msg={message:?}\n");
-    // A closed standard error must not end a job.
-    let _ = std::io::stderr().write_all(line.as_bytes());
 }

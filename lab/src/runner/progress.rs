@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::client::{Client, Error};
+use super::log::log;
 
 /// Rows of log in one call.
 const ROWS_MAX: usize = 1_000;
@@ -137,12 +138,12 @@ impl Progress {
         for pause_s in LAST_REPORT_PAUSES_S {
             match self.report(client, task, Some(end)).await {
                 Ok(_) => return,
-                Err(error) => super::log("error", &format!("failed to report the job: {error}")),
+                Err(error) => log("error", &format!("failed to report the job: {error}")),
             }
             tokio::time::sleep(Duration::from_secs(pause_s)).await;
         }
         if let Err(error) = self.report(client, task, Some(end)).await {
-            super::log("error", &format!("gave up to report the job: {error}"));
+            log("error", &format!("gave up to report the job: {error}"));
         }
     }
 

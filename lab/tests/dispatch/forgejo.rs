@@ -19,6 +19,7 @@ jobs:
 async fn story(version: Version, stays: bool) {
     let shape = Shape {
         forge: Some(version),
+        accept_reusable_credentials: stays,
         ..Shape::default()
     };
     let Some(world) = World::of(shape).await else {
@@ -87,4 +88,34 @@ async fn an_old_forgejos_registration_outlives_its_job_and_goes_with_its_machine
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_forgejos_registration_is_made_for_one_job_and_goes_with_it() {
     story(Version::Forgejo15, false).await;
+}
+
+/// A delivery can't tell which forge it comes from, so the machine may be there already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_would_outlive_its_job_is_handed_to_nobody() {
+    let shape = Shape {
+        forge: Some(Version::Forgejo14),
+        ..Shape::default()
+    };
+    let Some(world) = World::of(shape).await else {
+        return;
+    };
+    world.queue(&[Job::new(1)]).await;
+    world.drain().await;
+    let machine = world.the_instance().await;
+    let reply = world.ask(&machine).await;
+    assert_eq!(reply.status, 410, "{}", reply.body);
+    assert!(document(&reply).is_none());
+    let again = world.ask(&machine).await;
+    assert_eq!(again.status, 410, "{}", again.body);
+    // What was registered for it goes with it.
+    let listed = async || {
+        let list = world.forge("GET", "admin/actions/runners", &Value::Null);
+        list.await["runners"].as_array().unwrap().len()
+    };
+    assert_eq!(listed().await, 1);
+    world.lose(&machine).await;
+    world.tick().await;
+    assert_eq!(listed().await, 0);
+    world.end().await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dispatcher::shell::Outcome;
 use dispatcher::world::counter_of;
-use lab::{Capacity, Faults, RunError};
+use lab::{Capacity, FaultInjection, RunError};
 use serde_json::json;
 
 use crate::delivery::{Job, state_change};
@@ -12,8 +12,8 @@ use crate::support::{SUBNET_A, SUBNET_B};
 use crate::world::{Shape, World, entries, until};
 
 /// Slow enough to die before an answer.
-fn slow() -> Faults {
-    Faults {
+fn slow() -> FaultInjection {
+    FaultInjection {
         latency_ms: 1_500,
         ..entries()
     }
@@ -61,7 +61,7 @@ async fn an_answer_that_got_lost_doubles_nothing() {
     let Some(world) = World::up().await else {
         return;
     };
-    world.bench.faults(&Faults {
+    world.bench.faults(&FaultInjection {
         lose_answers: 2,
         ..entries()
     });
@@ -158,7 +158,7 @@ async fn a_candidates_outcome_is_written_before_the_next_one_is_tried() {
         return;
     };
     world.queue(&[Job::new(1)]).await;
-    world.bench.faults(&Faults {
+    world.bench.faults(&FaultInjection {
         capacity: vec![none_left(Some("t3.small"), None, 0)],
         ..slow()
     });
@@ -190,7 +190,7 @@ async fn part_of_what_was_asked_for_is_taken_and_the_rest_found_elsewhere() {
     let Some(world) = World::of(two_types()).await else {
         return;
     };
-    world.bench.faults(&Faults {
+    world.bench.faults(&FaultInjection {
         capacity: vec![
             none_left(Some("t3.small"), Some(SUBNET_A), 2),
             none_left(Some("t3.small"), Some(SUBNET_B), 0),
@@ -216,7 +216,7 @@ async fn without_capacity_anywhere_jobs_wait_with_the_reason_and_hold_no_place()
     let Some(world) = World::of(two_types()).await else {
         return;
     };
-    world.bench.faults(&Faults {
+    world.bench.faults(&FaultInjection {
         capacity: vec![none_left(None, None, 0)],
         ..entries()
     });
@@ -251,7 +251,7 @@ async fn a_throttled_request_is_sent_again_and_a_forbidden_one_holds_the_job() {
     let Some(world) = World::up().await else {
         return;
     };
-    let error = |code: &str, count: u32| Faults {
+    let error = |code: &str, count: u32| FaultInjection {
         run_error: Some(RunError {
             code: code.to_owned(),
             count,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab::Faults;
+use lab::FaultInjection;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ async fn a_drain_without_time_to_look_again_leaves_the_lease_to_the_next_one() {
         return;
     };
     world.queue(&[Job::new(1)]).await;
-    world.bench.faults(&Faults {
+    world.bench.faults(&FaultInjection {
         latency_ms: 2_000,
         ..entries()
     });

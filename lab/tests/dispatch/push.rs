@@ -4,6 +4,7 @@ use lab::forge::Version;
 use serde_json::{Value, json};
 
 use crate::delivery::{Job, body_of, signed};
+use crate::support::tap::Heard;
 use crate::world::{NO_FORGE, Shape, World, now_ms, until};
 
 /// Two jobs that can start and one that waits for the first.
@@ -118,6 +119,7 @@ async fn a_push_alone_gives_each_of_its_jobs_a_machine_and_those_behind_needs_in
 async fn a_server_that_lists_no_jobs_is_followed_by_what_it_says_on_the_commit() {
     let Some(world) = World::of(Shape {
         forge: Some(Version::Gitea1_23),
+        accept_reusable_credentials: true,
         ..Shape::default()
     })
     .await
@@ -133,10 +135,43 @@ async fn a_server_that_lists_no_jobs_is_followed_by_what_it_says_on_the_commit()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_makes_no_one_job_runners_gets_no_machine_unasked() {
+    for version in [Version::Gitea1_23, Version::Forgejo11] {
+        let Some(world) = World::of(Shape {
+            forge: Some(version),
+            ..Shape::default()
+        })
+        .await
+        else {
+            return;
+        };
+        let push = world.push_unseen(WORKFLOW).await;
+        assert_eq!(world.tell_push(&push).await, "recorded");
+        world.drain().await;
+        world.tick().await;
+        assert!(world.instances().await.is_empty());
+        assert!(world.live("job").await.is_empty());
+        let path = format!(
+            "repos/acme/app/statuses/{}",
+            push["after"].as_str().unwrap()
+        );
+        let statuses = world.forge("GET", &path, &Value::Null).await;
+        let told = |one: &Value| {
+            let reason = one["description"].as_str().unwrap_or_default();
+            one["status"] == "error" && reason.contains("this forge makes no one-job runners")
+        };
+        let statuses = statuses.as_array().unwrap();
+        assert!(statuses.iter().any(told), "{statuses:?}");
+        world.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forgejo_that_names_no_commits_is_followed_without_a_machine_too_many() {
     for version in [Version::Forgejo11, Version::Forgejo15] {
         let Some(world) = World::of(Shape {
             forge: Some(version),
+            accept_reusable_credentials: version == Version::Forgejo11,
             ..Shape::default()
         })
         .await
@@ -353,5 +388,53 @@ async fn a_push_that_starts_nothing_says_why_and_leaves_nothing() {
     world.drain().await;
     assert!(world.live("trigger").await.is_empty());
     assert!(world.instances().await.is_empty());
+    world.end().await;
+}
+
+/// Of these, one is served; the other waits at the forge for a day.
+const HALF_SERVED: &str = "
+on: push
+jobs:
+  build:
+    runs-on: base
+    steps: [{run: echo done}]
+  nobody:
+    runs-on: mars
+    steps: [{run: echo never}]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_refused_costs_the_next_looks_at_its_event_nothing() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let push = world.push_unseen(HALF_SERVED).await;
+    // One commit on many branches is as many events, each with the same jobs at the forge.
+    for branch in 0..5 {
+        let mut body = push.clone();
+        body["ref"] = json!(format!("refs/heads/branch-{branch}"));
+        assert_eq!(world.tell_push(&body).await, "recorded");
+    }
+    let heard = Heard::default();
+    let forge = world.bench.lab.file().forge.clone();
+    let handler = world.tapped(&heard, &forge).await;
+    world.drain_by(&handler).await;
+    world.hurry().await;
+    world.drain_by(&handler).await;
+    heard.take();
+    for _ in 0..3 {
+        world.hurry().await;
+        world.drain_by(&handler).await;
+        let calls = heard.take_names();
+        let events = world.live("trigger").await.len();
+        let writes = calls
+            .iter()
+            .filter(|name| *name == "dynamodb:TransactWriteItems");
+        // Each event is taken on and put back, and the lease is taken and left.
+        assert!(
+            writes.count() <= 2 * events + 4,
+            "{events} events: {calls:?}"
+        );
+    }
     world.end().await;
 }

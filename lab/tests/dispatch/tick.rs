@@ -1,7 +1,7 @@
 //! Nothing left, and nothing foreign touched.
 
 use dispatcher::plan::UNKNOWN_GRACE_MS;
-use lab::Faults;
+use lab::FaultInjection;
 use serde_json::{Value, json};
 use stacks::pool::Scope;
 
@@ -10,8 +10,8 @@ use crate::support::no_boot;
 use crate::world::{NAME, NO_FORGE, Shape, World, entries, now_ms};
 
 /// Instances that are as old as this.
-fn aged(seconds: u32) -> Faults {
-    Faults {
+fn aged(seconds: u32) -> FaultInjection {
+    FaultInjection {
         launched_ago_s: seconds,
         ..entries()
     }
@@ -165,7 +165,7 @@ async fn rows_of_vanished_machines_are_closed_and_of_those_not_yet_shown_are_not
         return;
     };
     // EC2 shows nothing of them during this story.
-    world.bench.faults(&Faults {
+    world.bench.faults(&FaultInjection {
         visible_after_ms: 600_000,
         ..no_boot()
     });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_ec2::error::ProvideErrorMetadata as _;
 use dispatcher::handler::{Error, Handler};
 use dispatcher::shell::{Place, Shell};
-use lab::{Faults, ForgeKind, InstanceReport};
+use lab::{FaultInjection, ForgeProgram, InstanceReport};
 use serde_json::{Value, json};
 use stacks::names::Names;
 use stacks::pool::Pool;
@@ -45,6 +45,8 @@ pub(crate) struct Shape {
     pub(crate) user_data: Option<&'static str>,
     /// The stand-in as this forge, whatever the tests run against.
     pub(crate) forge: Option<lab::forge::Version>,
+    /// Whether its machines may get a credential that outlives their job.
+    pub(crate) accept_reusable_credentials: bool,
 }
 
 impl Default for Shape {
@@ -54,6 +56,7 @@ impl Default for Shape {
             pool: |_| (),
             user_data: None,
             forge: None,
+            accept_reusable_credentials: false,
         }
     }
 }
@@ -99,7 +102,7 @@ impl World {
 
     pub(crate) async fn of(shape: Shape) -> Option<Self> {
         log::start();
-        let bench = Bench::up_with(shape.forge.map_or_else(forge, ForgeKind::StandIn)).await?;
+        let bench = Bench::up_with(shape.forge.map_or_else(forge, ForgeProgram::StandIn)).await?;
         if shape.user_data.is_none() {
             bench.faults(&entries());
         }
@@ -380,8 +383,8 @@ impl World {
 }
 
 /// Instances that are entries only, and visible at once.
-pub(crate) fn entries() -> Faults {
-    Faults {
+pub(crate) fn entries() -> FaultInjection {
+    FaultInjection {
         visible_after_ms: 0,
         ..no_boot()
     }

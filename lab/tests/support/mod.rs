@@ -19,7 +19,7 @@ use aws_sdk_ec2::types::{
     RequestLaunchTemplateData, ResourceType, ShutdownBehavior, Tag, TagSpecification,
 };
 use base64::Engine as _;
-use lab::{Faults, Folder, ForgeKind, InstanceReport, Lab, LabFile, Leftovers};
+use lab::{FaultInjection, Folder, ForgeProgram, InstanceReport, Lab, LabFile, Leftovers};
 
 pub mod tap;
 
@@ -42,7 +42,7 @@ impl Bench {
     }
 
     /// One with this forge, whatever the tests run against.
-    pub async fn up_with(forge: ForgeKind) -> Option<Self> {
+    pub async fn up_with(forge: ForgeProgram) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_lab-internal"));
         let at = Folder::at(folder.path());
@@ -246,7 +246,7 @@ impl Bench {
     }
 
     /// Replaces the faults in force.
-    pub fn faults(&self, faults: &Faults) {
+    pub fn faults(&self, faults: &FaultInjection) {
         let body = serde_json::to_string(faults).unwrap();
         let (status, answer) = post(&self.lab.file().ec2_endpoint, "/_lab/faults", &[], &body);
         assert_eq!(status, 204, "{answer}");
@@ -267,10 +267,10 @@ impl Bench {
 
 /// The forge that the tests run against: `CI_TEST_FORGE`, else the stand-in. `cargo xtask test` runs
 /// them against both.
-pub fn forge() -> ForgeKind {
+pub fn forge() -> ForgeProgram {
     let word = std::env::var("CI_TEST_FORGE").unwrap_or_default();
     if word.is_empty() {
-        return ForgeKind::default();
+        return ForgeProgram::default();
     }
     word.parse().unwrap()
 }
@@ -291,10 +291,10 @@ impl Drop for Bench {
 }
 
 /// Instances that are entries only.
-pub fn no_boot() -> Faults {
-    Faults {
+pub fn no_boot() -> FaultInjection {
+    FaultInjection {
         boot: false,
-        ..Faults::default()
+        ..FaultInjection::default()
     }
 }
 

@@ -179,6 +179,7 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
         root_url: None,
         port: 443,
         kind: ForgeKind::Gitea,
+        accept_reusable_credentials: false,
         ca: None,
     };
     let Some(mut section) = root.section("forge") else {
@@ -206,6 +207,7 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
             _ => section.problem("kind", "must be gitea or forgejo"),
         }
     }
+    forge.accept_reusable_credentials = section.boolean("accept_reusable_credentials", false);
     forge.ca = certificate(&mut section, folder);
     section.finish();
     forge

@@ -170,6 +170,7 @@ fn settings(environment: &Environment) -> Result<String, RenderError> {
     let text = document::text(&pool::Settings {
         forge_url: environment.forge.url.clone(),
         forge_root_url: environment.forge.root_url.clone(),
+        accept_reusable_credentials: environment.forge.accept_reusable_credentials,
         forge_kind: environment.forge.kind,
         max_runners: environment.max_runners,
         tags: environment.tags.clone(),

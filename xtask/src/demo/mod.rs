@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::{Folder, ForgeKind, Lab};
+use lab::{Folder, ForgeProgram, Lab};
 
 use self::report::{JobReport, Promise, Report, summary};
 use self::watch::{Seen, Watch};
@@ -55,7 +55,7 @@ impl Hook {
 pub async fn run(
     root: &Path,
     workflow: Option<&Path>,
-    kind: ForgeKind,
+    kind: ForgeProgram,
     hook: Hook,
 ) -> Result<Report, PlayError> {
     let start = Instant::now();
@@ -84,7 +84,7 @@ pub async fn run(
 async fn tell(
     root: &Path,
     folder: &Folder,
-    kind: ForgeKind,
+    kind: ForgeProgram,
     hook: Hook,
     workflow: &str,
 ) -> Result<Seen, PlayError> {

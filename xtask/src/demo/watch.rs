@@ -7,12 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::Method;
 use lab::LabFile;
+use lab::http::{json, send, shaped};
 use serde_json::Value;
 
 use super::report::Promise;
 use super::story::{ANNOUNCED, Delivery, JobStory, Machine, STARTED, stories};
 use crate::forge::{Forge, ForgeJob};
-use crate::http::{json, send, shaped};
 use crate::say;
 use crate::stage::{PlayError, Stage};
 

@@ -16,7 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::gitea::Alone;
+use lab::gitea::StandaloneGitea;
+use lab::http::HttpError;
 use serde_json::Value;
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
@@ -30,7 +31,6 @@ use self::receiver::{Received, Receiver};
 use self::report::{Difference, Report};
 use self::site::{Read, Site};
 use self::stream::Mark;
-use crate::http::HttpError;
 use crate::say;
 
 /// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
@@ -94,7 +94,7 @@ pub enum Error {
 /// Pushes, foretells and compares; cleans up whatever happens.
 pub async fn run(asked: Asked) -> Result<Report, Error> {
     let folder = tempfile::tempdir()?;
-    let gitea = Alone::start(folder.path(), say).await?;
+    let gitea = StandaloneGitea::start(folder.path(), say).await?;
     let played = tokio::select! {
         played = play(asked, &gitea, folder.path()) => played,
         _ = tokio::signal::ctrl_c() => Err(Error::Stopped),
@@ -111,7 +111,7 @@ pub async fn run(asked: Asked) -> Result<Report, Error> {
     played
 }
 
-async fn play(asked: Asked, gitea: &Alone, folder: &Path) -> Result<Report, Error> {
+async fn play(asked: Asked, gitea: &StandaloneGitea, folder: &Path) -> Result<Report, Error> {
     let start = Instant::now();
     let receiver = Receiver::start().await?;
     let site = Site::new(gitea.url(), gitea.user(), gitea.token());
@@ -185,7 +185,7 @@ impl World {
         seed: u64,
         site: &Site,
         receiver: &Receiver,
-        gitea: &Alone,
+        gitea: &StandaloneGitea,
         folder: &Path,
     ) -> Result<Self, Error> {
         let name = format!("world-{number}");

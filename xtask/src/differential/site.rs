@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use http::Method;
+use lab::http::json as call;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Error;
 use super::generator::DEFAULT;
-use crate::http::json as call;
 
 /// Jobs and runs a page, the most that the forge gives.
 const PAGE_SIZE: usize = 50;

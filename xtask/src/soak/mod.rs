@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::{Folder, ForgeKind, Lab};
+use lab::{Folder, ForgeProgram, Lab};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -52,7 +52,7 @@ pub struct Report {
 }
 
 /// Plays `runs` scenarios, the kinds in turn, and cleans up whatever happens.
-pub async fn run(root: &Path, kind: ForgeKind, runs: usize) -> Result<Report, PlayError> {
+pub async fn run(root: &Path, kind: ForgeProgram, runs: usize) -> Result<Report, PlayError> {
     let start = Instant::now();
     let folder = Folder::default_one();
     let played = tokio::select! {
@@ -77,7 +77,7 @@ pub async fn run(root: &Path, kind: ForgeKind, runs: usize) -> Result<Report, Pl
 async fn whole(
     root: &Path,
     folder: &Folder,
-    kind: ForgeKind,
+    kind: ForgeProgram,
     runs: usize,
 ) -> Result<Report, PlayError> {
     let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;

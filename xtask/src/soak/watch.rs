@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
+use lab::http::{HttpError, json, shaped};
 use lab::{InstanceReport, LabFile};
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::http::{HttpError, json, shaped};
 
 /// One attempt of one job.
 type Attempt = (String, u64, u64);

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::super::engine::Again;
 use super::super::model::{Conclusion, Scope, Status};
 use super::super::payload::actions;
+use super::super::reply::reply;
 use super::super::rpc::registration_token;
 use super::super::state::State;
 use super::super::version::Version;
-use super::{Answer, Refusal, Request, created, id, reply};
+use super::request::{Answer, Refusal, Request, created, id};
 
 pub(super) fn answer(
     state: &mut State,

@@ -8,10 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::super::git;
 use super::super::objects::{self, TreeLine};
+use super::super::reply::reply;
+use super::super::shared::Shared;
 use super::super::version::Version;
-use super::super::{Shared, git};
-use super::{Answer, Refusal, Request, reply, with_total};
+use super::request::{Answer, Refusal, Request, with_total};
 
 /// Entries of one page of a tree: the most that the forge gives, and what it gives unasked.
 const TREE_PAGE_MAX: usize = 1000;

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::super::engine::NewRunner;
 use super::super::model::{Conclusion, Job, Scope, Status};
 use super::super::payload::actions;
+use super::super::reply::reply;
 use super::super::rpc::registration_token;
 use super::super::state::State;
 use super::super::version::Version;
-use super::{Answer, Refusal, Request, created, id, reply};
+use super::request::{Answer, Refusal, Request, created, id};
 
 /// Everything below `actions` and, for the whole forge, below `runners`.
 pub(super) fn answer(

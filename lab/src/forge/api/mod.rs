@@ -2,83 +2,22 @@
 
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Shared;
+use self::request::{Answer, Refusal, Request};
 use super::model::{Scope, Token};
-use super::serve::reply;
+use super::reply::reply;
+use super::shared::Shared;
 use super::state::State;
 use super::version::Flavour;
 
 mod actions;
 mod code;
 mod forgejo;
-mod places;
+mod repositories;
+pub(super) mod request;
 mod variables;
 mod workflows;
-
-/// Entries of one page: the forge's default, and the most that it gives.
-const PAGE_DEFAULT: usize = 30;
-const PAGE_MAX: usize = 50;
-
-/// One request, below `/api/v1`.
-#[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) method: &'a Method,
-    pub(super) segments: &'a [&'a str],
-    pub(super) query: Vec<(String, String)>,
-    /// Who asks, once known.
-    pub(super) token: Option<Token>,
-    pub(super) body: &'a [u8],
-}
-
-/// Why a request is not answered as asked.
-#[derive(Debug)]
-enum Refusal {
-    NoToken,
-    /// Tokens are made with the password only.
-    NoPassword,
-    /// The token's rights do not suffice.
-    Forbidden(&'static str),
-    NotFound,
-    /// The same in words about what was asked for.
-    Missing(String),
-    /// A Forgejo's words for a runner that is not there.
-    NoSuchRunner(String),
-    /// There is no such path: the router answers, not the API.
-    NoRoute,
-    Conflict(String),
-    /// The request cannot be read, or asks for what cannot be done now.
-    Bad(String),
-    /// It can be read, but not accepted.
-    Unprocessable(String),
-    Failed(String),
-}
-
-impl Refusal {
-    fn response(&self, root: &str) -> Response {
-        let (status, message) = match self {
-            Self::NoRoute => {
-                return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
-            }
-            Self::Missing(message) | Self::NoSuchRunner(message) => {
-                (StatusCode::NOT_FOUND, message.as_str())
-            }
-            Self::NoToken => (StatusCode::UNAUTHORIZED, "token is required"),
-            Self::NoPassword => (StatusCode::UNAUTHORIZED, "auth required"),
-            Self::Forbidden(message) => (StatusCode::FORBIDDEN, *message),
-            Self::NotFound => (StatusCode::NOT_FOUND, "The target couldn't be found."),
-            Self::Conflict(message) => (StatusCode::CONFLICT, message.as_str()),
-            Self::Bad(message) => (StatusCode::BAD_REQUEST, message.as_str()),
-            Self::Unprocessable(message) => (StatusCode::UNPROCESSABLE_ENTITY, message.as_str()),
-            Self::Failed(message) => (StatusCode::INTERNAL_SERVER_ERROR, message.as_str()),
-        };
-        let body = json!({"message": message, "url": format!("{root}/api/swagger")});
-        reply(status, &body)
-    }
-}
-
-type Answer = Result<Response, Refusal>;
 
 pub(super) async fn answer(shared: &Shared, request: &Request<'_>) -> Response {
     let answer = dispatch(shared, request).await;
@@ -107,12 +46,12 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
     if let (&Method::POST, ["orgs", _, "repos"] | ["user", "repos"]) =
         (request.method, request.segments)
     {
-        return places::create_repository(shared, request, token).await;
+        return repositories::create_repository(shared, request, token).await;
     }
     if let (&Method::GET, ["repos", owner, name, "raw", path @ ..]) =
         (request.method, request.segments)
     {
-        return places::raw(shared, request, owner, name, &path.join("/")).await;
+        return repositories::raw(shared, request, owner, name, &path.join("/")).await;
     }
     if let ["repos", owner, name, rest @ ..] = request.segments
         && let Some(answer) = workflows::answer(shared, request, (owner, name), rest).await
@@ -127,20 +66,20 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
     if let (&Method::POST, ["repos", owner, name, "statuses", sha]) =
         (request.method, request.segments)
     {
-        places::check_commit(shared, owner, name, sha).await?;
+        repositories::check_commit(shared, owner, name, sha).await?;
     }
     if let (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) =
         (request.method, request.segments)
     {
-        places::find_commit(shared, owner, name, sha).await?;
+        repositories::find_commit(shared, owner, name, sha).await?;
     }
     shared.with(|state, now| {
-        if let Some(answer) = places::answer(state, request, token, now) {
+        if let Some(answer) = repositories::answer(state, request, token, now) {
             return answer;
         }
         let (scope, rest) = scope(state, token, request.segments)?;
         match rest {
-            ["hooks", rest @ ..] => places::hooks(state, request, scope, rest, now),
+            ["hooks", rest @ ..] => repositories::hooks(state, request, scope, rest, now),
             ["actions", "variables", rest @ ..] => variables::answer(state, request, scope, rest),
             rest if state.version.flavour() == Flavour::Forgejo => {
                 forgejo::answer(state, request, scope, rest, now)
@@ -188,61 +127,4 @@ pub(super) fn lab(shared: &Shared, method: &Method, segments: &[&str]) -> Respon
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
-}
-
-impl Request<'_> {
-    fn json(&self) -> Result<Value, Refusal> {
-        serde_json::from_slice(self.body)
-            .map_err(|error| Refusal::Unprocessable(format!("the body is not JSON: {error}")))
-    }
-
-    /// Every value of a query's key.
-    fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.query
-            .iter()
-            .filter(move |(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
-    }
-
-    fn number(&self, key: &str) -> Option<usize> {
-        self.values(key).next().and_then(|value| value.parse().ok())
-    }
-
-    /// One page of `entries` under `key`, with the number of all.
-    fn page(&self, key: &str, entries: &[Value]) -> Response {
-        let total = entries.len();
-        let body = json!({key: self.cut(entries), "total_count": total});
-        with_total(reply(StatusCode::OK, &body), total)
-    }
-
-    /// One page as a plain list.
-    fn list(&self, entries: &[Value]) -> Response {
-        let body = json!(self.cut(entries));
-        with_total(reply(StatusCode::OK, &body), entries.len())
-    }
-
-    fn cut<'a>(&self, entries: &'a [Value]) -> &'a [Value] {
-        let limit = match self.number("limit") {
-            None | Some(0) => PAGE_DEFAULT,
-            Some(limit) => limit.min(PAGE_MAX),
-        };
-        let page = self.number("page").unwrap_or(1).max(1);
-        let start = (page - 1).saturating_mul(limit).min(entries.len());
-        let end = start.saturating_add(limit).min(entries.len());
-        &entries[start..end]
-    }
-}
-
-fn with_total(mut response: Response, total: usize) -> Response {
-    response.headers_mut().insert("x-total-count", total.into());
-    response
-}
-
-fn created(body: &Value) -> Response {
-    reply(StatusCode::CREATED, body)
-}
-
-/// The path's number, or no such thing.
-fn id(text: &str) -> Result<i64, Refusal> {
-    text.parse().map_err(|_| Refusal::NotFound)
 }

@@ -5,8 +5,9 @@ use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
 use super::super::model::Scope;
+use super::super::reply::reply;
 use super::super::state::State;
-use super::{Answer, Refusal, Request, reply};
+use super::request::{Answer, Refusal, Request};
 
 /// Names are kept in capitals, and a name belongs to one variable of its place.
 pub(super) fn answer(

@@ -6,9 +6,11 @@ use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
 use super::super::push::below_folder;
+use super::super::reply::reply;
+use super::super::shared::Shared;
 use super::super::version::Version;
-use super::super::{Shared, git, objects};
-use super::{Answer, Refusal, Request, reply};
+use super::super::{git, objects};
+use super::request::{Answer, Refusal, Request};
 
 /// The answer, if the request is for any of this.
 pub(super) async fn answer(

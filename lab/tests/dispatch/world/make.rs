@@ -43,6 +43,7 @@ impl World {
                 Some(Flavour::Forgejo) => ForgeKind::Forgejo,
                 Some(Flavour::Gitea) | None => ForgeKind::Gitea,
             },
+            accept_reusable_credentials: shape.accept_reusable_credentials,
             max_runners: shape.max_runners,
             tags: [("team".to_owned(), "platform".to_owned())].into(),
         };

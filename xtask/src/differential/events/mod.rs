@@ -17,7 +17,7 @@ use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::predict::gather;
 use dispatcher::secret::Secret;
 use http::Method;
-use lab::gitea::Alone;
+use lab::gitea::StandaloneGitea;
 use serde_json::{Value, json};
 use stacks::pool::ForgeKind;
 use tokio::sync::RwLock;
@@ -76,7 +76,7 @@ impl Events {
         seed: u64,
         site: &Site,
         receiver: &Receiver,
-        gitea: &Alone,
+        gitea: &StandaloneGitea,
         turns: &Arc<RwLock<()>>,
     ) -> Result<Self, Error> {
         let user = json!({

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::ec2::fault::Fault;
+use crate::ec2::api_error::ApiError;
 
 /// EC2 is eventually consistent: an instance is described a moment after its launch, not at once.
 const VISIBLE_AFTER_MS: u32 = 500;
@@ -14,7 +14,7 @@ const LATENCY_MAX_MS: u32 = 60_000;
 /// The faults in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Faults {
+pub struct FaultInjection {
     /// The next launches fail.
     pub run_error: Option<RunError>,
     /// Capacity that runs out.
@@ -57,7 +57,7 @@ pub struct Capacity {
     pub left: u32,
 }
 
-impl Default for Faults {
+impl Default for FaultInjection {
     fn default() -> Self {
         Self {
             run_error: None,
@@ -72,7 +72,7 @@ impl Default for Faults {
     }
 }
 
-impl Faults {
+impl FaultInjection {
     pub(crate) fn visible_after(&self) -> SignedDuration {
         SignedDuration::from_millis(i64::from(self.visible_after_ms))
     }
@@ -86,10 +86,10 @@ impl Faults {
     }
 
     /// The error of this launch, used up.
-    pub(crate) fn next_run_error(&mut self) -> Option<Fault> {
+    pub(crate) fn next_run_error(&mut self) -> Option<ApiError> {
         let error = self.run_error.as_mut()?;
         error.count = error.count.checked_sub(1)?;
-        Some(Fault::named(&error.code))
+        Some(ApiError::named(&error.code))
     }
 
     /// Whether the answer of this launch is lost, used up.

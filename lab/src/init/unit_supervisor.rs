@@ -13,7 +13,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{Pid, getgid, getuid};
 
-use crate::init::complain;
+use crate::init::complain::complain;
 use crate::init::process::kill_below;
 use crate::init::unit::{KillMode, Output, Unit};
 use crate::machine::image::PATH;

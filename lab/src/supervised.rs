@@ -1,4 +1,4 @@
-//! Programs that the daemon keeps: they die with it, and everything they start dies with them.
+//! Programs that the daemon supervises: they die with it, and everything they start dies with them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::Error;
 use crate::folder::{ENV_MARK, Folder};
+use crate::http::HttpClient;
 use crate::machine::image;
-use crate::web::Web;
 
 /// They answer within two seconds; a machine that also compiles gets this long.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -31,11 +31,11 @@ pub(crate) fn free_address() -> Option<SocketAddr> {
     TcpListener::bind(address).ok().map(|_| address)
 }
 
-/// The command that keeps `program` for the lab in `folder`, with nothing of our environment.
+/// The command that runs `program` supervised for the lab in `folder`, with nothing of our environment.
 pub(crate) fn command(folder: &Folder, program: &Path) -> Command {
     let mut command = Command::new(folder.image().join(image::PROGRAM));
     command
-        .args(["internal", "init", "--as", "keeper"])
+        .args(["internal", "init", "--as", "supervisor"])
         .arg(program)
         .env_clear()
         .env("LANG", "C.UTF-8")
@@ -53,12 +53,12 @@ pub(crate) async fn answers(
     log: &Path,
 ) -> Result<bool, Error> {
     let deadline = Instant::now() + START_LIMIT;
-    let web = Web::new();
+    let client = HttpClient::plain();
     while Instant::now() < deadline {
         let request = http::Request::get(url)
             .body(Bytes::new())
             .map_err(|error| Error::bug(&error))?;
-        let answer = web.send(request, ASK_LIMIT).await;
+        let answer = client.send(request, ASK_LIMIT).await;
         let healthy = answer.is_ok_and(|answer| answer.status().is_success());
         // Asked second: if another program has the port, ours is gone.
         if process.try_wait().is_ok_and(|status| status.is_some()) {

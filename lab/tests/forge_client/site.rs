@@ -10,7 +10,7 @@ use dispatcher::secret::Secret;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use lab::ForgeKind;
+use lab::ForgeProgram;
 use lab::forge::{self, Flavour, Version};
 use serde_json::{Value, json};
 use stacks::pool::ForgeKind as ConfiguredKind;
@@ -44,9 +44,9 @@ impl Site {
     /// The forge that the tests run against; `None` where none is possible.
     pub(crate) async fn tested() -> Option<Self> {
         match support::forge() {
-            ForgeKind::StandIn(version) => Some(Self::playing(version).await),
-            ForgeKind::Gitea => {
-                let bench = Bench::up_with(ForgeKind::Gitea).await?;
+            ForgeProgram::StandIn(version) => Some(Self::playing(version).await),
+            ForgeProgram::Gitea => {
+                let bench = Bench::up_with(ForgeProgram::Gitea).await?;
                 let file = bench.lab.file().clone();
                 let site = Self {
                     address: file.forge,

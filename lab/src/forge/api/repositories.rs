@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use super::super::model::{CommitStatus, Hook, Repository, Scope, Token};
 use super::super::payload::{self, Email, actions, time};
+use super::super::reply::reply;
+use super::super::shared::{Shared, now};
 use super::super::state::{Kind, State};
 use super::super::workflow::strings;
-use super::super::{Shared, git, now, objects, random_hex};
-use super::{Answer, Refusal, Request, created, id, reply, with_total};
+use super::super::{git, objects};
+use super::request::{Answer, Refusal, Request, created, id, with_total};
+use crate::ids::random_hex;
 
 /// Longest name of an account or repository, as in the forge.
 const NAME_MAX_CHARS: usize = 100;

@@ -1,4 +1,4 @@
-//! Keeps one program and everything that it starts: in a process namespace of its own, which ends
+//! Supervises one program and everything that it starts: in a process namespace of its own, which ends
 //! with the program, and with the daemon.
 
 use std::io;
@@ -11,23 +11,27 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::Pid;
 
-use crate::init::complain;
-use crate::machine::enclosure;
+use crate::init::complain::complain;
+use crate::machine::user_namespace;
 
-/// Runs `command` kept. Twice: outside, to make the namespace, and as its process 1.
+/// Runs `command` supervised. Twice: outside, to make the namespace, and as its process 1.
 pub(super) fn main(command: &[String]) -> ExitCode {
     let inside = std::process::id() == 1;
-    let outcome = if inside { keep(command) } else { enclose() };
+    let outcome = if inside {
+        supervise(command)
+    } else {
+        enclose()
+    };
     match outcome {
         Ok(code) => ExitCode::from(code),
-        Err(error) => complain(&format!("keeper: {error}")),
+        Err(error) => complain(&format!("supervisor: {error}")),
     }
 }
 
 fn enclose() -> io::Result<u8> {
     set_pdeathsig(Signal::SIGKILL)?;
-    // The daemon is in it already; a program that keeps something by itself need not be.
-    enclosure::enter_user_namespace()?;
+    // The daemon is in it already; a program that supervises one by itself need not be.
+    user_namespace::enter()?;
     unshare(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)?;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
@@ -41,7 +45,7 @@ fn enclose() -> io::Result<u8> {
         .unwrap_or(1))
 }
 
-fn keep(command: &[String]) -> io::Result<u8> {
+fn supervise(command: &[String]) -> io::Result<u8> {
     set_pdeathsig(Signal::SIGKILL)?;
     mount(
         Some("proc"),
@@ -52,15 +56,15 @@ fn keep(command: &[String]) -> io::Result<u8> {
     )?;
     let (program, arguments) = command
         .split_first()
-        .ok_or_else(|| io::Error::other("nothing to keep"))?;
+        .ok_or_else(|| io::Error::other("nothing to run"))?;
     let child = Command::new(program).args(arguments).spawn()?;
-    let kept = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
+    let own = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
     loop {
         match wait()? {
-            WaitStatus::Exited(pid, code) if pid == kept => {
+            WaitStatus::Exited(pid, code) if pid == own => {
                 return Ok(u8::try_from(code).unwrap_or(1));
             }
-            WaitStatus::Signaled(pid, _, _) if pid == kept => return Ok(1),
+            WaitStatus::Signaled(pid, _, _) if pid == own => return Ok(1),
             // Children of children that nobody else waits for.
             WaitStatus::Exited(..)
             | WaitStatus::Signaled(..)

@@ -4,29 +4,31 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{Gitea, Programs};
 use crate::Error;
 use crate::folder::Folder;
+use crate::forge::ADMIN;
+use crate::gitea::build::Programs;
+use crate::gitea::server::{Gitea, log};
 use crate::machine::image;
 
 /// A running Gitea and its administrator. It ends with this value, and with this process.
-pub struct Alone {
+pub struct StandaloneGitea {
     folder: Folder,
     gitea: Gitea,
 }
 
-impl Alone {
+impl StandaloneGitea {
     /// Starts one that keeps its things in `folder`, which is nobody else's. The program that runs
     /// needs the `internal` commands. `progress` hears of every step that takes a while.
     pub async fn start(folder: &Path, mut progress: impl FnMut(&str)) -> Result<Self, Error> {
         let programs = Programs::build(&mut progress)?;
         let folder = Folder::at(folder);
-        let keeper = folder.image().join(image::PROGRAM);
-        let failed = |error| Error::file(&keeper, error);
+        let supervisor = folder.image().join(image::PROGRAM);
+        let failed = |error| Error::file(&supervisor, error);
         let program = std::env::current_exe().map_err(failed)?;
-        let parent = keeper.parent().unwrap_or(&keeper);
+        let parent = supervisor.parent().unwrap_or(&supervisor);
         fs::create_dir_all(parent).map_err(failed)?;
-        symlink(program, &keeper).map_err(failed)?;
+        symlink(program, &supervisor).map_err(failed)?;
         progress("starting Gitea");
         let gitea = Gitea::start(&folder, &programs).await?;
         Ok(Self { folder, gitea })
@@ -41,7 +43,7 @@ impl Alone {
     /// The administrator's name.
     #[must_use]
     pub fn user(&self) -> &'static str {
-        super::ADMIN
+        ADMIN
     }
 
     /// The administrator's API token.
@@ -50,9 +52,9 @@ impl Alone {
         &self.gitea.admin_token
     }
 
-    /// What it says.
+    /// Its log.
     #[must_use]
     pub fn log(&self) -> std::path::PathBuf {
-        super::log(&self.folder)
+        log(&self.folder)
     }
 }

@@ -3,18 +3,40 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
+use crate::Error;
 use crate::ec2::xml::Xml;
 
 /// An error as EC2 answers it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
-pub(crate) struct Fault {
+pub(crate) struct ApiError {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) status: StatusCode,
 }
 
-impl Fault {
+/// Why a call is not served.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// EC2 refuses it, in EC2's words.
+    Api(ApiError),
+    /// The lab itself failed.
+    Internal(Error),
+}
+
+impl From<ApiError> for CallError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> Self {
+        Self::Internal(error)
+    }
+}
+
+impl ApiError {
     /// The caller's mistake.
     pub(crate) fn client(code: &str, message: impl Into<String>) -> Self {
         Self::with(StatusCode::BAD_REQUEST, code, message)
@@ -43,7 +65,7 @@ impl Fault {
         Self::client("InvalidParameterCombination", message)
     }
 
-    /// The fault called `code`, as an injection asks for it, with EC2's own status for it.
+    /// The error called `code`, as an injection asks for it, with EC2's own status for it.
     pub(crate) fn named(code: &str) -> Self {
         let message = "Injected by the lab.";
         match code {

@@ -1,0 +1,95 @@
+//! What all machines of a lab share: its folder, the keys of their metadata services, and what their
+//! connections are forwarded to.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+
+use crate::folder::{FORGE_URL, Folder};
+use crate::metadata::Keys;
+
+/// Where the forge's name points inside.
+pub(crate) const FORGE: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 1);
+/// Where the APIs' names point inside.
+pub(crate) const DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 2);
+
+/// What hosts the machines.
+pub(crate) struct MachineHost {
+    pub(crate) folder: Folder,
+    pub(crate) keys: Keys,
+    pub(crate) forwarders: Forwarders,
+    pids: Mutex<HashMap<String, i32>>,
+}
+
+/// Where connections out of a machine lead, the same for all machines.
+pub(crate) struct Forwarders {
+    /// Where the daemon's forge listens.
+    pub(crate) forge: SocketAddr,
+    /// The front door as instances see it.
+    pub(crate) door: Router,
+    /// Its certificate.
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+}
+
+impl Forwarders {
+    /// `/etc/hosts` of an instance.
+    pub(crate) fn hosts(region: &str, apis: &[String]) -> String {
+        let mut hosts = String::from("127.0.0.1 localhost\n");
+        let _ = writeln!(hosts, "{FORGE} {}", forge_name().0);
+        for api in apis {
+            let _ = writeln!(hosts, "{DOOR} {api}.execute-api.{region}.amazonaws.com");
+        }
+        hosts
+    }
+}
+
+impl MachineHost {
+    pub(crate) fn new(folder: Folder, keys: Keys, forwarders: Forwarders) -> Self {
+        Self {
+            folder,
+            keys,
+            forwarders,
+            pids: Mutex::default(),
+        }
+    }
+
+    /// Where the instance's console goes.
+    pub(crate) fn console(&self, id: &str) -> PathBuf {
+        self.folder.instances().join(id).join("console.log")
+    }
+
+    /// Process 1 of a machine that runs.
+    pub(crate) fn pid(&self, id: &str) -> Option<i32> {
+        self.pids().get(id).copied()
+    }
+
+    /// A machine boots, with this process as its first.
+    pub(crate) fn boots(&self, id: &str, init: i32) {
+        self.pids().insert(id.to_owned(), init);
+    }
+
+    fn pids(&self) -> MutexGuard<'_, HashMap<String, i32>> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Host and port of the forge's address.
+pub(crate) fn forge_name() -> (&'static str, u16) {
+    let authority = FORGE_URL.rsplit('/').next().unwrap_or(FORGE_URL);
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+    (host, port.parse().unwrap_or(80))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::forge_name;
+
+    #[test]
+    fn the_forges_address_gives_name_and_port() {
+        assert_eq!(forge_name(), ("forge.lab", 3000));
+    }
+}
