@@ -11,8 +11,8 @@ use sha2::Sha256;
 use crate::event::HttpRequest;
 use crate::job::{ForgeRunner, Job};
 use crate::secret::Secret;
-use workflow::event::Happened;
-use workflow::event::HookEvent;
+use workflow::event::Event;
+use workflow::event::EventKind;
 
 pub use body::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
 
@@ -71,7 +71,7 @@ pub enum Delivery {
     /// Something that may start workflows: which jobs it starts is found out after the answer.
     Happened {
         /// What happened.
-        happened: Box<Happened>,
+        happened: Box<Event>,
         /// Digest of the delivery: the same event comes from every level that has a hook.
         digest: String,
     },
@@ -101,7 +101,7 @@ pub enum BadDelivery {
 
 impl Delivery {
     /// Reads what `document`, a delivery of `event` that somebody vouches for, says.
-    pub fn of_event(event: HookEvent, document: &[u8]) -> Result<Self, BadDelivery> {
+    pub fn of_event(event: EventKind, document: &[u8]) -> Result<Self, BadDelivery> {
         if document.len() > BODY_MAX_BYTES {
             return Err(BadDelivery::TooLarge(document.len()));
         }
@@ -122,7 +122,7 @@ impl Delivery {
             return body::read_job(&document);
         }
         let finer = named(&EVENT_TYPE_HEADERS).unwrap_or(event);
-        if let Some(event) = HookEvent::parse(finer) {
+        if let Some(event) = EventKind::parse(finer) {
             return happened::read(event, &document);
         }
         check_json(&document)?;
@@ -299,18 +299,18 @@ mod tests {
     #[test]
     fn an_event_is_known_by_its_finer_name_and_the_same_event_by_its_digest() {
         let told = |name| match verify(name).unwrap() {
-            Delivery::Happened { happened, digest } => (happened.event, digest),
+            Delivery::Happened { happened, digest } => (happened.kind, digest),
             Delivery::Queued(_)
             | Delivery::Started { .. }
             | Delivery::Ended { .. }
             | Delivery::Ignored(_) => panic!("{name}"),
         };
         let (push, digest) = told("push.branch_update");
-        assert_eq!(push, HookEvent::Push);
+        assert_eq!(push, EventKind::Push);
         assert_eq!(told("push.branch_update").1, digest);
         assert_ne!(told("push.force").1, digest);
         let (synchronized, _) = told("pull_request.synchronized");
-        assert_eq!(synchronized, HookEvent::PullRequestSync);
+        assert_eq!(synchronized, EventKind::PullRequestSync);
     }
 
     #[test]

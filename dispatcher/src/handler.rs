@@ -29,7 +29,6 @@ use crate::predict::{self, KnownJobs};
 use crate::runner;
 use crate::shell::{Failure, Outcome, Shell};
 use crate::world::Verdict;
-use workflow::event::Happened;
 
 /// How long parameters are kept, in seconds: `up` and a rotated token show within a minute.
 const CONFIG_KEEP_S: u64 = 60;
@@ -225,7 +224,7 @@ impl Handler {
     async fn happened(
         &self,
         config: &Config,
-        happened: &Happened,
+        happened: &workflow::event::Event,
         digest: &str,
     ) -> Result<Answer, Failure> {
         let repository = &happened.body.repository.full_name;

@@ -12,7 +12,7 @@ use crate::drain::out_of_time;
 use crate::forge::{CommitStatus, ForgeError};
 use crate::ledger::{Live, Notice, Remains, Says, Trigger};
 use crate::shell::{Failure, Outcome};
-use workflow::document::requirements::Asks;
+use workflow::document::requirements::Requirements;
 
 /// Most debts of each kind that one drain settles: each is a request to the forge.
 const SETTLE_MAX: usize = 40;
@@ -119,8 +119,8 @@ async fn is_to_be_said(
         workflows.insert(key.clone(), workflow);
     }
     let workflow = workflows.get(&key).and_then(Option::as_ref);
-    let asks = workflow.and_then(|text| Asks::read(text, &notice.name));
-    Ok(asks.is_some_and(Asks::is_silently_lacking))
+    let asks = workflow.and_then(|text| Requirements::read(text, &notice.name));
+    Ok(asks.is_some_and(Requirements::is_silently_lacking))
 }
 
 /// Says it.

@@ -25,9 +25,9 @@ use crate::forge::ForgeError;
 use crate::job::{Job, JobKey, ToldBy, digest};
 use crate::ledger::{Expected, Standing, Trigger};
 use crate::shell::{Failure, Outcome};
-use workflow::evaluation::{RunJob, Verdict};
-use workflow::event::Happened;
-use workflow::expression::Outcome as Known;
+use workflow::evaluation::{Evaluation, PlannedJob};
+use workflow::event::Event;
+use workflow::expression::Resolved;
 use workflow::jobs::Start;
 
 pub(crate) use follow::{heal, verdict_of_expected};
@@ -252,12 +252,12 @@ struct Due {
 }
 
 /// The jobs of `verdict`. What can't be known is named in the log.
-fn due_jobs(trigger: &Trigger, happened: &Happened, facts: &Facts, verdict: &Verdict) -> Vec<Due> {
+fn due_jobs(trigger: &Trigger, happened: &Event, facts: &Facts, verdict: &Evaluation) -> Vec<Due> {
     let mut due = Vec::new();
     for (number, (workflow, run)) in verdict.runs().enumerate() {
         for (
             index,
-            RunJob {
+            PlannedJob {
                 job,
                 start,
                 context,
@@ -265,10 +265,10 @@ fn due_jobs(trigger: &Trigger, happened: &Happened, facts: &Facts, verdict: &Ver
         ) in run.jobs.iter().enumerate()
         {
             let (name, labels) = match (&job.name, &job.labels, &job.incomplete_matrix) {
-                (Known::Known(name), Known::Known(labels), None) => (name, labels),
+                (Resolved::Known(name), Resolved::Known(labels), None) => (name, labels),
                 (_, _, Some(because))
-                | (Known::Unknown(because), _, None)
-                | (_, Known::Unknown(because), None) => {
+                | (Resolved::Unknown(because), _, None)
+                | (_, Resolved::Unknown(because), None) => {
                     let (repository, job) = (&trigger.repository, &job.id);
                     tracing::warn!(
                         repository,
@@ -337,7 +337,7 @@ fn job_of(trigger: &Trigger, expected: &Expected) -> Job {
 }
 
 /// Where people look at runs whose own page nobody knows yet.
-fn page_of(happened: &Happened) -> String {
+fn page_of(happened: &Event) -> String {
     format!("{}/actions", happened.body.repository.html_url)
 }
 
@@ -377,10 +377,10 @@ const REFERENCE_MS: u64 = 1_800_000;
 
 /// The id of an event that was told of at `told_ms`: the same for the same event. A reference is made
 /// or deleted once in a while, whoever tells of it; all else is as its delivery says, to the byte.
-pub(crate) fn id_of(happened: &Happened, delivery: &str, told_ms: u64) -> String {
+pub(crate) fn id_of(happened: &Event, delivery: &str, told_ms: u64) -> String {
     let body = &happened.body;
-    let word = happened.event.word();
-    if happened.event.is_of_a_reference() {
+    let word = happened.kind.word();
+    if happened.kind.is_of_a_reference() {
         let period = (told_ms / REFERENCE_MS).to_string();
         let own = [
             body.repository.full_name.as_str(),
@@ -400,22 +400,22 @@ pub(crate) fn id_of(happened: &Happened, delivery: &str, told_ms: u64) -> String
 mod tests {
     use super::*;
     use workflow::event::Body;
-    use workflow::event::HookEvent;
+    use workflow::event::EventKind;
 
     #[test]
     fn a_branch_that_is_deleted_again_later_is_another_event() {
-        let gone = |event| Happened {
-            event,
+        let gone = |kind| Event {
+            kind,
             body: Body {
                 git_ref: "renovate/x".to_owned(),
                 ref_type: "branch".to_owned(),
                 ..Body::default()
             },
         };
-        let id = |delivery, told_ms| id_of(&gone(HookEvent::Delete), delivery, told_ms);
+        let id = |delivery, told_ms| id_of(&gone(EventKind::Delete), delivery, told_ms);
         assert_eq!(id("its own", 1_000), id("a push", 2_000));
         assert_ne!(id("its own", 1_000), id("its own", 1_000 + REFERENCE_MS));
-        let issue = |delivery, told_ms| id_of(&gone(HookEvent::Issues), delivery, told_ms);
+        let issue = |delivery, told_ms| id_of(&gone(EventKind::Issues), delivery, told_ms);
         assert_eq!(issue("1a", 1_000), issue("1a", 1_000 + REFERENCE_MS));
         assert_ne!(issue("1a", 1_000), issue("2b", 1_000));
     }

@@ -18,3 +18,5 @@ pub mod pattern;
 pub mod server;
 pub mod trigger;
 pub mod yaml;
+
+pub use server::{Capability, ForgeKind, Server};

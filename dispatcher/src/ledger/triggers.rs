@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Row, item, live_item, live_key, number, read, text};
 use crate::shell::{Change, Failure, Item, Outcome, Shell};
-use workflow::event::Happened;
-use workflow::event::HookEvent;
+use workflow::event::Event;
+use workflow::event::EventKind;
 
 /// How long an event is remembered after its end, in seconds: as long as somebody may send its
 /// delivery again.
@@ -27,7 +27,7 @@ pub struct Trigger {
     /// Where: `owner/name`.
     pub repository: String,
     /// What.
-    pub event: HookEvent,
+    pub event: EventKind,
     /// The commit that its workflows are read at, if the delivery says it; else a branch.
     pub at: String,
     /// When it was recorded.
@@ -147,7 +147,7 @@ impl Told {
 #[derive(Serialize)]
 struct TriggerRow<'a> {
     facts: &'a str,
-    event: HookEvent,
+    event: EventKind,
     recorded_ms: u64,
 }
 
@@ -177,7 +177,7 @@ impl Shell {
     pub async fn record_trigger(
         &self,
         id: &str,
-        happened: &Happened,
+        happened: &Event,
         now_ms: u64,
     ) -> Result<Outcome, Failure> {
         let repository = &happened.body.repository.full_name;
@@ -188,7 +188,7 @@ impl Shell {
             sk: &sk,
             body: &TriggerRow {
                 facts: &facts,
-                event: happened.event,
+                event: happened.kind,
                 recorded_ms: now_ms,
             },
             ttl: Some(now_ms / 1000 + TRIGGER_KEEP_S),
@@ -196,7 +196,7 @@ impl Shell {
         let trigger = Trigger {
             id: id.to_owned(),
             repository: repository.clone(),
-            event: happened.event,
+            event: happened.kind,
             at: happened.reads().at,
             recorded_ms: now_ms,
             not_before_ms: 0,
@@ -209,7 +209,7 @@ impl Shell {
     }
 
     /// What happened; `None` if nobody knows any more.
-    pub async fn happened(&self, trigger: &Trigger) -> Result<Option<Happened>, Failure> {
+    pub async fn happened(&self, trigger: &Trigger) -> Result<Option<Event>, Failure> {
         let (pk, sk) = history_key(&trigger.repository, &trigger.id);
         let Some(row) = self.item(&pk, &sk).await? else {
             return Ok(None);

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::forge::{Forge, ForgeError};
+use workflow::Server;
 use workflow::discovery::{self, FoundFiles};
-use workflow::evaluation::{Question, Verdict, judge};
-use workflow::event::Happened;
-use workflow::event::HookEvent;
+use workflow::evaluation::{Evaluation, Question, evaluate};
+use workflow::event::Event;
+use workflow::event::EventKind;
 use workflow::jobs::reusable::CALLS_MAX;
-use workflow::jobs::workflow_set::Reading;
-use workflow::server::Server;
+use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::trigger::Changed;
 
 /// Why the changed files of a pull request can't be known.
@@ -26,9 +26,9 @@ pub struct Facts {
     /// Its message, if a rule looks at it.
     pub message: String,
     /// The workflow files there.
-    pub files: Reading,
+    pub files: WorkflowSet,
     /// The workflow files of the branch that a pull request goes to.
-    pub base: Option<Reading>,
+    pub base: Option<WorkflowSet>,
     /// Which files changed, if a rule looks at them.
     pub changed: Changed,
     /// The variables, if an expression looks at them and the forge lets us read them.
@@ -44,7 +44,7 @@ impl Facts {
             server,
             sha: String::new(),
             message: String::new(),
-            files: Reading::of(FoundFiles::default(), server),
+            files: WorkflowSet::of(FoundFiles::default(), server),
             base: None,
             changed: Changed::NotFetched,
             variables: None,
@@ -54,10 +54,10 @@ impl Facts {
 
     /// The forge's verdict on `happened`.
     #[must_use]
-    pub fn verdict(&self, happened: &Happened) -> Verdict {
-        judge(&Question {
+    pub fn verdict(&self, happened: &Event) -> Evaluation {
+        evaluate(&Question {
             server: self.server,
-            happened,
+            event: happened,
             sha: &self.sha,
             message: &self.message,
             files: &self.files,
@@ -70,12 +70,12 @@ impl Facts {
 }
 
 /// Asks the forge for what a verdict on `happened` rests on.
-pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeError> {
+pub async fn gather(forge: &Forge, happened: &Event) -> Result<Facts, ForgeError> {
     let server = forge.server().await?;
     let repository = &happened.body.repository.full_name;
     let at = happened.reads().at;
     let (sha, message) = match &happened.body.head_commit {
-        Some(head) if happened.event == HookEvent::Push => (at.clone(), head.message.clone()),
+        Some(head) if happened.kind == EventKind::Push => (at.clone(), head.message.clone()),
         _ => {
             let sha = match forge.resolved(repository, &at).await {
                 // A draft has none, and one that is deleted has lost it: Gitea finds no commit either.
@@ -92,7 +92,7 @@ pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeEr
     let files = read(forge, repository, &sha, server).await?;
     let pull = happened.body.pull_request.as_ref();
     let base = match pull {
-        Some(pull) if !happened.event.is_of_a_review() => {
+        Some(pull) if !happened.kind.is_of_a_review() => {
             let sha = match forge.resolved(repository, &pull.base.git_ref).await {
                 // Gitea 1.26 starts nothing then (`notify`).
                 Err(error) if error.is_own_404() => return Ok(Facts::of_nothing(server)),
@@ -103,7 +103,7 @@ pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeEr
         Some(_) | None => None,
     };
     let readings = || std::iter::once(&files).chain(&base);
-    let changed = if readings().any(|reading| reading.asks_for_paths(happened.event)) {
+    let changed = if readings().any(|reading| reading.asks_for_paths(happened.kind)) {
         match happened.compared_with(server) {
             Some(before) => {
                 let before = forge.resolved(repository, before).await?;
@@ -114,7 +114,7 @@ pub async fn gather(forge: &Forge, happened: &Happened) -> Result<Facts, ForgeEr
     } else {
         Changed::NotFetched
     };
-    let variables = if readings().any(Reading::asks_for_variables) {
+    let variables = if readings().any(WorkflowSet::asks_for_variables) {
         forge.variables(repository).await?
     } else {
         None
@@ -141,10 +141,10 @@ async fn read(
     repository: &str,
     at: &str,
     server: Server,
-) -> Result<Reading, ForgeError> {
+) -> Result<WorkflowSet, ForgeError> {
     let dirs = discovery::workflow_dirs(server);
     let found = forge.workflow_files(repository, at, &dirs).await?;
-    let mut reading = Reading::of(found, server);
+    let mut reading = WorkflowSet::of(found, server);
     for _ in 0..CALLS_MAX {
         let calls = reading.open_calls(server);
         if calls.is_empty() {

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use dispatcher::delivery::Delivery;
 use dispatcher::predict::Facts;
 use serde_json::Value;
-use workflow::evaluation::{EventVerdict, Run, RunJob, Verdict};
-use workflow::event::Happened;
-use workflow::event::HookEvent;
-use workflow::expression::Outcome;
+use workflow::Server;
+use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
+use workflow::event::Event;
+use workflow::event::EventKind;
+use workflow::expression::Resolved;
 use workflow::jobs::{Because, Start};
-use workflow::server::Server;
 use workflow::trigger::Outcome as Judged;
 use workflow::yaml::By;
 
@@ -41,7 +41,7 @@ pub fn predict(
     disabled: &BTreeSet<String>,
 ) -> Result<Prediction, Error> {
     let body = serde_json::to_vec(delivery).map_err(|error| Error::Answer(error.to_string()))?;
-    let read = Delivery::of_event(HookEvent::Push, &body)
+    let read = Delivery::of_event(EventKind::Push, &body)
         .map_err(|error| Error::Answer(error.to_string()))?;
     let mut prediction = Prediction::default();
     let Delivery::Happened { happened, .. } = read else {
@@ -70,14 +70,14 @@ pub fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
 impl Prediction {
     fn add(
         &mut self,
-        happened: &Happened,
+        happened: &Event,
         clone: &Clone,
         (refs, disabled): (&BTreeMap<String, String>, &BTreeSet<String>),
     ) -> Result<(), Error> {
         let reads = happened.reads();
         let at = refs.get(&format!("refs/heads/{}", reads.at));
         let Some(sha) = clone.peeled(at.unwrap_or(&reads.at)) else {
-            let why = format!("{}: nothing is at {}", happened.event.word(), reads.at);
+            let why = format!("{}: nothing is at {}", happened.kind.word(), reads.at);
             self.words.push(why);
             return Ok(());
         };
@@ -98,12 +98,12 @@ impl Prediction {
     }
 
     /// Adds what `facts` say of what happened.
-    pub fn add_verdict(&mut self, happened: &Happened, facts: &Facts) {
+    pub fn add_verdict(&mut self, happened: &Event, facts: &Facts) {
         let verdict = facts.verdict(happened);
         self.words.extend(words(happened, &verdict));
-        let event = happened.event.word();
+        let event = happened.kind.word();
         for workflow in &verdict.workflows {
-            let is_open = |on: &EventVerdict| matches!(on.judgement.outcome, Judged::Unknown);
+            let is_open = |on: &EventEvaluation| matches!(on.judgement.outcome, Judged::Unknown);
             if workflow.events.iter().any(is_open) {
                 self.open.insert((workflow.name.clone(), event));
             }
@@ -125,16 +125,16 @@ impl Prediction {
     }
 }
 
-fn told<T: std::clone::Clone>(outcome: &Outcome<T>) -> Told<T> {
+fn told<T: std::clone::Clone>(outcome: &Resolved<T>) -> Told<T> {
     match outcome {
-        Outcome::Known(value) => Told::Known(value.clone()),
-        Outcome::Unknown(why) => Told::Unknown(why.clone()),
+        Resolved::Known(value) => Told::Known(value.clone()),
+        Resolved::Unknown(why) => Told::Unknown(why.clone()),
     }
 }
 
 /// Whether it waits for a runner. Of a group nobody knows who else is in it.
-fn stands(run: &Run, job: &RunJob) -> Told<Stands> {
-    let of_run = !matches!(run.group, Outcome::Known(None));
+fn stands(run: &Run, job: &PlannedJob) -> Told<Stands> {
+    let of_run = !matches!(run.group, Resolved::Known(None));
     match &job.start {
         Start::Blocked(Because::Concurrency { .. }) | Start::Waiting
             if of_run || job.job.concurrency.is_some() =>
@@ -149,8 +149,8 @@ fn stands(run: &Run, job: &RunJob) -> Told<Stands> {
     }
 }
 
-fn words(happened: &Happened, verdict: &Verdict) -> Vec<String> {
-    let event = happened.event.word();
+fn words(happened: &Event, verdict: &Evaluation) -> Vec<String> {
+    let event = happened.kind.word();
     if let Some(why) = &verdict.nothing {
         return vec![format!("{event}: nothing: {why}")];
     }

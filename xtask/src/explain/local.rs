@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dispatcher::predict::{Facts, NO_MERGE_BASE};
+use workflow::Server;
 use workflow::discovery::git_tree::{Entry, EntryKind, TreeEntry, changed};
 use workflow::discovery::{self, FoundFile, FoundFiles};
-use workflow::event::{Happened, is_zeros};
-use workflow::jobs::reusable::{CALLS_MAX, Uses};
-use workflow::jobs::workflow_set::Reading;
-use workflow::server::Server;
+use workflow::event::{Event, is_zeros};
+use workflow::jobs::reusable::CALLS_MAX;
+use workflow::jobs::uses::Uses;
+use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::trigger::Changed;
 
 /// Why the clone can't be used.
@@ -37,7 +38,7 @@ pub enum BadClone {
 struct Clone<'a>(&'a Path);
 
 /// The facts about `happened` as the clone in `folder` has them and `server` sees them.
-pub fn facts(folder: &Path, happened: &Happened, server: Server) -> Result<Facts, BadClone> {
+pub fn facts(folder: &Path, happened: &Event, server: Server) -> Result<Facts, BadClone> {
     Clone(folder).text(&["rev-parse", "--git-dir"])?;
     let sha = Clone(folder).commit(&happened.reads().at)?;
     facts_at(folder, happened, &sha, server, Settings::default())
@@ -55,7 +56,7 @@ pub struct Settings {
 /// The same with its workflows read at the commit `sha`, and with the forge's settings.
 pub fn facts_at(
     folder: &Path,
-    happened: &Happened,
+    happened: &Event,
     sha: &str,
     server: Server,
     settings: Settings,
@@ -72,7 +73,7 @@ pub fn facts_at(
         }
         None => None,
     };
-    let asks = |reading: &Reading| reading.asks_for_paths(happened.event);
+    let asks = |reading: &WorkflowSet| reading.asks_for_paths(happened.kind);
     let changed = if asks(&files) || base.as_ref().is_some_and(asks) {
         match happened.compared_with(server) {
             Some(before) => clone.changed(before, sha)?,
@@ -94,7 +95,7 @@ pub fn facts_at(
 }
 
 /// The workflow files of the commit `sha` in the clone in `folder`.
-pub fn reading(folder: &Path, sha: &str, server: Server) -> Result<Reading, BadClone> {
+pub fn reading(folder: &Path, sha: &str, server: Server) -> Result<WorkflowSet, BadClone> {
     Clone(folder).reading(sha, server)
 }
 
@@ -112,7 +113,7 @@ impl Clone<'_> {
     }
 
     /// The workflow files of a commit.
-    fn reading(&self, sha: &str, server: Server) -> Result<Reading, BadClone> {
+    fn reading(&self, sha: &str, server: Server) -> Result<WorkflowSet, BadClone> {
         let mut found = FoundFiles::default();
         for dir in discovery::workflow_dirs(server) {
             let tree = format!("{sha}:{dir}");
@@ -122,7 +123,7 @@ impl Clone<'_> {
                 break;
             }
         }
-        let mut reading = Reading::of(found, server);
+        let mut reading = WorkflowSet::of(found, server);
         for _ in 0..CALLS_MAX {
             for uses in reading.open_calls(server) {
                 let bytes = self.called(sha, &uses);

@@ -13,8 +13,8 @@ use dispatcher::predict::{Facts, gather};
 use dispatcher::secret::Secret;
 use stacks::names::Secret as SecretName;
 use stacks::pool::{ForgeKind, Pool};
-use workflow::event::Happened;
-use workflow::server::Server;
+use workflow::Server;
+use workflow::event::Event;
 
 use crate::place::{self, Place};
 use crate::say;
@@ -108,7 +108,7 @@ pub async fn run(place: &Place, explain: &Explain) -> Result<ExitCode, ExplainEr
 }
 
 /// The facts as the forge has them now.
-async fn from_forge(place: &Place, happened: &Happened) -> Result<Facts, ExplainError> {
+async fn from_forge(place: &Place, happened: &Event) -> Result<Facts, ExplainError> {
     let environment = &place.deployment.environment;
     let token = provisioner::read_secret(&place.deployment, SecretName::ForgeToken)
         .await
