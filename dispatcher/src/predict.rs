@@ -8,7 +8,6 @@
 //! launches twice. What becomes of jobs that wait for others is followed by asking the forge.
 
 mod follow;
-mod gather;
 mod known;
 mod turns;
 
@@ -25,13 +24,11 @@ use crate::forge::ForgeError;
 use crate::job::{Job, JobKey, ToldBy, digest};
 use crate::ledger::{Expected, Standing, Trigger};
 use crate::shell::{Failure, Outcome};
-use workflow::evaluation::{Evaluation, PlannedJob};
-use workflow::event::Event;
 use workflow::expression::Resolved;
 use workflow::jobs::Start;
+use workflow::{Evaluation, Event, Facts, PlannedJob, gather};
 
 pub(crate) use follow::{heal, verdict_of_expected};
-pub use gather::{Facts, NO_MERGE_BASE, gather};
 pub use known::KnownJobs;
 
 /// Most events that one look goes into: each is a handful of requests to the forge.
@@ -200,8 +197,9 @@ async fn judge(hands: Hands<'_>, config: &Config, trigger: &Trigger) -> Result<(
         };
         return Ok((Look::Again(again), grew));
     }
-    let facts = gather(&config.forge, &happened).await?;
-    let verdict = facts.verdict(&happened);
+    let server = config.forge.server().await?;
+    let facts = gather(&config.forge, &happened, server).await?;
+    let verdict = facts.evaluate(&happened);
     let jobs = due_jobs(trigger, &happened, &facts, &verdict);
     if jobs.is_empty() && !verdict.is_uncertain() {
         return Ok((Look::Closed(verdict.summary()), grew));

@@ -175,6 +175,23 @@ impl Capability {
             Self::OneJobRunners => (from(1, 24, 0), from(15, 0, 0)),
         }
     }
+
+    const fn since_of(self, kind: ForgeKind) -> Since {
+        let (gitea, forgejo) = self.since();
+        match kind {
+            ForgeKind::Gitea => gitea,
+            ForgeKind::Forgejo => forgejo,
+        }
+    }
+
+    /// The first version of that forge that has it, where it came with a version.
+    #[must_use]
+    pub const fn first(self, kind: ForgeKind) -> Option<Version> {
+        match self.since_of(kind) {
+            Since::Version(first) => Some(first),
+            Since::Always | Since::Never => None,
+        }
+    }
 }
 
 /// The two pattern engines.
@@ -231,12 +248,7 @@ impl Server {
     /// Whether this server has it.
     #[must_use]
     pub const fn has(self, capability: Capability) -> bool {
-        let (gitea, forgejo) = capability.since();
-        let since = match self.kind {
-            ForgeKind::Gitea => gitea,
-            ForgeKind::Forgejo => forgejo,
-        };
-        match since {
+        match capability.since_of(self.kind) {
             Since::Always => true,
             Since::Version(first) => self.version.is_at_least(first),
             Since::Never => false,

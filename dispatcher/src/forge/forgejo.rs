@@ -113,17 +113,18 @@ impl Forge {
     /// Why no machine is launched for a server that makes no runners for one job; `None` where it makes
     /// them.
     pub(crate) async fn why_reusable(&self) -> Result<Option<String>, ForgeError> {
+        let one_job = Capability::OneJobRunners;
         let server = self.server().await?;
-        let first = match server.kind {
-            Kind::Gitea => GITEA_LISTS_RUNNERS,
-            Kind::Forgejo => ONE_JOB_RUNNERS,
-        };
-        Ok((server.version < first).then(|| {
-            "this forge makes no one-job runners, so any job could read its machine's credential and \
-             take everybody's jobs and secrets with it: update it (Gitea 1.24, Forgejo 15), or \
-             accept that with accept_reusable_credentials = true below [forge] in the environment \
-             file and run `cargo xtask up`"
-                .to_owned()
+        Ok((!server.has(one_job)).then(|| {
+            let first = one_job.first(server.kind);
+            let first = first.map(|first| format!(" to {first} or newer"));
+            format!(
+                "this forge makes no one-job runners, so any job could read its machine's credential \
+                 and take everybody's jobs and secrets with it: update it{}, or accept that with \
+                 accept_reusable_credentials = true below [forge] in the environment file and run \
+                 `cargo xtask up`",
+                first.unwrap_or_default()
+            )
         }))
     }
 

@@ -4,22 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dispatcher::delivery::Delivery;
-use dispatcher::predict::Facts;
 use serde_json::Value;
-use workflow::Server;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
-use workflow::event::Event;
-use workflow::event::EventKind;
+use workflow::event::{Event, EventKind};
 use workflow::expression::Resolved;
+use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::jobs::{Because, Start};
 use workflow::trigger::Outcome as Judged;
 use workflow::yaml::By;
+use workflow::{Facts, Server, discovery, gather};
 
 use super::Error;
 use super::clone::Clone;
 use super::compare::{Predicted, Told};
 use super::site::{Stands, VARIABLES};
-use crate::explain::local::{self, Settings};
+use crate::explain::local::{BadClone, LocalClone, Settings};
 
 /// The verdict on one delivery.
 #[derive(Debug, Default)]
@@ -34,7 +33,7 @@ pub struct Prediction {
 
 /// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's, and
 /// `disabled` the workflows that start nothing there.
-pub fn predict(
+pub async fn predict(
     delivery: &Value,
     clone: &Clone,
     refs: &BTreeMap<String, String>,
@@ -49,7 +48,7 @@ pub fn predict(
     };
     for happened in happened.implied().into_iter().chain([*happened]) {
         if happened.starts_nothing().is_none() {
-            prediction.add(&happened, clone, (refs, disabled))?;
+            prediction.add(&happened, clone, (refs, disabled)).await?;
         }
     }
     Ok(prediction)
@@ -57,9 +56,12 @@ pub fn predict(
 
 /// Whether the forge's code fails on a workflow file of the commit `sha`.
 pub fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
-    let reading = local::reading(clone.folder(), sha, Server::GITEA_1_26)
+    let server = Server::GITEA_1_26;
+    let found = LocalClone::open(clone.folder(), Settings::default())
+        .and_then(|clone| clone.files(sha, &discovery::workflow_dirs(server)))
         .map_err(|error| Error::Answer(error.to_string()))?;
-    let mut files = reading.files.iter();
+    let set = WorkflowSet::of(found, server);
+    let mut files = set.files.iter();
     Ok(files.any(|file| {
         file.read
             .as_ref()
@@ -68,7 +70,7 @@ pub fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
 }
 
 impl Prediction {
-    fn add(
+    async fn add(
         &mut self,
         happened: &Event,
         clone: &Clone,
@@ -76,30 +78,28 @@ impl Prediction {
     ) -> Result<(), Error> {
         let reads = happened.reads();
         let at = refs.get(&format!("refs/heads/{}", reads.at));
-        let Some(sha) = clone.peeled(at.unwrap_or(&reads.at)) else {
+        if clone.peeled(at.unwrap_or(&reads.at)).is_none() {
             let why = format!("{}: nothing is at {}", happened.kind.word(), reads.at);
             self.words.push(why);
             return Ok(());
-        };
+        }
         let variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let facts = local::facts_at(
-            clone.folder(),
-            happened,
-            &sha,
-            Server::GITEA_1_26,
-            Settings {
-                variables: Some(variables.into()),
-                disabled: disabled.clone(),
-            },
-        )
-        .map_err(|error| Error::Answer(error.to_string()))?;
+        let settings = Settings {
+            references: Some(refs),
+            variables: Some(variables.into()),
+            disabled: disabled.clone(),
+        };
+        let bad = |error: BadClone| Error::Answer(error.to_string());
+        let clone = LocalClone::open(clone.folder(), settings).map_err(bad)?;
+        let facts = gather(&clone, happened, Server::GITEA_1_26).await;
+        let facts = facts.map_err(bad)?;
         self.add_verdict(happened, &facts);
         Ok(())
     }
 
     /// Adds what `facts` say of what happened.
     pub fn add_verdict(&mut self, happened: &Event, facts: &Facts) {
-        let verdict = facts.verdict(happened);
+        let verdict = facts.evaluate(happened);
         self.words.extend(words(happened, &verdict));
         let event = happened.kind.word();
         for workflow in &verdict.workflows {

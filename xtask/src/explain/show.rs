@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dispatcher::job::{Job, JobKey, ToldBy};
-use dispatcher::predict::Facts;
 use dispatcher::unserved::why_no_pool;
 use serde_json::{Value, json};
 use stacks::pool::Pool;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run, WorkflowEvaluation};
-use workflow::event::Event;
 use workflow::expression::Resolved;
 use workflow::jobs::concurrency::{Effect, Group};
 use workflow::jobs::{Because, Start};
 use workflow::trigger::Outcome;
 use workflow::yaml::By;
+use workflow::{Event, Facts};
 use workflow::{ForgeKind, Server};
 
 /// What is told.
 pub struct Told<'a> {
-    happened: &'a Event,
+    event: &'a Event,
     facts: &'a Facts,
     pools: &'a [Pool],
     verdict: Evaluation,
@@ -36,11 +35,11 @@ enum Home<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// What is told of `happened`.
-    pub fn of(happened: &'a Event, facts: &'a Facts, pools: &'a [Pool]) -> Self {
+    /// What is told of `event`.
+    pub fn of(event: &'a Event, facts: &'a Facts, pools: &'a [Pool]) -> Self {
         Self {
-            verdict: facts.verdict(happened),
-            happened,
+            verdict: facts.evaluate(event),
+            event,
             facts,
             pools,
         }
@@ -66,7 +65,7 @@ impl<'a> Told<'a> {
 
     fn as_job(&self, job: &PlannedJob, labels: &[String]) -> Job {
         Job {
-            key: JobKey::expected(&self.happened.body.repository.full_name, 0),
+            key: JobKey::expected(&self.event.body.repository.full_name, 0),
             run_id: 0,
             name: name_of(job).to_owned(),
             labels: labels.to_vec(),
@@ -121,12 +120,12 @@ impl<'a> Told<'a> {
     /// In words.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let body = &self.happened.body;
-        let reads = self.happened.reads();
+        let body = &self.event.body;
+        let reads = self.event.reads();
         let _ = writeln!(
             text,
             "{} in {}, {} at {}, as {} decides",
-            self.happened.kind.word(),
+            self.event.kind.word(),
             body.repository.full_name,
             reads.git_ref,
             short(&self.facts.sha),
@@ -256,7 +255,7 @@ impl<'a> Told<'a> {
 
     /// As JSON.
     pub fn json(&self) -> Value {
-        let reads = self.happened.reads();
+        let reads = self.event.reads();
         let workflows: Vec<Value> = self
             .verdict
             .workflows
@@ -271,8 +270,8 @@ impl<'a> Told<'a> {
             })
             .collect();
         json!({
-            "event": self.happened.kind.word(),
-            "repository": self.happened.body.repository.full_name,
+            "event": self.event.kind.word(),
+            "repository": self.event.body.repository.full_name,
             "ref": reads.git_ref,
             "sha": self.facts.sha,
             "server": server_words(self.facts.server),

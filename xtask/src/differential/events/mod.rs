@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use dispatcher::delivery::Delivery;
 use dispatcher::forge::{Forge, ForgeConfig};
-use dispatcher::predict::gather;
 use dispatcher::secret::Secret;
 use http::Method;
 use lab::gitea::StandaloneGitea;
@@ -23,6 +22,7 @@ use stacks::pool::ForgeKind;
 use tokio::sync::RwLock;
 use tokio::sync::mpsc::UnboundedSender;
 use workflow::event::EventKind;
+use workflow::gather;
 
 use self::deed::{By, Deed, GUEST};
 use self::history::History;
@@ -258,7 +258,11 @@ impl Events {
             to.words.push(format!("{}: nothing: {why}", received.event));
             return Ok(());
         }
-        match gather(&self.forge, &happened).await {
+        let facts = match self.forge.server().await {
+            Ok(server) => gather(&self.forge, &happened, server).await,
+            Err(error) => Err(error),
+        };
+        match facts {
             Ok(facts) => to.add_verdict(&happened, &facts),
             Err(error) => to.words.push(format!("{}: {error}", received.event)),
         }
