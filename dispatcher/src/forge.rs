@@ -11,6 +11,7 @@ mod known;
 mod path;
 mod register;
 mod seen;
+mod source;
 mod tree;
 mod upkeep;
 mod variables;

@@ -21,7 +21,7 @@ use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
 
 use mutate::{mutated, mutations};
 
-#[path = "../../lab/tests/dispatch/mutate.rs"]
+#[path = "../../fixtures/mutate.rs"]
 mod mutate;
 
 const SECRET: &str = "a-webhook-secret-0123456789";
@@ -186,7 +186,7 @@ fn event() -> impl Strategy<Value = Value> {
 
 /// A recorded body, less what would only slow down its signature.
 fn recording(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/tests/deliveries");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries");
     let body = std::fs::read(folder.join(format!("workflow_job.{name}.body.json"))).unwrap();
     let mut body: Value = serde_json::from_slice(&body).unwrap();
     body["repository"] = json!({ "full_name": body["repository"]["full_name"] });

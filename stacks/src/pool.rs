@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use workflow::ForgeKind;
+
 /// What holds for the whole deployment. Parameter `/<name>/settings`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -26,16 +28,6 @@ pub struct Settings {
     /// The environment's tags, which every instance carries beside the deployment's own.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-}
-
-/// The forges that we know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ForgeKind {
-    /// Gitea.
-    Gitea,
-    /// Forgejo.
-    Forgejo,
 }
 
 /// One pool: what it serves and what its instances are. Parameter `/<name>/pool/<pool>`.

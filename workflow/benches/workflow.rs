@@ -6,13 +6,14 @@ use globset::GlobBuilder;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::hint::black_box;
+use workflow::Server;
 use workflow::discovery::{FoundFile, FoundFiles};
-use workflow::evaluation::{Question, Verdict, judge};
-use workflow::event::HookEvent;
-use workflow::event::{Body, Happened};
-use workflow::jobs::workflow_set::Reading;
+use workflow::evaluation::{Evaluation, Question, evaluate};
+use workflow::event::EventKind;
+use workflow::event::{Body, Event};
+use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::pattern::PatternList;
-use workflow::server::{Dialect, Server};
+use workflow::server::Dialect;
 use workflow::trigger::Changed;
 
 const SERVER: Server = Server::GITEA_1_26;
@@ -84,7 +85,7 @@ fn changed_files() -> Vec<String> {
     (0..1_000).map(path).collect()
 }
 
-fn push() -> Happened {
+fn push() -> Event {
     let sha = "1".repeat(40);
     let body = json!({
         "ref": "refs/heads/main",
@@ -95,17 +96,17 @@ fn push() -> Happened {
         "sender": {"login": "ada"},
     });
     let body: Body = serde_json::from_value(body).expect("a push");
-    Happened {
-        event: HookEvent::Push,
+    Event {
+        kind: EventKind::Push,
         body,
     }
 }
 
-fn verdict(happened: &Happened, files: &Reading, changed: &Changed) -> Verdict {
-    judge(&Question {
+fn evaluated(event: &Event, files: &WorkflowSet, changed: &Changed) -> Evaluation {
+    evaluate(&Question {
         server: SERVER,
-        happened,
-        sha: &happened.body.after,
+        event,
+        sha: &event.body.after,
         message: "change many files",
         files,
         base: None,
@@ -115,20 +116,20 @@ fn verdict(happened: &Happened, files: &Reading, changed: &Changed) -> Verdict {
     })
 }
 
-fn verdicts(c: &mut Criterion) {
-    let (happened, changed) = (push(), Changed::Files(changed_files()));
-    let files = Reading::of(found(), SERVER);
-    let jobs = verdict(&happened, &files, &changed)
+fn evaluations(c: &mut Criterion) {
+    let (event, changed) = (push(), Changed::Files(changed_files()));
+    let files = WorkflowSet::of(found(), SERVER);
+    let jobs = evaluated(&event, &files, &changed)
         .runs()
         .map(|(_, run)| run.jobs.len())
         .sum::<usize>();
     assert_eq!(jobs, 10 * 8, "half of the workflows start");
     let mut group = c.benchmark_group("a push, 20 workflows, 1,000 changed files");
     group.bench_function("read", |b| {
-        b.iter(|| Reading::of(black_box(found()), SERVER));
+        b.iter(|| WorkflowSet::of(black_box(found()), SERVER));
     });
     group.bench_function("judged", |b| {
-        b.iter(|| verdict(&happened, black_box(&files), &changed));
+        b.iter(|| evaluated(&event, black_box(&files), &changed));
     });
     group.finish();
 }
@@ -251,5 +252,5 @@ fn hostile(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, verdicts, patterns, compiled, hostile);
+criterion_group!(benches, evaluations, patterns, compiled, hostile);
 criterion_main!(benches);

@@ -22,7 +22,7 @@ pub(super) const READ_BYTE: u64 = 10;
 
 /// What is left.
 #[derive(Debug)]
-pub struct Fuel(AtomicU64);
+pub struct Budget(AtomicU64);
 
 /// Nothing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,13 +32,13 @@ pub struct Fuel(AtomicU64);
 )]
 pub struct Spent;
 
-impl Default for Fuel {
+impl Default for Budget {
     fn default() -> Self {
         Self(AtomicU64::new(UNITS))
     }
 }
 
-impl Fuel {
+impl Budget {
     /// Takes `units`, if they are left; otherwise nothing is left from then on.
     pub(super) fn take(&self, units: u64) -> Result<(), Spent> {
         let left = self.0.load(Ordering::Relaxed).checked_sub(units);

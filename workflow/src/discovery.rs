@@ -5,8 +5,8 @@
 
 pub mod git_tree;
 
-use super::server::{Kind, Server};
 use crate::discovery::git_tree::{EntryKind, TreeEntry};
+use crate::server::{ForgeKind, Server};
 
 /// How the names of workflow files end; capitals are others.
 const ENDINGS: [&str; 2] = [".yml", ".yaml"];
@@ -22,8 +22,8 @@ pub const ALL_MAX_BYTES: u64 = 4 * 1024 * 1024;
 #[must_use]
 pub fn workflow_dirs(server: Server) -> Vec<String> {
     let dirs: &[&str] = match server.kind {
-        Kind::Gitea => &[".gitea/workflows", ".github/workflows"],
-        Kind::Forgejo => &[
+        ForgeKind::Gitea => &[".gitea/workflows", ".github/workflows"],
+        ForgeKind::Forgejo => &[
             ".forgejo/workflows",
             ".gitea/workflows",
             ".github/workflows",

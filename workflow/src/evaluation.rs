@@ -7,20 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::document::Workflow;
-use super::expression::{self, Value};
-use super::jobs::{self, ExpandedJob, Start};
-use super::server::{Kind, Server};
-use super::trigger::{self, Changed, Given, Judgement, Outcome};
-use super::yaml::{By, Refused};
-use crate::budget::Fuel;
+use crate::budget::Budget;
+use crate::document::Workflow;
 use crate::document::on::OnEvent;
-use crate::event::HookEvent;
-use crate::event::{Happened, PullRequest, Reads};
+use crate::event::EventKind;
+use crate::event::{Event, PullRequest, Reads};
+use crate::expression::{self, Value};
 use crate::jobs::concurrency::{self, Group, RunFacts};
-use crate::jobs::contexts::{Contexts, Facts, github_of};
+use crate::jobs::contexts::{Contexts, GithubFacts, github_of};
 use crate::jobs::reusable::Caller;
-use crate::jobs::workflow_set::{ReadFile, Reading};
+use crate::jobs::workflow_set::{ReadFile, WorkflowSet};
+use crate::jobs::{self, ExpandedJob, Start};
+use crate::server::{Capability, Server};
+use crate::trigger::{self, Changed, Judgement, Outcome, TriggerInputs};
+use crate::yaml::{By, Refused};
 
 /// Everything that a verdict rests on.
 #[derive(Debug, Clone, Copy)]
@@ -28,15 +28,15 @@ pub struct Question<'a> {
     /// Which forge.
     pub server: Server,
     /// What happened.
-    pub happened: &'a Happened,
+    pub event: &'a Event,
     /// The commit that the files were read at.
     pub sha: &'a str,
     /// Its message.
     pub message: &'a str,
     /// The workflow files there.
-    pub files: &'a Reading,
+    pub files: &'a WorkflowSet,
     /// Those of the branch that a pull request goes to: `pull_request_target` is theirs alone.
-    pub base: Option<&'a Reading>,
+    pub base: Option<&'a WorkflowSet>,
     /// Which files changed.
     pub changed: &'a Changed,
     /// The repository's variables, its owner's among them; `None`: they can't be known.
@@ -47,18 +47,18 @@ pub struct Question<'a> {
 
 /// The verdict.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct Evaluation {
     /// Why no workflow was even looked at, if that is so.
     pub nothing: Option<String>,
     /// It was so for a limit of ours.
     pub is_over_limit: bool,
     /// Every file that was looked at.
-    pub workflows: Vec<WorkflowVerdict>,
+    pub workflows: Vec<WorkflowEvaluation>,
 }
 
 /// The verdict on one file.
 #[derive(Debug)]
-pub struct WorkflowVerdict {
+pub struct WorkflowEvaluation {
     /// Its path.
     pub path: String,
     /// The forge's name of it.
@@ -66,12 +66,12 @@ pub struct WorkflowVerdict {
     /// Why the forge skips it, if it does.
     pub refused: Option<Refused>,
     /// Its events that this one could be, each with what its rules said.
-    pub events: Vec<EventVerdict>,
+    pub events: Vec<EventEvaluation>,
 }
 
 /// The verdict on one event of one file.
 #[derive(Debug)]
-pub struct EventVerdict {
+pub struct EventEvaluation {
     /// The event's name in the file.
     pub on: String,
     /// What its rules said.
@@ -86,14 +86,14 @@ pub struct Run {
     /// The event's name in the file.
     pub event: String,
     /// Its group, if it has one.
-    pub group: expression::Outcome<Option<Group>>,
+    pub group: expression::Resolved<Option<Group>>,
     /// Its jobs.
-    pub jobs: Vec<RunJob>,
+    pub jobs: Vec<PlannedJob>,
 }
 
 /// A job of a run.
 #[derive(Debug)]
-pub struct RunJob {
+pub struct PlannedJob {
     /// The job.
     pub job: ExpandedJob,
     /// Whether it can start at once.
@@ -104,32 +104,32 @@ pub struct RunJob {
 
 /// The forge's verdict.
 #[must_use]
-pub fn judge(question: &Question<'_>) -> Verdict {
+pub fn evaluate(question: &Question<'_>) -> Evaluation {
     if let Some(why) = starts_nothing(question) {
-        return Verdict {
+        return Evaluation {
             is_over_limit: question.files.refused.is_some(),
             nothing: Some(why),
             workflows: Vec::new(),
         };
     }
-    let judge = Judge {
+    let evaluator = Evaluator {
         question,
-        payload: question.happened.payload(),
-        fuel: Arc::default(),
+        payload: question.event.payload(),
+        budget: Arc::default(),
     };
     let of_head = question
         .files
         .files
         .iter()
         .map(|file| (question.files, file))
-        .map(|file| judge.file(file, |on| on != PULL_REQUEST_TARGET));
+        .map(|file| evaluator.file(file, |on| on != PULL_REQUEST_TARGET));
     let of_base = question
         .base
         .into_iter()
         .flat_map(|base| base.files.iter().map(move |file| (base, file)))
-        .map(|file| judge.file(file, |on| on == PULL_REQUEST_TARGET))
+        .map(|file| evaluator.file(file, |on| on == PULL_REQUEST_TARGET))
         .filter(|file| !file.events.is_empty());
-    Verdict {
+    Evaluation {
         nothing: None,
         is_over_limit: false,
         workflows: of_head.chain(of_base).collect(),
@@ -140,17 +140,17 @@ pub fn judge(question: &Question<'_>) -> Verdict {
 const PULL_REQUEST_TARGET: &str = "pull_request_target";
 
 fn starts_nothing(question: &Question<'_>) -> Option<String> {
-    let happened = question.happened;
-    if let Some(why) = happened.starts_nothing() {
+    let event = question.event;
+    if let Some(why) = event.starts_nothing() {
         return Some(why.to_owned());
     }
-    let title = happened
+    let title = event
         .body
         .pull_request
         .as_ref()
         .map_or("", |pull| &pull.title);
-    let skip = trigger::skip_string(happened.event, question.message)
-        .or_else(|| trigger::skip_string(happened.event, title));
+    let skip = trigger::skip_string(event.kind, question.message)
+        .or_else(|| trigger::skip_string(event.kind, title));
     if let Some(words) = skip {
         return Some(format!("the commit or the pull request says {words}"));
     }
@@ -171,18 +171,18 @@ fn starts_nothing(question: &Question<'_>) -> Option<String> {
 }
 
 /// Who goes through the files of one question.
-struct Judge<'a> {
+struct Evaluator<'a> {
     question: &'a Question<'a>,
     payload: serde_json::Value,
-    fuel: Arc<Fuel>,
+    budget: Arc<Budget>,
 }
 
-impl Judge<'_> {
+impl Evaluator<'_> {
     fn file(
         &self,
-        (reading, file): (&Reading, &ReadFile),
+        (reading, file): (&WorkflowSet, &ReadFile),
         is_meant: impl Fn(&str) -> bool,
-    ) -> WorkflowVerdict {
+    ) -> WorkflowEvaluation {
         let (refused, events) = match &file.read {
             Err(refused) => (Some(refused.clone()), Vec::new()),
             Ok(workflow) => {
@@ -195,7 +195,7 @@ impl Judge<'_> {
                 (None, events)
             }
         };
-        WorkflowVerdict {
+        WorkflowEvaluation {
             path: file.path.clone(),
             name: file.name.clone(),
             refused,
@@ -205,16 +205,16 @@ impl Judge<'_> {
 
     fn event(
         &self,
-        (reading, file): (&Reading, &ReadFile),
+        (reading, file): (&WorkflowSet, &ReadFile),
         workflow: &Workflow,
         on: &OnEvent,
-    ) -> EventVerdict {
-        let given = Given {
-            hook: self.question.happened.event,
+    ) -> EventEvaluation {
+        let given = TriggerInputs {
+            kind: self.question.event.kind,
             payload: &self.payload,
             changed: self.question.changed,
             server: self.question.server,
-            fuel: &self.fuel,
+            budget: &self.budget,
         };
         let mut judgement = trigger::judge(on, given);
         // Of those of the branch that a pull request goes to the forge does not look at it.
@@ -226,7 +226,7 @@ impl Judge<'_> {
             Outcome::Matched => Some(self.run((reading, file), workflow, on)),
             Outcome::FilteredOut | Outcome::NotApplicable | Outcome::Unknown => None,
         };
-        EventVerdict {
+        EventEvaluation {
             on: on.name.clone(),
             judgement,
             run,
@@ -235,7 +235,7 @@ impl Judge<'_> {
 
     fn run(
         &self,
-        (reading, file): (&Reading, &ReadFile),
+        (reading, file): (&WorkflowSet, &ReadFile),
         workflow: &Workflow,
         on: &OnEvent,
     ) -> Result<Run, Refused> {
@@ -243,17 +243,17 @@ impl Judge<'_> {
         let server = question.server;
         let contexts = self.contexts(file, on);
         let run = RunFacts {
-            happened: question.happened.event,
+            kind: question.event.kind,
             event_name: &on.name,
-            reference: &question.happened.reads().git_ref,
+            reference: &question.event.reads().git_ref,
             workflow: &file.name,
         };
         let group = concurrency::of_run(workflow, &contexts, run, server)?;
-        let status = status_event(question.happened.event, &on.name);
-        let awaits_approval = awaits_approval(question.happened, &on.name);
+        let status = status_event(question.event.kind, &on.name);
+        let awaits_approval = awaits_approval(question.event, &on.name);
         let own = match &group {
-            expression::Outcome::Known(Some(group)) => Some(group.name.clone()),
-            expression::Outcome::Known(None) | expression::Outcome::Unknown(_) => None,
+            expression::Resolved::Known(Some(group)) => Some(group.name.clone()),
+            expression::Resolved::Known(None) | expression::Resolved::Unknown(_) => None,
         };
         let mut groups = BTreeSet::new();
         let mut jobs = Vec::new();
@@ -267,7 +267,7 @@ impl Judge<'_> {
         for job in caller.jobs()? {
             // A group that can't be evaluated means that there is no run.
             if job.needs.is_empty()
-                && let expression::Outcome::Known(Some(group)) =
+                && let expression::Resolved::Known(Some(group)) =
                     concurrency::of_job(&job, workflow, &shared)?
             {
                 // The second would cancel the first, whose run is only being made (measured).
@@ -281,11 +281,11 @@ impl Judge<'_> {
                 }
             }
             let name = match &job.name {
-                expression::Outcome::Known(name) => Some(name.as_str()),
-                expression::Outcome::Unknown(_) => None,
+                expression::Resolved::Known(name) => Some(name.as_str()),
+                expression::Resolved::Unknown(_) => None,
             };
             let context = status.zip(name);
-            jobs.push(RunJob {
+            jobs.push(PlannedJob {
                 start: jobs::start(&job, awaits_approval, None, None),
                 context: context.map(|(status, name)| context_of(&workflow.name, name, status)),
                 job,
@@ -302,21 +302,21 @@ impl Judge<'_> {
     /// can't be known.
     fn contexts(&self, file: &ReadFile, on: &OnEvent) -> Contexts {
         let question = self.question;
-        let body = &question.happened.body;
+        let body = &question.event.body;
         let full_name = body.repository.full_name.as_str();
-        let Reads { git_ref, .. } = question.happened.reads();
+        let Reads { git_ref, .. } = question.event.reads();
         let mut payload = self.payload.clone();
-        if question.happened.event.is_of_a_reference() {
+        if question.event.kind.is_of_a_reference() {
             // The forge's own event has the full name where its delivery has the short one.
-            payload["ref"] = serde_json::json!(question.happened.full_ref());
+            payload["ref"] = serde_json::json!(question.event.full_ref());
         }
-        if question.happened.event == HookEvent::PullRequestComment {
+        if question.event.kind == EventKind::PullRequestComment {
             // Its own event has none, unlike its delivery.
             payload["pull_request"] = serde_json::Value::Null;
         }
         let github = github_of(
-            Facts {
-                happened: question.happened.event,
+            GithubFacts {
+                kind: question.event.kind,
                 event_name: &on.name,
                 event: &payload,
                 reference: &git_ref,
@@ -329,8 +329,7 @@ impl Judge<'_> {
             question.server,
         );
         // Gitea before 1.25 makes names and labels without it (`handleWorkflows`).
-        let server = question.server;
-        let has_github = server.kind == Kind::Forgejo || server.version >= (1, 25);
+        let has_github = question.server.has(Capability::GithubInLabels);
         Contexts {
             github: if has_github {
                 with_partial_event(github)
@@ -338,7 +337,7 @@ impl Judge<'_> {
                 Value::Null
             },
             vars: question.variables.cloned(),
-            fuel: Arc::clone(&self.fuel),
+            budget: Arc::clone(&self.budget),
             ..Contexts::default()
         }
     }
@@ -371,11 +370,10 @@ fn partial(value: &Value) -> Value {
 /// repository. The forge asks for it only of strangers (Gitea 1.26, `ifNeedApproval`), which nobody
 /// else can know: the run is followed until it is approved or not. Reviews need none, and who merges
 /// is no stranger.
-fn awaits_approval(happened: &Happened, on: &str) -> bool {
-    let pull = happened.body.pull_request.as_ref();
-    let is_trusted = on == PULL_REQUEST_TARGET
-        || happened.event.is_of_a_review()
-        || happened.merge_commit().is_some();
+fn awaits_approval(event: &Event, on: &str) -> bool {
+    let pull = event.body.pull_request.as_ref();
+    let is_trusted =
+        on == PULL_REQUEST_TARGET || event.kind.is_of_a_review() || event.merge_commit().is_some();
     // AGit's pull requests have no branch: they count as a fork's.
     let is_of_fork = |pull: &PullRequest| {
         let head = &pull.head;
@@ -387,33 +385,33 @@ fn awaits_approval(happened: &Happened, on: &str) -> bool {
 
 /// The words in brackets under which the forge marks the commit of a run; `None` for events of which
 /// it marks none (Gitea 1.26, `getCommitStatusEventNameAndCommitID`).
-fn status_event(event: HookEvent, on: &str) -> Option<&str> {
+fn status_event(event: EventKind, on: &str) -> Option<&str> {
     match event {
-        HookEvent::Push => Some("push"),
-        HookEvent::Release => Some("release"),
-        HookEvent::PullRequest
-        | HookEvent::PullRequestAssign
-        | HookEvent::PullRequestLabel
-        | HookEvent::PullRequestMilestone
-        | HookEvent::PullRequestSync
-        | HookEvent::PullRequestReviewRequest
-        | HookEvent::PullRequestReviewApproved
-        | HookEvent::PullRequestReviewRejected
-        | HookEvent::PullRequestReviewComment => Some(on),
-        HookEvent::Create
-        | HookEvent::Delete
-        | HookEvent::Fork
-        | HookEvent::Issues
-        | HookEvent::IssueAssign
-        | HookEvent::IssueLabel
-        | HookEvent::IssueMilestone
-        | HookEvent::IssueComment
-        | HookEvent::PullRequestComment
-        | HookEvent::Wiki
-        | HookEvent::Package
-        | HookEvent::Schedule
-        | HookEvent::WorkflowDispatch
-        | HookEvent::WorkflowRun => None,
+        EventKind::Push => Some("push"),
+        EventKind::Release => Some("release"),
+        EventKind::PullRequest
+        | EventKind::PullRequestAssign
+        | EventKind::PullRequestLabel
+        | EventKind::PullRequestMilestone
+        | EventKind::PullRequestSync
+        | EventKind::PullRequestReviewRequest
+        | EventKind::PullRequestReviewApproved
+        | EventKind::PullRequestReviewRejected
+        | EventKind::PullRequestReviewComment => Some(on),
+        EventKind::Create
+        | EventKind::Delete
+        | EventKind::Fork
+        | EventKind::Issues
+        | EventKind::IssueAssign
+        | EventKind::IssueLabel
+        | EventKind::IssueMilestone
+        | EventKind::IssueComment
+        | EventKind::PullRequestComment
+        | EventKind::Wiki
+        | EventKind::Package
+        | EventKind::Schedule
+        | EventKind::WorkflowDispatch
+        | EventKind::WorkflowRun => None,
     }
 }
 
@@ -422,7 +420,7 @@ fn context_of(workflow: &str, job: &str, event: &str) -> String {
     format!("{workflow} / {job} ({event})").trim().to_owned()
 }
 
-impl Verdict {
+impl Evaluation {
     /// The runs that are started, each with the name of its workflow.
     pub fn runs(&self) -> impl Iterator<Item = (&str, &Run)> {
         self.workflows.iter().flat_map(|workflow| {
@@ -436,7 +434,7 @@ impl Verdict {
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
         let is_limit = |refused: &Refused| refused.by == By::Limit;
-        let is_unknown = |event: &EventVerdict| {
+        let is_unknown = |event: &EventEvaluation| {
             let refused = event.run.as_ref().and_then(|run| run.as_ref().err());
             event.judgement.outcome == Outcome::Unknown || refused.is_some_and(is_limit)
         };
@@ -474,7 +472,7 @@ const SUMMARY_MAX: usize = 8;
 /// Longest such line, in bytes: reasons may repeat what a file says, and the line is kept.
 pub const SUMMARY_MAX_BYTES: usize = 2_000;
 
-impl WorkflowVerdict {
+impl WorkflowEvaluation {
     /// Why it starts no job.
     fn why_not(&self) -> String {
         if let Some(refused) = &self.refused {
@@ -483,7 +481,7 @@ impl WorkflowVerdict {
                 By::Limit => format!("not followed: {refused}"),
             };
         }
-        let is_of = |event: &&EventVerdict| event.judgement.outcome != Outcome::NotApplicable;
+        let is_of = |event: &&EventEvaluation| event.judgement.outcome != Outcome::NotApplicable;
         let Some(event) = self.events.iter().find(is_of) else {
             return "not for this event".to_owned();
         };
@@ -513,7 +511,7 @@ mod tests {
 
     /// The label of the only job that `event` starts, and whether it can start at once.
     fn started(
-        event: HookEvent,
+        event: EventKind,
         body: &serde_json::Value,
         (on, label): (&str, &str),
         server: Server,
@@ -527,11 +525,11 @@ mod tests {
             }],
             refused: None,
         };
-        let files = Reading::of(found, server);
+        let files = WorkflowSet::of(found, server);
         let body: Body = serde_json::from_value(body.clone()).unwrap();
-        let verdict = judge(&Question {
+        let evaluation = evaluate(&Question {
             server,
-            happened: &Happened { event, body },
+            event: &Event { kind: event, body },
             sha: "1a",
             message: "",
             files: &files,
@@ -540,10 +538,10 @@ mod tests {
             variables: None,
             disabled: &BTreeSet::new(),
         });
-        let (_, run) = verdict.runs().next().unwrap();
+        let (_, run) = evaluation.runs().next().unwrap();
         let label = match &run.jobs[0].job.labels {
-            expression::Outcome::Known(labels) => labels.join(","),
-            expression::Outcome::Unknown(why) => panic!("{why}"),
+            expression::Resolved::Known(labels) => labels.join(","),
+            expression::Resolved::Unknown(why) => panic!("{why}"),
         };
         (label, run.jobs[0].start.clone())
     }
@@ -554,7 +552,7 @@ mod tests {
         let asks = ("push", "l-${{ github.ref_name }}");
         for (version, label) in [("1.26.0", "l-main"), ("1.25.0", "l-main"), ("1.24.0", "l-")] {
             let server = Server::parse(version).unwrap();
-            assert_eq!(started(HookEvent::Push, &body, asks, server).0, label);
+            assert_eq!(started(EventKind::Push, &body, asks, server).0, label);
         }
     }
 
@@ -566,8 +564,8 @@ mod tests {
             let asks = (on, "l-${{ github.event.pull_request.number }}");
             started(event, &body, asks, Server::GITEA_1_26).0
         };
-        assert_eq!(label(HookEvent::PullRequestComment), "l-");
-        assert_eq!(label(HookEvent::PullRequest), "l-5");
+        assert_eq!(label(EventKind::PullRequestComment), "l-");
+        assert_eq!(label(EventKind::PullRequest), "l-5");
     }
 
     #[test]
@@ -583,12 +581,12 @@ mod tests {
             started(event, &body, (on, "x"), Server::GITEA_1_26).1
         };
         let waits = Start::Blocked(jobs::Because::Approval);
-        let pull = HookEvent::PullRequest;
+        let pull = EventKind::PullRequest;
         assert_eq!(start(pull, 1, "dev", "dev", false), Start::Waiting);
         assert_eq!(start(pull, 1, "", "refs/pull/7/head", false), waits);
         assert_eq!(start(pull, 2, "me:dev", "dev", false), waits);
         assert_eq!(start(pull, 2, "me:dev", "dev", true), Start::Waiting);
-        let review = HookEvent::PullRequestReviewApproved;
+        let review = EventKind::PullRequestReviewApproved;
         assert_eq!(start(review, 2, "me:dev", "dev", false), Start::Waiting);
     }
 }

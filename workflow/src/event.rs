@@ -5,15 +5,15 @@ mod kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::server::{Kind, Server};
-pub use kind::HookEvent;
+use crate::server::{Capability, Server};
+pub use kind::EventKind;
 
 /// One event with what rules look at: a delivery without its weight. It is written down and read
 /// again, so everything in it is bounded by whoever parses deliveries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Happened {
+pub struct Event {
     /// Its kind.
-    pub event: HookEvent,
+    pub kind: EventKind,
     /// What its delivery says.
     pub body: Body,
 }
@@ -211,7 +211,7 @@ pub struct Reads {
 /// that no workflow starts itself for ever.
 pub const ACTIONS_USERS: [&str; 2] = ["gitea-actions", "forgejo-actions"];
 
-impl Happened {
+impl Event {
     /// Where its workflows are read (Gitea 1.26, `notify`): at the default branch for the events that
     /// say so; else at the reference that it is about. Pull requests have one of their own, reviews are
     /// about a commit, and so are merges: the one that they made. What has none reads the default branch.
@@ -223,12 +223,12 @@ impl Happened {
             git_ref: format!("refs/heads/{branch}"),
             at: branch.clone(),
         };
-        if self.event.is_of_default_branch() {
+        if self.kind.is_of_default_branch() {
             return of_default();
         }
         if let Some(pull) = &body.pull_request {
             let at = self.merge_commit().unwrap_or(&pull.head.sha);
-            let is_of_commit = self.event.is_of_a_review() || self.merge_commit().is_some();
+            let is_of_commit = self.kind.is_of_a_review() || self.merge_commit().is_some();
             return Reads {
                 git_ref: if is_of_commit {
                     at.to_owned()
@@ -245,12 +245,12 @@ impl Happened {
                 git_ref,
             };
         }
-        if self.event == HookEvent::Push {
+        if self.kind == EventKind::Push {
             Reads {
                 git_ref: body.git_ref.clone(),
                 at: self.commit().to_owned(),
             }
-        } else if self.event == HookEvent::Create {
+        } else if self.kind == EventKind::Create {
             Reads {
                 git_ref: self.full_ref(),
                 at: body.sha.clone(),
@@ -264,7 +264,7 @@ impl Happened {
     #[must_use]
     pub fn merge_commit(&self) -> Option<&str> {
         let pull = self.body.pull_request.as_ref()?;
-        let is_merge = self.event == HookEvent::PullRequest && self.body.action == "closed";
+        let is_merge = self.kind == EventKind::PullRequest && self.body.action == "closed";
         pull.merge_commit_sha
             .as_deref()
             .filter(|sha| is_merge && pull.merged && !sha.is_empty())
@@ -278,9 +278,10 @@ impl Happened {
         let Some(pull) = &self.body.pull_request else {
             return Some(&self.body.before);
         };
-        match server.kind {
-            Kind::Gitea if server.version >= (1, 23) => pull.merge_base.as_deref(),
-            Kind::Gitea | Kind::Forgejo => Some(&pull.base.git_ref),
+        if server.has(Capability::ComparesMergeBase) {
+            pull.merge_base.as_deref()
+        } else {
+            Some(&pull.base.git_ref)
         }
     }
 
@@ -303,21 +304,21 @@ impl Happened {
     #[must_use]
     pub fn implied(&self) -> Option<Self> {
         let body = &self.body;
-        if self.event != HookEvent::Push {
+        if self.kind != EventKind::Push {
             return None;
         }
-        let event = match (is_zeros(&body.before), is_zeros(&body.after)) {
-            (true, false) => HookEvent::Create,
-            (false, true) => HookEvent::Delete,
+        let kind = match (is_zeros(&body.before), is_zeros(&body.after)) {
+            (true, false) => EventKind::Create,
+            (false, true) => EventKind::Delete,
             (false, false) | (true, true) => return None,
         };
         let (ref_type, short) = short_ref(&body.git_ref)?;
         Some(Self {
-            event,
+            kind,
             body: Body {
                 git_ref: short.to_owned(),
                 ref_type: ref_type.to_owned(),
-                sha: if event == HookEvent::Create {
+                sha: if kind == EventKind::Create {
                     body.after.clone()
                 } else {
                     String::new()
@@ -338,7 +339,7 @@ impl Happened {
             .sender
             .as_ref()
             .is_some_and(|user| ACTIONS_USERS.contains(&user.login.as_str()));
-        let pushes = self.event == HookEvent::Push;
+        let pushes = self.kind == EventKind::Push;
         if by_a_job {
             Some("a job did it, and what jobs do starts no workflow")
         } else if repository.empty {
@@ -359,11 +360,11 @@ impl Happened {
     /// Of some things hooks are told, but not Actions (Gitea 1.23 to 1.26, `services/webhook/notifier.go`
     /// beside `services/actions/notifier.go`).
     fn is_for_hooks_alone(&self) -> Option<&'static str> {
-        match (self.event, self.body.action.as_str()) {
-            (HookEvent::IssueLabel | HookEvent::PullRequestLabel, "label_cleared") => {
+        match (self.kind, self.body.action.as_str()) {
+            (EventKind::IssueLabel | EventKind::PullRequestLabel, "label_cleared") => {
                 Some("all labels were taken off at once, and forges start nothing then")
             }
-            (HookEvent::Issues | HookEvent::PullRequest | HookEvent::Release, "deleted") => {
+            (EventKind::Issues | EventKind::PullRequest | EventKind::Release, "deleted") => {
                 Some("it was deleted, and forges start nothing then")
             }
             _ => None,
@@ -404,9 +405,9 @@ fn short_ref(full: &str) -> Option<(&'static str, &str)> {
 mod tests {
     use super::*;
 
-    fn push(git_ref: &str, before: &str, after: &str) -> Happened {
-        Happened {
-            event: HookEvent::Push,
+    fn push(git_ref: &str, before: &str, after: &str) -> Event {
+        Event {
+            kind: EventKind::Push,
             body: Body {
                 git_ref: git_ref.to_owned(),
                 before: before.to_owned(),
@@ -426,48 +427,48 @@ mod tests {
         let implied = |git_ref, before, after| {
             push(git_ref, before, after)
                 .implied()
-                .map(|other| (other.event, other.body.ref_type, other.body.git_ref))
+                .map(|other| (other.kind, other.body.ref_type, other.body.git_ref))
         };
         let is = |event, kind: &str, name: &str| Some((event, kind.to_owned(), name.to_owned()));
         assert_eq!(implied("refs/heads/x", "1a", "2b"), None);
         assert_eq!(
             implied("refs/heads/a/b", "000", "2b"),
-            is(HookEvent::Create, "branch", "a/b")
+            is(EventKind::Create, "branch", "a/b")
         );
         assert_eq!(
             implied("refs/tags/v1", "1a", "000"),
-            is(HookEvent::Delete, "tag", "v1")
+            is(EventKind::Delete, "tag", "v1")
         );
         assert_eq!(implied("refs/pull/1/head", "000", "2b"), None);
     }
 
     #[test]
     fn files_are_read_where_the_event_happened_or_at_the_default_branch() {
-        let at = |event| {
-            let happened = Happened {
-                event,
+        let at = |kind| {
+            let event = Event {
+                kind,
                 ..push("refs/heads/x", "1a", "2b")
             };
-            let Reads { git_ref, at } = happened.reads();
+            let Reads { git_ref, at } = event.reads();
             (git_ref, at)
         };
         let is = |git_ref: &str, at: &str| (git_ref.to_owned(), at.to_owned());
-        assert_eq!(at(HookEvent::Push), is("refs/heads/x", "2b"));
-        assert_eq!(at(HookEvent::Delete), is("refs/heads/main", "main"));
-        assert_eq!(at(HookEvent::Package), is("refs/heads/main", "main"));
+        assert_eq!(at(EventKind::Push), is("refs/heads/x", "2b"));
+        assert_eq!(at(EventKind::Delete), is("refs/heads/main", "main"));
+        assert_eq!(at(EventKind::Package), is("refs/heads/main", "main"));
         let mut release = push("", "", "");
-        release.event = HookEvent::Release;
+        release.kind = EventKind::Release;
         release.body.release = Some(Release {
             tag_name: "v1".to_owned(),
         });
         let Reads { git_ref, at } = release.reads();
         assert_eq!((git_ref, at), is("refs/tags/v1", "refs/tags/v1"));
 
-        let pull = |event, action: &str, merged| {
-            let mut happened = push("", "", "");
-            happened.event = event;
-            happened.body.action = action.to_owned();
-            happened.body.pull_request = Some(PullRequest {
+        let pull = |kind, action: &str, merged| {
+            let mut event = push("", "", "");
+            event.kind = kind;
+            event.body.action = action.to_owned();
+            event.body.pull_request = Some(PullRequest {
                 number: 7,
                 merged,
                 merge_commit_sha: Some("3c".to_owned()),
@@ -477,20 +478,20 @@ mod tests {
                 },
                 ..PullRequest::default()
             });
-            let Reads { git_ref, at } = happened.reads();
+            let Reads { git_ref, at } = event.reads();
             (git_ref, at)
         };
         let of_pull = is("refs/pull/7/head", "1a");
-        assert_eq!(pull(HookEvent::PullRequest, "closed", false), of_pull);
-        assert_eq!(pull(HookEvent::PullRequestLabel, "labeled", true), of_pull);
-        assert_eq!(pull(HookEvent::PullRequest, "closed", true), is("3c", "3c"));
-        let review = HookEvent::PullRequestReviewComment;
+        assert_eq!(pull(EventKind::PullRequest, "closed", false), of_pull);
+        assert_eq!(pull(EventKind::PullRequestLabel, "labeled", true), of_pull);
+        assert_eq!(pull(EventKind::PullRequest, "closed", true), is("3c", "3c"));
+        let review = EventKind::PullRequestReviewComment;
         assert_eq!(pull(review, "reviewed", true), is("1a", "1a"));
     }
 
     #[test]
     fn what_starts_nothing_says_why() {
-        let why = |happened: Happened| happened.starts_nothing().is_some();
+        let why = |event: Event| event.starts_nothing().is_some();
         assert!(!why(push("refs/heads/x", "1a", "2b")));
         assert!(why(push("refs/heads/x", "2b", "2b")));
         assert!(why(push("refs/tags/x", "2b", "000")));
@@ -499,17 +500,17 @@ mod tests {
             login: "gitea-actions".to_owned(),
         });
         assert!(why(by_a_job));
-        let label = |event, action: &str| Happened {
-            event,
+        let label = |kind, action: &str| Event {
+            kind,
             body: Body {
                 action: action.to_owned(),
                 ..Body::default()
             },
         };
-        assert!(why(label(HookEvent::IssueLabel, "label_cleared")));
-        assert!(!why(label(HookEvent::IssueLabel, "label_updated")));
-        assert!(why(label(HookEvent::Issues, "deleted")));
-        assert!(why(label(HookEvent::Release, "deleted")));
-        assert!(!why(label(HookEvent::IssueComment, "deleted")));
+        assert!(why(label(EventKind::IssueLabel, "label_cleared")));
+        assert!(!why(label(EventKind::IssueLabel, "label_updated")));
+        assert!(why(label(EventKind::Issues, "deleted")));
+        assert!(why(label(EventKind::Release, "deleted")));
+        assert!(!why(label(EventKind::IssueComment, "deleted")));
     }
 }

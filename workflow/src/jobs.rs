@@ -11,6 +11,7 @@ pub mod matrix;
 pub mod name;
 pub mod needs;
 pub mod reusable;
+pub mod uses;
 pub mod workflow_set;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 
 use crate::budget;
 use crate::document::{Concurrency, Job, Workflow};
-use crate::expression::{NodeStop, Outcome, Scope, Value, has_expression};
-use crate::server::{Kind, Server};
+use crate::expression::{NodeStop, Resolved, Scope, Value, has_expression};
+use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{self, Refused};
 use contexts::{Contexts, Shared};
 use matrix::{Combination, JOBS_MAX};
@@ -30,11 +31,11 @@ pub struct ExpandedJob {
     /// Its key in `jobs`.
     pub id: String,
     /// How the forge calls it.
-    pub name: Outcome<String>,
+    pub name: Resolved<String>,
     /// The ids of the jobs that must end first.
     pub needs: Vec<String>,
     /// The labels that its runner must have.
-    pub labels: Outcome<Vec<String>>,
+    pub labels: Resolved<Vec<String>>,
     /// Its combination of the matrix.
     pub combination: Combination,
     /// Why its matrix is not known yet: the job stands for all that will come of it.
@@ -42,7 +43,7 @@ pub struct ExpandedJob {
     /// What its `if` says.
     pub condition: Option<String>,
     /// Whether its failure counts as one: evaluated by Gitea from 1.27 on.
-    pub continue_on_error: Option<Outcome<yaml::Value>>,
+    pub continue_on_error: Option<Resolved<yaml::Value>>,
     /// Its `concurrency`, not evaluated.
     pub concurrency: Option<Concurrency>,
     /// The workflow that it calls; empty if it has steps.
@@ -62,8 +63,8 @@ impl ExpandedJob {
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
         let labels = match &self.labels {
-            Outcome::Known(_) => None,
-            Outcome::Unknown(because) => Some(because.as_str()),
+            Resolved::Known(_) => None,
+            Resolved::Unknown(because) => Some(because.as_str()),
         };
         self.incomplete_matrix.as_deref().or(labels)
     }
@@ -143,16 +144,12 @@ pub fn expand(
 
 /// The run's own name (Gitea from 1.26 on). It is of no interest, but the forge may panic at it.
 fn title(workflow: &Workflow, contexts: &Contexts, server: Server) -> Result<(), Refused> {
-    let is_read = match server.kind {
-        Kind::Gitea => server.version >= (1, 26),
-        Kind::Forgejo => false,
-    };
-    if !is_read {
+    if !server.has(Capability::EvaluatesRunName) {
         return Ok(());
     }
     let scope = Scope {
         contexts: contexts.common(server),
-        fuel: Arc::clone(&contexts.fuel),
+        budget: Arc::clone(&contexts.budget),
         ..Scope::default()
     };
     let crash = |reason| Refused::crash(None, format!("run-name: {reason}"));
@@ -194,7 +191,7 @@ impl Expansion<'_> {
             let known = matrix::combinations(None, self.server)?;
             return Ok(Matrix::Known(known));
         };
-        if !is_matrix_evaluated(self.server) {
+        if !self.server.has(Capability::EvaluatesMatrix) {
             let known = matrix::combinations(Some(node), self.server)?;
             return Ok(Matrix::Known(known));
         }
@@ -221,12 +218,13 @@ impl Expansion<'_> {
         incomplete_matrix: Option<String>,
     ) -> Result<ExpandedJob, Refused> {
         let job = self.job;
-        let fuel = &self.shared.contexts.fuel;
-        fuel.take(budget::JOB)
+        let budget = &self.shared.contexts.budget;
+        budget
+            .take(budget::JOB)
             .map_err(|spent| Refused::limit(job.line, spent.to_string()))?;
         let scope = self.scope(combination.context());
         let labels = match (&job.runs_on, &incomplete_matrix) {
-            (None, _) => Outcome::Known(Vec::new()),
+            (None, _) => Resolved::Known(Vec::new()),
             (Some(runs_on), None) => {
                 labels::evaluate(runs_on, &self.labels_scope(&combination), self.server)?
             }
@@ -257,10 +255,10 @@ impl Expansion<'_> {
     fn labels_scope(&self, combination: &Combination) -> Scope {
         let matrix = combination.context();
         self.scope(match (self.server.kind, matrix) {
-            (Kind::Forgejo, Value::Map(Some(map))) => {
+            (ForgeKind::Forgejo, Value::Map(Some(map))) => {
                 Value::Part(map, "the matrix has no such key".into())
             }
-            (Kind::Gitea | Kind::Forgejo, matrix) => matrix,
+            (ForgeKind::Gitea | ForgeKind::Forgejo, matrix) => matrix,
         })
     }
 
@@ -272,36 +270,36 @@ impl Expansion<'_> {
         scope: &Scope,
         combination: &Combination,
         is_incomplete: bool,
-    ) -> Result<Outcome<String>, Refused> {
+    ) -> Result<Resolved<String>, Refused> {
         let own = self.job.name.as_str();
         let with = |name: &str| {
             if combination.is_empty() {
-                return Outcome::Known(name.to_owned());
+                return Resolved::Known(name.to_owned());
             }
-            Outcome::Known(format!("{name} {}", combination.name()))
+            Resolved::Known(format!("{name} {}", combination.name()))
         };
         let evaluated = || {
             let crash = |reason| Refused::crash(self.job.line, reason);
             scope.interpolate(own).map_err(crash)
         };
         let full = match self.server.kind {
-            Kind::Gitea if combination.is_empty() => Outcome::Known(own.to_owned()),
-            Kind::Gitea if !has_expression(own) => with(own),
-            Kind::Forgejo if own == self.id => with(own),
-            Kind::Forgejo if !is_incomplete && own.ends_with(INCOMPLETE) => {
+            ForgeKind::Gitea if combination.is_empty() => Resolved::Known(own.to_owned()),
+            ForgeKind::Gitea if !has_expression(own) => with(own),
+            ForgeKind::Forgejo if own == self.id => with(own),
+            ForgeKind::Forgejo if !is_incomplete && own.ends_with(INCOMPLETE) => {
                 with(own.strip_suffix(INCOMPLETE).unwrap_or(own))
             }
-            Kind::Gitea | Kind::Forgejo => evaluated()?,
+            ForgeKind::Gitea | ForgeKind::Forgejo => evaluated()?,
         };
         let mark = if is_incomplete { INCOMPLETE } else { "" };
         Ok(full.map(|full| name::cut(&format!("{full}{mark}"))))
     }
 
-    fn continue_on_error(&self, scope: &Scope) -> Result<Option<Outcome<yaml::Value>>, Refused> {
+    fn continue_on_error(&self, scope: &Scope) -> Result<Option<Resolved<yaml::Value>>, Refused> {
         let Some(node) = &self.job.continue_on_error else {
             return Ok(None);
         };
-        if self.server.kind != Kind::Gitea || self.server.version < (1, 27) {
+        if !self.server.has(Capability::ContinueOnError) {
             return Ok(None);
         }
         let refuse = |reason| {
@@ -309,8 +307,8 @@ impl Expansion<'_> {
             Refused::new(node.line, reason)
         };
         match scope.evaluate_node(node) {
-            Ok(node) => Ok(Some(Outcome::Known(node.value()?))),
-            Err(NodeStop::Unknown(because)) => Ok(Some(Outcome::Unknown(because))),
+            Ok(node) => Ok(Some(Resolved::Known(node.value()?))),
+            Err(NodeStop::Unknown(because)) => Ok(Some(Resolved::Unknown(because))),
             Err(NodeStop::Fails(reason)) => Err(refuse(reason)),
             Err(NodeStop::Crashes(reason)) => Err(Refused::crash(node.line, reason)),
         }
@@ -319,13 +317,6 @@ impl Expansion<'_> {
 
 /// Behind the name of a job whose matrix is not known yet.
 const INCOMPLETE: &str = " (incomplete matrix)";
-
-fn is_matrix_evaluated(server: Server) -> bool {
-    match server.kind {
-        Kind::Gitea => server.version >= (1, 28),
-        Kind::Forgejo => true,
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,65 +1,325 @@
-//! Which forge it is, and every rule that depends on it.
+//! Which forge it is, how old, and what servers differ in.
 //!
-//! A forge tells its version at `GET /api/v1/version`: Gitea as `1.26.0` (also `1.27.0-rc0`,
-//! `1.28.0+dev-…`), Forgejo as its own with the Gitea that it is compatible with, `12.0.1+gitea-1.22.0`.
+//! Everything that came with a version stands in the table of [`Capability`], and nowhere else: a rule asks
+//! [`Server::has`]. What the two forges do differently in all their versions stands with the rule.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// One forge: what it is and how old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Server {
     /// Gitea or Forgejo.
-    pub kind: Kind,
-    /// Its own version: major and minor number.
-    pub version: (u32, u32),
+    pub kind: ForgeKind,
+    /// Its own version.
+    pub version: Version,
 }
 
 /// The forges that we know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForgeKind {
     /// Gitea.
     Gitea,
     /// Forgejo.
     Forgejo,
 }
 
+/// The version of a server. What is built on the way to a version (`1.27.0-rc0`, `1.28.0+dev-…`) counts
+/// as that version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The first number.
+    pub major: u32,
+    /// The second.
+    pub minor: u32,
+    /// The third.
+    pub patch: u32,
+}
+
+impl Version {
+    /// `major.minor.patch`.
+    #[must_use]
+    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self {
+            major,
+            minor,
+            patch,
+        }
+    }
+
+    /// Whether it is `first` or newer. (`Ord` can't be asked in a `const fn`.)
+    const fn is_at_least(self, first: Self) -> bool {
+        if self.major != first.major {
+            return self.major > first.major;
+        }
+        if self.minor != first.minor {
+            return self.minor > first.minor;
+        }
+        self.patch >= first.patch
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            major,
+            minor,
+            patch,
+        } = self;
+        write!(f, "{major}.{minor}.{patch}")
+    }
+}
+
+/// What some servers do and others don't.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    // Files and how they are read.
+    /// Reads the first MiB of a workflow file and takes it for the whole; others read on.
+    CutsLargeFiles,
+    /// Makes the jobs of every file before it looks at the event; a file of which that fails is none.
+    ValidatesJobs,
+    /// Does not look at what stands below `on.workflow_call`; others refuse a file whose `inputs` there
+    /// they can't read.
+    SkipsWorkflowCall,
+
+    // Events and their filters.
+    /// Has a pattern engine of its own for `branches`, `tags` and `paths` ([`Dialect::Gitea`]).
+    OwnPatterns,
+    /// Refuses a plain glob with a `{` that has no `}`.
+    StrictGlobs,
+    /// `paths` hold for every pushed tag (#34602); before, they are compared.
+    TagsPassPaths,
+    /// Tells labels that were put on an issue from those that were taken off (`labeled`, `unlabeled`).
+    ComparesIssueLabels,
+    /// Compares a pull request with the commit where its two sides parted, not with the end of its base
+    /// branch. (It came with 1.23.7; of an older 1.23 the delivery names no such commit.)
+    ComparesMergeBase,
+
+    // Jobs of a run.
+    /// Names and labels are made with the context `github`.
+    GithubInLabels,
+    /// Evaluates `run-name`.
+    EvaluatesRunName,
+    /// Numbers a run before its names and labels are made.
+    NumbersRunsFirst,
+    /// Evaluates expressions in a matrix.
+    EvaluatesMatrix,
+    /// In a matrix, a value that is no list is a list of one.
+    SingleMatrixValues,
+    /// Reads and evaluates `continue-on-error` of a job.
+    ContinueOnError,
+    /// Reads `concurrency` of a workflow.
+    RunConcurrency,
+    /// Reads `concurrency` of a job.
+    JobConcurrency,
+    /// Puts the jobs of a called workflow in the place of the job that calls it.
+    ExpandsCalls,
+    /// Evaluates the `if` of a job whose needs have ended, instead of its runner.
+    EvaluatesIf,
+    /// A job that needs one that is not there waits for ever; others take no notice.
+    WaitsForAbsentNeeds,
+
+    // The API.
+    /// Lists its unfinished jobs (Gitea: #33964; of an older Forgejo it is not known).
+    ListsJobs,
+    /// Lists and deletes runners, and gives registration tokens by POST.
+    ListsRunners,
+    /// Registers runners for one job by its API, and deletes them when they had it.
+    OneJobRunners,
+    /// Reads many files at once for somebody who may only read (#34521).
+    ReadsFilesInBulk,
+}
+
+/// From which version on a forge has something.
+#[derive(Debug, Clone, Copy)]
+enum Since {
+    Always,
+    Version(Version),
+    Never,
+}
+
+const ALWAYS: Since = Since::Always;
+const NEVER: Since = Since::Never;
+
+const fn from(major: u32, minor: u32, patch: u32) -> Since {
+    Since::Version(Version::new(major, minor, patch))
+}
+
+impl Capability {
+    /// Since when Gitea has it, and since when Forgejo.
+    const fn since(self) -> (Since, Since) {
+        match self {
+            Self::CutsLargeFiles
+            | Self::ValidatesJobs
+            | Self::EvaluatesRunName
+            | Self::JobConcurrency => (from(1, 26, 0), NEVER),
+            Self::SkipsWorkflowCall
+            | Self::OwnPatterns
+            | Self::StrictGlobs
+            | Self::NumbersRunsFirst
+            | Self::SingleMatrixValues
+            | Self::ContinueOnError => (from(1, 27, 0), NEVER),
+            Self::TagsPassPaths => (from(1, 24, 0), ALWAYS),
+            Self::ComparesIssueLabels | Self::ReadsFilesInBulk => (from(1, 25, 0), NEVER),
+            Self::ComparesMergeBase => (from(1, 23, 0), NEVER),
+            Self::GithubInLabels => (from(1, 25, 0), ALWAYS),
+            Self::EvaluatesMatrix => (from(1, 28, 0), ALWAYS),
+            Self::RunConcurrency => (from(1, 26, 0), from(14, 0, 0)),
+            Self::ExpandsCalls => (from(1, 27, 0), from(14, 0, 0)),
+            Self::EvaluatesIf => (from(1, 27, 0), from(15, 0, 0)),
+            Self::WaitsForAbsentNeeds => (NEVER, from(15, 0, 0)),
+            Self::ListsJobs => (from(1, 25, 0), from(11, 0, 0)),
+            Self::ListsRunners => (from(1, 24, 0), NEVER),
+            Self::OneJobRunners => (from(1, 24, 0), from(15, 0, 0)),
+        }
+    }
+
+    const fn since_of(self, kind: ForgeKind) -> Since {
+        let (gitea, forgejo) = self.since();
+        match kind {
+            ForgeKind::Gitea => gitea,
+            ForgeKind::Forgejo => forgejo,
+        }
+    }
+
+    /// The first version of that forge that has it, where it came with a version.
+    #[must_use]
+    pub const fn first(self, kind: ForgeKind) -> Option<Version> {
+        match self.since_of(kind) {
+            Since::Version(first) => Some(first),
+            Since::Always | Since::Never => None,
+        }
+    }
+}
+
 /// The two pattern engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// That of nektos/act: Gitea up to 1.26, and Forgejo.
+    /// That of nektos/act: older Giteas and Forgejo.
     Nektos,
-    /// That of Gitea 1.27 and later (its `modules/glob`, #37717).
+    /// Gitea's own (its `modules/glob`, #37717).
     Gitea,
 }
 
 impl Server {
     /// The Gitea that we know best: what is measured is measured on it.
-    pub const GITEA_1_26: Self = Self {
-        kind: Kind::Gitea,
-        version: (1, 26),
-    };
+    pub const GITEA_1_26: Self = Self::gitea(1, 26, 0);
 
-    /// Reads what a forge says of its version.
+    /// A Gitea of that version.
+    #[must_use]
+    pub const fn gitea(major: u32, minor: u32, patch: u32) -> Self {
+        Self {
+            kind: ForgeKind::Gitea,
+            version: Version::new(major, minor, patch),
+        }
+    }
+
+    /// A Forgejo of that version.
+    #[must_use]
+    pub const fn forgejo(major: u32, minor: u32, patch: u32) -> Self {
+        Self {
+            kind: ForgeKind::Forgejo,
+            version: Version::new(major, minor, patch),
+        }
+    }
+
+    /// Reads what a forge says at `GET /api/v1/version`: Gitea `1.26.0`, Forgejo its own version with
+    /// the Gitea that its API is compatible with, `12.0.1+gitea-1.22.0`.
     #[must_use]
     pub fn parse(version: &str) -> Option<Self> {
         let version = version.trim().trim_start_matches('v');
         let kind = if version.contains("+gitea-") {
-            Kind::Forgejo
+            ForgeKind::Forgejo
         } else {
-            Kind::Gitea
+            ForgeKind::Gitea
         };
         let mut numbers = version.split(['.', '-', '+']);
         let mut next = || numbers.next()?.parse().ok();
-        Some(Self {
-            kind,
-            version: (next()?, next()?),
-        })
+        let version = Version {
+            major: next()?,
+            minor: next()?,
+            patch: next().unwrap_or_default(),
+        };
+        Some(Self { kind, version })
+    }
+
+    /// Whether this server has it.
+    #[must_use]
+    pub const fn has(self, capability: Capability) -> bool {
+        match capability.since_of(self.kind) {
+            Since::Always => true,
+            Since::Version(first) => self.version.is_at_least(first),
+            Since::Never => false,
+        }
     }
 
     /// How its `branches`, `tags` and `paths` are read.
     #[must_use]
-    pub fn dialect(self) -> Dialect {
-        match self.kind {
-            Kind::Gitea if self.version >= (1, 27) => Dialect::Gitea,
-            Kind::Gitea | Kind::Forgejo => Dialect::Nektos,
+    pub const fn dialect(self) -> Dialect {
+        if self.has(Capability::OwnPatterns) {
+            Dialect::Gitea
+        } else {
+            Dialect::Nektos
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_says_what_it_is_and_how_old() {
+        for (told, expected) in [
+            ("1.26.4", Some(Server::gitea(1, 26, 4))),
+            ("v1.26.0", Some(Server::gitea(1, 26, 0))),
+            (" 1.27.0-rc0\n", Some(Server::gitea(1, 27, 0))),
+            ("1.28.0+dev-12-gabcdef", Some(Server::gitea(1, 28, 0))),
+            ("1.26", Some(Server::gitea(1, 26, 0))),
+            ("1.27-dev", Some(Server::gitea(1, 27, 0))),
+            ("15.0.3+gitea-1.22.0", Some(Server::forgejo(15, 0, 3))),
+            (
+                "12.0.0-95-ga1b2+gitea-1.22.0",
+                Some(Server::forgejo(12, 0, 0)),
+            ),
+            ("development", None),
+            ("1", None),
+            ("", None),
+        ] {
+            assert_eq!(Server::parse(told), expected, "{told}");
+        }
+        assert_eq!(Server::gitea(1, 26, 4).version.to_string(), "1.26.4");
+    }
+
+    #[test]
+    fn versions_are_compared_by_all_their_numbers() {
+        let first = Version::new(1, 26, 4);
+        for version in [(1, 26, 4), (1, 26, 10), (1, 27, 0), (2, 0, 0)] {
+            let (major, minor, patch) = version;
+            assert!(
+                Version::new(major, minor, patch).is_at_least(first),
+                "{version:?}"
+            );
+        }
+        for version in [(1, 26, 3), (1, 9, 9), (0, 27, 4)] {
+            let (major, minor, patch) = version;
+            assert!(
+                !Version::new(major, minor, patch).is_at_least(first),
+                "{version:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_came_with_a_version_is_there_from_it_on() {
+        let capability = Capability::RunConcurrency;
+        assert!(!Server::gitea(1, 25, 9).has(capability));
+        assert!(Server::gitea(1, 26, 0).has(capability));
+        assert!(!Server::forgejo(13, 9, 9).has(capability));
+        assert!(Server::forgejo(14, 0, 0).has(capability));
+        assert!(Server::forgejo(7, 0, 0).has(Capability::TagsPassPaths));
+        assert!(!Server::forgejo(99, 0, 0).has(Capability::OwnPatterns));
     }
 }

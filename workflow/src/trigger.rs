@@ -4,15 +4,19 @@
 //! judged and counted, none is skipped, so that each can say why.
 
 mod push;
+mod step;
 mod types;
 
 use serde_json::Value;
 
-use super::pattern::PatternList;
-use super::server::{Kind, Server};
-use crate::budget::{self, Fuel};
+use crate::budget::{self, Budget};
 use crate::document::on::OnEvent;
-use crate::event::HookEvent;
+use crate::event::EventKind;
+use crate::pattern::PatternList;
+use crate::server::{ForgeKind, Server};
+use step::rule;
+
+pub use step::Step;
 
 /// Words that keep a push or a pull request from starting anything, unless an administrator has set
 /// others (`SKIP_WORKFLOW_STRINGS`; Gitea since 1.22, Forgejo). Capitals count.
@@ -60,73 +64,62 @@ pub struct Judgement {
     pub steps: Vec<Step>,
 }
 
-/// One rule and what it said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The rule as it stands in the file.
-    pub rule: String,
-    /// Whether it holds; `None`: that can't be known.
-    pub holds: Option<bool>,
-    /// Why.
-    pub why: String,
-}
-
 /// Whether a workflow's event can be started by what happened (`canGithubEventMatch`): forges have
 /// finer words than workflows.
 #[must_use]
-pub fn can_match(on: &str, hook: HookEvent) -> bool {
+pub fn can_match(on: &str, kind: EventKind) -> bool {
     match on {
-        "registry_package" => hook == HookEvent::Package,
-        "gollum" => hook == HookEvent::Wiki,
+        "registry_package" => kind == EventKind::Package,
+        "gollum" => kind == EventKind::Wiki,
         "issues" => matches!(
-            hook,
-            HookEvent::Issues
-                | HookEvent::IssueAssign
-                | HookEvent::IssueLabel
-                | HookEvent::IssueMilestone
+            kind,
+            EventKind::Issues
+                | EventKind::IssueAssign
+                | EventKind::IssueLabel
+                | EventKind::IssueMilestone
         ),
-        "pull_request" | "pull_request_target" => is_pull_request(hook),
+        "pull_request" | "pull_request_target" => is_pull_request(kind),
         "pull_request_review" => matches!(
-            hook,
-            HookEvent::PullRequestReviewApproved
-                | HookEvent::PullRequestReviewComment
-                | HookEvent::PullRequestReviewRejected
+            kind,
+            EventKind::PullRequestReviewApproved
+                | EventKind::PullRequestReviewComment
+                | EventKind::PullRequestReviewRejected
         ),
         "issue_comment" => matches!(
-            hook,
-            HookEvent::IssueComment | HookEvent::PullRequestComment
+            kind,
+            EventKind::IssueComment | EventKind::PullRequestComment
         ),
-        other => other == hook.word(),
+        other => other == kind.word(),
     }
 }
 
-fn is_pull_request(hook: HookEvent) -> bool {
+fn is_pull_request(kind: EventKind) -> bool {
     matches!(
-        hook,
-        HookEvent::PullRequest
-            | HookEvent::PullRequestSync
-            | HookEvent::PullRequestAssign
-            | HookEvent::PullRequestLabel
-            | HookEvent::PullRequestReviewRequest
-            | HookEvent::PullRequestMilestone
+        kind,
+        EventKind::PullRequest
+            | EventKind::PullRequestSync
+            | EventKind::PullRequestAssign
+            | EventKind::PullRequestLabel
+            | EventKind::PullRequestReviewRequest
+            | EventKind::PullRequestMilestone
     )
 }
 
 /// Whether a rule of `on` looks at changed files when `hook` happens.
 #[must_use]
-pub fn asks_for_paths(on: &OnEvent, hook: HookEvent) -> bool {
-    let is_of_commits = hook == HookEvent::Push || is_pull_request(hook);
+pub fn asks_for_paths(on: &OnEvent, kind: EventKind) -> bool {
+    let is_of_commits = kind == EventKind::Push || is_pull_request(kind);
     let asks = |(name, _): &(String, Vec<String>)| name == "paths" || name == "paths-ignore";
-    is_of_commits && can_match(&on.name, hook) && on.filters.iter().any(asks)
+    is_of_commits && can_match(&on.name, kind) && on.filters.iter().any(asks)
 }
 
 /// The words in `text`, a commit's message or a pull request's title, that keep `hook` from starting
 /// anything (`skipWorkflows`).
 #[must_use]
-pub fn skip_string(hook: HookEvent, text: &str) -> Option<&'static str> {
+pub fn skip_string(kind: EventKind, text: &str) -> Option<&'static str> {
     let can_skip = matches!(
-        hook,
-        HookEvent::Push | HookEvent::PullRequest | HookEvent::PullRequestSync
+        kind,
+        EventKind::Push | EventKind::PullRequest | EventKind::PullRequestSync
     );
     let is_in = |words: &&str| text.contains(*words);
     SKIP_STRINGS
@@ -136,9 +129,9 @@ pub fn skip_string(hook: HookEvent, text: &str) -> Option<&'static str> {
 
 /// What rules are judged on.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
+pub struct TriggerInputs<'a> {
     /// What happened.
-    pub hook: HookEvent,
+    pub kind: EventKind,
     /// Its delivery.
     pub payload: &'a Value,
     /// Which files changed.
@@ -146,62 +139,62 @@ pub struct Given<'a> {
     /// Whose rules count.
     pub server: Server,
     /// How much work is left.
-    pub fuel: &'a Fuel,
+    pub budget: &'a Budget,
 }
 
 /// Whether the event `on` of a workflow is started by what happened.
 #[must_use]
-pub fn judge(on: &OnEvent, given: Given<'_>) -> Judgement {
-    let Given {
-        hook,
+pub fn judge(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
+    let TriggerInputs {
+        kind,
         payload,
         server,
         ..
     } = given;
-    if !can_match(&on.name, hook) {
-        return Judgement::other(on, format!("this is {}", hook.word()));
+    if !can_match(&on.name, kind) {
+        return Judgement::other(on, format!("this is {}", kind.word()));
     }
     // A list below an event's name makes it a schedule, whatever its name is (`IsSchedule`).
-    if !on.schedules.is_empty() && hook != HookEvent::Schedule {
+    if !on.schedules.is_empty() && kind != EventKind::Schedule {
         return Judgement::other(on, "a list below it is read as a schedule".to_owned());
     }
     let of_types = |said: &types::Said<'_>| types::judge(on, said, given);
-    match hook {
-        HookEvent::Create
-        | HookEvent::Delete
-        | HookEvent::Fork
-        | HookEvent::Wiki
-        | HookEvent::Schedule => Judgement::without_filters(on),
-        HookEvent::WorkflowDispatch => match server.kind {
-            Kind::Forgejo => Judgement::without_filters(on),
-            Kind::Gitea => Judgement::other(
+    match kind {
+        EventKind::Create
+        | EventKind::Delete
+        | EventKind::Fork
+        | EventKind::Wiki
+        | EventKind::Schedule => Judgement::without_filters(on),
+        EventKind::WorkflowDispatch => match server.kind {
+            ForgeKind::Forgejo => Judgement::without_filters(on),
+            ForgeKind::Gitea => Judgement::other(
                 on,
                 "it is started by hand, which no delivery tells of".to_owned(),
             ),
         },
-        HookEvent::Push => push::judge(on, given),
-        HookEvent::PullRequest
-        | HookEvent::PullRequestSync
-        | HookEvent::PullRequestAssign
-        | HookEvent::PullRequestLabel
-        | HookEvent::PullRequestReviewRequest
-        | HookEvent::PullRequestMilestone => push::judge_pull(on, given),
-        HookEvent::Issues
-        | HookEvent::IssueAssign
-        | HookEvent::IssueLabel
-        | HookEvent::IssueMilestone => of_types(&types::of_issue(payload, server)),
-        HookEvent::PullRequestReviewApproved | HookEvent::PullRequestReviewRejected => {
+        EventKind::Push => push::judge(on, given),
+        EventKind::PullRequest
+        | EventKind::PullRequestSync
+        | EventKind::PullRequestAssign
+        | EventKind::PullRequestLabel
+        | EventKind::PullRequestReviewRequest
+        | EventKind::PullRequestMilestone => push::judge_pull(on, given),
+        EventKind::Issues
+        | EventKind::IssueAssign
+        | EventKind::IssueLabel
+        | EventKind::IssueMilestone => of_types(&types::of_issue(payload, server)),
+        EventKind::PullRequestReviewApproved | EventKind::PullRequestReviewRejected => {
             of_types(&types::of_review(payload, &["submitted", "edited"]))
         }
-        HookEvent::PullRequestReviewComment => {
+        EventKind::PullRequestReviewComment => {
             of_types(&types::of_review(payload, &["created", "edited"]))
         }
-        HookEvent::IssueComment | HookEvent::PullRequestComment => {
+        EventKind::IssueComment | EventKind::PullRequestComment => {
             of_types(&types::of_action(payload, &[]))
         }
-        HookEvent::Release => of_types(&types::of_action(payload, &[("updated", "edited")])),
-        HookEvent::Package => of_types(&types::of_action(payload, &[("created", "published")])),
-        HookEvent::WorkflowRun => types::judge_run(on, given),
+        EventKind::Release => of_types(&types::of_action(payload, &[("updated", "edited")])),
+        EventKind::Package => of_types(&types::of_action(payload, &[("created", "published")])),
+        EventKind::WorkflowRun => types::judge_run(on, given),
     }
 }
 
@@ -262,11 +255,6 @@ impl Judgement {
     }
 }
 
-/// A filter as it stands in the file.
-fn rule(name: &str, values: &[String]) -> String {
-    format!("{name}: [{}]", values.join(", "))
-}
-
 /// Which way a list of patterns works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -281,7 +269,7 @@ fn filter<S: AsRef<str>>(
     (name, patterns): &(String, Vec<String>),
     way: Way,
     inputs: &[S],
-    given: Given<'_>,
+    given: TriggerInputs<'_>,
 ) -> Step {
     let said = |holds, why: String| Step {
         rule: rule(name, patterns),
@@ -289,7 +277,7 @@ fn filter<S: AsRef<str>>(
         why,
     };
     let bytes: usize = patterns.iter().map(String::len).sum();
-    if let Err(spent) = given.fuel.take(bytes as u64 * budget::PATTERN_BYTE) {
+    if let Err(spent) = given.budget.take(bytes as u64 * budget::PATTERN_BYTE) {
         return said(None, spent.to_string());
     }
     let list = match PatternList::compile(given.server.dialect(), patterns) {
@@ -303,8 +291,8 @@ fn filter<S: AsRef<str>>(
     for input in inputs {
         let input = input.as_ref();
         let decision = match way {
-            Way::Include => list.includes_with(input, given.fuel),
-            Way::Ignore => list.ignores_with(input, given.fuel),
+            Way::Include => list.includes_with(input, given.budget),
+            Way::Ignore => list.ignores_with(input, given.budget),
         };
         let by = |by: Option<&str>| by.unwrap_or_default().to_owned();
         match (way, decision) {

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use serde_json::{from_value, json};
+use workflow::Server;
 use workflow::discovery::{ALL_MAX_BYTES, FILES_MAX, FoundFile, FoundFiles};
-use workflow::evaluation::{Question, SUMMARY_MAX_BYTES, Verdict, judge};
-use workflow::event::Happened;
-use workflow::event::HookEvent;
+use workflow::evaluation::{Evaluation, Question, SUMMARY_MAX_BYTES, evaluate};
+use workflow::event::Event;
+use workflow::event::EventKind;
 use workflow::jobs::matrix::JOBS_MAX;
-use workflow::jobs::workflow_set::Reading;
-use workflow::server::Server;
+use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::trigger::Changed;
 
 /// No event is followed with more: each takes a kB.
@@ -78,27 +78,27 @@ proptest! {
     #[test]
     fn bytes_of_any_kind_come_to_a_verdict(
         bytes in prop::collection::vec(any::<u8>(), 0..300),
-        event in 0..HookEvent::ALL.len(),
+        event in 0..EventKind::ALL.len(),
         server in 0..SERVERS.len(),
     ) {
-        check(vec![bytes], HookEvent::ALL[event], SERVERS[server]);
+        check(vec![bytes], EventKind::ALL[event], SERVERS[server]);
     }
 
     #[test]
     fn pieces_of_workflows_in_any_order_come_to_a_verdict(
         files in prop::collection::vec(prop::collection::vec(0..PIECES.len(), 0..16), 1..4),
-        event in 0..HookEvent::ALL.len(),
+        event in 0..EventKind::ALL.len(),
         server in 0..SERVERS.len(),
     ) {
         let text = |pieces: &Vec<usize>| pieces.iter().map(|one| PIECES[*one]).collect::<String>();
         let files = files.iter().map(|pieces| text(pieces).into_bytes());
-        check(files.collect(), HookEvent::ALL[event], SERVERS[server]);
+        check(files.collect(), EventKind::ALL[event], SERVERS[server]);
     }
 
     #[test]
     fn yaml_as_deep_and_wide_as_it_likes_comes_to_a_verdict(
         levels in prop::collection::vec((0..6_usize, 1..12_usize), 0..160),
-        event in 0..HookEvent::ALL.len(),
+        event in 0..EventKind::ALL.len(),
     ) {
         let nest = |inner: String, (kind, width): (usize, usize)| match kind {
             0 => format!("[{}]", vec![inner; width.min(2)].join(", ")),
@@ -117,7 +117,7 @@ proptest! {
         for place in ["on: ", "on: push\njobs: ", "on: push\njobs:\n  a:\n    strategy: {matrix: "] {
             let end = if place.ends_with("matrix: ") { "}" } else { "" };
             let file = format!("{place}{deep}{end}").into_bytes();
-            check(vec![file], HookEvent::ALL[event], SERVERS[1]);
+            check(vec![file], EventKind::ALL[event], SERVERS[1]);
         }
     }
 }
@@ -159,14 +159,17 @@ fn as_many_and_large_files_as_are_read_come_to_a_verdict() {
     let heavy = matrix(&format!("${{{{ contains({heavy}, {heavy}) }}}}")).replace(",31]}", "]}");
     for file in [paths, bomb, flow, wide, chain, many, long, heavy] {
         let files = vec![file.into_bytes(); FILES_MAX];
-        let verdict = check(files, HookEvent::Push, SERVERS[1]);
-        let jobs = verdict.runs().map(|(_, run)| run.jobs.len()).sum::<usize>();
+        let evaluation = check(files, EventKind::Push, SERVERS[1]);
+        let jobs = evaluation
+            .runs()
+            .map(|(_, run)| run.jobs.len())
+            .sum::<usize>();
         assert!(jobs <= JOBS_OF_EVENT_MAX, "{jobs}");
     }
 }
 
 /// The verdict on `files`, whose parts keep their bounds.
-fn check(files: Vec<Vec<u8>>, event: HookEvent, server: &str) -> Verdict {
+fn check(files: Vec<Vec<u8>>, kind: EventKind, server: &str) -> Evaluation {
     let server = Server::parse(server).unwrap();
     let files = files.into_iter().enumerate().map(|(at, bytes)| FoundFile {
         path: format!(".gitea/workflows/{at}.yml"),
@@ -177,21 +180,21 @@ fn check(files: Vec<Vec<u8>>, event: HookEvent, server: &str) -> Verdict {
         files: files.collect(),
         refused: None,
     };
-    let mut reading = Reading::of(found, server);
+    let mut reading = WorkflowSet::of(found, server);
     for uses in reading.open_calls(server) {
         let called = b"on: workflow_call\njobs: {x: {uses: o/r/x.yml@main}}".to_vec();
         reading.add_called(uses, Ok(called), server);
     }
-    let happened = happened(event);
+    let event = event(kind);
     let changed = Changed::Files(
         (0..200)
             .map(|n| format!("a/b/{n}/aaaaaaaaaaaaaaaa.rs"))
             .collect(),
     );
-    let verdict = judge(&Question {
+    let evaluation = evaluate(&Question {
         server,
-        happened: &happened,
-        sha: &happened.body.after,
+        event: &event,
+        sha: &event.body.after,
         message: &"m".repeat(2_000),
         files: &reading,
         base: Some(&reading),
@@ -199,15 +202,15 @@ fn check(files: Vec<Vec<u8>>, event: HookEvent, server: &str) -> Verdict {
         variables: None,
         disabled: &BTreeSet::from(["1.yml".to_owned()]),
     });
-    assert!(verdict.summary().len() <= SUMMARY_MAX_BYTES);
-    for (_, run) in verdict.runs() {
+    assert!(evaluation.summary().len() <= SUMMARY_MAX_BYTES);
+    for (_, run) in evaluation.runs() {
         assert!(run.jobs.len() <= JOBS_MAX);
     }
-    verdict
+    evaluation
 }
 
 /// An event of any kind, with what deliveries of it have.
-fn happened(event: HookEvent) -> Happened {
+fn event(kind: EventKind) -> Event {
     let side =
         |branch: &str| json!({"ref": branch, "label": branch, "sha": "3".repeat(40), "repo_id": 1});
     let body = json!({
@@ -230,8 +233,8 @@ fn happened(event: HookEvent) -> Happened {
         },
         "sender": {"login": "ada"},
     });
-    Happened {
-        event,
+    Event {
+        kind,
         body: from_value(body).unwrap(),
     }
 }

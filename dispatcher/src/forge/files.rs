@@ -18,8 +18,8 @@ use super::tree::{Calls, Depth};
 use super::{Forge, ForgeError};
 use workflow::discovery::git_tree::{EntryKind, TreeEntry};
 use workflow::discovery::{FoundFile, FoundFiles, why_refused, why_unread, workflows_in};
-use workflow::jobs::reusable::Uses;
-use workflow::server::{Kind, Server};
+use workflow::jobs::uses::Uses;
+use workflow::{Capability, Server};
 
 /// Most calls for lists: the root, and two folders on each of three ways, with pages to spare.
 const LIST_CALLS_MAX: usize = 20;
@@ -35,8 +35,6 @@ const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
 const CALLED_MAX_BYTES: u64 = 1024 * 1024;
 /// Files that are read at a time where each takes a call.
 const AT_ONCE: usize = 6;
-/// The first Gitea that reads many files at once for somebody who may only read (#34521).
-const BULK_SINCE: (u32, u32) = (1, 25);
 
 #[derive(Deserialize)]
 struct BulkBody {
@@ -200,7 +198,7 @@ impl Forge {
             .iter()
             .filter(|entry| why_unread(entry).is_none())
             .collect();
-        let reads_in_bulk = server.kind == Kind::Gitea && server.version >= BULK_SINCE;
+        let reads_in_bulk = server.has(Capability::ReadsFilesInBulk);
         let mut read = BTreeMap::new();
         if reads_in_bulk && wanted.len() > 1 {
             for batch in batches(&wanted) {

@@ -13,14 +13,11 @@ use serde_json::json;
 use stacks::pool::{ForgeKind, Pool, Scope};
 
 use super::answer::{ApiResponse, QueueState, Registered};
-use super::register::{GITEA_LISTS_RUNNERS, Registration};
+use super::register::Registration;
 use super::{Forge, ForgeError, scope_path};
 use crate::model::job::JobKey;
 use crate::model::secret::Secret;
-use workflow::server::{Kind, Server};
-
-/// First Forgejo that makes runners for one job, by its API, and deletes them when they had it.
-const ONE_JOB_RUNNERS: (u32, u32) = (15, 0);
+use workflow::{Capability, Server};
 
 /// Largest list of jobs, in bytes: it has no pages, and some 300 bytes for each.
 const LIST_MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -83,7 +80,7 @@ impl Forge {
         pool: &Pool,
         name: &str,
     ) -> Result<Registration, ForgeError> {
-        let one_job = self.forgejo_version().await? >= ONE_JOB_RUNNERS;
+        let one_job = self.forgejo().await?.has(Capability::OneJobRunners);
         let registered = match &self.token {
             Some(token) if one_job => self.make_runner(&pool.scope, name, token).await?,
             Some(_) | None => self.register_by_rpc(pool, name, one_job).await?,
@@ -116,26 +113,27 @@ impl Forge {
     /// Why no machine is launched for a server that makes no runners for one job; `None` where it makes
     /// them.
     pub(crate) async fn why_reusable(&self) -> Result<Option<String>, ForgeError> {
+        let one_job = Capability::OneJobRunners;
         let server = self.server().await?;
-        let first = match server.kind {
-            Kind::Gitea => GITEA_LISTS_RUNNERS,
-            Kind::Forgejo => ONE_JOB_RUNNERS,
-        };
-        Ok((server.version < first).then(|| {
-            "this forge makes no one-job runners, so any job could read its machine's credential and \
-             take everybody's jobs and secrets with it: update it (Gitea 1.24, Forgejo 15), or \
-             accept that with accept_reusable_credentials = true below [forge] in the environment \
-             file and run `cargo xtask up`"
-                .to_owned()
+        Ok((!server.has(one_job)).then(|| {
+            let first = one_job.first(server.kind);
+            let first = first.map(|first| format!(" to {first} or newer"));
+            format!(
+                "this forge makes no one-job runners, so any job could read its machine's credential \
+                 and take everybody's jobs and secrets with it: update it{}, or accept that with \
+                 accept_reusable_credentials = true below [forge] in the environment file and run \
+                 `cargo xtask up`",
+                first.unwrap_or_default()
+            )
         }))
     }
 
-    /// Its version. A server that is none has another runner, which the machines don't start.
-    async fn forgejo_version(&self) -> Result<(u32, u32), ForgeError> {
+    /// The server, if it is a Forgejo: another has another runner, which the machines don't start.
+    async fn forgejo(&self) -> Result<Server, ForgeError> {
         let server = self.server().await?;
         match server.kind {
-            Kind::Forgejo => Ok(server.version),
-            Kind::Gitea => Err(ForgeError::OtherKind),
+            ForgeKind::Forgejo => Ok(server),
+            ForgeKind::Gitea => Err(ForgeError::OtherKind),
         }
     }
 
@@ -209,9 +207,11 @@ impl Forge {
     /// in its place knows no version either.
     pub(crate) async fn has_no_list(&self, error: &ForgeError) -> bool {
         let lacks = |server: Server| match (self.kind, server.kind) {
-            (ForgeKind::Forgejo, Kind::Forgejo) => true,
-            (ForgeKind::Gitea, Kind::Gitea) => server.version < GITEA_LISTS_RUNNERS,
-            (ForgeKind::Forgejo, Kind::Gitea) | (ForgeKind::Gitea, Kind::Forgejo) => false,
+            (ForgeKind::Forgejo, ForgeKind::Forgejo) => true,
+            (ForgeKind::Gitea, ForgeKind::Gitea) => !server.has(Capability::ListsRunners),
+            (ForgeKind::Forgejo, ForgeKind::Gitea) | (ForgeKind::Gitea, ForgeKind::Forgejo) => {
+                false
+            }
         };
         error.is_no_endpoint() && self.told_server().await.is_ok_and(lacks)
     }

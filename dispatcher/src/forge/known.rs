@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Forge, ForgeError};
-use workflow::server::Server;
+use workflow::Server;
 
 /// How long it is believed, in seconds: a forge is updated rarely, and is down while it is. A
 /// repository that is renamed meanwhile is reached by its old name, which the forge redirects.

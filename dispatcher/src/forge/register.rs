@@ -7,10 +7,7 @@ use stacks::pool::{ForgeKind, Pool, Scope};
 use super::answer::Registered;
 use super::{Forge, ForgeError, scope_path};
 use crate::model::secret::Secret;
-
-/// The first Gitea that lists and deletes runners, knows one-job ones, and gives registration tokens
-/// by POST.
-pub(super) const GITEA_LISTS_RUNNERS: (u32, u32) = (1, 24);
+use workflow::Capability;
 
 /// A runner that is registered for one job.
 #[derive(Debug)]
@@ -157,7 +154,7 @@ impl Forge {
         const TOKEN: &str = "registration-token";
         let path = scope_path(scope);
         let is_new = match self.kind {
-            ForgeKind::Gitea => self.server().await?.version >= GITEA_LISTS_RUNNERS,
+            ForgeKind::Gitea => self.server().await?.has(Capability::ListsRunners),
             ForgeKind::Forgejo => false,
         };
         Ok(match (is_new, scope) {

@@ -12,7 +12,7 @@ use super::job_json::{LABELS_MAX, WorkflowJob};
 use super::tree::Calls;
 use super::{Forge, ForgeError, scope_path};
 use crate::model::job::{ForgeRunner, Job, JobSource};
-use workflow::server::Kind;
+use workflow::{Capability, ForgeKind};
 
 /// Entries of one page: the most that Gitea gives.
 const PAGE: usize = 50;
@@ -20,10 +20,6 @@ const PAGE: usize = 50;
 const PAGES_MAX: usize = 40;
 /// Largest page, in bytes: each job brings its steps, and a job has some dozens at most.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
-/// The first Gitea that lists jobs (#33964).
-const GITEA_LISTS: (u32, u32) = (1, 25);
-/// The first Forgejo whose list is known to us.
-const FORGEJO_LISTS: (u32, u32) = (11, 0);
 /// Most repositories that are asked for their names in one reading: names are kept, so the next one
 /// goes on where this one ends.
 const NAMES_ASKED_MAX: usize = 20;
@@ -85,11 +81,12 @@ impl Forge {
     /// order for it: measured), so that a job is missing is no proof that it has ended.
     pub async fn unfinished(&self, scope: &Scope) -> Result<Option<Vec<SeenJob>>, ForgeError> {
         let server = self.server().await?;
+        if !server.has(Capability::ListsJobs) {
+            return Ok(None);
+        }
         match server.kind {
-            Kind::Gitea if server.version < GITEA_LISTS => Ok(None),
-            Kind::Forgejo if server.version < FORGEJO_LISTS => Ok(None),
-            Kind::Gitea => self.unfinished_of_gitea(scope).await.map(Some),
-            Kind::Forgejo => {
+            ForgeKind::Gitea => self.unfinished_of_gitea(scope).await.map(Some),
+            ForgeKind::Forgejo => {
                 let list = self.listed_jobs(scope, &self.labels).await?;
                 self.named(scope, list).await.map(Some)
             }

@@ -7,8 +7,8 @@ use super::change::{Change, Item};
 use super::{Ledger, Row, item, live_item, live_key, number, read, text};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::digest;
-use workflow::event::Happened;
-use workflow::event::HookEvent;
+use workflow::event::Event;
+use workflow::event::EventKind;
 
 /// How long an event is remembered after its end, in seconds: as long as somebody may send its
 /// delivery again.
@@ -29,7 +29,7 @@ pub struct PendingEvent {
     /// Where: `owner/name`.
     pub repository: String,
     /// What.
-    pub event: HookEvent,
+    pub event: EventKind,
     /// The commit that its workflows are read at, if the delivery says it; else a branch.
     pub at: String,
     /// When it was recorded.
@@ -149,7 +149,7 @@ impl JobReports {
 #[derive(Serialize)]
 struct EventRow<'a> {
     facts: &'a str,
-    event: HookEvent,
+    event: EventKind,
     recorded_ms: u64,
 }
 
@@ -179,7 +179,7 @@ impl Ledger {
     pub async fn record_event(
         &self,
         id: &str,
-        happened: &Happened,
+        happened: &Event,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let repository = &happened.body.repository.full_name;
@@ -190,7 +190,7 @@ impl Ledger {
             sk: &sk,
             body: &EventRow {
                 facts: &facts,
-                event: happened.event,
+                event: happened.kind,
                 recorded_ms: now_ms,
             },
             ttl: Some(now_ms / 1000 + KEEP_S),
@@ -198,7 +198,7 @@ impl Ledger {
         let event = PendingEvent {
             id: id.to_owned(),
             repository: repository.clone(),
-            event: happened.event,
+            event: happened.kind,
             at: happened.reads().at,
             recorded_ms: now_ms,
             not_before_ms: 0,
@@ -211,7 +211,7 @@ impl Ledger {
     }
 
     /// What happened; `None` if nobody knows any more.
-    pub async fn event(&self, event: &PendingEvent) -> Result<Option<Happened>, Failure> {
+    pub async fn event(&self, event: &PendingEvent) -> Result<Option<Event>, Failure> {
         let (pk, sk) = history_key(&event.repository, &event.id);
         let Some(row) = self.item(&pk, &sk).await? else {
             return Ok(None);
@@ -317,10 +317,10 @@ const REFERENCE_MS: u64 = 1_800_000;
 
 /// The id of an event that was told of at `told_ms`: the same for the same event. A reference is made
 /// or deleted once in a while, whoever tells of it; all else is as its delivery says, to the byte.
-pub(crate) fn event_id(happened: &Happened, delivery: &str, told_ms: u64) -> String {
+pub(crate) fn event_id(happened: &Event, delivery: &str, told_ms: u64) -> String {
     let body = &happened.body;
-    let word = happened.event.word();
-    if happened.event.is_of_a_reference() {
+    let word = happened.kind.word();
+    if happened.kind.is_of_a_reference() {
         let period = (told_ms / REFERENCE_MS).to_string();
         let own = [
             body.repository.full_name.as_str(),
@@ -340,7 +340,7 @@ pub(crate) fn event_id(happened: &Happened, delivery: &str, told_ms: u64) -> Str
 mod tests {
     use super::*;
     use workflow::event::Body;
-    use workflow::event::HookEvent;
+    use workflow::event::EventKind;
 
     #[test]
     fn a_branch_that_is_deleted_again_later_is_another_event() {
@@ -352,10 +352,10 @@ mod tests {
                 ..Body::default()
             },
         };
-        let id = |delivery, told_ms| event_id(&gone(HookEvent::Delete), delivery, told_ms);
+        let id = |delivery, told_ms| event_id(&gone(EventKind::Delete), delivery, told_ms);
         assert_eq!(id("its own", 1_000), id("a push", 2_000));
         assert_ne!(id("its own", 1_000), id("its own", 1_000 + REFERENCE_MS));
-        let issue = |delivery, told_ms| event_id(&gone(HookEvent::Issues), delivery, told_ms);
+        let issue = |delivery, told_ms| event_id(&gone(EventKind::Issues), delivery, told_ms);
         assert_eq!(issue("1a", 1_000), issue("1a", 1_000 + REFERENCE_MS));
         assert_ne!(issue("1a", 1_000), issue("2b", 1_000));
     }

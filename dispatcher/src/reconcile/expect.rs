@@ -9,7 +9,6 @@
 
 mod due;
 mod follow;
-mod gather;
 mod listing;
 mod turns;
 
@@ -24,8 +23,8 @@ use crate::aws::{Failure, WriteResult};
 use crate::forge::ForgeError;
 use crate::ledger::{ExpectedState, PendingEvent, event_id};
 use crate::reconcile::context::{Context, Woken};
+use workflow::gather;
 
-pub use gather::{Facts, NO_MERGE_BASE, gather};
 pub(crate) use listing::list_missed;
 
 /// Most events that one look goes into: each is a handful of requests to the forge.
@@ -184,8 +183,9 @@ async fn judge(context: Context<'_>, pending: &PendingEvent) -> Result<(Look, bo
         };
         return Ok((Look::Again(again), grew));
     }
-    let facts = gather(&context.config.forge, &happened).await?;
-    let verdict = facts.verdict(&happened);
+    let server = context.config.forge.server().await?;
+    let facts = gather(&context.config.forge, &happened, server).await?;
+    let verdict = facts.evaluate(&happened);
     let jobs = due_jobs(pending, &happened, &facts, &verdict);
     if jobs.is_empty() && !verdict.is_uncertain() {
         return Ok((Look::Closed(verdict.summary()), grew));

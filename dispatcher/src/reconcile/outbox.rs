@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::aws::{Failure, WriteResult};
 use crate::forge::{CommitStatus, ForgeError};
 use crate::ledger::{Live, PendingEvent, StaleRegistration, StatusKind, StatusUpdate};
-use workflow::document::requirements::Asks;
+use workflow::document::requirements::Requirements;
 
 /// Most calls of each kind that one drain makes.
 const CALLS_MAX: usize = 40;
@@ -121,8 +121,8 @@ async fn is_true(
         workflows.insert(key.clone(), workflow);
     }
     let workflow = workflows.get(&key).and_then(Option::as_ref);
-    let asks = workflow.and_then(|text| Asks::read(text, &update.name));
-    Ok(asks.is_some_and(Asks::is_silently_lacking))
+    let asks = workflow.and_then(|text| Requirements::read(text, &update.name));
+    Ok(asks.is_some_and(Requirements::is_silently_lacking))
 }
 
 async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), ForgeError> {

@@ -1,6 +1,6 @@
 //! What a delivery says, once it is verified and read.
 
-use workflow::event::Happened;
+use workflow::event::Event;
 
 use crate::forge::job_json::OutOfBounds;
 use crate::model::job::{ForgeRunner, Job};
@@ -35,7 +35,7 @@ pub enum Delivery {
     /// Something that may start workflows: which jobs it starts is found out after the answer.
     Happened {
         /// What happened.
-        happened: Box<Happened>,
+        happened: Box<Event>,
         /// Digest of the delivery: the same event comes from every level that has a hook.
         digest: String,
     },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use workflow::event::Happened;
+use workflow::event::Event;
 
 use super::answer::{Decision, decided, recorded_or_duplicate};
 use super::delivery::Delivery;
@@ -50,7 +50,7 @@ impl Recorder<'_> {
 
     /// Something that may start workflows: written down; which jobs it starts is found out after the
     /// answer.
-    async fn happened(&self, happened: &Happened, digest: &str) -> Result<HttpResponse, Failure> {
+    async fn happened(&self, happened: &Event, digest: &str) -> Result<HttpResponse, Failure> {
         let repository = &happened.body.repository.full_name;
         if !self
             .config

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use super::delivery::{BadDelivery, Delivery};
 use crate::forge::job_json::{KEY_TEXT_MAX_BYTES, TEXT_MAX_BYTES, is_full_name, within};
-use workflow::event::HookEvent;
-use workflow::event::{Body, Happened};
+use workflow::event::EventKind;
+use workflow::event::{Body, Event};
 use workflow::trigger::skip_string;
 
 /// Longest commit message that is kept, in bytes. It is looked through for words that skip
@@ -15,14 +15,14 @@ const MESSAGE_MAX_BYTES: usize = 16 * 1024;
 /// Most labels of one change: the rules ask only whether there are any.
 const CHANGED_MAX: usize = 32;
 
-pub(super) fn read(event: HookEvent, document: &[u8]) -> Result<Delivery, BadDelivery> {
+pub(super) fn read(event: EventKind, document: &[u8]) -> Result<Delivery, BadDelivery> {
     let mut body: Body = serde_json::from_slice(document)
         .map_err(|error| BadDelivery::Unreadable(error.to_string()))?;
     // Workflows of the repository that was forked are meant, and the delivery is about the new one.
-    if let (HookEvent::Fork, Some(forked)) = (event, body.forkee.take()) {
+    if let (EventKind::Fork, Some(forked)) = (event, body.forkee.take()) {
         body.repository = forked;
     }
-    if let (HookEvent::Package, Some(package)) = (event, body.package.take()) {
+    if let (EventKind::Package, Some(package)) = (event, body.package.take()) {
         let Some(repository) = package.repository else {
             return Ok(Delivery::Ignored(
                 "package: it is of no repository that the sender may read, and starts nothing"
@@ -33,11 +33,11 @@ pub(super) fn read(event: HookEvent, document: &[u8]) -> Result<Delivery, BadDel
     }
     // Before a long message is cut.
     let skips = skip_words(event, &body);
-    let happened = Happened {
-        event,
+    let happened = Event {
+        kind: event,
         body: bounded(body)?,
     };
-    if event == HookEvent::WorkflowRun {
+    if event == EventKind::WorkflowRun {
         return Ok(Delivery::Ignored(
             "workflow_run: a forge that sends it sends workflow_job for each job".to_owned(),
         ));
@@ -55,7 +55,7 @@ pub(super) fn read(event: HookEvent, document: &[u8]) -> Result<Delivery, BadDel
 }
 
 /// The words that keep an event from starting anything, in words.
-fn skip_words(event: HookEvent, body: &Body) -> Option<String> {
+fn skip_words(event: EventKind, body: &Body) -> Option<String> {
     let message = body.head_commit.as_ref().map(|head| &head.message);
     let title = body.pull_request.as_ref().map(|pull| &pull.title);
     let words = [message, title]
@@ -145,7 +145,7 @@ mod tests {
                 "package": {"repository": repository},
                 "sender": {"login": "someone"},
             });
-            read(HookEvent::Package, body.to_string().as_bytes()).unwrap()
+            read(EventKind::Package, body.to_string().as_bytes()).unwrap()
         };
         let repository = json!({"full_name": "acme/app", "default_branch": "main"});
         let Delivery::Happened { happened, .. } = of(repository) else {
@@ -155,6 +155,6 @@ mod tests {
         assert_eq!(happened.reads().at, "main");
         assert!(matches!(of(json!(null)), Delivery::Ignored(_)));
         let push = json!({"ref": "refs/heads/main", "repository": null});
-        assert!(read(HookEvent::Push, push.to_string().as_bytes()).is_err());
+        assert!(read(EventKind::Push, push.to_string().as_bytes()).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use workflow::event::HookEvent;
+use workflow::event::EventKind;
 
 use super::delivery::{BODY_MAX_BYTES, BadDelivery, Delivery, shortened};
 use super::{job_event, trigger_event};
@@ -39,7 +39,7 @@ const FORM_FIELD: &str = "payload";
 
 impl Delivery {
     /// Reads what `document`, a delivery of `event` that somebody vouches for, says.
-    pub fn of_event(event: HookEvent, document: &[u8]) -> Result<Self, BadDelivery> {
+    pub fn of_event(event: EventKind, document: &[u8]) -> Result<Self, BadDelivery> {
         if document.len() > BODY_MAX_BYTES {
             return Err(BadDelivery::TooLarge(document.len()));
         }
@@ -60,7 +60,7 @@ impl Delivery {
             return job_event::read(&document);
         }
         let finer = named(&EVENT_TYPE_HEADERS).unwrap_or(event);
-        if let Some(event) = HookEvent::parse(finer) {
+        if let Some(event) = EventKind::parse(finer) {
             return trigger_event::read(event, &document);
         }
         check_json(&document)?;
@@ -135,7 +135,7 @@ mod tests {
     const SECRET: &str = "lab-webhook-secret-0123456789";
 
     fn recordings() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/tests/deliveries")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries")
     }
 
     /// A recording as API Gateway would hand it over.
@@ -223,18 +223,18 @@ mod tests {
     #[test]
     fn an_event_is_known_by_its_finer_name_and_the_same_event_by_its_digest() {
         let told = |name| match verify(name).unwrap() {
-            Delivery::Happened { happened, digest } => (happened.event, digest),
+            Delivery::Happened { happened, digest } => (happened.kind, digest),
             Delivery::Queued(_)
             | Delivery::Started { .. }
             | Delivery::Ended { .. }
             | Delivery::Ignored(_) => panic!("{name}"),
         };
         let (push, digest) = told("push.branch_update");
-        assert_eq!(push, HookEvent::Push);
+        assert_eq!(push, EventKind::Push);
         assert_eq!(told("push.branch_update").1, digest);
         assert_ne!(told("push.force").1, digest);
         let (synchronized, _) = told("pull_request.synchronized");
-        assert_eq!(synchronized, HookEvent::PullRequestSync);
+        assert_eq!(synchronized, EventKind::PullRequestSync);
     }
 
     #[test]

@@ -185,7 +185,10 @@ async fn a_job_that_no_pool_serves_is_refused_with_the_reason_in_its_history() {
         // No pool has both.
         (Job::new(3).on(&["base", "go"]), vec!["base, go"]),
         (Job::new(4).on(&["go"]), vec!["acme/app", "repositories"]),
-        (Job::new(5).on(&[]), vec!["no runs-on", "default"]),
+        (
+            Job::new(5).on(&[]),
+            vec!["no runs-on", "accepts_unlabelled"],
+        ),
         (Job::new(6).on(&["Base"]), vec!["Base"]),
     ] {
         let reply = world.send(&delivery(&job.queued())).await;

@@ -103,7 +103,7 @@ impl World {
 
     pub(crate) async fn of(shape: Shape) -> Option<Self> {
         log::start();
-        let bench = Bench::up_with(shape.forge.map_or_else(forge, ForgeProgram::StandIn)).await?;
+        let bench = Bench::sharing(shape.forge.map_or_else(forge, ForgeProgram::StandIn)).await?;
         if shape.user_data.is_none() {
             bench.faults(&entries());
         }

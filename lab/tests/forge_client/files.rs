@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use workflow::discovery::FoundFiles;
-use workflow::jobs::reusable::Uses;
+use workflow::jobs::uses::Uses;
 
 use crate::site::Site;
 

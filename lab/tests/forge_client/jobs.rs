@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dispatcher::forge::{CheckState, SeenJob, SeenState};
 use stacks::pool::Scope;
-use workflow::server::{Kind, Server};
+use workflow::{Capability, ForgeKind, Server};
 
 use crate::site::{Site, until};
 
@@ -26,10 +26,7 @@ jobs:
 
 /// Whether a server tells its unfinished jobs.
 pub(crate) fn can_be_listed_by(server: Server) -> bool {
-    match server.kind {
-        Kind::Gitea => server.version >= (1, 25),
-        Kind::Forgejo => true,
-    }
+    server.has(Capability::ListsJobs)
 }
 
 pub(crate) async fn are_no_list(site: &Site) {
@@ -49,7 +46,7 @@ pub(crate) async fn are_listed_until_they_end(site: &Site) {
     site.push(&work, &["main"]).await;
     let own = Scope::Repository("acme/listed".to_owned());
     let server = site.client().server().await.unwrap();
-    let is_gitea = server.kind == Kind::Gitea;
+    let is_gitea = server.kind == ForgeKind::Gitea;
     // Forgejo does not list what is blocked.
     let count = if is_gitea { 2 } else { 1 };
     let jobs = until("the push has jobs", async || {

@@ -18,7 +18,7 @@ use lab::forge::{Flavour, Version};
 use serde_json::json;
 use site::Site;
 use stacks::pool::{Pool, Scope};
-use workflow::server::{Kind, Server};
+use workflow::Server;
 
 /// One forge for all: a real one takes seconds to start.
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +78,7 @@ async fn which_forge_it_is_stays_known_while_the_forge_is_down() {
     let known = Arc::<Known>::default();
     let client = || site.client().with_known(Arc::clone(&known));
     let told = client().server().await.unwrap();
-    assert_eq!((told.kind, told.version), (Kind::Forgejo, (15, 0)));
+    assert_eq!(told, Server::forgejo(15, 0, 0));
     let elsewhere = site.client_at("http://127.0.0.1:1");
     let elsewhere = elsewhere.with_known(Arc::clone(&known));
     assert!(elsewhere.server().await.is_ok(), "it is known");

@@ -46,7 +46,7 @@ impl Site {
         match support::forge() {
             ForgeProgram::StandIn(version) => Some(Self::playing(version).await),
             ForgeProgram::Gitea => {
-                let bench = Bench::up_with(ForgeProgram::Gitea).await?;
+                let bench = Bench::sharing(ForgeProgram::Gitea).await?;
                 let file = bench.lab.file().clone();
                 let site = Self {
                     address: file.forge,

@@ -18,8 +18,8 @@ mod shape;
 
 use std::collections::BTreeMap;
 
-use super::server::{Kind as Forge, Server};
-use super::yaml::{self, Got, Kind, Node, Refused, Value};
+use crate::server::{Capability, Server};
+use crate::yaml::{self, Decoded, Kind, Node, Refused, Value};
 use on::OnEvent;
 
 /// A workflow.
@@ -96,16 +96,16 @@ impl Workflow {
         let root = yaml::parse(cut(bytes, server))?
             .ok_or_else(|| Refused::new(None, "the file is empty"))?;
         let mut workflow = root.decode(&shape::WORKFLOW)?.fields();
-        let on = workflow.remove("on").and_then(Got::raw);
+        let on = workflow.remove("on").and_then(Decoded::raw);
         let on = on.ok_or_else(|| Refused::new(None, "it has no `on`"))?;
         let events = on::parse(on, server)?;
         let mut single = root.decode(&shape::SINGLE_WORKFLOW)?.fields();
-        let known = workflow.remove("jobs").unwrap_or(Got::Nothing).fields();
+        let known = workflow.remove("jobs").unwrap_or(Decoded::Nothing).fields();
         Ok(Self {
             name: text(&mut workflow, "name"),
             run_name: text(&mut single, "run-name"),
             events,
-            jobs: jobs(known, single.remove("jobs").and_then(Got::raw), server)?,
+            jobs: jobs(known, single.remove("jobs").and_then(Decoded::raw), server)?,
             concurrency: workflow.remove("concurrency").and_then(concurrency),
             on: on.clone(),
         })
@@ -129,9 +129,10 @@ impl Workflow {
 /// Gitea since 1.26 reads the first MiB and takes it for the whole (`GetContentFromEntry`); others read
 /// on, and we don't.
 fn cut(bytes: &[u8], server: Server) -> &[u8] {
-    match server.kind {
-        Forge::Gitea if server.version >= (1, 26) => &bytes[..bytes.len().min(yaml::BYTES_MAX)],
-        Forge::Gitea | Forge::Forgejo => bytes,
+    if server.has(Capability::CutsLargeFiles) {
+        &bytes[..bytes.len().min(yaml::BYTES_MAX)]
+    } else {
+        bytes
     }
 }
 
@@ -139,13 +140,13 @@ fn cut(bytes: &[u8], server: Server) -> &[u8] {
 /// the map that was decoded, in which merges are done and null keys are gone. An id that is only in the
 /// first is nil to the server's code, and so is a job that is null: it panics on both.
 fn jobs(
-    mut known: BTreeMap<String, Got<'_>>,
+    mut known: BTreeMap<String, Decoded<'_>>,
     written: Option<&Node>,
     server: Server,
 ) -> Result<Vec<(String, Job)>, Refused> {
     if let Some(id) = known
         .iter()
-        .find(|(_, job)| **job == Got::Nothing)
+        .find(|(_, job)| **job == Decoded::Nothing)
         .map(|(id, _)| id)
     {
         let reason =
@@ -166,7 +167,7 @@ fn jobs(
         };
         singles.push((&id.text, key.line, job.decode(&shape::SINGLE_JOB)?));
     }
-    if let Some((id, line, _)) = singles.iter().find(|(.., job)| *job == Got::Nothing) {
+    if let Some((id, line, _)) = singles.iter().find(|(.., job)| *job == Decoded::Nothing) {
         return Err(nil(id, *line));
     }
     let mut jobs = Vec::with_capacity(singles.len());
@@ -190,10 +191,10 @@ fn nil(id: &str, line: usize) -> Refused {
 fn job(
     id: &str,
     line: usize,
-    mut job: BTreeMap<String, Got<'_>>,
-    mut single: BTreeMap<String, Got<'_>>,
+    mut job: BTreeMap<String, Decoded<'_>>,
+    mut single: BTreeMap<String, Decoded<'_>>,
 ) -> Job {
-    let mut raw = |field: &str| job.remove(field).and_then(Got::raw);
+    let mut raw = |field: &str| job.remove(field).and_then(Decoded::raw);
     let needs = raw("needs").map(needs).unwrap_or_default();
     let runs_on = raw("runs-on").cloned();
     let condition = raw("if").and_then(condition);
@@ -215,14 +216,14 @@ fn job(
         uses: text(&mut job, "uses"),
         with: job
             .remove("with")
-            .unwrap_or(Got::Nothing)
+            .unwrap_or(Decoded::Nothing)
             .fields()
             .into_iter()
             .map(|(name, value)| (name, value.value()))
             .collect(),
         continue_on_error: single
             .remove("continue-on-error")
-            .and_then(Got::raw)
+            .and_then(Decoded::raw)
             .cloned(),
         concurrency: single.remove("concurrency").and_then(concurrency),
         line,
@@ -249,27 +250,27 @@ fn condition(node: &Node) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn strategy(got: Got<'_>) -> Option<Strategy> {
-    if got == Got::Nothing {
+fn strategy(decoded: Decoded<'_>) -> Option<Strategy> {
+    if decoded == Decoded::Nothing {
         return None;
     }
-    let mut fields = got.fields();
+    let mut fields = decoded.fields();
     Some(Strategy {
         fail_fast: text(&mut fields, "fail-fast"),
         max_parallel: text(&mut fields, "max-parallel"),
-        matrix: fields.remove("matrix").and_then(Got::raw).cloned(),
+        matrix: fields.remove("matrix").and_then(Decoded::raw).cloned(),
     })
 }
 
-fn concurrency(got: Got<'_>) -> Option<Concurrency> {
-    match got {
-        Got::Nothing => None,
-        Got::Plain(_) => Some(Concurrency {
-            expression: got.text(),
+fn concurrency(decoded: Decoded<'_>) -> Option<Concurrency> {
+    match decoded {
+        Decoded::Nothing => None,
+        Decoded::Plain(_) => Some(Concurrency {
+            expression: decoded.text(),
             ..Concurrency::default()
         }),
-        Got::Raw(_) | Got::List(_) | Got::Map(_) | Got::Keyed(_) => {
-            let mut fields = got.fields();
+        Decoded::Raw(_) | Decoded::List(_) | Decoded::Map(_) | Decoded::Keyed(_) => {
+            let mut fields = decoded.fields();
             Some(Concurrency {
                 expression: text(&mut fields, "-"),
                 group: text(&mut fields, "group"),
@@ -279,8 +280,8 @@ fn concurrency(got: Got<'_>) -> Option<Concurrency> {
     }
 }
 
-fn text(fields: &mut BTreeMap<String, Got<'_>>, field: &str) -> String {
-    fields.remove(field).unwrap_or(Got::Nothing).text()
+fn text(fields: &mut BTreeMap<String, Decoded<'_>>, field: &str) -> String {
+    fields.remove(field).unwrap_or(Decoded::Nothing).text()
 }
 
 #[cfg(test)]

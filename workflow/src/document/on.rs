@@ -4,8 +4,8 @@
 //! a list several, a map several with what narrows each down. Gitea looks at nodes, to which an alias is
 //! none of these; Forgejo below the map at values, whose types it minds.
 
-use crate::server::{Kind as Forge, Server};
-use crate::yaml::{Got, Kind, Node, Refused, Shape, Value};
+use crate::server::{Capability, ForgeKind, Server};
+use crate::yaml::{Decoded, Kind, Node, Refused, Shape, Value};
 
 /// One event that starts the workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,10 +57,12 @@ pub fn parse(on: &Node, server: Server) -> Result<Vec<OnEvent>, Refused> {
             let mut events = Vec::with_capacity(pairs.len());
             for (key, how) in pairs {
                 let name = key_text(key)?;
+                if name == CALL && server.has(Capability::SkipsWorkflowCall) {
+                    continue;
+                }
                 events.push(match server.kind {
-                    Forge::Gitea if name == CALL && server.version >= (1, 27) => continue,
-                    Forge::Gitea => event(name, how)?,
-                    Forge::Forgejo => event_of_value(name, how)?,
+                    ForgeKind::Gitea => event(name, how)?,
+                    ForgeKind::Forgejo => event_of_value(name, how)?,
                 });
             }
             events
@@ -240,12 +242,12 @@ fn dispatch_input(key: &Node, input: &Node) -> Result<DispatchInput, Refused> {
         return Err(refuse(input, format!("the input `{name}` must be a map")));
     };
     let mut fields = input.decode(&INPUT)?.fields();
-    let mut take = |field: &str| fields.remove(field).unwrap_or(Got::Nothing);
+    let mut take = |field: &str| fields.remove(field).unwrap_or(Decoded::Nothing);
     Ok(DispatchInput {
         name,
         kind: take("type").text(),
         default: take("default").text(),
-        required: take("required") == Got::Plain(Value::Bool(true)),
+        required: take("required") == Decoded::Plain(Value::Bool(true)),
         options: take("options").texts(),
     })
 }
@@ -269,14 +271,8 @@ mod tests {
     use super::*;
     use crate::yaml;
 
-    const GITEA_1_27: Server = Server {
-        kind: Forge::Gitea,
-        version: (1, 27),
-    };
-    const FORGEJO: Server = Server {
-        kind: Forge::Forgejo,
-        version: (12, 0),
-    };
+    const GITEA_1_27: Server = Server::gitea(1, 27, 0);
+    const FORGEJO: Server = Server::forgejo(12, 0, 0);
 
     /// The events, one a line: name, filters, schedules, inputs.
     fn told(on: &str, server: Server) -> Result<Vec<String>, String> {

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::server::{Kind as Forge, Server};
-use crate::yaml::{Got, Kind, Node, Refused, Value};
+use crate::server::{Capability, Server};
+use crate::yaml::{Decoded, Kind, Node, Refused, Value};
 
 /// Fields of a job in the order in which they are written. `runs-on` and the matrix are written anew,
 /// from their values; `continue-on-error` belongs to Gitea 1.27 and later.
@@ -48,7 +48,7 @@ const STEP: [&str; 11] = [
 
 /// Whether the job comes through.
 pub(super) fn check(
-    job: &BTreeMap<String, Got<'_>>,
+    job: &BTreeMap<String, Decoded<'_>>,
     line: usize,
     server: Server,
 ) -> Result<(), Refused> {
@@ -56,10 +56,7 @@ pub(super) fn check(
         anchors: HashSet::new(),
         line,
     };
-    let knows_failures = match server.kind {
-        Forge::Gitea => server.version >= (1, 27),
-        Forge::Forgejo => false,
-    };
+    let knows_failures = server.has(Capability::ContinueOnError);
     let order = JOB
         .iter()
         .filter(|field| knows_failures || **field != "continue-on-error");
@@ -74,36 +71,36 @@ struct Written<'a> {
 impl<'a> Written<'a> {
     fn record<'b>(
         &mut self,
-        record: &'a BTreeMap<String, Got<'a>>,
+        record: &'a BTreeMap<String, Decoded<'a>>,
         order: impl Iterator<Item = &'b &'static str>,
     ) -> Result<(), Refused> {
         for field in order {
             match (*field, record.get(*field)) {
-                ("steps", Some(Got::List(steps))) => {
+                ("steps", Some(Decoded::List(steps))) => {
                     for step in steps {
-                        if let Got::Map(step) = step {
+                        if let Decoded::Map(step) = step {
                             self.record(step, STEP.iter())?;
                         }
                     }
                 }
-                (_, Some(got)) => self.got(got)?,
+                (_, Some(decoded)) => self.decoded(decoded)?,
                 (_, None) => {}
             }
         }
         Ok(())
     }
 
-    fn got(&mut self, got: &'a Got<'a>) -> Result<(), Refused> {
-        match got {
-            Got::Raw(node) => self.node(node),
-            Got::Plain(Value::Text(text)) => self.text(text),
-            Got::Nothing | Got::Plain(_) => Ok(()),
-            Got::List(items) => items.iter().try_for_each(|item| self.got(item)),
-            Got::Map(map) => map.iter().try_for_each(|(key, value)| {
+    fn decoded(&mut self, decoded: &'a Decoded<'a>) -> Result<(), Refused> {
+        match decoded {
+            Decoded::Raw(node) => self.node(node),
+            Decoded::Plain(Value::Text(text)) => self.text(text),
+            Decoded::Nothing | Decoded::Plain(_) => Ok(()),
+            Decoded::List(items) => items.iter().try_for_each(|item| self.decoded(item)),
+            Decoded::Map(map) => map.iter().try_for_each(|(key, value)| {
                 self.text(key)?;
-                self.got(value)
+                self.decoded(value)
             }),
-            Got::Keyed(map) => map.values().try_for_each(|(_, value)| self.got(value)),
+            Decoded::Keyed(map) => map.values().try_for_each(|(_, value)| self.decoded(value)),
         }
     }
 

@@ -9,14 +9,14 @@ use crate::server::Server;
 
 /// What a job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asks {
+pub struct Requirements {
     /// It has `services:`.
     pub services: bool,
     /// It has a `container:`.
     pub container: bool,
 }
 
-impl Asks {
+impl Requirements {
     /// Reads what the job that the forge calls `name` asks for. `None` where the file does not tell:
     /// it can't be read, or has no such job, or the name is an expression.
     #[must_use]
@@ -63,25 +63,25 @@ jobs:
 
     #[test]
     fn a_job_is_found_by_the_name_that_the_forge_gives_it() {
-        let asks = |services, container| {
-            Some(Asks {
+        let requires = |services, container| {
+            Some(Requirements {
                 services,
                 container,
             })
         };
         for (name, expected) in [
-            ("plain", asks(false, false)),
-            ("db", asks(true, false)),
-            ("both", asks(true, true)),
-            ("empty", asks(false, false)),
-            ("the matrix (a, 1)", asks(true, false)),
-            ("the matrix", asks(true, false)),
+            ("plain", requires(false, false)),
+            ("db", requires(true, false)),
+            ("both", requires(true, true)),
+            ("empty", requires(false, false)),
+            ("the matrix (a, 1)", requires(true, false)),
+            ("the matrix", requires(true, false)),
             ("the matrixes", None),
             ("many", None),
             ("of refs/heads/main", None),
             ("other", None),
         ] {
-            assert_eq!(Asks::read(WORKFLOW, name), expected, "{name}");
+            assert_eq!(Requirements::read(WORKFLOW, name), expected, "{name}");
         }
     }
 
@@ -101,15 +101,15 @@ jobs:
             bomb.as_bytes(),
             deep.as_bytes(),
         ] {
-            assert_eq!(Asks::read(bytes, "a"), None);
+            assert_eq!(Requirements::read(bytes, "a"), None);
         }
     }
 
     #[test]
     fn only_services_without_a_container_are_lost_without_a_word() {
         for (name, lacking) in [("plain", false), ("db", true), ("both", false)] {
-            let asks = Asks::read(WORKFLOW, name).unwrap();
-            assert_eq!(asks.is_silently_lacking(), lacking, "{name}");
+            let requires = Requirements::read(WORKFLOW, name).unwrap();
+            assert_eq!(requires.is_silently_lacking(), lacking, "{name}");
         }
     }
 }

@@ -3,10 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::yaml::By;
 
-const GITEA_1_27: Server = Server {
-    kind: Forge::Gitea,
-    version: (1, 27),
-};
+const GITEA_1_27: Server = Server::gitea(1, 27, 0);
 
 fn read(jobs: &str) -> Result<Workflow, Refused> {
     Workflow::read(format!("on: push\n{jobs}").as_bytes(), Server::GITEA_1_26)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// `X-Gitea-Event`, which says `pull_request` of them all (Gitea 1.26, `modules/webhook/type.go`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HookEvent {
+pub enum EventKind {
     /// A branch or tag was made.
     Create,
     /// A branch or tag was deleted.
@@ -59,7 +59,7 @@ pub enum HookEvent {
     WorkflowRun,
 }
 
-impl HookEvent {
+impl EventKind {
     /// Every event, for tables.
     pub const ALL: [Self; 25] = [
         Self::Create,

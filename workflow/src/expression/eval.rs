@@ -138,7 +138,7 @@ impl<'a> Evaluator<'a> {
 
     fn work(&self, units: u64) -> Result<(), Stop> {
         let spent = |spent: Spent| Stop::TooLarge(spent.to_string());
-        self.scope.fuel.take(units).map_err(spent)
+        self.scope.budget.take(units).map_err(spent)
     }
 
     /// Values that are gone through whole cost what is in them.

@@ -17,7 +17,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::budget::Fuel;
+use crate::budget::Budget;
 
 pub use eval::Stop;
 pub use nodes::NodeStop;
@@ -30,14 +30,14 @@ use template::Template;
 
 /// What an expression gave, as far as our side can know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome<T> {
+pub enum Resolved<T> {
     /// What the forge gets as well.
     Known(T),
     /// Why it can't be known.
     Unknown(String),
 }
 
-impl<T> Outcome<T> {
+impl<T> Resolved<T> {
     /// The value, if it is known.
     pub fn known(self) -> Option<T> {
         match self {
@@ -47,10 +47,10 @@ impl<T> Outcome<T> {
     }
 
     /// What is made of the value.
-    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Outcome<U> {
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Resolved<U> {
         match self {
-            Self::Known(value) => Outcome::Known(make(value)),
-            Self::Unknown(because) => Outcome::Unknown(because),
+            Self::Known(value) => Resolved::Known(make(value)),
+            Self::Unknown(because) => Resolved::Unknown(because),
         }
     }
 }
@@ -65,7 +65,7 @@ pub struct Scope {
     /// What `cancelled()` says; `None` where asking makes the forge panic.
     pub cancelled: Option<Value>,
     /// How much work is left.
-    pub fuel: Arc<Fuel>,
+    pub budget: Arc<Budget>,
 }
 
 /// A job among those of its run.
@@ -108,37 +108,37 @@ impl Scope {
 
     /// Puts the values of expressions into a text. A mistake in one makes the whole text empty, and the
     /// forge says nothing (Gitea 1.26, `jobparser`, `Interpolate`). `Err` is why the forge panics.
-    pub fn interpolate(&self, text: &str) -> Result<Outcome<String>, String> {
+    pub fn interpolate(&self, text: &str) -> Result<Resolved<String>, String> {
         let expression = match Template::read(text, true) {
-            Template::Plain => return Ok(Outcome::Known(text.to_owned())),
+            Template::Plain => return Ok(Resolved::Known(text.to_owned())),
             Template::Unclosed => return Err(format!("`{text}` has a `${{{{` without an end")),
             Template::Expression(expression) => expression,
         };
         match Evaluator::new(self).evaluate(&expression) {
-            Ok(Value::Text(text)) => Ok(Outcome::Known(text.as_ref().to_owned())),
-            Ok(Value::Unknown(because)) => Ok(Outcome::Unknown(because.as_ref().to_owned())),
+            Ok(Value::Text(text)) => Ok(Resolved::Known(text.as_ref().to_owned())),
+            Ok(Value::Unknown(because)) => Ok(Resolved::Unknown(because.as_ref().to_owned())),
             Ok(_) => Err(format!("`{text}` breaks out of its expression")),
-            Err(Stop::Fails(_)) => Ok(Outcome::Known(String::new())),
-            Err(Stop::TooLarge(reason)) => Ok(Outcome::Unknown(reason)),
+            Err(Stop::Fails(_)) => Ok(Resolved::Known(String::new())),
+            Err(Stop::TooLarge(reason)) => Ok(Resolved::Unknown(reason)),
             Err(Stop::Crashes(reason)) => Err(reason),
         }
     }
 
     /// Whether an `if` holds. Without a function that asks how others ended it means that they ended
     /// well, too.
-    pub fn condition(&self, text: &str) -> Result<Outcome<bool>, Stop> {
+    pub fn condition(&self, text: &str) -> Result<Resolved<bool>, Stop> {
         let expression = match Template::read(text, false) {
             Template::Plain => text.into(),
             Template::Unclosed => return Err(unclosed(text)),
             Template::Expression(expression) => expression,
         };
         let value = match Evaluator::new(self).condition(&expression) {
-            Err(Stop::TooLarge(reason)) => return Ok(Outcome::Unknown(reason)),
+            Err(Stop::TooLarge(reason)) => return Ok(Resolved::Unknown(reason)),
             value => value?,
         };
         Ok(match value.is_true() {
-            Ok(is) => Outcome::Known(is),
-            Err(because) => Outcome::Unknown(because.as_ref().to_owned()),
+            Ok(is) => Resolved::Known(is),
+            Err(because) => Resolved::Unknown(because.as_ref().to_owned()),
         })
     }
 

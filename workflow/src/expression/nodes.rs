@@ -140,7 +140,7 @@ impl Evaluation<'_> {
         }
         let spent = |spent: Spent| NodeStop::Unknown(spent.to_string());
         let units = (bytes + NODE_BYTES) as u64;
-        self.scope.fuel.take(units).map_err(spent)
+        self.scope.budget.take(units).map_err(spent)
     }
 }
 

@@ -42,14 +42,14 @@ fn scope() -> Scope {
             ])),
         }),
         cancelled: None,
-        fuel: Arc::default(),
+        budget: Arc::default(),
     }
 }
 
 fn said(text: &str) -> String {
     match scope().interpolate(text) {
-        Ok(Outcome::Known(text)) => text,
-        Ok(Outcome::Unknown(because)) => format!("? {because}"),
+        Ok(Resolved::Known(text)) => text,
+        Ok(Resolved::Unknown(because)) => format!("? {because}"),
         Err(reason) => format!("! {reason}"),
     }
 }

@@ -11,12 +11,12 @@
 use std::sync::Arc;
 
 use crate::document::{Concurrency, Workflow};
-use crate::event::HookEvent;
-use crate::expression::{History, JobState, NodeStop, Outcome, Record, RecordKind, Scope, Value};
+use crate::event::EventKind;
+use crate::expression::{History, JobState, NodeStop, Record, RecordKind, Resolved, Scope, Value};
 use crate::jobs::ExpandedJob;
 use crate::jobs::contexts::{Contexts, Shared, strategy_of};
-use crate::server::{Kind as ForgeKind, Server};
-use crate::yaml::{Got, Kind, Node, Refused, Shape};
+use crate::server::{Capability, ForgeKind, Server};
+use crate::yaml::{Decoded, Kind, Node, Refused, Shape};
 
 /// A group that a run or a job belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Effect {
 #[derive(Debug, Clone, Copy)]
 pub struct RunFacts<'a> {
     /// What happened.
-    pub happened: HookEvent,
+    pub kind: EventKind,
     /// The name in `on` that it matched.
     pub event_name: &'a str,
     /// The run's reference.
@@ -87,7 +87,7 @@ impl RunFacts<'_> {
 
     /// Whether it cancels earlier ones if nothing is said.
     fn cancels(self) -> bool {
-        matches!(self.happened, HookEvent::Push | HookEvent::PullRequestSync)
+        matches!(self.kind, EventKind::Push | EventKind::PullRequestSync)
     }
 }
 
@@ -97,17 +97,16 @@ pub fn of_run(
     contexts: &Contexts,
     run: RunFacts<'_>,
     server: Server,
-) -> Result<Outcome<Option<Group>>, Refused> {
-    let written = match (&workflow.concurrency, server.kind) {
-        (Some(node), ForgeKind::Gitea) if server.version >= (1, 26) => {
-            return Ok(evaluate(node, &run_scope(contexts, server))?.map(Written::group));
-        }
-        (None, ForgeKind::Gitea) if server.version >= (1, 26) => return Ok(Outcome::Known(None)),
-        (Some(node), ForgeKind::Forgejo) if server.version >= (14, 0) => {
-            evaluate(node, &run_scope(contexts, server))?
-        }
-        (_, ForgeKind::Gitea | ForgeKind::Forgejo) => Outcome::Known(Written::default()),
+) -> Result<Resolved<Option<Group>>, Refused> {
+    let node = workflow.concurrency.as_ref();
+    let node = node.filter(|_| server.has(Capability::RunConcurrency));
+    let written = match node {
+        Some(node) => evaluate(node, &run_scope(contexts, server))?,
+        None => Resolved::Known(Written::default()),
     };
+    if server.kind == ForgeKind::Gitea && server.has(Capability::RunConcurrency) {
+        return Ok(written.map(Written::group));
+    }
     Ok(written.map(|written| written.forgejo(run)))
 }
 
@@ -129,7 +128,7 @@ fn run_scope(contexts: &Contexts, server: Server) -> Scope {
             jobs: Arc::new([(String::new(), own)].into()),
         }),
         cancelled: None,
-        fuel: Arc::clone(&contexts.fuel),
+        budget: Arc::clone(&contexts.budget),
     }
 }
 
@@ -139,14 +138,14 @@ pub fn of_job(
     job: &ExpandedJob,
     workflow: &Workflow,
     shared: &Shared<'_>,
-) -> Result<Outcome<Option<Group>>, Refused> {
+) -> Result<Resolved<Option<Group>>, Refused> {
     let server = shared.server;
-    let is_read = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
+    let is_read = server.has(Capability::JobConcurrency);
     let Some(node) = job.concurrency.as_ref().filter(|_| is_read) else {
-        return Ok(Outcome::Known(None));
+        return Ok(Resolved::Known(None));
     };
     let Some((_, origin)) = workflow.jobs.iter().find(|(id, _)| *id == job.id) else {
-        return Ok(Outcome::Known(None));
+        return Ok(Resolved::Known(None));
     };
     let mut scope = shared.scope((&job.id, origin), job.combination.context());
     // Where groups are evaluated a job without a strategy has one with nothing in it.
@@ -228,17 +227,17 @@ fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
 /// A group that is not only its name.
 const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("cancel-in-progress", Shape::Text)]);
 
-fn evaluate(written: &Concurrency, scope: &Scope) -> Result<Outcome<Written>, Refused> {
+fn evaluate(written: &Concurrency, scope: &Scope) -> Result<Resolved<Written>, Refused> {
     let evaluated = match scope.evaluate_node(&node_of(written)) {
         Ok(evaluated) => evaluated,
-        Err(NodeStop::Unknown(because)) => return Ok(Outcome::Unknown(because)),
+        Err(NodeStop::Unknown(because)) => return Ok(Resolved::Unknown(because)),
         Err(NodeStop::Fails(reason)) => {
             return Err(Refused::new(None, format!("concurrency: {reason}")));
         }
         Err(NodeStop::Crashes(reason)) => return Err(Refused::crash(None, reason)),
     };
     let (name, cancel) = read(&evaluated)?;
-    Ok(Outcome::Known(Written { name, cancel }))
+    Ok(Resolved::Known(Written { name, cancel }))
 }
 
 /// The node that the forge evaluates: it reads the group, and writes it again without what is empty.
@@ -265,7 +264,7 @@ fn read(node: &Node) -> Result<(String, String), Refused> {
         return Ok((name, String::new()));
     }
     let mut fields = node.decode(&GROUP)?.fields();
-    let mut field = |name: &str| fields.remove(name).map(Got::text);
+    let mut field = |name: &str| fields.remove(name).map(Decoded::text);
     let (name, cancel) = (field("group"), field("cancel-in-progress"));
     Ok((name.unwrap_or_default(), cancel.unwrap_or_default()))
 }

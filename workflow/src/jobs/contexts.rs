@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::budget::Fuel;
+use crate::budget::Budget;
 use crate::document::{Job, Strategy, Workflow};
-use crate::event::HookEvent;
+use crate::event::EventKind;
 use crate::expression::{History, JobState, Record, RecordKind, Scope, Value};
-use crate::server::{Kind, Server};
+use crate::server::{Capability, ForgeKind, Server};
 
 /// What is known of a run.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct Contexts {
     /// taken apart does not have the needed jobs any more (Forgejo).
     pub workflow_needs: Option<Vec<String>>,
     /// How much work is left for its expressions.
-    pub fuel: Arc<Fuel>,
+    pub budget: Arc<Budget>,
 }
 
 impl Default for Contexts {
@@ -39,7 +39,7 @@ impl Default for Contexts {
             job_outputs: BTreeMap::new(),
             job_results: BTreeMap::new(),
             workflow_needs: None,
-            fuel: Arc::default(),
+            budget: Arc::default(),
         }
     }
 }
@@ -80,9 +80,9 @@ const GITHUB_FIELDS: [&str; 30] = [
 
 /// What happened, for `github`.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct GithubFacts<'a> {
     /// What happened.
-    pub happened: HookEvent,
+    pub kind: EventKind,
     /// The name in `on` that it matched.
     pub event_name: &'a str,
     /// The delivery's body.
@@ -120,7 +120,7 @@ pub fn github(known: &BTreeMap<&str, Value>) -> Value {
 /// The `github` that names and labels are made with. In Gitea up to 1.26 and in Forgejo the run has no
 /// number at that time, and expressions get `0`, and an empty id.
 #[must_use]
-pub fn github_of(facts: Facts<'_>, server: Server) -> Value {
+pub fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
     let at = |path: &str| {
         facts
             .event
@@ -129,7 +129,7 @@ pub fn github_of(facts: Facts<'_>, server: Server) -> Value {
     };
     let (mut reference, mut sha) = (facts.reference.to_owned(), facts.sha);
     let (mut base, mut head) = ("", "");
-    if is_pull_request(facts.happened) && facts.event.pointer("/pull_request/base").is_some() {
+    if is_pull_request(facts.kind) && facts.event.pointer("/pull_request/base").is_some() {
         base = at("/pull_request/base/ref").unwrap_or_default();
         head = at("/pull_request/head/ref").unwrap_or_default();
         if facts.event_name == "pull_request_target" {
@@ -139,13 +139,11 @@ pub fn github_of(facts: Facts<'_>, server: Server) -> Value {
         }
     }
     let (owner, name) = facts.repository;
-    let (run_id, run_number) = match server.kind {
-        Kind::Forgejo => (Value::text(""), Value::text("0")),
-        Kind::Gitea if server.version <= (1, 26) => (Value::text(""), Value::text("0")),
-        Kind::Gitea => (
-            Value::unknown("the forge numbers its runs"),
-            Value::unknown("the forge numbers its runs"),
-        ),
+    let (run_id, run_number) = if server.has(Capability::NumbersRunsFirst) {
+        let unknown = || Value::unknown("the forge numbers its runs");
+        (unknown(), unknown())
+    } else {
+        (Value::text(""), Value::text("0"))
     };
     github(&BTreeMap::from([
         ("event", Value::json(facts.event)),
@@ -171,8 +169,8 @@ pub fn github_of(facts: Facts<'_>, server: Server) -> Value {
 }
 
 /// Reviews too: their payload is the same.
-fn is_pull_request(event: HookEvent) -> bool {
-    use HookEvent as E;
+fn is_pull_request(event: EventKind) -> bool {
+    use EventKind as E;
     match event {
         E::PullRequest
         | E::PullRequestAssign
@@ -260,8 +258,8 @@ impl Shared<'_> {
             (
                 "needs",
                 match self.server.kind {
-                    Kind::Gitea => Value::map(needed),
-                    Kind::Forgejo => Value::Part(Arc::new(needed), NOT_ENDED.into()),
+                    ForgeKind::Gitea => Value::map(needed),
+                    ForgeKind::Forgejo => Value::Part(Arc::new(needed), NOT_ENDED.into()),
                 },
             ),
         ]);
@@ -272,7 +270,7 @@ impl Shared<'_> {
                 jobs: Arc::clone(&self.jobs),
             }),
             cancelled: None,
-            fuel: Arc::clone(&self.contexts.fuel),
+            budget: Arc::clone(&self.contexts.budget),
         }
     }
 }
@@ -311,8 +309,8 @@ impl Contexts {
             ("needs", Value::Map(None)),
         ]);
         match server.kind {
-            Kind::Gitea => {}
-            Kind::Forgejo => {
+            ForgeKind::Gitea => {}
+            ForgeKind::Forgejo => {
                 contexts.insert("forge", self.github.clone());
             }
         }
@@ -332,9 +330,9 @@ impl Contexts {
     fn need(&self, id: &str, server: Server) -> Value {
         let result = self.job_results.get(id).map_or("", String::as_str);
         let outputs = match (self.job_outputs.get(id), server.kind) {
-            (Some(outputs), Kind::Gitea) => Value::texts(outputs),
-            (None, Kind::Gitea) => Value::Map(None),
-            (Some(outputs), Kind::Forgejo) => {
+            (Some(outputs), ForgeKind::Gitea) => Value::texts(outputs),
+            (None, ForgeKind::Gitea) => Value::Map(None),
+            (Some(outputs), ForgeKind::Forgejo) => {
                 let text = |(key, text): (&String, &String)| (key.clone(), Value::text(&**text));
                 let outputs = outputs.iter().map(text).collect();
                 Value::Part(
@@ -342,7 +340,7 @@ impl Contexts {
                     "a job that is needed gives no such output".into(),
                 )
             }
-            (None, Kind::Forgejo) => Value::unknown(NOT_ENDED),
+            (None, ForgeKind::Forgejo) => Value::unknown(NOT_ENDED),
         };
         Value::Record(Arc::new(Record {
             kind: RecordKind::Need,

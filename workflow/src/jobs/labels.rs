@@ -1,8 +1,8 @@
 //! `runs-on`: which labels a runner must have, and which runner may take a job.
 
-use crate::expression::{NodeStop, Outcome, Scope};
-use crate::server::{Kind as ForgeKind, Server};
-use crate::yaml::{Got, Kind, Node, Refused, Shape};
+use crate::expression::{NodeStop, Resolved, Scope};
+use crate::server::{ForgeKind, Server};
+use crate::yaml::{Decoded, Kind, Node, Refused, Shape};
 
 /// `{group, labels}`.
 const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("labels", Shape::Raw)]);
@@ -19,9 +19,9 @@ pub fn labels(runs_on: &Node) -> Vec<String> {
         return Vec::new();
     };
     let mut fields = group.fields();
-    let labels = fields.remove("labels").and_then(Got::raw);
+    let labels = fields.remove("labels").and_then(Decoded::raw);
     let mut labels = labels.map(texts).unwrap_or_default();
-    let group = fields.remove("group").map(Got::text);
+    let group = fields.remove("group").map(Decoded::text);
     labels.extend(group.filter(|group| !group.is_empty()));
     labels
 }
@@ -43,23 +43,23 @@ pub fn evaluate(
     runs_on: &Node,
     scope: &Scope,
     server: Server,
-) -> Result<Outcome<Vec<String>>, Refused> {
+) -> Result<Resolved<Vec<String>>, Refused> {
     let crash = |reason| Refused::crash(runs_on.line, reason);
     match server.kind {
         ForgeKind::Gitea => {
             let mut known = Vec::new();
             for label in labels(runs_on) {
                 match scope.interpolate(&label).map_err(crash)? {
-                    Outcome::Known(label) => known.push(label),
-                    Outcome::Unknown(because) => return Ok(Outcome::Unknown(because)),
+                    Resolved::Known(label) => known.push(label),
+                    Resolved::Unknown(because) => return Ok(Resolved::Unknown(because)),
                 }
             }
-            Ok(Outcome::Known(known))
+            Ok(Resolved::Known(known))
         }
         ForgeKind::Forgejo => match scope.evaluate_node(runs_on) {
-            Ok(node) => Ok(Outcome::Known(labels(&node))),
-            Err(NodeStop::Unknown(because)) => Ok(Outcome::Unknown(because)),
-            Err(NodeStop::Fails(_)) => Ok(Outcome::Known(labels(runs_on))),
+            Ok(node) => Ok(Resolved::Known(labels(&node))),
+            Err(NodeStop::Unknown(because)) => Ok(Resolved::Unknown(because)),
+            Err(NodeStop::Fails(_)) => Ok(Resolved::Known(labels(runs_on))),
             Err(NodeStop::Crashes(reason)) => Err(crash(reason)),
         },
     }

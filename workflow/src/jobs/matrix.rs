@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::expression;
-use crate::server::{Kind as ForgeKind, Server};
-use crate::yaml::{Got, Kind, Node, Refused, Shape, Value};
+use crate::server::{Capability, ForgeKind, Server};
+use crate::yaml::{Decoded, Kind, Node, Refused, Shape, Value};
 
 /// Combinations of one matrix, and jobs of one run, that are looked at: each job is a machine, and
 /// `GitHub` ends at 256. Gitea knows no end.
@@ -128,17 +128,20 @@ fn lists(node: &Node, server: Server) -> Option<Lists> {
     if !matches!(node.kind, Kind::Mapping(_)) {
         return None;
     }
-    if server.kind == ForgeKind::Gitea
-        && server.version >= (1, 27)
+    if server.has(Capability::SingleMatrixValues)
         && let Ok(value) = node.value()
         && let Value::Map(map) = value
     {
         return normal_form(&map).ok();
     }
     let lists = node.decode(&Shape::Map(&Shape::List(&Shape::Any))).ok()?;
-    let values = |got: Got<'_>| got.items().into_iter().map(Got::value).collect();
+    let values = |decoded: Decoded<'_>| decoded.items().into_iter().map(Decoded::value).collect();
     let fields = lists.fields().into_iter();
-    Some(fields.map(|(key, got)| (key, values(got))).collect())
+    Some(
+        fields
+            .map(|(key, decoded)| (key, values(decoded)))
+            .collect(),
+    )
 }
 
 /// The normal form of a matrix (runner 1.0.8): a list for each key.

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::expression::{History, JobState, Outcome, Record, RecordKind, Scope, Stop, Value};
+use crate::expression::{History, JobState, Record, RecordKind, Resolved, Scope, Stop, Value};
 use crate::jobs::contexts::Contexts;
-use crate::server::{Kind, Server};
+use crate::server::{Capability, Server};
 
 /// What a job of a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Status {
 
 /// A job of a run: one combination of a matrix is one.
 #[derive(Debug, Clone)]
-pub struct RunJob {
+pub struct JobNode {
     /// Its key in `jobs`.
     pub id: String,
     /// What it is.
@@ -126,7 +126,7 @@ pub enum Next {
 /// What becomes of the blocked jobs of a run, by their places. Jobs that stay blocked because something
 /// has not ended are not in it.
 #[must_use]
-pub fn resolve(jobs: &[RunJob], contexts: &Contexts, server: Server) -> BTreeMap<usize, Next> {
+pub fn resolve(jobs: &[JobNode], contexts: &Contexts, server: Server) -> BTreeMap<usize, Next> {
     let mut run = Run::new(jobs, contexts, server);
     let mut next = BTreeMap::new();
     let mut free: VecDeque<usize> = (0..jobs.len())
@@ -143,7 +143,7 @@ pub fn resolve(jobs: &[RunJob], contexts: &Contexts, server: Server) -> BTreeMap
 }
 
 struct Run<'a> {
-    jobs: &'a [RunJob],
+    jobs: &'a [JobNode],
     contexts: &'a Contexts,
     server: Server,
     statuses: Vec<Status>,
@@ -155,7 +155,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(jobs: &'a [RunJob], contexts: &'a Contexts, server: Server) -> Self {
+    fn new(jobs: &'a [JobNode], contexts: &'a Contexts, server: Server) -> Self {
         let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (place, job) in jobs.iter().enumerate() {
             places.entry(&job.id).or_default().push(place);
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
             let needs: BTreeSet<&str> = job.needs.iter().map(String::as_str).collect();
             for need in needs {
                 let Some(needed) = places.get(need) else {
-                    left[place] += usize::from(waits_for_nobody(server));
+                    left[place] += usize::from(server.has(Capability::WaitsForAbsentNeeds));
                     continue;
                 };
                 dependants.entry(need).or_default().push(place);
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
     fn decide(&self, place: usize) -> Next {
         let job = &self.jobs[place];
         let condition = job.condition.as_deref().unwrap_or_default();
-        if is_evaluated(self.server) && !condition.is_empty() {
+        if self.server.has(Capability::EvaluatesIf) && !condition.is_empty() {
             return self.evaluate(job, condition);
         }
         let needed = job
@@ -223,11 +223,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn evaluate(&self, job: &RunJob, condition: &str) -> Next {
+    fn evaluate(&self, job: &JobNode, condition: &str) -> Next {
         match self.scope(job).condition(condition) {
-            Ok(Outcome::Known(true)) => Next::Waiting,
-            Ok(Outcome::Known(false)) => Next::Skipped,
-            Ok(Outcome::Unknown(because)) => Next::Unknown(because),
+            Ok(Resolved::Known(true)) => Next::Waiting,
+            Ok(Resolved::Known(false)) => Next::Skipped,
+            Ok(Resolved::Unknown(because)) => Next::Unknown(because),
             Err(Stop::Fails(reason) | Stop::Crashes(reason)) => Next::Stuck(reason),
             Err(Stop::TooLarge(reason)) => Next::Unknown(reason),
         }
@@ -235,7 +235,8 @@ impl<'a> Run<'a> {
 
     /// How a job counts for those that need it.
     fn result(&self, place: usize) -> Status {
-        let allowed = self.jobs[place].continue_on_error && is_evaluated(self.server);
+        let allowed =
+            self.jobs[place].continue_on_error && self.server.has(Capability::EvaluatesIf);
         let status = self.statuses[place];
         if allowed && status == Status::Failure {
             return Status::Success;
@@ -243,7 +244,7 @@ impl<'a> Run<'a> {
         status
     }
 
-    fn scope(&self, job: &RunJob) -> Scope {
+    fn scope(&self, job: &JobNode) -> Scope {
         let (mut states, mut needs) = (BTreeMap::new(), BTreeMap::new());
         for need in &job.needs {
             let Some(places) = self.places.get(need.as_str()) else {
@@ -273,7 +274,7 @@ impl<'a> Run<'a> {
                 jobs: Arc::new(states),
             }),
             cancelled: Some(Value::unknown("whether the run was cancelled")),
-            fuel: Arc::clone(&self.contexts.fuel),
+            budget: Arc::clone(&self.contexts.budget),
         }
     }
 
@@ -287,22 +288,5 @@ impl<'a> Run<'a> {
             kind: RecordKind::Need,
             fields: vec![("outputs", outputs), ("result", result)],
         }))
-    }
-}
-
-/// Whether the server evaluates the `if` of a job whose needs have ended.
-fn is_evaluated(server: Server) -> bool {
-    match server.kind {
-        Kind::Gitea => server.version >= (1, 27),
-        Kind::Forgejo => server.version >= (15, 0),
-    }
-}
-
-/// Whether a job that needs one that is not there waits for ever (Forgejo from 15 on); others take no
-/// notice.
-fn waits_for_nobody(server: Server) -> bool {
-    match server.kind {
-        Kind::Gitea => false,
-        Kind::Forgejo => server.version >= (15, 0),
     }
 }

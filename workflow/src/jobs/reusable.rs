@@ -11,114 +11,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::document::Workflow;
-use crate::expression::{NodeStop, Outcome, Record, Value};
+use crate::expression::{NodeStop, Record, Resolved, Value};
 use crate::jobs::contexts::{Contexts, Shared};
 use crate::jobs::matrix::JOBS_MAX;
-use crate::jobs::workflow_set::Reading;
+use crate::jobs::uses::Uses;
+use crate::jobs::workflow_set::WorkflowSet;
 use crate::jobs::{ExpandedJob, expand};
-use crate::server::{Kind as ForgeKind, Server};
-use crate::yaml::{self, Got, Kind, Node, Refused, Shape};
+use crate::server::Server;
+use crate::yaml::{self, Decoded, Kind, Node, Refused, Shape};
 
 /// How deep calls may go: a job that is called through so many others calls nobody (Gitea 1.27).
 pub const CALLS_MAX: usize = 9;
-
-/// Where a called workflow is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Uses {
-    /// `./path`: in the same repository, at the commit of the run.
-    Here {
-        /// Its path.
-        path: String,
-    },
-    /// `owner/repository/path@reference`: in another repository of the forge.
-    There {
-        /// The owner of the repository.
-        owner: String,
-        /// Its name.
-        repository: String,
-        /// The path in it.
-        path: String,
-        /// A branch, tag or commit.
-        reference: String,
-    },
-}
-
-impl Uses {
-    /// Reads what stands in `uses` (Gitea from 1.27 on, `jobparser.ParseUses`). An address of the forge
-    /// itself is to be given without what is before the owner.
-    pub fn parse(uses: &str) -> Result<Self, Refused> {
-        let uses = uses.trim();
-        let refuse = || {
-            let form = "`./<dir>/<file>.yml` or `<owner>/<repository>/<dir>/<file>.yml@<ref>`";
-            Refused::new(
-                None,
-                format!("`uses: {uses}` calls no workflow; write {form}"),
-            )
-        };
-        if let Some(path) = uses.strip_prefix("./") {
-            return is_workflow(path)
-                .then(|| Self::Here {
-                    path: path.to_owned(),
-                })
-                .ok_or_else(refuse);
-        }
-        let (place, reference) = uses.split_once('@').ok_or_else(refuse)?;
-        let mut parts = place.splitn(3, '/');
-        let (Some(owner), Some(repository), Some(path)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(refuse());
-        };
-        let is_fit = is_name(owner) && is_name(repository) && is_workflow(path);
-        if !is_fit || reference.is_empty() {
-            return Err(refuse());
-        }
-        Ok(Self::There {
-            owner: owner.to_owned(),
-            repository: repository.to_owned(),
-            path: path.to_owned(),
-            reference: reference.to_owned(),
-        })
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    !text.is_empty() && text.chars().all(is_part)
-}
-
-/// A path of a YAML file that goes no detours.
-fn is_workflow(path: &str) -> bool {
-    let name = path
-        .strip_suffix(".yml")
-        .or_else(|| path.strip_suffix(".yaml"));
-    let relative = path.strip_prefix('/').unwrap_or(path);
-    // The last is none that git would take.
-    let is_detour =
-        |part: &str| matches!(part, "" | "." | "..") || part.eq_ignore_ascii_case(".git");
-    let is_direct = !relative.split('/').any(is_detour);
-    name.is_some_and(|name| !name.is_empty()) && is_direct && !path.contains('@')
-}
-
-impl Uses {
-    /// What a job with `uses` calls, if the server itself puts the called jobs in its place; `is_bare`
-    /// says that it asks for no labels. `Err`: the forge can't follow the call.
-    #[must_use]
-    pub fn expanded(uses: &str, is_bare: bool, server: Server) -> Option<Result<Self, Refused>> {
-        if uses.is_empty() {
-            return None;
-        }
-        let parsed = Self::parse(uses);
-        let is_expanded = match server.kind {
-            ForgeKind::Gitea => server.version >= (1, 27),
-            ForgeKind::Forgejo => {
-                let is_elsewhere = matches!(parsed, Ok(Self::There { .. }));
-                server.version >= (14, 0) && is_bare && !is_elsewhere
-            }
-        };
-        is_expanded.then_some(parsed)
-    }
-}
 
 /// A workflow of which jobs are made, and what it is given.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +33,7 @@ pub struct Caller<'a> {
     /// Which forge.
     pub server: Server,
     /// The files that calls lead to.
-    pub files: &'a Reading,
+    pub files: &'a WorkflowSet,
 }
 
 impl Caller<'_> {
@@ -150,13 +53,13 @@ impl Caller<'_> {
         let shared = self.contexts.shared(self.workflow, self.server);
         let mut jobs = Vec::new();
         for job in expand(self.workflow, self.contexts, self.server)? {
-            let is_bare = job.labels == Outcome::Known(Vec::new());
+            let is_bare = job.labels == Resolved::Known(Vec::new());
             match Uses::expanded(&job.uses, is_bare, self.server) {
                 None => jobs.push(job),
                 Some(uses) => match self.called(&job, uses, &shared, (depth, calls_left))? {
-                    Outcome::Known(called) => jobs.extend(called),
-                    Outcome::Unknown(because) => jobs.push(ExpandedJob {
-                        labels: Outcome::Unknown(because),
+                    Resolved::Known(called) => jobs.extend(called),
+                    Resolved::Unknown(because) => jobs.push(ExpandedJob {
+                        labels: Resolved::Unknown(because),
                         ..job
                     }),
                 },
@@ -176,10 +79,10 @@ impl Caller<'_> {
         uses: Result<Uses, Refused>,
         shared: &Shared<'_>,
         (depth, calls_left): (usize, &Cell<usize>),
-    ) -> Result<Outcome<Vec<ExpandedJob>>, Refused> {
+    ) -> Result<Resolved<Vec<ExpandedJob>>, Refused> {
         let unknown = |because: &dyn std::fmt::Display| {
             let uses = &caller.uses;
-            Ok(Outcome::Unknown(format!("it calls {uses}: {because}")))
+            Ok(Resolved::Unknown(format!("it calls {uses}: {because}")))
         };
         if depth == CALLS_MAX {
             return unknown(&format!("calls go no deeper than {CALLS_MAX}"));
@@ -195,8 +98,8 @@ impl Caller<'_> {
             Err(refused) => return unknown(&refused),
         };
         let contexts = match self.contexts_of_call(caller, shared, target) {
-            Ok(Outcome::Known(contexts)) => contexts,
-            Ok(Outcome::Unknown(because)) => return unknown(&because),
+            Ok(Resolved::Known(contexts)) => contexts,
+            Ok(Resolved::Unknown(because)) => return unknown(&because),
             Err(refused) => return unknown(&refused),
         };
         let target = Caller {
@@ -206,7 +109,9 @@ impl Caller<'_> {
             files: self.files,
         };
         let jobs = target.jobs_below(depth + 1, calls_left)?.into_iter();
-        Ok(Outcome::Known(jobs.map(|job| below(caller, job)).collect()))
+        Ok(Resolved::Known(
+            jobs.map(|job| below(caller, job)).collect(),
+        ))
     }
 
     /// What the expressions of a called workflow look at. `Err`: the forge refuses the call.
@@ -215,18 +120,18 @@ impl Caller<'_> {
         caller: &ExpandedJob,
         shared: &Shared<'_>,
         target: &Workflow,
-    ) -> Result<Outcome<Contexts>, Refused> {
+    ) -> Result<Resolved<Contexts>, Refused> {
         let declared = declared(&target.on)?;
         let given = match given(caller, self.workflow, shared)? {
-            Outcome::Known(given) => given,
-            Outcome::Unknown(because) => return Ok(Outcome::Unknown(because)),
+            Resolved::Known(given) => given,
+            Resolved::Unknown(because) => return Ok(Resolved::Unknown(because)),
         };
         let inputs = Value::map(inputs(&declared, given)?);
-        Ok(Outcome::Known(Contexts {
+        Ok(Resolved::Known(Contexts {
             github: of_call(&self.contexts.github, &inputs),
             vars: self.contexts.vars.clone(),
             inputs,
-            fuel: Arc::clone(&self.contexts.fuel),
+            budget: Arc::clone(&self.contexts.budget),
             ..Contexts::default()
         }))
     }
@@ -327,7 +232,7 @@ fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
 fn input((key, node): &(Node, Node)) -> Result<(String, Declared), Refused> {
     let name = key.text()?;
     let mut fields = node.decode(&DECLARED)?.fields();
-    let kind = match fields.remove("type").map(Got::text).as_deref() {
+    let kind = match fields.remove("type").map(Decoded::text).as_deref() {
         Some("string") => Type::Text,
         Some("boolean") => Type::Flag,
         Some("number") => Type::Number,
@@ -336,8 +241,8 @@ fn input((key, node): &(Node, Node)) -> Result<(String, Declared), Refused> {
             return Err(Refused::new(node.line, reason));
         }
     };
-    let required = fields.remove("required").map(Got::value);
-    let default = fields.remove("default").and_then(Got::raw);
+    let required = fields.remove("required").map(Decoded::value);
+    let default = fields.remove("default").and_then(Decoded::raw);
     let declared = Declared {
         kind,
         is_required: required == Some(yaml::Value::Bool(true)),
@@ -351,10 +256,10 @@ fn given(
     caller: &ExpandedJob,
     workflow: &Workflow,
     shared: &Shared<'_>,
-) -> Result<Outcome<BTreeMap<String, yaml::Value>>, Refused> {
+) -> Result<Resolved<BTreeMap<String, yaml::Value>>, Refused> {
     let origin = workflow.jobs.iter().find(|(id, _)| *id == caller.id);
     let Some((_, origin)) = origin else {
-        return Ok(Outcome::Known(BTreeMap::new()));
+        return Ok(Resolved::Known(BTreeMap::new()));
     };
     let job = (caller.id.as_str(), origin);
     let scope = shared.scope(job, caller.combination.context());
@@ -364,7 +269,7 @@ fn given(
             None => value.clone(),
             Some(text) => match scope.evaluate_node(&Node::quoted(text, caller.line)) {
                 Ok(node) => node.value()?,
-                Err(NodeStop::Unknown(because)) => return Ok(Outcome::Unknown(because)),
+                Err(NodeStop::Unknown(because)) => return Ok(Resolved::Unknown(because)),
                 Err(NodeStop::Fails(reason)) => {
                     let reason = format!("with `{name}`: {reason}");
                     return Err(Refused::new(caller.line, reason));
@@ -374,7 +279,7 @@ fn given(
         };
         given.insert(name.clone(), value);
     }
-    Ok(Outcome::Known(given))
+    Ok(Resolved::Known(given))
 }
 
 /// The context `inputs`: what is given, of the types that are declared, and defaults for the rest. What

@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::contexts::Contexts;
-use super::reusable::Uses;
+use super::uses::Uses;
 use crate::discovery::FoundFiles;
 use crate::document::Workflow;
-use crate::event::HookEvent;
+use crate::event::EventKind;
 use crate::jobs;
-use crate::server::{Kind as ForgeKind, Server};
+use crate::server::{Capability, Server};
 use crate::trigger;
 use crate::yaml::{By, Kind, Node, Refused, Value};
 
 /// The workflow files of one commit, read.
 #[derive(Debug)]
-pub struct Reading {
+pub struct WorkflowSet {
     /// The folder that counts; `None`: there is none.
     pub folder: Option<String>,
     /// Why nothing was read, if it is too much.
@@ -58,7 +58,7 @@ impl ReadFile {
     }
 }
 
-impl Reading {
+impl WorkflowSet {
     /// Reads what was found.
     #[must_use]
     pub fn of(found: FoundFiles, server: Server) -> Self {
@@ -146,7 +146,7 @@ impl Reading {
 
     /// Whether a rule looks at changed files.
     #[must_use]
-    pub fn asks_for_paths(&self, event: HookEvent) -> bool {
+    pub fn asks_for_paths(&self, event: EventKind) -> bool {
         self.workflows()
             .flat_map(|workflow| &workflow.events)
             .any(|on| trigger::asks_for_paths(on, event))
@@ -177,8 +177,7 @@ fn kept(workflow: Workflow, nodes_left: &mut usize) -> Result<Workflow, Refused>
 /// Gitea since 1.26 also makes the jobs of a file before it looks at what happened, with nothing to look
 /// at: a file of which that fails is none (`ValidateWorkflowContent`).
 fn validated(workflow: Workflow, nothing: &Contexts, server: Server) -> Result<Workflow, Refused> {
-    let validates = server.kind == ForgeKind::Gitea && server.version >= (1, 26);
-    if validates {
+    if server.has(Capability::ValidatesJobs) {
         jobs::expand(&workflow, nothing, server)?;
     }
     Ok(workflow)

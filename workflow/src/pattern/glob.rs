@@ -6,9 +6,9 @@
 //! library that `modules/glob` was made after; for the words that `types` and branch filters hold both
 //! say the same, and no difference is made here.
 
+use super::error::{BadPattern, Fault};
 use super::regex::Regex;
-use super::{BadPattern, Fault};
-use crate::server::{Kind, Server};
+use crate::server::{Capability, Server};
 
 /// A glob, ready to match.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct Glob(Regex);
 
 /// How a glob is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
+pub enum GlobDialect {
     /// As Gitea 1.25 and 1.26 do: a `{` without its `}` is overlooked, and its commas still separate.
     Lenient,
     /// As Gitea does since 1.27.
@@ -26,13 +26,14 @@ pub enum Reading {
     Filter,
 }
 
-impl Reading {
+impl GlobDialect {
     /// How that server reads a plain glob.
     #[must_use]
     pub fn of(server: Server) -> Self {
-        match server.kind {
-            Kind::Gitea if server.version >= (1, 27) => Self::Strict,
-            Kind::Gitea | Kind::Forgejo => Self::Lenient,
+        if server.has(Capability::StrictGlobs) {
+            Self::Strict
+        } else {
+            Self::Lenient
         }
     }
 }
@@ -40,12 +41,12 @@ impl Reading {
 impl Glob {
     /// Reads a glob as the newest Gitea does.
     pub fn compile(pattern: &str, separators: &[char]) -> Result<Self, BadPattern> {
-        Self::compile_as(Reading::Strict, pattern, separators)
+        Self::compile_as(GlobDialect::Strict, pattern, separators)
     }
 
     /// Reads a glob.
     pub fn compile_as(
-        reading: Reading,
+        reading: GlobDialect,
         pattern: &str,
         separators: &[char],
     ) -> Result<Self, BadPattern> {
@@ -81,10 +82,10 @@ pub fn branch_filter_passes(filter: &str, ref_name: &str) -> bool {
 pub(super) fn expression(
     pattern: &str,
     separators: &[char],
-    reading: Reading,
+    reading: GlobDialect,
 ) -> Result<String, Fault> {
     let pattern: Vec<char> = pattern.chars().collect();
-    let is_negative = reading == Reading::Filter && pattern.first() == Some(&'!');
+    let is_negative = reading == GlobDialect::Filter && pattern.first() == Some(&'!');
     let mut translator = Translator {
         pattern: &pattern,
         at: usize::from(is_negative),
@@ -121,7 +122,7 @@ struct Translator<'a> {
     at: usize,
     separators: &'a [char],
     within: String,
-    reading: Reading,
+    reading: GlobDialect,
     text: String,
     /// Where the `(` of each open `{` stands in the text.
     groups: Vec<usize>,
@@ -135,7 +136,7 @@ impl Translator<'_> {
     }
 
     fn step(&mut self, c: char) -> Result<(), Fault> {
-        let is_filter = self.reading == Reading::Filter;
+        let is_filter = self.reading == GlobDialect::Filter;
         match c {
             '}' if self.groups.pop().is_some() => self.text.push(')'),
             ',' if !self.groups.is_empty() => self.text.push('|'),
@@ -167,7 +168,7 @@ impl Translator<'_> {
         let before = self.at.checked_sub(2).map(|before| self.pattern[before]);
         let behind = self.pattern.get(self.at + 1);
         let behind = behind.filter(|c| self.separators.contains(c));
-        let swallows = self.reading == Reading::Filter
+        let swallows = self.reading == GlobDialect::Filter
             && behind.is_some_and(|&c| before.is_none_or(|before| before == c));
         self.at += if swallows { 2 } else { 1 };
         self.text.push_str(".*");
@@ -200,7 +201,7 @@ impl Translator<'_> {
     }
 
     fn finish(mut self) -> String {
-        if self.reading == Reading::Lenient {
+        if self.reading == GlobDialect::Lenient {
             for group in self.groups.iter().rev() {
                 self.text.remove(*group);
             }

@@ -7,7 +7,7 @@
 use std::iter::Peekable;
 use std::slice::Iter;
 
-use super::Fault;
+use super::error::Fault;
 
 /// The expression that a pattern stands for, without its leading `!`.
 pub(super) fn expression(pattern: &str) -> Result<String, Fault> {

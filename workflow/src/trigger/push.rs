@@ -5,12 +5,10 @@
 //! gets one for free, so that either side suffices (and two of one side do not). Filters on paths hold
 //! for every tag (Gitea since 1.24, #34602; Forgejo). A key that the forge does not know never holds.
 
-use super::{Changed, Given, Judgement, Outcome, Step, Way, filter, rule, types};
+use super::step::{Step, said, unknown_key};
+use super::{Changed, Judgement, Outcome, TriggerInputs, Way, filter, types};
 use crate::document::on::OnEvent;
-use crate::server::{Kind, Server};
-
-/// The first Gitea where filters on paths hold for tags.
-const PATHS_OF_TAGS: (u32, u32) = (1, 24);
+use crate::server::Capability;
 
 /// What was pushed.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +39,7 @@ impl<'a> Pushed<'a> {
 }
 
 /// Judges a push.
-pub(super) fn judge(on: &OnEvent, given: Given<'_>) -> Judgement {
+pub(super) fn judge(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
     let pushed = Pushed::of(given.payload["ref"].as_str().unwrap_or_default());
     let mut steps = Vec::new();
     let (mut has_branches, mut has_tags) = (false, false);
@@ -63,7 +61,7 @@ pub(super) fn judge(on: &OnEvent, given: Given<'_>) -> Judgement {
                 }
             }
             "paths" => match pushed {
-                Pushed::Tag(_) if holds_for_tags(given.server) => {
+                Pushed::Tag(_) if given.server.has(Capability::TagsPassPaths) => {
                     said(one, Some(true), "of a tag, every path counts".to_owned())
                 }
                 Pushed::Tag(_) | Pushed::Branch(_) | Pushed::Other(_) => paths(one, way, given),
@@ -76,16 +74,9 @@ pub(super) fn judge(on: &OnEvent, given: Given<'_>) -> Judgement {
     Judgement::of_all(steps, Outcome::FilteredOut, bonus)
 }
 
-fn holds_for_tags(server: Server) -> bool {
-    match server.kind {
-        Kind::Gitea => server.version >= PATHS_OF_TAGS,
-        Kind::Forgejo => true,
-    }
-}
-
 /// Judges a pull request: its kind first, which has a default, then the branch that it goes to and the
 /// files between the two sides.
-pub(super) fn judge_pull(on: &OnEvent, given: Given<'_>) -> Judgement {
+pub(super) fn judge_pull(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
     let kind = types::of_pull(on, given);
     if kind.holds != Some(true) {
         let outcome = match kind.holds {
@@ -120,26 +111,10 @@ fn key(name: &str) -> (&str, Way) {
     }
 }
 
-fn paths(one: &(String, Vec<String>), way: Way, given: Given<'_>) -> Step {
+fn paths(one: &(String, Vec<String>), way: Way, given: TriggerInputs<'_>) -> Step {
     match given.changed {
         Changed::Files(files) => filter(one, way, files, given),
         Changed::Unknown(why) => said(one, None, why.clone()),
         Changed::NotFetched => said(one, None, "the changed files are not known".to_owned()),
-    }
-}
-
-pub(super) fn unknown_key(one: &(String, Vec<String>)) -> Step {
-    let why = format!(
-        "the forge knows no {} here, and then never starts it",
-        one.0
-    );
-    said(one, Some(false), why)
-}
-
-fn said((name, values): &(String, Vec<String>), holds: Option<bool>, why: String) -> Step {
-    Step {
-        rule: rule(name, values),
-        holds,
-        why,
     }
 }

@@ -6,11 +6,11 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::push::unknown_key;
-use super::{Given, Judgement, Outcome, Step, Way, filter, rule};
+use super::step::{Step, rule, unknown_key};
+use super::{Judgement, Outcome, TriggerInputs, Way, filter};
 use crate::document::on::OnEvent;
-use crate::pattern::glob::{Glob, Reading};
-use crate::server::{Kind, Server};
+use crate::pattern::glob::{Glob, GlobDialect};
+use crate::server::{Capability, Server};
 
 /// What a delivery says was done, in the words of workflows.
 pub(super) struct Said<'a> {
@@ -41,11 +41,7 @@ pub(super) fn of_action<'a>(payload: &'a Value, words: &[(&str, &'static str)]) 
 /// (measured on 1.26); before, and in Forgejo, every change is `labeled`.
 pub(super) fn of_issue(payload: &Value, server: Server) -> Said<'_> {
     let words = [("label_updated", "labeled"), ("label_cleared", "unlabeled")];
-    let looks = match server.kind {
-        Kind::Gitea => server.version >= (1, 25),
-        Kind::Forgejo => false,
-    };
-    if payload["action"] != "label_updated" || !looks {
+    if payload["action"] != "label_updated" || !server.has(Capability::ComparesIssueLabels) {
         return of_action(payload, &words);
     }
     let is_told = payload["changes"].is_object();
@@ -72,8 +68,8 @@ pub(super) fn of_review<'a>(payload: &Value, words: &[&'static str]) -> Said<'a>
 }
 
 /// The kind of a pull request.
-pub(super) fn of_pull(on: &OnEvent, given: Given<'_>) -> Step {
-    let Given {
+pub(super) fn of_pull(on: &OnEvent, given: TriggerInputs<'_>) -> Step {
+    let TriggerInputs {
         payload, server, ..
     } = given;
     let Some((_, types)) = on.filters.iter().find(|(name, _)| name == "types") else {
@@ -94,7 +90,7 @@ pub(super) fn of_pull(on: &OnEvent, given: Given<'_>) -> Step {
 }
 
 /// Judges an event that has kinds and nothing else.
-pub(super) fn judge(on: &OnEvent, said: &Said<'_>, given: Given<'_>) -> Judgement {
+pub(super) fn judge(on: &OnEvent, said: &Said<'_>, given: TriggerInputs<'_>) -> Judgement {
     let steps = on
         .filters
         .iter()
@@ -107,8 +103,8 @@ pub(super) fn judge(on: &OnEvent, said: &Said<'_>, given: Given<'_>) -> Judgemen
 }
 
 /// Judges a run of another workflow (Gitea since 1.25).
-pub(super) fn judge_run(on: &OnEvent, given: Given<'_>) -> Judgement {
-    let Given {
+pub(super) fn judge_run(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
+    let TriggerInputs {
         payload, server, ..
     } = given;
     let said = of_action(payload, &[]);
@@ -142,7 +138,7 @@ fn step(types: &[String], said: &Said<'_>, server: Server) -> Step {
     };
     let mut unmatched: Vec<&str> = said.kinds.iter().map(AsRef::as_ref).collect();
     for glob in types {
-        match Glob::compile_as(Reading::of(server), glob, &['/']) {
+        match Glob::compile_as(GlobDialect::of(server), glob, &['/']) {
             Ok(ready) => {
                 let count = unmatched.len();
                 unmatched.retain(|kind| !ready.matches(kind));

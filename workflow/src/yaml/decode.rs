@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::resolve;
 use super::{Kind, Node, Refused, Value};
-use crate::yaml::decoded::{Got, sort_key};
+use crate::yaml::decoded::{Decoded, sort_key};
 
 /// What is wanted of a node: Go's type.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +37,10 @@ pub enum Shape {
 }
 
 impl Node {
-    /// Decodes the node; null is [`Got::Nothing`].
-    pub fn decode(&self, shape: &'static Shape) -> Result<Got<'_>, Refused> {
-        let got = Decoder::default().node(self, shape)?;
-        Ok(got.unwrap_or(Got::Nothing))
+    /// Decodes the node; null is [`Decoded::Nothing`].
+    pub fn decode(&self, shape: &'static Shape) -> Result<Decoded<'_>, Refused> {
+        let decoded = Decoder::default().node(self, shape)?;
+        Ok(decoded.unwrap_or(Decoded::Nothing))
     }
 
     /// What it is where nothing says what it should be (Go: `any`).
@@ -82,10 +82,10 @@ struct Decoder {
 enum Place<'a, 'b> {
     Record(
         &'static [(&'static str, Shape)],
-        &'b mut BTreeMap<String, Got<'a>>,
+        &'b mut BTreeMap<String, Decoded<'a>>,
     ),
-    Map(&'static Shape, &'b mut BTreeMap<String, Got<'a>>),
-    Keyed(&'b mut BTreeMap<String, (Value, Got<'a>)>),
+    Map(&'static Shape, &'b mut BTreeMap<String, Decoded<'a>>),
+    Keyed(&'b mut BTreeMap<String, (Value, Decoded<'a>)>),
 }
 
 impl Decoder {
@@ -94,16 +94,16 @@ impl Decoder {
         &mut self,
         node: &'a Node,
         shape: &'static Shape,
-    ) -> Result<Option<Got<'a>>, Refused> {
+    ) -> Result<Option<Decoded<'a>>, Refused> {
         self.step(node)?;
         if let Shape::Raw = shape {
-            return Ok(Some(Got::Raw(node)));
+            return Ok(Some(Decoded::Raw(node)));
         }
         if let Kind::Alias(target) = &node.kind {
             self.in_aliases += 1;
-            let got = self.node(target, shape);
+            let decoded = self.node(target, shape);
             self.in_aliases -= 1;
-            return got;
+            return decoded;
         }
         self.shaped(node, shape)
     }
@@ -130,15 +130,15 @@ impl Decoder {
         &mut self,
         node: &'a Node,
         shape: &'static Shape,
-    ) -> Result<Option<Got<'a>>, Refused> {
+    ) -> Result<Option<Decoded<'a>>, Refused> {
         match (shape, &node.kind) {
             (Shape::Optional(inner), _) => Ok(Some(if is_null(node) {
-                Got::Nothing
+                Decoded::Nothing
             } else {
-                self.shaped(node, inner)?.unwrap_or(Got::Nothing)
+                self.shaped(node, inner)?.unwrap_or(Decoded::Nothing)
             })),
             (Shape::Either(first, second), _) => match node.decode(first) {
-                Ok(got) => Ok(Some(got)),
+                Ok(decoded) => Ok(Some(decoded)),
                 Err(_) => node.decode(second).map(Some),
             },
             (_, Kind::Scalar(_)) => scalar(node, shape),
@@ -152,31 +152,35 @@ impl Decoder {
             (Shape::Any, Kind::Mapping(_)) => {
                 let mut map = BTreeMap::new();
                 self.mapping(node, &mut Place::Keyed(&mut map))?;
-                Ok(Some(Got::Keyed(map)))
+                Ok(Some(Decoded::Keyed(map)))
             }
             (Shape::Map(shape), Kind::Mapping(_)) => self.map(node, shape).map(Some),
             (Shape::Record(fields), Kind::Mapping(_)) => {
                 let mut map = BTreeMap::new();
                 self.mapping(node, &mut Place::Record(fields, &mut map))?;
-                Ok(Some(Got::Map(map)))
+                Ok(Some(Decoded::Map(map)))
             }
             _ => Err(unfit(node, shape)),
         }
     }
 
-    fn list<'a>(&mut self, items: &'a [Node], shape: &'static Shape) -> Result<Got<'a>, Refused> {
+    fn list<'a>(
+        &mut self,
+        items: &'a [Node],
+        shape: &'static Shape,
+    ) -> Result<Decoded<'a>, Refused> {
         let items = items.iter().map(|item| self.node(item, shape));
-        Ok(Got::List(
+        Ok(Decoded::List(
             items
                 .filter_map(Result::transpose)
                 .collect::<Result<_, _>>()?,
         ))
     }
 
-    fn map<'a>(&mut self, node: &'a Node, shape: &'static Shape) -> Result<Got<'a>, Refused> {
+    fn map<'a>(&mut self, node: &'a Node, shape: &'static Shape) -> Result<Decoded<'a>, Refused> {
         let mut map = BTreeMap::new();
         self.mapping(node, &mut Place::Map(shape, &mut map))?;
-        Ok(Got::Map(map))
+        Ok(Decoded::Map(map))
     }
 
     /// Own pairs first, then what `<<` merges, where no own key and no earlier merged one is the same.
@@ -217,11 +221,14 @@ impl Decoder {
             Place::Record(..) | Place::Map(..) => &Shape::Text,
             Place::Keyed(_) => &Shape::Any,
         };
-        let got = self.node(key, shape)?.map(Got::value);
-        if matches!(got, Some(Value::List(_) | Value::Map(_) | Value::Keyed(_))) {
+        let decoded = self.node(key, shape)?.map(Decoded::value);
+        if matches!(
+            decoded,
+            Some(Value::List(_) | Value::Map(_) | Value::Keyed(_))
+        ) {
             return Err(refuse(key, "a list or map can't be a key"));
         }
-        Ok(got)
+        Ok(decoded)
     }
 
     fn put<'a>(
@@ -241,17 +248,17 @@ impl Decoder {
                 if !done.insert(field) {
                     return Err(refuse(key, format!("`{field}` is there twice")));
                 }
-                if let Some(got) = self.node(value, shape)? {
-                    record.insert(text, got);
+                if let Some(decoded) = self.node(value, shape)? {
+                    record.insert(text, decoded);
                 }
             }
             Place::Map(shape, map) => {
-                let got = self.node(value, shape)?.unwrap_or(Got::Nothing);
-                map.insert(text, got);
+                let decoded = self.node(value, shape)?.unwrap_or(Decoded::Nothing);
+                map.insert(text, decoded);
             }
             Place::Keyed(map) => {
-                let got = self.node(value, &Shape::Any)?.unwrap_or(Got::Nothing);
-                map.insert(sort_key(&name), (name, got));
+                let decoded = self.node(value, &Shape::Any)?.unwrap_or(Decoded::Nothing);
+                map.insert(sort_key(&name), (name, decoded));
             }
         }
         Ok(())
@@ -322,16 +329,16 @@ fn is_null(node: &Node) -> bool {
     }
 }
 
-fn scalar<'a>(node: &'a Node, shape: &Shape) -> Result<Option<Got<'a>>, Refused> {
+fn scalar<'a>(node: &'a Node, shape: &Shape) -> Result<Option<Decoded<'a>>, Refused> {
     let Kind::Scalar(scalar) = &node.kind else {
         return Err(unfit(node, shape));
     };
     let value = resolve::scalar(scalar).map_err(|reason| refuse(node, reason))?;
     let binary = scalar.tag.as_deref() == Some("!!binary");
-    let plain = |value| Ok(Some(Got::Plain(value)));
+    let plain = |value| Ok(Some(Decoded::Plain(value)));
     match (shape, value) {
         (Shape::Text | Shape::Flag | Shape::Whole | Shape::Record(_), Value::Null) => Ok(None),
-        (_, Value::Null) => Ok(Some(Got::Nothing)),
+        (_, Value::Null) => Ok(Some(Decoded::Nothing)),
         (Shape::Any, value) | (Shape::Flag, value @ Value::Bool(_)) => plain(value),
         (Shape::Text, value @ Value::Text(_)) if binary => plain(value),
         (Shape::Text, _) => plain(Value::Text(scalar.text.clone())),

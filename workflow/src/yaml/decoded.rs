@@ -7,7 +7,7 @@ use super::{Node, Value};
 
 /// What a node gave.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Got<'a> {
+pub enum Decoded<'a> {
     /// Null.
     Nothing,
     /// The node.
@@ -15,14 +15,14 @@ pub enum Got<'a> {
     /// What a scalar is.
     Plain(Value),
     /// The items of a list.
-    List(Vec<Got<'a>>),
+    List(Vec<Decoded<'a>>),
     /// The values of a map or record.
-    Map(BTreeMap<String, Got<'a>>),
+    Map(BTreeMap<String, Decoded<'a>>),
     /// A map with keys that are no texts, by what sorts them.
-    Keyed(BTreeMap<String, (Value, Got<'a>)>),
+    Keyed(BTreeMap<String, (Value, Decoded<'a>)>),
 }
 
-impl<'a> Got<'a> {
+impl<'a> Decoded<'a> {
     /// The value that it is, with nothing as null. Raw nodes have none.
     #[must_use]
     pub fn value(self) -> Value {
@@ -51,7 +51,7 @@ impl<'a> Got<'a> {
     /// The texts that it has, or none.
     #[must_use]
     pub fn texts(self) -> Vec<String> {
-        self.items().into_iter().map(Got::text).collect()
+        self.items().into_iter().map(Decoded::text).collect()
     }
 
     /// The items of a list, or none.
@@ -65,7 +65,7 @@ impl<'a> Got<'a> {
 
     /// The values of a map, or none.
     #[must_use]
-    pub fn fields(self) -> BTreeMap<String, Got<'a>> {
+    pub fn fields(self) -> BTreeMap<String, Decoded<'a>> {
         match self {
             Self::Map(map) => map,
             _ => BTreeMap::new(),

@@ -5,7 +5,7 @@ use super::scan::{Scanner, Token};
 
 /// What a document consists of, in its order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum NodeEvent {
     Scalar {
         properties: Properties,
         text: String,
@@ -73,7 +73,7 @@ impl Events {
     }
 
     /// The next event of the first document and its line, from 1; `None` at the document's end.
-    pub(super) fn next(&mut self) -> Result<Option<(Event, usize)>, Refused> {
+    pub(super) fn next(&mut self) -> Result<Option<(NodeEvent, usize)>, Refused> {
         if let State::Start = self.state {
             self.start()?;
         }
@@ -175,34 +175,34 @@ impl Events {
             let name = name.clone();
             self.scanner.take();
             self.state = self.back();
-            return Ok((Event::Alias(name), line));
+            return Ok((NodeEvent::Alias(name), line));
         }
         let properties = self.properties()?;
         let (token, at) = self.scanner.token()?;
         let (state, event) = match token {
             Token::BlockEntry if context == Context::BlockOrIndentless => {
-                (State::IndentlessEntry, Event::SequenceStart(properties))
+                (State::IndentlessEntry, NodeEvent::SequenceStart(properties))
             }
             Token::FlowSequence => (
                 State::FlowEntry { is_first: true },
-                Event::SequenceStart(properties),
+                NodeEvent::SequenceStart(properties),
             ),
             Token::FlowMapping => (
                 State::FlowKey { is_first: true },
-                Event::MappingStart(properties),
+                NodeEvent::MappingStart(properties),
             ),
             Token::BlockSequence if context != Context::Flow => {
-                (State::BlockEntry, Event::SequenceStart(properties))
+                (State::BlockEntry, NodeEvent::SequenceStart(properties))
             }
             Token::BlockMapping if context != Context::Flow => {
-                (State::BlockKey, Event::MappingStart(properties))
+                (State::BlockKey, NodeEvent::MappingStart(properties))
             }
             Token::Scalar { text, plain } => {
                 let (text, plain) = (text.clone(), *plain);
                 self.scanner.take();
                 self.state = self.back();
                 return Ok((
-                    Event::Scalar {
+                    NodeEvent::Scalar {
                         properties,
                         text,
                         plain,
@@ -214,7 +214,7 @@ impl Events {
                 self.state = self.back();
                 let (text, plain) = (String::new(), true);
                 return Ok((
-                    Event::Scalar {
+                    NodeEvent::Scalar {
                         properties,
                         text,
                         plain,
@@ -297,7 +297,7 @@ impl Events {
         let line = *line;
         if *token != Token::BlockEntry {
             self.state = self.back();
-            return Ok((Event::End, line));
+            return Ok((NodeEvent::End, line));
         }
         self.scanner.take();
         match self.scanner.token()?.0 {
@@ -351,7 +351,7 @@ impl Events {
             Token::Key => {
                 self.scanner.take();
                 self.state = State::PairKey;
-                Ok((Event::MappingStart(Properties::default()), line))
+                Ok((NodeEvent::MappingStart(Properties::default()), line))
             }
             _ => self.inner(State::FlowEntry { is_first: false }, Context::Flow),
         }
@@ -390,7 +390,7 @@ impl Events {
     fn pair_end(&mut self) -> Told {
         let line = self.scanner.token()?.1;
         self.state = State::FlowEntry { is_first: false };
-        Ok((Event::End, line))
+        Ok((NodeEvent::End, line))
     }
 
     fn flow_key(&mut self, is_first: bool) -> Told {
@@ -429,10 +429,10 @@ impl Events {
         self.node(context)
     }
 
-    fn end(&mut self, line: usize) -> (Event, usize) {
+    fn end(&mut self, line: usize) -> (NodeEvent, usize) {
         self.scanner.take();
         self.state = self.back();
-        (Event::End, line)
+        (NodeEvent::End, line)
     }
 
     /// A null that is not written.
@@ -441,9 +441,9 @@ impl Events {
         Ok(self.empty_at(then, line))
     }
 
-    fn empty_at(&mut self, then: State, line: usize) -> (Event, usize) {
+    fn empty_at(&mut self, then: State, line: usize) -> (NodeEvent, usize) {
         self.state = then;
-        let event = Event::Scalar {
+        let event = NodeEvent::Scalar {
             properties: Properties::default(),
             text: String::new(),
             plain: true,
@@ -462,4 +462,4 @@ fn state_takes(state: State) -> bool {
 }
 
 /// An event and its line.
-type Told = Result<(Event, usize), Refused>;
+type Told = Result<(NodeEvent, usize), Refused>;

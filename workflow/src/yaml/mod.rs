@@ -8,6 +8,7 @@
 //! Files come from strangers: bytes, nodes, depth and what aliases multiply have limits, and what is over
 //! one is refused with its reason.
 
+mod chars;
 mod cursor;
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -37,7 +38,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use decode::Shape;
-pub use decoded::Got;
+pub use decoded::Decoded;
 pub use parse::{BYTES_MAX, DEPTH_MAX, NODES_MAX, parse};
 
 /// Why a text is not taken.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::events::{Event, Events};
+use super::events::{Events, NodeEvent};
 use super::read;
 use super::scan::Scanner;
 use super::{Kind, Node, Refused, Scalar};
@@ -66,9 +66,9 @@ enum Anchored {
 }
 
 impl Tree {
-    fn take(&mut self, event: Event, line: usize) -> Result<(), Refused> {
+    fn take(&mut self, event: NodeEvent, line: usize) -> Result<(), Refused> {
         match event {
-            Event::Scalar {
+            NodeEvent::Scalar {
                 properties,
                 text,
                 plain,
@@ -87,10 +87,10 @@ impl Tree {
                     before,
                 )
             }
-            Event::SequenceStart(properties) => self.open(properties.anchor, line, false),
-            Event::MappingStart(properties) => self.open(properties.anchor, line, true),
-            Event::End => self.close(),
-            Event::Alias(name) => self.alias(&name, line),
+            NodeEvent::SequenceStart(properties) => self.open(properties.anchor, line, false),
+            NodeEvent::MappingStart(properties) => self.open(properties.anchor, line, true),
+            NodeEvent::End => self.close(),
+            NodeEvent::Alias(name) => self.alias(&name, line),
         }
     }
 

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 
 use super::Refused;
-use super::cursor::is_blank_or_end;
+use super::chars::is_blank_or_end;
 use super::read::Text;
 
 /// How far behind its begin the `:` of a key may stand (YAML 1.2, 7.4.2).

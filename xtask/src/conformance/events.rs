@@ -1,11 +1,11 @@
 //! Which files are workflows, which events they have, and which of them start one.
 
 use serde_json::{Map, Value, json};
-use workflow::budget::Fuel;
+use workflow::budget::Budget;
 use workflow::discovery;
 use workflow::document::on::{self, OnEvent};
-use workflow::event::HookEvent;
-use workflow::trigger::{self, Changed, Given, Outcome};
+use workflow::event::EventKind;
+use workflow::trigger::{self, Changed, Outcome, TriggerInputs};
 use workflow::yaml::{self, Kind, Node};
 
 use super::{server, texts};
@@ -70,16 +70,16 @@ fn event_json(event: &OnEvent) -> Value {
 }
 
 pub(super) fn trigger(case: &Value) -> Option<Value> {
-    let hook = HookEvent::parse(case["hook_event"].as_str()?)?;
+    let hook = EventKind::parse(case["hook_event"].as_str()?)?;
     let server = server(case);
     let mut best = Outcome::NotApplicable;
     for event in events(case)? {
-        let given = Given {
-            hook,
+        let given = TriggerInputs {
+            kind: hook,
             payload: &case["payload"],
             changed: &Changed::NotFetched,
             server,
-            fuel: &Fuel::default(),
+            budget: &Budget::default(),
         };
         let outcome = trigger::judge(&event, given).outcome;
         best = match (best, outcome) {
@@ -103,7 +103,7 @@ fn said(outcome: Outcome) -> &'static str {
 pub(super) fn event_match(case: &Value) -> Option<Value> {
     let on = case["on_event"].as_str()?;
     // A word that no server sends starts nothing.
-    let hook = HookEvent::parse(case["hook_event"].as_str()?);
+    let hook = EventKind::parse(case["hook_event"].as_str()?);
     Some(json!(hook.is_some_and(|hook| trigger::can_match(on, hook))))
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use workflow::document::Workflow;
-use workflow::expression::{self, Outcome};
+use workflow::expression::{self, Resolved};
 use workflow::jobs::contexts::{Contexts, github};
 use workflow::jobs::labels;
 use workflow::jobs::matrix::{self, Combination, Include};
-use workflow::jobs::needs::{self, Next, RunJob, Status};
+use workflow::jobs::needs::{self, JobNode, Next, Status};
 use workflow::jobs::{self, ExpandedJob};
 use workflow::yaml::{self, Node};
 
@@ -107,19 +107,19 @@ fn job_json(job: &ExpandedJob, given: &[Value]) -> Value {
     let own = own.unwrap_or(&nothing);
     let mut fields = Map::from_iter([("id".to_owned(), json!(job.id))]);
     let name = match &job.name {
-        Outcome::Known(name) => json!(name),
-        Outcome::Unknown(_) => own["name"].clone(),
+        Resolved::Known(name) => json!(name),
+        Resolved::Unknown(_) => own["name"].clone(),
     };
     fields.insert("name".to_owned(), name);
     if !job.needs.is_empty() {
         fields.insert("needs".to_owned(), as_given(&job.needs, &own["needs"]));
     }
     match &job.labels {
-        Outcome::Known(labels) if labels.is_empty() => {}
-        Outcome::Known(labels) => {
+        Resolved::Known(labels) if labels.is_empty() => {}
+        Resolved::Known(labels) => {
             fields.insert("runs-on".to_owned(), as_given(labels, &own["runs-on"]));
         }
-        Outcome::Unknown(_) => {
+        Resolved::Unknown(_) => {
             fields.insert("runs-on".to_owned(), own["runs-on"].clone());
             fields.insert("incomplete_runs_on".to_owned(), json!(true));
         }
@@ -138,7 +138,7 @@ fn job_json(job: &ExpandedJob, given: &[Value]) -> Value {
             .collect();
         fields.insert("matrix".to_owned(), json!(matrix));
     }
-    if let Some(Outcome::Known(value)) = &job.continue_on_error {
+    if let Some(Resolved::Known(value)) = &job.continue_on_error {
         fields.insert("continue-on-error".to_owned(), json_of(value));
     }
     Value::Object(fields)
@@ -214,11 +214,11 @@ pub(super) fn runner_match(case: &Value) -> Option<Value> {
 
 /// Which jobs change, by their ids.
 pub(super) fn needs(case: &Value) -> Option<Value> {
-    let jobs: Vec<RunJob> = case["jobs"]
+    let jobs: Vec<JobNode> = case["jobs"]
         .as_array()?
         .iter()
         .map(|job| {
-            Some(RunJob {
+            Some(JobNode {
                 id: job["id"].as_str()?.to_owned(),
                 status: Status::parse(job["status"].as_str()?)?,
                 needs: texts(&job["needs"])?,

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use workflow::server::{Kind, Server};
+use workflow::Server;
 
 use crate::say;
 
@@ -148,15 +148,9 @@ fn is_same_set(one: &Value, other: &Value) -> bool {
 /// Gitea where they differ, which is where the cases come from.
 fn server(case: &Value) -> Server {
     match case["flavour"].as_str() {
-        Some("forgejo") => Server {
-            kind: Kind::Forgejo,
-            version: (14, 0),
-        },
+        Some("forgejo") => Server::forgejo(14, 0, 0),
         Some("nektos") => Server::GITEA_1_26,
-        _ => Server {
-            kind: Kind::Gitea,
-            version: (1, 28),
-        },
+        _ => Server::gitea(1, 28, 0),
     }
 }
 

@@ -258,7 +258,7 @@ impl World {
         let mut predicted = Vec::new();
         let mut words = Vec::new();
         for delivery in &told.deliveries {
-            let prediction = predict(delivery, &self.clone, &self.refs, &self.disabled)?;
+            let prediction = predict(delivery, &self.clone, &self.refs, &self.disabled).await?;
             predicted.extend(prediction.jobs);
             words.extend(prediction.words);
         }

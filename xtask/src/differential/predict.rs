@@ -3,23 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dispatcher::reconcile::expect::Facts;
 use dispatcher::webhook::delivery::Delivery;
 use serde_json::Value;
-use workflow::evaluation::{EventVerdict, Run, RunJob, Verdict};
-use workflow::event::Happened;
-use workflow::event::HookEvent;
-use workflow::expression::Outcome;
+use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
+use workflow::event::{Event, EventKind};
+use workflow::expression::Resolved;
+use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::jobs::{Because, Start};
-use workflow::server::Server;
 use workflow::trigger::Outcome as Judged;
 use workflow::yaml::By;
+use workflow::{Facts, Server, discovery, gather};
 
 use super::Error;
 use super::clone::Clone;
 use super::compare::{Predicted, Told};
 use super::site::{Stands, VARIABLES};
-use crate::explain::local::{self, Settings};
+use crate::explain::local::{BadClone, LocalClone, Settings};
 
 /// The verdict on one delivery.
 #[derive(Debug, Default)]
@@ -34,14 +33,14 @@ pub struct Prediction {
 
 /// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's, and
 /// `disabled` the workflows that start nothing there.
-pub fn predict(
+pub async fn predict(
     delivery: &Value,
     clone: &Clone,
     refs: &BTreeMap<String, String>,
     disabled: &BTreeSet<String>,
 ) -> Result<Prediction, Error> {
     let body = serde_json::to_vec(delivery).map_err(|error| Error::Answer(error.to_string()))?;
-    let read = Delivery::of_event(HookEvent::Push, &body)
+    let read = Delivery::of_event(EventKind::Push, &body)
         .map_err(|error| Error::Answer(error.to_string()))?;
     let mut prediction = Prediction::default();
     let Delivery::Happened { happened, .. } = read else {
@@ -49,7 +48,7 @@ pub fn predict(
     };
     for happened in happened.implied().into_iter().chain([*happened]) {
         if happened.starts_nothing().is_none() {
-            prediction.add(&happened, clone, (refs, disabled))?;
+            prediction.add(&happened, clone, (refs, disabled)).await?;
         }
     }
     Ok(prediction)
@@ -57,9 +56,12 @@ pub fn predict(
 
 /// Whether the forge's code fails on a workflow file of the commit `sha`.
 pub fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
-    let reading = local::reading(clone.folder(), sha, Server::GITEA_1_26)
+    let server = Server::GITEA_1_26;
+    let found = LocalClone::open(clone.folder(), Settings::default())
+        .and_then(|clone| clone.files(sha, &discovery::workflow_dirs(server)))
         .map_err(|error| Error::Answer(error.to_string()))?;
-    let mut files = reading.files.iter();
+    let set = WorkflowSet::of(found, server);
+    let mut files = set.files.iter();
     Ok(files.any(|file| {
         file.read
             .as_ref()
@@ -68,42 +70,40 @@ pub fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
 }
 
 impl Prediction {
-    fn add(
+    async fn add(
         &mut self,
-        happened: &Happened,
+        happened: &Event,
         clone: &Clone,
         (refs, disabled): (&BTreeMap<String, String>, &BTreeSet<String>),
     ) -> Result<(), Error> {
         let reads = happened.reads();
         let at = refs.get(&format!("refs/heads/{}", reads.at));
-        let Some(sha) = clone.peeled(at.unwrap_or(&reads.at)) else {
-            let why = format!("{}: nothing is at {}", happened.event.word(), reads.at);
+        if clone.peeled(at.unwrap_or(&reads.at)).is_none() {
+            let why = format!("{}: nothing is at {}", happened.kind.word(), reads.at);
             self.words.push(why);
             return Ok(());
-        };
+        }
         let variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let facts = local::facts_at(
-            clone.folder(),
-            happened,
-            &sha,
-            Server::GITEA_1_26,
-            Settings {
-                variables: Some(variables.into()),
-                disabled: disabled.clone(),
-            },
-        )
-        .map_err(|error| Error::Answer(error.to_string()))?;
+        let settings = Settings {
+            references: Some(refs),
+            variables: Some(variables.into()),
+            disabled: disabled.clone(),
+        };
+        let bad = |error: BadClone| Error::Answer(error.to_string());
+        let clone = LocalClone::open(clone.folder(), settings).map_err(bad)?;
+        let facts = gather(&clone, happened, Server::GITEA_1_26).await;
+        let facts = facts.map_err(bad)?;
         self.add_verdict(happened, &facts);
         Ok(())
     }
 
     /// Adds what `facts` say of what happened.
-    pub fn add_verdict(&mut self, happened: &Happened, facts: &Facts) {
-        let verdict = facts.verdict(happened);
+    pub fn add_verdict(&mut self, happened: &Event, facts: &Facts) {
+        let verdict = facts.evaluate(happened);
         self.words.extend(words(happened, &verdict));
-        let event = happened.event.word();
+        let event = happened.kind.word();
         for workflow in &verdict.workflows {
-            let is_open = |on: &EventVerdict| matches!(on.judgement.outcome, Judged::Unknown);
+            let is_open = |on: &EventEvaluation| matches!(on.judgement.outcome, Judged::Unknown);
             if workflow.events.iter().any(is_open) {
                 self.open.insert((workflow.name.clone(), event));
             }
@@ -125,16 +125,16 @@ impl Prediction {
     }
 }
 
-fn told<T: std::clone::Clone>(outcome: &Outcome<T>) -> Told<T> {
+fn told<T: std::clone::Clone>(outcome: &Resolved<T>) -> Told<T> {
     match outcome {
-        Outcome::Known(value) => Told::Known(value.clone()),
-        Outcome::Unknown(why) => Told::Unknown(why.clone()),
+        Resolved::Known(value) => Told::Known(value.clone()),
+        Resolved::Unknown(why) => Told::Unknown(why.clone()),
     }
 }
 
 /// Whether it waits for a runner. Of a group nobody knows who else is in it.
-fn stands(run: &Run, job: &RunJob) -> Told<Stands> {
-    let of_run = !matches!(run.group, Outcome::Known(None));
+fn stands(run: &Run, job: &PlannedJob) -> Told<Stands> {
+    let of_run = !matches!(run.group, Resolved::Known(None));
     match &job.start {
         Start::Blocked(Because::Concurrency { .. }) | Start::Waiting
             if of_run || job.job.concurrency.is_some() =>
@@ -149,8 +149,8 @@ fn stands(run: &Run, job: &RunJob) -> Told<Stands> {
     }
 }
 
-fn words(happened: &Happened, verdict: &Verdict) -> Vec<String> {
-    let event = happened.event.word();
+fn words(happened: &Event, verdict: &Evaluation) -> Vec<String> {
+    let event = happened.kind.word();
     if let Some(why) = &verdict.nothing {
         return vec![format!("{event}: nothing: {why}")];
     }

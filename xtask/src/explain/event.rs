@@ -5,8 +5,8 @@ use std::path::Path;
 
 use dispatcher::webhook::delivery::{BadDelivery, Delivery};
 use serde_json::Value;
-use workflow::event::Happened;
-use workflow::event::HookEvent;
+use workflow::event::Event;
+use workflow::event::EventKind;
 
 /// Largest body that is read, in bytes: more than the function takes.
 const BODY_MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -42,7 +42,7 @@ pub enum BadEvent {
 }
 
 /// Reads the event in `path`; `-` is standard input.
-pub fn read(path: &Path, kind: Option<&str>) -> Result<Happened, BadEvent> {
+pub fn read(path: &Path, kind: Option<&str>) -> Result<Event, BadEvent> {
     let file = |source| BadEvent::File {
         path: path.display().to_string(),
         source,
@@ -65,7 +65,7 @@ pub fn read(path: &Path, kind: Option<&str>) -> Result<Happened, BadEvent> {
         return Err(BadEvent::Nothing(reason.to_owned()));
     }
     let event = match kind {
-        Some(word) => HookEvent::parse(word).ok_or_else(|| BadEvent::NoSuch(word.to_owned()))?,
+        Some(word) => EventKind::parse(word).ok_or_else(|| BadEvent::NoSuch(word.to_owned()))?,
         None => shown(&value).ok_or(BadEvent::Unknown)?,
     };
     match Delivery::of_event(event, &body)? {
@@ -78,47 +78,47 @@ pub fn read(path: &Path, kind: Option<&str>) -> Result<Happened, BadEvent> {
 }
 
 /// The event that a body without its headers is of, as its fields show it.
-fn shown(body: &Value) -> Option<HookEvent> {
+fn shown(body: &Value) -> Option<EventKind> {
     let has = |field: &str| body.get(field).is_some();
     let action = body["action"].as_str().unwrap_or_default();
     let event = if has("head_commit") || has("after") {
-        HookEvent::Push
+        EventKind::Push
     } else if has("ref_type") {
         if has("pusher_type") {
-            HookEvent::Delete
+            EventKind::Delete
         } else {
-            HookEvent::Create
+            EventKind::Create
         }
     } else if has("forkee") {
-        HookEvent::Fork
+        EventKind::Fork
     } else if has("release") {
-        HookEvent::Release
+        EventKind::Release
     } else if has("comment") {
         if body["is_pull"] == true {
-            HookEvent::PullRequestComment
+            EventKind::PullRequestComment
         } else {
-            HookEvent::IssueComment
+            EventKind::IssueComment
         }
     } else if has("pull_request") {
         match action {
-            "synchronized" => HookEvent::PullRequestSync,
-            "label_updated" | "label_cleared" => HookEvent::PullRequestLabel,
-            "assigned" | "unassigned" => HookEvent::PullRequestAssign,
-            "milestoned" | "demilestoned" => HookEvent::PullRequestMilestone,
-            "review_requested" | "review_request_removed" => HookEvent::PullRequestReviewRequest,
-            _ => HookEvent::PullRequest,
+            "synchronized" => EventKind::PullRequestSync,
+            "label_updated" | "label_cleared" => EventKind::PullRequestLabel,
+            "assigned" | "unassigned" => EventKind::PullRequestAssign,
+            "milestoned" | "demilestoned" => EventKind::PullRequestMilestone,
+            "review_requested" | "review_request_removed" => EventKind::PullRequestReviewRequest,
+            _ => EventKind::PullRequest,
         }
     } else if has("issue") {
         match action {
-            "label_updated" | "label_cleared" => HookEvent::IssueLabel,
-            "assigned" | "unassigned" => HookEvent::IssueAssign,
-            "milestoned" | "demilestoned" => HookEvent::IssueMilestone,
-            _ => HookEvent::Issues,
+            "label_updated" | "label_cleared" => EventKind::IssueLabel,
+            "assigned" | "unassigned" => EventKind::IssueAssign,
+            "milestoned" | "demilestoned" => EventKind::IssueMilestone,
+            _ => EventKind::Issues,
         }
     } else if has("package") {
-        HookEvent::Package
+        EventKind::Package
     } else if has("page") {
-        HookEvent::Wiki
+        EventKind::Wiki
     } else {
         return None;
     };

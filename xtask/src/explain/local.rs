@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dispatcher::reconcile::expect::{Facts, NO_MERGE_BASE};
 use workflow::discovery::git_tree::{Entry, EntryKind, TreeEntry, changed};
 use workflow::discovery::{self, FoundFile, FoundFiles};
-use workflow::event::{Happened, is_zeros};
-use workflow::jobs::reusable::{CALLS_MAX, Uses};
-use workflow::jobs::workflow_set::Reading;
-use workflow::server::Server;
+use workflow::event::is_zeros;
+use workflow::jobs::uses::Uses;
 use workflow::trigger::Changed;
+use workflow::{Commit, Source};
 
 /// Why the clone can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,74 +31,95 @@ pub enum BadClone {
     },
 }
 
-/// A clone, bare or not.
-struct Clone<'a>(&'a Path);
-
-/// The facts about `happened` as the clone in `folder` has them and `server` sees them.
-pub fn facts(folder: &Path, happened: &Happened, server: Server) -> Result<Facts, BadClone> {
-    Clone(folder).text(&["rev-parse", "--git-dir"])?;
-    let sha = Clone(folder).commit(&happened.reads().at)?;
-    facts_at(folder, happened, &sha, server, Settings::default())
+/// A clone, bare or not, as a source of facts.
+#[derive(Debug)]
+pub struct LocalClone<'a> {
+    folder: &'a Path,
+    settings: Settings<'a>,
 }
 
 /// What a clone does not have.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct Settings<'a> {
+    /// The forge's references, where they are not the clone's.
+    pub references: Option<&'a BTreeMap<String, String>>,
     /// The variables.
     pub variables: Option<BTreeMap<String, String>>,
     /// The workflows that are disabled.
     pub disabled: BTreeSet<String>,
 }
 
-/// The same with its workflows read at the commit `sha`, and with the forge's settings.
-pub fn facts_at(
-    folder: &Path,
-    happened: &Happened,
-    sha: &str,
-    server: Server,
-    settings: Settings,
-) -> Result<Facts, BadClone> {
-    let clone = Clone(folder);
-    let files = clone.reading(sha, server)?;
-    let pull = happened.body.pull_request.as_ref();
-    let base = match pull {
-        Some(pull) => {
-            let base = clone
-                .commit(&pull.base.git_ref)
-                .or_else(|_| clone.commit(&pull.base.sha))?;
-            Some(clone.reading(&base, server)?)
-        }
-        None => None,
-    };
-    let asks = |reading: &Reading| reading.asks_for_paths(happened.event);
-    let changed = if asks(&files) || base.as_ref().is_some_and(asks) {
-        match happened.compared_with(server) {
-            Some(before) => clone.changed(before, sha)?,
-            None => Changed::Unknown(NO_MERGE_BASE.to_owned()),
-        }
-    } else {
-        Changed::NotFetched
-    };
-    Ok(Facts {
-        server,
-        message: clone.text(&["log", "-1", "--format=%B", sha])?,
-        sha: sha.to_owned(),
-        files,
-        base,
-        changed,
-        variables: settings.variables,
-        disabled: settings.disabled,
-    })
+impl Source for LocalClone<'_> {
+    type Error = BadClone;
+
+    /// What a clone does not have the forge may have.
+    fn is_missing(_: &BadClone) -> bool {
+        false
+    }
+
+    async fn resolve(&self, _: &str, reference: &str) -> Result<String, BadClone> {
+        let references = self.settings.references;
+        let branch = references.and_then(|all| all.get(&format!("refs/heads/{reference}")));
+        self.commit_of(branch.map_or(reference, String::as_str))
+    }
+
+    async fn commit(&self, _: &str, id: &str) -> Result<Commit, BadClone> {
+        let sha = self.commit_of(id)?;
+        let message = self.text(&["log", "-1", "--format=%B", &sha])?;
+        Ok(Commit { sha, message })
+    }
+
+    async fn workflow_files(
+        &self,
+        _: &str,
+        commit: &str,
+        dirs: &[String],
+    ) -> Result<FoundFiles, BadClone> {
+        self.files(commit, dirs)
+    }
+
+    /// The file that a job calls, or why the clone does not have it.
+    async fn called_file(
+        &self,
+        _: &str,
+        commit: &str,
+        uses: &Uses,
+    ) -> Result<Result<Vec<u8>, String>, BadClone> {
+        Ok(match uses {
+            Uses::Here { path } => self
+                .bytes(&["cat-file", "blob", &format!("{commit}:{path}")])
+                .map_err(|_| "the commit has no such file".to_owned()),
+            Uses::There { .. } => Err(
+                "it is in another repository, which the clone does not have: leave --repo out to \
+                 ask the forge"
+                    .to_owned(),
+            ),
+        })
+    }
+
+    async fn changed_files(&self, _: &str, before: &str, after: &str) -> Result<Changed, BadClone> {
+        self.changed(before, after)
+    }
+
+    async fn variables(&self, _: &str) -> Result<Option<BTreeMap<String, String>>, BadClone> {
+        Ok(self.settings.variables.clone())
+    }
+
+    async fn disabled_workflows(&self, _: &str) -> Result<BTreeSet<String>, BadClone> {
+        Ok(self.settings.disabled.clone())
+    }
 }
 
-/// The workflow files of the commit `sha` in the clone in `folder`.
-pub fn reading(folder: &Path, sha: &str, server: Server) -> Result<Reading, BadClone> {
-    Clone(folder).reading(sha, server)
-}
+impl<'a> LocalClone<'a> {
+    /// The clone in `folder`, of a forge with these settings.
+    pub fn open(folder: &'a Path, settings: Settings<'a>) -> Result<Self, BadClone> {
+        let clone = Self { folder, settings };
+        clone.text(&["rev-parse", "--git-dir"])?;
+        Ok(clone)
+    }
 
-impl Clone<'_> {
     /// The commit that a name or an id leads to: tags are followed, remote branches count.
-    fn commit(&self, name: &str) -> Result<String, BadClone> {
+    fn commit_of(&self, name: &str) -> Result<String, BadClone> {
         let remote = format!("refs/remotes/origin/{name}");
         for name in [name, &remote] {
             let peeled = format!("{name}^{{commit}}");
@@ -111,39 +130,17 @@ impl Clone<'_> {
         Err(BadClone::NoCommit(name.to_owned()))
     }
 
-    /// The workflow files of a commit.
-    fn reading(&self, sha: &str, server: Server) -> Result<Reading, BadClone> {
-        let mut found = FoundFiles::default();
-        for dir in discovery::workflow_dirs(server) {
-            let tree = format!("{sha}:{dir}");
+    /// The workflow files of a commit, in the first of `dirs` that it has.
+    pub fn files(&self, commit: &str, dirs: &[String]) -> Result<FoundFiles, BadClone> {
+        let commit = self.commit_of(commit)?;
+        for dir in dirs {
+            let tree = format!("{commit}:{dir}");
             let kind = self.text(&["cat-file", "-t", &tree]).unwrap_or_default();
             if kind.trim() == "tree" {
-                found = self.found(&tree, dir)?;
-                break;
+                return self.found(&tree, dir.clone());
             }
         }
-        let mut reading = Reading::of(found, server);
-        for _ in 0..CALLS_MAX {
-            for uses in reading.open_calls(server) {
-                let bytes = self.called(sha, &uses);
-                reading.add_called(uses, bytes, server);
-            }
-        }
-        Ok(reading)
-    }
-
-    /// The file that a job calls, or why the clone does not have it.
-    fn called(&self, sha: &str, uses: &Uses) -> Result<Vec<u8>, String> {
-        match uses {
-            Uses::Here { path } => self
-                .bytes(&["cat-file", "blob", &format!("{sha}:{path}")])
-                .map_err(|_| "the commit has no such file".to_owned()),
-            Uses::There { .. } => Err(
-                "it is in another repository, which the clone does not have: leave --repo out to \
-                 ask the forge"
-                    .to_owned(),
-            ),
-        }
+        Ok(FoundFiles::default())
     }
 
     fn found(&self, tree: &str, dir: String) -> Result<FoundFiles, BadClone> {
@@ -180,7 +177,7 @@ impl Clone<'_> {
                 [_, _, ..] => return Ok(Changed::Files(Vec::new())),
             }
         } else {
-            match self.commit(before) {
+            match self.commit_of(before) {
                 Ok(before) => Some(before),
                 Err(BadClone::NoCommit(sha)) => {
                     let why = format!("the clone has no commit {sha}, which the push replaced");
@@ -217,7 +214,7 @@ impl Clone<'_> {
     fn bytes(&self, args: &[&str]) -> Result<Vec<u8>, BadClone> {
         let output = Command::new("git")
             .arg("-C")
-            .arg(self.0)
+            .arg(self.folder)
             .args(args)
             .stdin(Stdio::null())
             .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -227,7 +224,7 @@ impl Clone<'_> {
             return Ok(output.stdout);
         }
         Err(BadClone::Refused {
-            folder: self.0.display().to_string(),
+            folder: self.folder.display().to_string(),
             words: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         })
     }

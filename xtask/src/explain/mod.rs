@@ -10,12 +10,11 @@ use std::process::ExitCode;
 
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
 use dispatcher::model::secret::Secret;
-use dispatcher::reconcile::expect::{Facts, gather};
 use stacks::names::Secret as SecretName;
 use stacks::pool::{ForgeKind, Pool};
-use workflow::event::Happened;
-use workflow::server::Server;
+use workflow::{Event, Facts, Server, gather};
 
+use self::local::{LocalClone, Settings};
 use crate::place::{self, Place};
 use crate::say;
 
@@ -76,7 +75,7 @@ const FORGEJO: &str = "12.0.0+gitea-1.22.0";
 
 /// Explains. Exit code 0, whatever the verdict is.
 pub async fn run(place: &Place, explain: &Explain) -> Result<ExitCode, ExplainError> {
-    let happened = event::read(&explain.event, explain.kind.as_deref())?;
+    let event = event::read(&explain.event, explain.kind.as_deref())?;
     let environment = &place.deployment.environment;
     let facts = match &explain.repo {
         Some(folder) => {
@@ -89,16 +88,17 @@ pub async fn run(place: &Place, explain: &Explain) -> Result<ExitCode, ExplainEr
                 });
             let server =
                 Server::parse(version).ok_or_else(|| ExplainError::Version(version.to_owned()))?;
-            local::facts(folder, &happened, server)?
+            let clone = LocalClone::open(folder, Settings::default())?;
+            gather(&clone, &event, server).await?
         }
-        None => from_forge(place, &happened).await?,
+        None => from_forge(place, &event).await?,
     };
     let pools: Vec<Pool> = environment
         .pools
         .iter()
         .map(provisioner::render::served)
         .collect();
-    let told = show::Told::of(&happened, &facts, &pools);
+    let told = show::Told::of(&event, &facts, &pools);
     if explain.json {
         say(&told.json().to_string());
     } else {
@@ -108,7 +108,7 @@ pub async fn run(place: &Place, explain: &Explain) -> Result<ExitCode, ExplainEr
 }
 
 /// The facts as the forge has them now.
-async fn from_forge(place: &Place, happened: &Happened) -> Result<Facts, ExplainError> {
+async fn from_forge(place: &Place, event: &Event) -> Result<Facts, ExplainError> {
     let environment = &place.deployment.environment;
     let token = provisioner::read_secret(&place.deployment, SecretName::ForgeToken)
         .await
@@ -124,5 +124,6 @@ async fn from_forge(place: &Place, happened: &Happened) -> Result<Facts, Explain
         token: Some(token),
         registration_token: None,
     })?;
-    Ok(gather(&forge, happened).await?)
+    let server = forge.server().await?;
+    Ok(gather(&forge, event, server).await?)
 }

@@ -5,24 +5,23 @@ use std::fmt::Write as _;
 
 use dispatcher::config::no_pool::why_no_pool;
 use dispatcher::model::job::{Job, JobKey, JobSource};
-use dispatcher::reconcile::expect::Facts;
 use serde_json::{Value, json};
 use stacks::pool::Pool;
-use workflow::evaluation::{EventVerdict, Run, RunJob, Verdict, WorkflowVerdict};
-use workflow::event::Happened;
-use workflow::expression::Outcome as Known;
+use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run, WorkflowEvaluation};
+use workflow::expression::Resolved;
 use workflow::jobs::concurrency::{Effect, Group};
 use workflow::jobs::{Because, Start};
-use workflow::server::{Kind, Server};
 use workflow::trigger::Outcome;
 use workflow::yaml::By;
+use workflow::{Event, Facts};
+use workflow::{ForgeKind, Server};
 
 /// What is told.
 pub struct Told<'a> {
-    happened: &'a Happened,
+    event: &'a Event,
     facts: &'a Facts,
     pools: &'a [Pool],
-    verdict: Verdict,
+    verdict: Evaluation,
 }
 
 /// Where a job would go.
@@ -36,20 +35,22 @@ enum Home<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// What is told of `happened`.
-    pub fn of(happened: &'a Happened, facts: &'a Facts, pools: &'a [Pool]) -> Self {
+    /// What is told of `event`.
+    pub fn of(event: &'a Event, facts: &'a Facts, pools: &'a [Pool]) -> Self {
         Self {
-            verdict: facts.verdict(happened),
-            happened,
+            verdict: facts.evaluate(event),
+            event,
             facts,
             pools,
         }
     }
 
-    fn home<'b>(&'b self, job: &'b RunJob) -> Home<'b> {
+    fn home<'b>(&'b self, job: &'b PlannedJob) -> Home<'b> {
         let labels = match (&job.job.labels, &job.job.incomplete_matrix) {
-            (_, Some(because)) | (Known::Unknown(because), None) => return Home::Unknown(because),
-            (Known::Known(labels), None) => labels,
+            (_, Some(because)) | (Resolved::Unknown(because), None) => {
+                return Home::Unknown(because);
+            }
+            (Resolved::Known(labels), None) => labels,
         };
         let job = self.as_job(job, labels);
         match self
@@ -62,9 +63,9 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn as_job(&self, job: &RunJob, labels: &[String]) -> Job {
+    fn as_job(&self, job: &PlannedJob, labels: &[String]) -> Job {
         Job {
-            key: JobKey::expected(&self.happened.body.repository.full_name, 0),
+            key: JobKey::expected(&self.event.body.repository.full_name, 0),
             run_id: 0,
             name: name_of(job).to_owned(),
             labels: labels.to_vec(),
@@ -88,9 +89,9 @@ impl<'a> Told<'a> {
     }
 
     /// What a person should know before they wonder.
-    fn warnings(&self, job: &RunJob) -> Vec<String> {
+    fn warnings(&self, job: &PlannedJob) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let (Known::Known(labels), Home::Pool(pool)) = (&job.job.labels, self.home(job)) {
+        if let (Resolved::Known(labels), Home::Pool(pool)) = (&job.job.labels, self.home(job)) {
             let on_host = pool.runs_on_host(labels);
             if on_host && job.job.services && !job.job.container {
                 warnings.push(format!(
@@ -119,12 +120,12 @@ impl<'a> Told<'a> {
     /// In words.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let body = &self.happened.body;
-        let reads = self.happened.reads();
+        let body = &self.event.body;
+        let reads = self.event.reads();
         let _ = writeln!(
             text,
             "{} in {}, {} at {}, as {} decides",
-            self.happened.event.word(),
+            self.event.kind.word(),
             body.repository.full_name,
             reads.git_ref,
             short(&self.facts.sha),
@@ -151,7 +152,7 @@ impl<'a> Told<'a> {
         text
     }
 
-    fn write_workflow(&self, text: &mut String, workflow: &WorkflowVerdict) {
+    fn write_workflow(&self, text: &mut String, workflow: &WorkflowEvaluation) {
         let _ = writeln!(text, "\n{}", workflow.path);
         if let Some(refused) = &workflow.refused {
             let _ = match refused.by {
@@ -177,7 +178,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn write_event(&self, text: &mut String, event: &EventVerdict) {
+    fn write_event(&self, text: &mut String, event: &EventEvaluation) {
         let outcome = match (event.judgement.outcome, &event.run) {
             (Outcome::Matched, Some(Ok(_))) => "starts",
             (Outcome::Matched, Some(Err(refused))) if refused.by == By::Limit => {
@@ -218,8 +219,8 @@ impl<'a> Told<'a> {
             .unwrap_or_default();
         for job in &run.jobs {
             let labels = match &job.job.labels {
-                Known::Known(labels) => format!("[{}]", labels.join(", ")),
-                Known::Unknown(_) => "[?]".to_owned(),
+                Resolved::Known(labels) => format!("[{}]", labels.join(", ")),
+                Resolved::Unknown(_) => "[?]".to_owned(),
             };
             let _ = writeln!(
                 text,
@@ -254,7 +255,7 @@ impl<'a> Told<'a> {
 
     /// As JSON.
     pub fn json(&self) -> Value {
-        let reads = self.happened.reads();
+        let reads = self.event.reads();
         let workflows: Vec<Value> = self
             .verdict
             .workflows
@@ -269,8 +270,8 @@ impl<'a> Told<'a> {
             })
             .collect();
         json!({
-            "event": self.happened.event.word(),
-            "repository": self.happened.body.repository.full_name,
+            "event": self.event.kind.word(),
+            "repository": self.event.body.repository.full_name,
             "ref": reads.git_ref,
             "sha": self.facts.sha,
             "server": server_words(self.facts.server),
@@ -282,7 +283,7 @@ impl<'a> Told<'a> {
         })
     }
 
-    fn event_json(&self, event: &EventVerdict) -> Value {
+    fn event_json(&self, event: &EventEvaluation) -> Value {
         let steps = event
             .judgement
             .steps
@@ -307,10 +308,10 @@ impl<'a> Told<'a> {
         })
     }
 
-    fn job_json(&self, job: &RunJob) -> Value {
+    fn job_json(&self, job: &PlannedJob) -> Value {
         let (labels, unknown) = match &job.job.labels {
-            Known::Known(labels) => (Some(labels), None),
-            Known::Unknown(because) => (None, Some(because)),
+            Resolved::Known(labels) => (Some(labels), None),
+            Resolved::Unknown(because) => (None, Some(because)),
         };
         let (pool, unserved) = match self.home(job) {
             Home::Pool(pool) => (Some(pool.name.clone()), None),
@@ -343,17 +344,17 @@ impl Home<'_> {
 }
 
 /// The job's name; what stands in the file for it where it can't be known.
-fn name_of(job: &RunJob) -> &str {
+fn name_of(job: &PlannedJob) -> &str {
     match &job.job.name {
-        Known::Known(name) => name,
-        Known::Unknown(_) => &job.job.id,
+        Resolved::Known(name) => name,
+        Resolved::Unknown(_) => &job.job.id,
     }
 }
 
-fn group_words(group: &Known<Option<Group>>) -> Option<String> {
+fn group_words(group: &Resolved<Option<Group>>) -> Option<String> {
     let group = match group {
-        Known::Known(group) => group.as_ref()?,
-        Known::Unknown(because) => {
+        Resolved::Known(group) => group.as_ref()?,
+        Resolved::Unknown(because) => {
             return Some(format!("of a group that can't be known: {because}"));
         }
     };
@@ -365,7 +366,7 @@ fn group_words(group: &Known<Option<Group>>) -> Option<String> {
     Some(format!("of group {:?}: {effect}", group.name))
 }
 
-fn start_words(job: &RunJob) -> String {
+fn start_words(job: &PlannedJob) -> String {
     match &job.start {
         Start::Waiting => "starts at once".to_owned(),
         Start::Blocked(Because::Needs) => format!("waits for {}", job.job.needs.join(", ")),
@@ -387,10 +388,10 @@ fn outcome_word(outcome: Outcome) -> &'static str {
 
 fn server_words(server: Server) -> String {
     let name = match server.kind {
-        Kind::Gitea => "Gitea",
-        Kind::Forgejo => "Forgejo",
+        ForgeKind::Gitea => "Gitea",
+        ForgeKind::Forgejo => "Forgejo",
     };
-    format!("{name} {}.{}", server.version.0, server.version.1)
+    format!("{name} {}.{}", server.version.major, server.version.minor)
 }
 
 fn short(sha: &str) -> &str {

@@ -1,11 +1,9 @@
 //! The jobs of an evaluation, as deliveries would describe them.
 
-use workflow::evaluation::{RunJob, Verdict};
-use workflow::event::Happened;
-use workflow::expression::Outcome as Known;
+use workflow::expression::Resolved;
 use workflow::jobs::Start;
+use workflow::{Evaluation, Event, Facts, PlannedJob};
 
-use super::gather::Facts;
 use crate::forge::{LABELS_MAX, TEXT_MAX_BYTES};
 use crate::ledger::{Expected, ExpectedState, PendingEvent};
 use crate::model::job::{Job, JobKey, JobSource, digest};
@@ -19,15 +17,15 @@ pub(super) struct Due {
 /// The jobs of `verdict`. What can't be known is named in the log.
 pub(super) fn due_jobs(
     pending: &PendingEvent,
-    happened: &Happened,
+    happened: &Event,
     facts: &Facts,
-    verdict: &Verdict,
+    verdict: &Evaluation,
 ) -> Vec<Due> {
     let mut due = Vec::new();
     for (number, (workflow, run)) in verdict.runs().enumerate() {
         for (
             index,
-            RunJob {
+            PlannedJob {
                 job,
                 start,
                 context,
@@ -35,10 +33,10 @@ pub(super) fn due_jobs(
         ) in run.jobs.iter().enumerate()
         {
             let (name, labels) = match (&job.name, &job.labels, &job.incomplete_matrix) {
-                (Known::Known(name), Known::Known(labels), None) => (name, labels),
+                (Resolved::Known(name), Resolved::Known(labels), None) => (name, labels),
                 (_, _, Some(because))
-                | (Known::Unknown(because), _, None)
-                | (_, Known::Unknown(because), None) => {
+                | (Resolved::Unknown(because), _, None)
+                | (_, Resolved::Unknown(because), None) => {
                     let (repository, job) = (&pending.repository, &job.id);
                     tracing::warn!(
                         repository,
@@ -107,6 +105,6 @@ pub(super) fn job_of(pending: &PendingEvent, expected: &Expected) -> Job {
 }
 
 /// Where people look at runs whose own page nobody knows yet.
-fn page_of(happened: &Happened) -> String {
+fn page_of(happened: &Event) -> String {
     format!("{}/actions", happened.body.repository.html_url)
 }

@@ -13,10 +13,10 @@ use crate::aws::Failure;
 use crate::forge::{CheckState, SeenJob, SeenState};
 use crate::ledger::{Expected, ExpectedState, PendingEvent};
 use crate::reconcile::context::{Context, Woken};
+use workflow::Server;
 use workflow::expression::Value;
 use workflow::jobs::contexts::Contexts;
-use workflow::jobs::needs::{self, Next, RunJob, Status};
-use workflow::server::Server;
+use workflow::jobs::needs::{self, JobNode, Next, Status};
 
 /// How long the forge may take to tell of a job that we expect, in milliseconds: it makes a run after
 /// it has sent the push, four seconds later with default queues (measured).
@@ -172,7 +172,7 @@ fn freed(expects: &[Expected], server: Server) -> Vec<usize> {
         let places: Vec<usize> = (0..expects.len())
             .filter(|at| expects[*at].run == run)
             .collect();
-        let jobs: Vec<RunJob> = places.iter().map(|at| run_job(&expects[*at])).collect();
+        let jobs: Vec<JobNode> = places.iter().map(|at| run_job(&expects[*at])).collect();
         let next = needs::resolve(&jobs, &Contexts::default(), server);
         let waiting = next.into_iter().filter(|(_, next)| *next == Next::Waiting);
         freed.extend(waiting.map(|(place, _)| places[place]));
@@ -180,8 +180,8 @@ fn freed(expects: &[Expected], server: Server) -> Vec<usize> {
     freed
 }
 
-fn run_job(expected: &Expected) -> RunJob {
-    RunJob {
+fn run_job(expected: &Expected) -> JobNode {
+    JobNode {
         id: expected.job.clone(),
         status: match expected.state {
             ExpectedState::Blocked => Status::Blocked,

@@ -59,7 +59,7 @@ fn since_ms(pending: &PendingEvent) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use workflow::event::HookEvent;
+    use workflow::event::EventKind;
 
     use super::*;
 
@@ -67,7 +67,7 @@ mod tests {
         PendingEvent {
             id: id.to_owned(),
             repository: repository.to_owned(),
-            event: HookEvent::Push,
+            event: EventKind::Push,
             at: String::new(),
             recorded_ms,
             not_before_ms: 0,

@@ -2,17 +2,18 @@
 
 use super::{FORGEJO, GITEA, GITEA_1_27, contexts, read};
 use crate::discovery::{FoundFile, FoundFiles};
-use crate::event::HookEvent;
-use crate::expression::{Outcome, Value};
+use crate::event::EventKind;
+use crate::expression::{Resolved, Value};
 use crate::jobs::concurrency::{self, Effect, Group, RunFacts};
-use crate::jobs::needs::{Next, RunJob, Status, resolve};
-use crate::jobs::reusable::{Caller, Uses};
-use crate::jobs::workflow_set::Reading;
+use crate::jobs::needs::{JobNode, Next, Status, resolve};
+use crate::jobs::reusable::Caller;
+use crate::jobs::uses::Uses;
+use crate::jobs::workflow_set::WorkflowSet;
 use crate::jobs::{ExpandedJob, expand};
-use crate::server::{Kind, Server};
+use crate::server::Server;
 
-fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> RunJob {
-    RunJob {
+fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> JobNode {
+    JobNode {
         id: id.to_owned(),
         status,
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
@@ -94,10 +95,7 @@ fn a_failure_that_is_allowed_counts_as_success_in_newer_gitea() {
 
 #[test]
 fn concurrency_means_what_each_forge_makes_of_it() {
-    let older = Server {
-        kind: Kind::Gitea,
-        version: (1, 25),
-    };
+    let older = Server::gitea(1, 25, 0);
     let automatic = Some(("refs/heads/main_w.yml_push__auto", Effect::CancelsOthers));
     for (written, server, expected) in [
         ("''", GITEA, None),
@@ -129,7 +127,7 @@ fn concurrency_means_what_each_forge_makes_of_it() {
     ] {
         let text = format!("on: push\nconcurrency: {written}\njobs: {{j: {{steps: []}}}}");
         let run = RunFacts {
-            happened: HookEvent::Push,
+            kind: EventKind::Push,
             event_name: "push",
             reference: "refs/heads/main",
             workflow: "w.yml",
@@ -140,7 +138,7 @@ fn concurrency_means_what_each_forge_makes_of_it() {
         });
         let workflow = read(&text, server);
         let got = concurrency::of_run(&workflow, &contexts(server), run, server).unwrap();
-        assert_eq!(got, Outcome::Known(expected), "{written} {server:?}");
+        assert_eq!(got, Resolved::Known(expected), "{written} {server:?}");
     }
 }
 
@@ -152,11 +150,11 @@ jobs: {j: {runs-on: 'r-${{ github.run_number }}', concurrency: 'g-${{ github.run
     let workflow = read(text, GITEA);
     let contexts = contexts(GITEA);
     let job = &expand(&workflow, &contexts, GITEA).unwrap()[0];
-    assert_eq!(job.labels, Outcome::Known(vec!["r-0".to_owned()]));
+    assert_eq!(job.labels, Resolved::Known(vec!["r-0".to_owned()]));
     let group = concurrency::of_job(job, &workflow, &contexts.shared(&workflow, GITEA)).unwrap();
     assert_eq!(
         group,
-        Outcome::Unknown("the forge numbers its runs".to_owned())
+        Resolved::Unknown("the forge numbers its runs".to_owned())
     );
 }
 
@@ -199,7 +197,7 @@ fn asked(files: &[(&str, &str)], server: Server) -> Vec<String> {
         files: files.collect(),
         refused: None,
     };
-    let mut reading = Reading::of(found, server);
+    let mut reading = WorkflowSet::of(found, server);
     for uses in reading.open_calls(server) {
         reading.add_called(uses, Err("not here".to_owned()), server);
     }
@@ -212,8 +210,8 @@ fn asked(files: &[(&str, &str)], server: Server) -> Vec<String> {
     };
     let shown = |job: ExpandedJob| {
         let labels = match job.labels {
-            Outcome::Known(labels) => labels.join(" "),
-            Outcome::Unknown(because) => format!("? {because}"),
+            Resolved::Known(labels) => labels.join(" "),
+            Resolved::Unknown(because) => format!("? {because}"),
         };
         let needs = job.needs.join(" ");
         format!("{} [{labels}] {needs}", job.id).trim().to_owned()

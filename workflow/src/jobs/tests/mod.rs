@@ -6,34 +6,25 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::contexts::{Contexts, Facts, github_of};
+use super::contexts::{Contexts, GithubFacts, github_of};
 use super::labels;
 use super::matrix::JOBS_MAX;
 use super::{Because, ExpandedJob, Start, expand, start};
 use crate::document::Workflow;
-use crate::event::HookEvent;
-use crate::expression::Outcome;
-use crate::server::{Kind, Server};
+use crate::event::EventKind;
+use crate::expression::Resolved;
+use crate::server::Server;
 use crate::yaml::{By, Refused};
 
 const GITEA: Server = Server::GITEA_1_26;
-const GITEA_1_27: Server = Server {
-    kind: Kind::Gitea,
-    version: (1, 27),
-};
-const GITEA_1_28: Server = Server {
-    kind: Kind::Gitea,
-    version: (1, 28),
-};
-const FORGEJO: Server = Server {
-    kind: Kind::Forgejo,
-    version: (14, 0),
-};
+const GITEA_1_27: Server = Server::gitea(1, 27, 0);
+const GITEA_1_28: Server = Server::gitea(1, 28, 0);
+const FORGEJO: Server = Server::forgejo(14, 0, 0);
 
 fn contexts(server: Server) -> Contexts {
     let event = serde_json::json!({});
-    let facts = Facts {
-        happened: HookEvent::Push,
+    let facts = GithubFacts {
+        kind: EventKind::Push,
         event_name: "push",
         event: &event,
         reference: "refs/heads/main",
@@ -62,8 +53,8 @@ fn jobs(body: &str, server: Server) -> Result<Vec<ExpandedJob>, Refused> {
 /// `name [labels]` of each job, or what is said instead.
 fn shown(body: &str, server: Server) -> Vec<String> {
     let said = |outcome| match outcome {
-        Outcome::Known(text) => text,
-        Outcome::Unknown(because) => format!("? {because}"),
+        Resolved::Known(text) => text,
+        Resolved::Unknown(because) => format!("? {because}"),
     };
     match jobs(body, server) {
         Ok(jobs) => jobs
@@ -212,7 +203,7 @@ fn what_needs_outputs_waits_for_them_in_forgejo() {
         .collect();
     assert_eq!(names, ["a", "b", "c (1)", "c (2)"]);
     let labels = ["p".to_owned(), "q".to_owned()];
-    assert_eq!(jobs[1].labels, Outcome::Known(labels.to_vec()));
+    assert_eq!(jobs[1].labels, Resolved::Known(labels.to_vec()));
 }
 
 #[test]

@@ -43,12 +43,7 @@ fn a_glob_stays_between_separators() {
 
 #[test]
 fn an_open_group_was_overlooked_before_1_27() {
-    let of = |minor| {
-        Reading::of(Server {
-            kind: Kind::Gitea,
-            version: (1, minor),
-        })
-    };
+    let of = |minor| GlobDialect::of(Server::gitea(1, minor, 0));
     assert!(Glob::compile_as(of(27), "{ab", &['/']).is_err());
     let lenient = Glob::compile_as(of(26), "{a{b,c}d", &['/']).unwrap();
     assert!(lenient.matches("abd") && !lenient.matches("ad"));

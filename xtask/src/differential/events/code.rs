@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
-use workflow::event::HookEvent;
+use workflow::event::EventKind;
 
 use super::super::generator::{DEFAULT, pick};
 use super::deed::{After, Deed, GUEST};
@@ -26,7 +26,7 @@ impl History {
         files.extend(PLAIN.iter().map(|path| file(path, "plain\n")));
         let body = json!({"files": files, "branch": DEFAULT, "message": "begin"});
         let deed = Deed::new("begins", Method::POST, "contents", body);
-        deed.telling(&[HookEvent::Push])
+        deed.telling(&[EventKind::Push])
             .then(After::Branch(DEFAULT.to_owned()))
     }
 
@@ -78,12 +78,12 @@ impl History {
             body["new_branch"] = json!(new);
             let words = format!("commits to the new branch {new} from {on}");
             return Deed::new(words, Method::POST, "contents", body)
-                .telling(&[HookEvent::Push, HookEvent::Create])
+                .telling(&[EventKind::Push, EventKind::Create])
                 .then(After::Branch(new));
         }
         let words = format!("commits to {on}");
         let mut deed = Deed::new(words, Method::POST, "contents", body);
-        deed.tells = vec![HookEvent::Push];
+        deed.tells = vec![EventKind::Push];
         deed.tells.extend(self.syncs(&on, false));
         deed
     }
@@ -156,7 +156,7 @@ impl History {
         }
         let words = format!("tags {at} as {tag}: {body}");
         let deed = Deed::new(words, Method::POST, "tags", body);
-        let tells = [HookEvent::Push, HookEvent::Create];
+        let tells = [EventKind::Push, EventKind::Create];
         Some(deed.telling(&tells).then(After::Tag(tag)))
     }
 
@@ -166,7 +166,7 @@ impl History {
         let body = json!({"new_branch_name": new, "old_branch_name": from});
         let words = format!("makes the branch {new} from {from}");
         let deed = Deed::new(words, Method::POST, "branches", body);
-        let tells = [HookEvent::Push, HookEvent::Create];
+        let tells = [EventKind::Push, EventKind::Create];
         let is_new = !self.branches.contains(&new);
         is_new.then(|| deed.telling(&tells).then(After::Branch(new)))
     }
@@ -177,7 +177,7 @@ impl History {
         let words = format!("deletes the branch {name}");
         let deed = Deed::new(words, Method::DELETE, path, Value::Null);
         (name != DEFAULT).then(|| {
-            deed.telling(&[HookEvent::Delete])
+            deed.telling(&[EventKind::Delete])
                 .then(After::BranchGone(name))
         })
     }
@@ -190,13 +190,13 @@ impl History {
             if self.rng.u8(..3) == 0 {
                 self.pages.retain(|it| *it != name);
                 let deed = Deed::new("deletes a page", Method::DELETE, path, Value::Null);
-                return deed.telling(&[HookEvent::Wiki]);
+                return deed.telling(&[EventKind::Wiki]);
             }
             let deed = Deed::new("edits a page", Method::PATCH, path, body);
-            return deed.telling(&[HookEvent::Wiki]);
+            return deed.telling(&[EventKind::Wiki]);
         }
         Deed::new("writes a page", Method::POST, "wiki/new", body)
-            .telling(&[HookEvent::Wiki])
+            .telling(&[EventKind::Wiki])
             .then(After::Page(name))
     }
 }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::Value;
-use workflow::event::HookEvent;
+use workflow::event::EventKind;
 
 /// Somebody who may only read.
 pub const GUEST: &str = "guest";
@@ -27,7 +27,7 @@ pub struct Deed {
     pub path: String,
     pub body: Value,
     /// Events that the forge tells of then.
-    pub tells: Vec<HookEvent>,
+    pub tells: Vec<EventKind>,
     pub after: After,
 }
 
@@ -91,7 +91,7 @@ impl Deed {
         }
     }
 
-    pub fn telling(self, tells: &[HookEvent]) -> Self {
+    pub fn telling(self, tells: &[EventKind]) -> Self {
         Self {
             tells: tells.to_vec(),
             ..self

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use http::Method;
 use serde_json::{Value, json};
-use workflow::event::HookEvent;
+use workflow::event::EventKind;
 
 use super::super::generator::pick;
 use super::deed::{After, By, Deed};
@@ -33,7 +33,7 @@ pub struct History {
     pub tags: Vec<String>,
     pub pulls: Vec<Pull>,
     pub issues: Vec<u64>,
-    pub comments: Vec<(u64, HookEvent)>,
+    pub comments: Vec<(u64, EventKind)>,
     pub releases: Vec<u64>,
     pub pages: Vec<String>,
     pub changes: u32,
@@ -70,7 +70,7 @@ impl History {
             let path = format!("/repos/{}/{}/forks", self.owner, self.name);
             let mut deed = Deed::new("forks", Method::POST, path, json!({}));
             (deed.by, deed.after) = (By::Guest, After::Forked);
-            return deed.telling(&[HookEvent::Fork]);
+            return deed.telling(&[EventKind::Fork]);
         }
         loop {
             let deed = match self.rng.u8(..40) {
@@ -169,13 +169,13 @@ impl History {
     }
 
     /// What a push to `branch` tells of its pull requests.
-    pub(super) fn syncs(&mut self, branch: &str, is_of_fork: bool) -> Vec<HookEvent> {
+    pub(super) fn syncs(&mut self, branch: &str, is_of_fork: bool) -> Vec<EventKind> {
         let from = |pull: &Pull| pull.head == branch && pull.is_of_fork == is_of_fork;
         // Of a closed one the forge reads the workflows at the commit that it was closed at, though
         // deliveries tell of the newer one: nothing more is done with it.
         self.pulls.retain(|pull| pull.open || !from(pull));
         let count = self.pulls.iter().filter(|pull| from(pull)).count();
-        vec![HookEvent::PullRequestSync; count]
+        vec![EventKind::PullRequestSync; count]
     }
 
     pub(super) fn title(&mut self) -> String {

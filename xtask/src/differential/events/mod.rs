@@ -14,15 +14,14 @@ use std::time::{Duration, Instant};
 
 use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::model::secret::Secret;
-use dispatcher::reconcile::expect::gather;
-use dispatcher::webhook::delivery::Delivery;
 use http::Method;
 use lab::gitea::StandaloneGitea;
 use serde_json::{Value, json};
 use stacks::pool::ForgeKind;
 use tokio::sync::RwLock;
 use tokio::sync::mpsc::UnboundedSender;
-use workflow::event::HookEvent;
+use workflow::event::EventKind;
+use workflow::gather;
 
 use self::deed::{By, Deed, GUEST};
 use self::history::History;
@@ -201,7 +200,7 @@ impl Events {
     /// was told before, and then until what is foretold is queued and the other way round.
     async fn settle(
         &mut self,
-        tells: &[HookEvent],
+        tells: &[EventKind],
     ) -> Result<(Seen, Compared, Vec<String>), Error> {
         let start = Instant::now();
         let mut seen = Seen::default();
@@ -243,7 +242,7 @@ impl Events {
     }
 
     async fn foretell(&self, received: &Received, to: &mut Prediction) -> Result<(), Error> {
-        let Some(event) = HookEvent::parse(&received.event) else {
+        let Some(event) = EventKind::parse(&received.event) else {
             to.words
                 .push(format!("{:?} is no event of workflows", received.event));
             return Ok(());
@@ -258,7 +257,11 @@ impl Events {
             to.words.push(format!("{}: nothing: {why}", received.event));
             return Ok(());
         }
-        match gather(&self.forge, &happened).await {
+        let facts = match self.forge.server().await {
+            Ok(server) => gather(&self.forge, &happened, server).await,
+            Err(error) => Err(error),
+        };
+        match facts {
             Ok(facts) => to.add_verdict(&happened, &facts),
             Err(error) => to.words.push(format!("{}: {error}", received.event)),
         }
@@ -272,7 +275,7 @@ fn is_test(received: &Received) -> bool {
 }
 
 /// Those of `tells` that are not among `deliveries`, as often as they should be.
-fn silent(tells: &[HookEvent], deliveries: &[Received]) -> Vec<String> {
+fn silent(tells: &[EventKind], deliveries: &[Received]) -> Vec<String> {
     let mut told: Vec<&str> = deliveries
         .iter()
         .filter(|it| !is_test(it))

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use workflow::event::HookEvent;
+use workflow::event::EventKind;
 
 use super::super::generator::{DEFAULT, pick};
 use super::deed::{After, By, Deed, GUEST};
@@ -16,7 +16,7 @@ impl History {
         let words = format!("opens a pull request of {head} to {base}");
         (head != base).then(|| {
             Deed::new(words, Method::POST, "pulls", body)
-                .telling(&[HookEvent::PullRequest])
+                .telling(&[EventKind::PullRequest])
                 .then(After::Pull {
                     head,
                     base,
@@ -31,7 +31,7 @@ impl History {
         let body = json!({"head": format!("{GUEST}:{head}"), "base": DEFAULT, "title": title});
         let words = format!("opens a pull request of {head} of the fork");
         let deed = Deed::new(words, Method::POST, "pulls", body).by_guest();
-        Some(deed.telling(&[HookEvent::PullRequest]).then(After::Pull {
+        Some(deed.telling(&[EventKind::PullRequest]).then(After::Pull {
             head,
             base: DEFAULT.to_owned(),
             is_of_fork: true,
@@ -68,7 +68,7 @@ impl History {
         };
         let words = format!("edits pull request {number}: {body}");
         let deed = Deed::new(words, Method::PATCH, path, body);
-        Some(deed.telling(&[HookEvent::PullRequest]).then(after))
+        Some(deed.telling(&[EventKind::PullRequest]).then(after))
     }
 
     pub(super) fn merge(&mut self) -> Option<Deed> {
@@ -80,7 +80,7 @@ impl History {
             format!("pulls/{number}/merge"),
             json!({"Do": way}),
         );
-        let tells = [HookEvent::Push, HookEvent::PullRequest];
+        let tells = [EventKind::Push, EventKind::PullRequest];
         open.then(|| deed.telling(&tells).then(After::Merged { number }))
     }
 
@@ -130,9 +130,9 @@ impl History {
             deed.by = By::Guest;
         }
         let event = if self.issues.contains(&number) {
-            HookEvent::IssueComment
+            EventKind::IssueComment
         } else {
-            HookEvent::PullRequestComment
+            EventKind::PullRequestComment
         };
         Some(deed.telling(&[event]).then(After::Comment))
     }
@@ -153,9 +153,9 @@ impl History {
     pub(super) fn review(&mut self) -> Option<Deed> {
         let (number, open) = self.some_pull()?;
         let (verdict, event) = match self.rng.u8(..3) {
-            0 => ("APPROVED", HookEvent::PullRequestReviewApproved),
-            1 => ("REQUEST_CHANGES", HookEvent::PullRequestReviewRejected),
-            _ => ("COMMENT", HookEvent::PullRequestReviewComment),
+            0 => ("APPROVED", EventKind::PullRequestReviewApproved),
+            1 => ("REQUEST_CHANGES", EventKind::PullRequestReviewRejected),
+            _ => ("COMMENT", EventKind::PullRequestReviewComment),
         };
         let body = json!({"event": verdict, "body": self.title()});
         let words = format!("reviews pull request {number}: {verdict}");
@@ -190,7 +190,7 @@ impl History {
         if self.rng.u8(..3) == 0 {
             deed.by = By::Guest;
         }
-        deed.telling(&[HookEvent::Issues]).then(After::Issue)
+        deed.telling(&[EventKind::Issues]).then(After::Issue)
     }
 
     pub(super) fn edit_issue(&mut self) -> Option<Deed> {
@@ -199,7 +199,7 @@ impl History {
             let words = format!("deletes issue {number}");
             let path = format!("issues/{number}");
             let deed = Deed::new(words, Method::DELETE, path, Value::Null);
-            let tells = [HookEvent::Issues];
+            let tells = [EventKind::Issues];
             return Some(deed.telling(&tells).then(After::IssueGone(number)));
         }
         let body = match self.rng.u8(..4) {
