@@ -5,12 +5,11 @@
 use std::path::Path;
 
 use dispatcher::config::no_pool::why_no_pool;
-use dispatcher::invocation::{Event, HttpRequest};
+use dispatcher::forge::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
+use dispatcher::invocation::{HttpRequest, Invocation};
 use dispatcher::model::job::Job;
 use dispatcher::model::secret::Secret;
-use dispatcher::webhook::delivery::{
-    BadDelivery, Delivery, KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES,
-};
+use dispatcher::webhook::delivery::{BadDelivery, Delivery};
 use dispatcher::webhook::origin::why_foreign;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use proptest::prelude::*;
@@ -40,7 +39,7 @@ proptest! {
 
     #[test]
     fn an_event_of_any_shape_is_parsed_or_refused(payload in event()) {
-        if let Err(error) = Event::parse(&payload) {
+        if let Err(error) = Invocation::parse(&payload) {
             prop_assert!(error.to_string().len() < REASON_MAX_BYTES);
         }
     }
@@ -211,8 +210,8 @@ fn request(body: &[u8], event: &str, kind: &str, signature: &str) -> HttpRequest
         "body": base64::engine::general_purpose::STANDARD.encode(body),
         "isBase64Encoded": true,
     });
-    match Event::parse(&payload) {
-        Ok(Event::Delivery(request)) => request,
+    match Invocation::parse(&payload) {
+        Ok(Invocation::Delivery(request)) => request,
         other => panic!("{other:?}"),
     }
 }

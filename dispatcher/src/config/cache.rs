@@ -11,7 +11,7 @@ use crate::aws::Aws;
 use crate::forge::Known;
 
 /// How long parameters are kept: `up` and a rotated token show within a minute.
-pub(crate) const KEEP: Duration = Duration::from_secs(60);
+pub(crate) const KEEP: Duration = Duration::from_mins(1);
 /// A signature that does not match makes us read them again if they are older than this: a rotated
 /// secret works at once, and a flood of bad ones costs little.
 pub(crate) const RECHECK: Duration = Duration::from_secs(5);

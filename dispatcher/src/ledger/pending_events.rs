@@ -344,8 +344,8 @@ mod tests {
 
     #[test]
     fn a_branch_that_is_deleted_again_later_is_another_event() {
-        let gone = |event| Happened {
-            event,
+        let gone = |kind| Event {
+            kind,
             body: Body {
                 git_ref: "renovate/x".to_owned(),
                 ref_type: "branch".to_owned(),

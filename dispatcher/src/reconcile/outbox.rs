@@ -160,7 +160,7 @@ async fn delete_registrations(
                 context
                     .ledger
                     .clear_stale_registration(&one.instance)
-                    .await?
+                    .await?;
             }
             Err(error @ ForgeError::Unreachable { .. }) => return Err(error.into()),
             Err(error) if one.is_expired(now_ms) => {

@@ -18,7 +18,7 @@ pub(crate) enum Decision {
     Refused,
 }
 
-pub(crate) fn recorded_or_duplicate(moved: &WriteResult, reason: &str, job: &Job) -> HttpResponse {
+pub(crate) fn recorded_or_duplicate(moved: WriteResult, reason: &str, job: &Job) -> HttpResponse {
     match moved {
         WriteResult::Written => decided(Decision::Recorded, reason, Some(job), None),
         WriteResult::Refused => decided(

@@ -137,7 +137,7 @@ impl Recorder<'_> {
     async fn started(&self, job: &Job, runner: &ForgeRunner) -> Result<HttpResponse, Failure> {
         let moved = self.ledger.start_job(job, runner, now_ms()).await?;
         let reason = format!("a runner has it: {}", runner.name);
-        Ok(recorded_or_duplicate(&moved, &reason, job))
+        Ok(recorded_or_duplicate(moved, &reason, job))
     }
 
     async fn ended(
@@ -176,7 +176,7 @@ impl Recorder<'_> {
             // It may leave a machine over.
             self.nudge().await;
         }
-        Ok(recorded_or_duplicate(&moved, &reason, job))
+        Ok(recorded_or_duplicate(moved, &reason, job))
     }
 
     /// A lost nudge costs a tick, so it fails no delivery.

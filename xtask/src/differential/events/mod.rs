@@ -8,6 +8,7 @@ mod history;
 mod talk;
 mod workflows;
 
+use dispatcher::webhook::delivery::Delivery;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
