@@ -21,6 +21,7 @@ mod secret;
 mod soak;
 mod stage;
 mod test;
+mod tidy;
 mod up;
 
 use std::io::Write;
@@ -142,6 +143,8 @@ enum Command {
     },
     /// Run everything that CI runs.
     Test,
+    /// Check the rules of the house that no compiler checks.
+    Tidy,
 }
 
 #[derive(Debug, Subcommand)]
@@ -306,6 +309,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             LabCommand::Status => lab_command::status().await?,
         },
         Command::Test => test::run(&root)?,
+        Command::Tidy => return Ok(tidy::run(&root)?),
     }
     Ok(ExitCode::SUCCESS)
 }
