@@ -142,7 +142,7 @@ enum Command {
         command: LabCommand,
     },
     /// Run everything that CI runs.
-    Test,
+    Test(test::Asked),
     /// Check the rules of the house that no compiler checks.
     Tidy,
 }
@@ -308,8 +308,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             LabCommand::Down => lab_command::down().await?,
             LabCommand::Status => lab_command::status().await?,
         },
-        Command::Test => test::run(&root)?,
-        Command::Tidy => return Ok(tidy::run(&root)?),
+        Command::Test(asked) => return Ok(test::run(&root, &asked)?),
+        Command::Tidy => {
+            let found = tidy::print(&root)?;
+            return Ok(ExitCode::from(u8::from(found > 0)));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

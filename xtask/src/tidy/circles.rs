@@ -106,8 +106,10 @@ fn paths(tokens: &[Token]) -> Vec<(usize, Vec<String>)> {
         let is_rest = at > 1 && tokens[at - 1].is(":") && tokens[at - 2].is(":");
         at += 1;
         if token.kind == Kind::Text && token.text.starts_with("crate::") {
-            let path = token.text.split("::").map(str::to_owned).collect();
-            paths.push((token.line, path));
+            let path: Vec<String> = token.text.split("::").map(str::to_owned).collect();
+            if path.iter().all(|name| is_name(name)) {
+                paths.push((token.line, path));
+            }
         }
         if token.kind != Kind::Ident || is_rest {
             continue;
@@ -126,6 +128,11 @@ fn paths(tokens: &[Token]) -> Vec<(usize, Vec<String>)> {
         }
     }
     paths
+}
+
+fn is_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 /// The sets of files that reach each other (Tarjan's strongly connected components), of two and more.

@@ -35,11 +35,19 @@ fn version(tokens: &[Token], at: usize) -> Option<String> {
     let token = &tokens[at];
     if token.kind == Kind::Text {
         let is_one = is_version(&token.text) || names_version(&token.text);
-        return is_one.then(|| format!("\"{}\"", token.text));
+        return is_one.then(|| format!("\"{}\"", shortened(&token.text)));
     }
     let numbers = numbers(&tokens[at + 1..]).filter(|_| token.is("("))?;
     let is_one = is_asked(&tokens[..at]) || is_compared(tokens, at, numbers.len());
     is_one.then(|| format!("({})", numbers.join(", ")))
+}
+
+/// As much of a text as finds it again.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
 }
 
 /// Two or three numbers up to the closing bracket.
