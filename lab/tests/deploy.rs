@@ -18,15 +18,15 @@ use provisioner::progress::{Event, Silent};
 use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::show::{self, Colour, Words};
 use provisioner::teardown::Kind;
-use provisioner::{Deployment, Environment, Stack, Target};
-use stacks::names::Secret;
+use provisioner::{AwsEndpoint, Deployment, Environment, Stack};
+use stacks::names::SecretName;
 use support::Bench;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-fn target(bench: &Bench) -> Target {
+fn target(bench: &Bench) -> AwsEndpoint {
     let lab = bench.lab.file();
-    Target {
+    AwsEndpoint {
         region: lab.region.clone(),
         endpoint: Some(lab.aws_endpoint.clone()),
         ec2_endpoint: Some(lab.ec2_endpoint.clone()),
@@ -123,10 +123,10 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     );
 
     // Secrets that are given are written once.
-    let value = SecretValue::new(Secret::ForgeToken, "0123456789abcdef").unwrap();
+    let value = SecretValue::new(SecretName::ForgeToken, "0123456789abcdef").unwrap();
     let given = first
         .clone()
-        .with_secrets(Secrets::from([(Secret::ForgeToken, value)]));
+        .with_secrets(Secrets::from([(SecretName::ForgeToken, value)]));
     let plan = provisioner::diff(&given, &code, &Silent).await.unwrap();
     assert_eq!(plan.write_secrets, ["forge-token"]);
     provisioner::up(&given, &plan, &code, &Silent)
@@ -225,7 +225,7 @@ async fn a_second_up_makes_no_call_that_changes_anything() {
 
     let (address, sent) = wiretap(&bench).await;
     let mut tapped = first.clone();
-    tapped.target.endpoint = Some(address);
+    tapped.aws.endpoint = Some(address);
     let plan = provisioner::diff(&tapped, &code, &Silent).await.unwrap();
     provisioner::up(&tapped, &plan, &code, &Silent)
         .await

@@ -179,7 +179,7 @@ async fn write_secrets(
         progress.report(Event::Step("making the webhook secret".to_owned()));
         let value = SecretValue::random()?;
         shell
-            .write_secret(&names, names::Secret::Webhook, &value)
+            .write_secret(&names, names::SecretName::Webhook, &value)
             .await?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! `environment` parses once, `render` is pure, then observe → plan → apply: `world` holds what is
 //! deployed as plain data, `plan` decides what differs, `apply` executes exactly that, and `shell`
-//! alone calls AWS. `teardown` is the way back. Invariant: nothing here knows the lab; a [`Target`]
+//! alone calls AWS. `teardown` is the way back. Invariant: nothing here knows the lab; a [`AwsEndpoint`]
 //! says where AWS is.
 
 mod apply;
@@ -23,7 +23,7 @@ mod up;
 pub mod world;
 
 pub use apply::Outcome;
-pub use aws::Target;
+pub use aws::AwsEndpoint;
 pub use deployment::Deployment;
 pub use environment::Environment;
 pub use error::Error;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use stacks::names::{self, Secret};
+use stacks::names::{self, SecretName};
 use stacks::pool::Scope;
 
 use crate::differ::{self, Effect, PropertyChange, ResourceChange};
@@ -167,8 +167,8 @@ pub fn plan(environment: &Environment, rendered: &Rendered, code_key: &str, worl
         .into_iter()
         .map(|stack| stack_plan(environment, rendered.template(stack), code_key, world))
         .collect();
-    let webhook_known = world.secrets.contains(&Secret::Webhook)
-        || world.secrets_to_write.contains(&Secret::Webhook);
+    let webhook_known = world.secrets.contains(&SecretName::Webhook)
+        || world.secrets_to_write.contains(&SecretName::Webhook);
     Plan {
         name: environment.name.clone(),
         account: world.account.clone(),
@@ -244,13 +244,15 @@ fn standing(deployed: Option<&Deployed>) -> (Action, Option<Repair>) {
         }
         Standing::FailedCreate => (
             Action::Blocked(format!(
-                "its creation failed, and it still holds {}: look at it, then `cargo xtask down`",
+                "its creation failed, and it still holds {}: look at it, then `cargo xtask down ENV`",
                 deployed.data.join(", ")
             )),
             None,
         ),
         Standing::FailedDelete => (
-            Action::Blocked("its deletion failed: `cargo xtask down` goes on with it".to_owned()),
+            Action::Blocked(
+                "its deletion failed: `cargo xtask down ENV` goes on with it".to_owned(),
+            ),
             None,
         ),
         Standing::Busy => (
@@ -325,18 +327,18 @@ fn settings_changes(
 }
 
 fn missing_secrets(environment: &Environment, world: &World) -> Vec<MissingSecret> {
-    let without = |secret: Secret| match secret {
+    let without = |secret: SecretName| match secret {
         // Made, when nobody gives it.
-        Secret::Webhook => None,
-        Secret::ForgeToken => {
+        SecretName::Webhook => None,
+        SecretName::ForgeToken => {
             Some("the forge's waiting jobs can't be read and used-up runners stay in its list")
         }
-        Secret::RegistrationToken => Some("no runner can register, so no job runs"),
-        Secret::CloneToken => environment
+        SecretName::RegistrationToken => Some("no runner can register, so no job runs"),
+        SecretName::CloneToken => environment
             .uses_clone_token()
             .then_some("pools with clone_token can't clone private repositories"),
     };
-    Secret::ALL
+    SecretName::ALL
         .into_iter()
         .filter(|secret| {
             !world.secrets.contains(secret) && !world.secrets_to_write.contains(secret)

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
 use crate::apply::Outcome;
 use crate::differ::{Effect, PropertyChange, ResourceChange};
@@ -90,7 +90,7 @@ pub fn plan(plan: &Plan, words: &Words) -> String {
             .map(|secret| format!("write the secret {secret}")),
     );
     if plan.make_webhook_secret {
-        also.push(format!("make the secret {}", Secret::Webhook.name()));
+        also.push(format!("make the secret {}", SecretName::Webhook.name()));
     }
     for step in also {
         line(
@@ -324,22 +324,22 @@ pub fn hand_over(
             format!(
                 "aws ssm get-parameter --region {} --name {} --with-decryption --query Parameter.Value --output text",
                 environment.region,
-                names.secret(Secret::Webhook)
+                names.secret(SecretName::Webhook)
             ),
         ),
         (
-            Secret::ForgeToken.name(),
+            SecretName::ForgeToken.name(),
             "a site administrator's, scopes write:admin, write:organization, write:repository"
                 .to_owned(),
         ),
         (
-            Secret::RegistrationToken.name(),
+            SecretName::RegistrationToken.name(),
             "from Site administration, Actions, Runners, \"Create new runner\"".to_owned(),
         ),
     ];
     if environment.uses_clone_token() {
         rows.push((
-            Secret::CloneToken.name(),
+            SecretName::CloneToken.name(),
             "scope read:repository, of a user who sees only what jobs may clone".to_owned(),
         ));
     }

@@ -97,9 +97,9 @@ impl Teardown {
 
 /// What exists of the deployment. Changes nothing.
 pub async fn survey(deployment: &Deployment) -> Result<Teardown, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     let account = shell.account().await?;
-    deployment::guard_target(deployment, &account)?;
+    deployment::guard_account(deployment, &account)?;
     survey_with(&shell, deployment, account).await
 }
 
@@ -109,9 +109,9 @@ pub async fn down(
     before: &Teardown,
     progress: &dyn Progress,
 ) -> Result<Teardown, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     let account = shell.account().await?;
-    deployment::guard_target(deployment, &account)?;
+    deployment::guard_account(deployment, &account)?;
     let environment = &deployment.environment;
     let names = environment.names();
     if before.is_empty() {

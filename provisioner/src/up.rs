@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
 use crate::apply::{self, Outcome};
-use crate::deployment::{Deployment, guard_target};
+use crate::deployment::{Deployment, guard_account};
 use crate::error::Error;
 use crate::package::Code;
 use crate::plan::{self, Action, Plan, StackPlan, Wish};
@@ -16,9 +16,9 @@ use crate::shell::{ChangeKind, Request, Shell};
 
 /// The account that the target's credentials open, if the environment admits it.
 pub async fn identity(deployment: &Deployment) -> Result<String, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     let account = shell.account().await?;
-    guard_target(deployment, &account)?;
+    guard_account(deployment, &account)?;
     Ok(account)
 }
 
@@ -29,9 +29,9 @@ pub async fn diff(
     code: &Code,
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     let account = shell.account().await?;
-    guard_target(deployment, &account)?;
+    guard_account(deployment, &account)?;
     let world = shell.observe(deployment, &code.key(), progress).await?;
     let mut plan = plan::plan(
         &deployment.environment,
@@ -52,7 +52,7 @@ pub async fn up(
     code: &Code,
     progress: &dyn Progress,
 ) -> Result<Outcome, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     if !plan.is_empty() {
         apply::apply(&shell, deployment, plan, code, progress).await?;
     }
@@ -61,19 +61,19 @@ pub async fn up(
 
 /// What is deployed tells its users; empty when nothing is deployed.
 pub async fn outcome(deployment: &Deployment) -> Result<Outcome, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
-    guard_target(deployment, &shell.account().await?)?;
+    let shell = Shell::connect(&deployment.aws).await?;
+    guard_account(deployment, &shell.account().await?)?;
     outputs(&shell, deployment).await
 }
 
 /// Writes one secret.
 pub async fn set_secret(
     deployment: &Deployment,
-    secret: Secret,
+    secret: SecretName,
     value: &SecretValue,
 ) -> Result<(), Error> {
-    let shell = Shell::connect(&deployment.target).await?;
-    guard_target(deployment, &shell.account().await?)?;
+    let shell = Shell::connect(&deployment.aws).await?;
+    guard_account(deployment, &shell.account().await?)?;
     let names = deployment.environment.names();
     Ok(shell.write_secret(&names, secret, value).await?)
 }
@@ -81,10 +81,10 @@ pub async fn set_secret(
 /// The deployed value of one secret, if it has one.
 pub async fn read_secret(
     deployment: &Deployment,
-    secret: Secret,
+    secret: SecretName,
 ) -> Result<Option<SecretValue>, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
-    guard_target(deployment, &shell.account().await?)?;
+    let shell = Shell::connect(&deployment.aws).await?;
+    guard_account(deployment, &shell.account().await?)?;
     let path = deployment.environment.names().secret(secret);
     let value = shell.parameter(&path).await?;
     Ok(value

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
 use crate::render::Stack;
 
@@ -17,9 +17,9 @@ pub struct World {
     /// The stacks that exist in any form.
     pub stacks: BTreeMap<Stack, Deployed>,
     /// Secrets that hold a value.
-    pub secrets: BTreeSet<Secret>,
+    pub secrets: BTreeSet<SecretName>,
     /// Given secrets whose stored value is another one, or missing.
-    pub secrets_to_write: BTreeSet<Secret>,
+    pub secrets_to_write: BTreeSet<SecretName>,
     /// Whether the function's code is in its bucket.
     pub code_uploaded: bool,
     /// Whether the account may launch Spot instances.

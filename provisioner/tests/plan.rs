@@ -11,7 +11,7 @@ use provisioner::render::{self, Stack};
 use provisioner::show::{self, Colour, Words};
 use provisioner::world::{Deployed, Network, Subnet, World};
 use serde_json::Value;
-use stacks::names::{OUTPUT_API_ID, Secret};
+use stacks::names::{OUTPUT_API_ID, SecretName};
 
 const CODE: &str = "dispatch/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.zip";
 
@@ -66,7 +66,7 @@ fn executed(environment: &Environment, world: &World) -> World {
     });
     World {
         stacks: stacks.collect(),
-        secrets: BTreeSet::from(Secret::ALL),
+        secrets: BTreeSet::from(SecretName::ALL),
         code_uploaded: true,
         spot_role: true,
         ..world.clone()
@@ -338,7 +338,7 @@ fn what_an_accepted_credential_means_is_said_with_every_plan() {
 fn people_read_what_changes() {
     let before = lab();
     let mut world = executed(&before, &nothing());
-    world.secrets.remove(&Secret::RegistrationToken);
+    world.secrets.remove(&SecretName::RegistrationToken);
     let runner = &mut world.stacks.get_mut(&Stack::Runner).unwrap().template;
     runner["Resources"]["Extra"] = serde_json::json!({"Type": "AWS::SNS::Topic"});
     let script = &mut runner["Resources"]["PoolGoTemplate"]["Properties"]["LaunchTemplateData"];

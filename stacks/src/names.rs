@@ -174,7 +174,7 @@ impl Names {
 
     /// Parameter of one secret.
     #[must_use]
-    pub fn secret(&self, secret: Secret) -> String {
+    pub fn secret(&self, secret: SecretName) -> String {
         format!("{}{}", self.parameter_secrets, secret.name())
     }
 
@@ -190,7 +190,7 @@ pub const PERMISSIONS_RUNNER: &str = "runner";
 
 /// What lives in `SecureString` parameters, written by `up` and `secret set`, never by a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Secret {
+pub enum SecretName {
     /// Shared with the forge; signs every delivery.
     Webhook,
     /// The forge's API token of the dispatcher.
@@ -201,7 +201,7 @@ pub enum Secret {
     CloneToken,
 }
 
-impl Secret {
+impl SecretName {
     /// Every secret, in the order in which people are asked for them.
     pub const ALL: [Self; 4] = [
         Self::Webhook,
@@ -252,9 +252,9 @@ mod tests {
 
     #[test]
     fn every_secret_is_found_by_its_name() {
-        for secret in Secret::ALL {
-            assert_eq!(Secret::named(secret.name()), Some(secret));
+        for secret in SecretName::ALL {
+            assert_eq!(SecretName::named(secret.name()), Some(secret));
         }
-        assert_eq!(Secret::named("password"), None);
+        assert_eq!(SecretName::named("password"), None);
     }
 }

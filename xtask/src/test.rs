@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lab::ForgeProgram;
 
-use crate::say;
+use crate::output::say;
 
 /// What judges the rendered templates; pinned, since a newer one may know other rules.
 const CFN_LINT: &str = "cfn-lint==1.58.0";

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ssm::types::{ParameterStringFilter, ParameterType, Tag};
-use stacks::names::{Names, Secret};
+use stacks::names::{Names, SecretName};
 
 use super::Shell;
 use crate::aws::{CallError, failed};
@@ -16,11 +16,11 @@ const DELETE_MAX: usize = 10;
 
 impl Shell {
     /// The secrets that have a value. No value is read.
-    pub(crate) async fn secrets(&self, names: &Names) -> Result<BTreeSet<Secret>, CallError> {
+    pub(crate) async fn secrets(&self, names: &Names) -> Result<BTreeSet<SecretName>, CallError> {
         let found = self.parameters_under(&names.parameter_secrets).await?;
         Ok(found
             .iter()
-            .filter_map(|path| Secret::named(path.strip_prefix(&names.parameter_secrets)?))
+            .filter_map(|path| SecretName::named(path.strip_prefix(&names.parameter_secrets)?))
             .collect())
     }
 
@@ -87,7 +87,7 @@ impl Shell {
     pub(crate) async fn write_secret(
         &self,
         names: &Names,
-        secret: Secret,
+        secret: SecretName,
         value: &SecretValue,
     ) -> Result<(), CallError> {
         let tag = Tag::builder()

@@ -14,7 +14,7 @@ use lab::{Folder, ForgeProgram, Lab};
 use self::report::{JobReport, Promise, Report, summary};
 use self::watch::{Seen, Watch};
 use crate::forge::Forge;
-use crate::say;
+use crate::output::say;
 use crate::stage::{PlayError, Stage};
 
 /// What is pushed when no other workflow is given.

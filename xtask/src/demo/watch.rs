@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::report::Promise;
 use super::story::{ANNOUNCED, Delivery, JobStory, Machine, STARTED, stories};
 use crate::forge::{Forge, ForgeJob};
-use crate::say;
+use crate::output::say;
 use crate::stage::{PlayError, Stage};
 
 /// EC2's reason code for an instance whose host failed.

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use self::scenario::{Kind, Told, play};
 use self::watch::{Seen, Watch};
 use crate::forge::Forge;
-use crate::say;
+use crate::output::say;
 use crate::stage::{PlayError, Stage};
 
 const ORGANIZATION: &str = "soak";
