@@ -40,15 +40,15 @@ impl Deployment {
     }
 }
 
-/// Refuses a deployment that would end up in the wrong place. Where an endpoint is given, the
-/// shell's variables mean nothing.
+/// Refuses to act in another account or region than the environment's. `AWS_REGION` is ignored where
+/// the endpoint is given outright.
 pub(crate) fn guard_account(deployment: &Deployment, account: &str) -> Result<(), Error> {
     let is_given = deployment.aws.endpoint.is_some();
     let ambient = if is_given { None } else { ambient_region() };
     guard(&deployment.environment, account, ambient)
 }
 
-/// Refuses what would end up in the wrong place. `ambient` is the region that the shell means.
+/// `ambient` is the region that the shell's variables name.
 fn guard(environment: &Environment, account: &str, ambient: Option<String>) -> Result<(), Error> {
     if let Some(found) = ambient.filter(|region| *region != environment.region) {
         return Err(Error::WrongRegion {

@@ -22,7 +22,7 @@ pub mod teardown;
 mod up;
 pub mod world;
 
-pub use apply::Outcome;
+pub use apply::StackOutputs;
 pub use aws::AwsEndpoint;
 pub use deployment::Deployment;
 pub use environment::Environment;
@@ -30,4 +30,4 @@ pub use error::Error;
 pub use plan::Plan;
 pub use render::{Rendered, Stack, render};
 pub use teardown::{Teardown, down, survey};
-pub use up::{diff, identity, outcome, read_secret, set_secret, up};
+pub use up::{diff, identity, outputs, read_secret, set_secret, up};

@@ -113,7 +113,7 @@ pub async fn build(root: &Path, profile: Profile) -> Result<Code, PackageError> 
     Ok(Code { zip, sha256 })
 }
 
-/// Where this process writes what becomes `path`: two that build at once never see half a file.
+/// A file of this process alone, to be renamed to `path`: others never see half of it.
 fn aside(path: &Path) -> PathBuf {
     path.with_extension(format!("{}.new", std::process::id()))
 }

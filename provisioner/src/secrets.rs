@@ -38,8 +38,8 @@ pub enum SecretError {
     #[error("the value of {0} holds spaces or control characters; give the token alone")]
     NotOneWord(&'static str),
     /// The operating system has no random numbers.
-    #[error("the operating system gave no random bytes: {0}")]
-    Random(String),
+    #[error("the operating system gives no random bytes")]
+    Random(#[from] getrandom::Error),
 }
 
 impl SecretValue {
@@ -65,9 +65,7 @@ impl SecretValue {
     /// A new webhook secret from the operating system's random numbers.
     pub fn random() -> Result<Self, SecretError> {
         let mut bytes = [0; WEBHOOK_BYTES];
-        std::fs::File::open("/dev/urandom")
-            .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut bytes))
-            .map_err(|error| SecretError::Random(error.to_string()))?;
+        getrandom::fill(&mut bytes)?;
         Ok(Self(hex::encode(bytes)))
     }
 

@@ -185,6 +185,19 @@ impl Names {
     }
 }
 
+/// Id of a resource in a template, which has letters and digits only: `Pool` and `go-arm` give
+/// `PoolGoArm`.
+#[must_use]
+pub fn logical_id(prefix: &str, name: &str) -> String {
+    let mut id = prefix.to_owned();
+    for word in name.split('-') {
+        let mut letters = word.chars();
+        id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        id.push_str(letters.as_str());
+    }
+    id
+}
+
 /// The set of permissions whose role has the plain name `<name>-runner`, as in the reference.
 pub const PERMISSIONS_RUNNER: &str = "runner";
 

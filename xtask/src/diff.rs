@@ -21,7 +21,7 @@ pub async fn run(target: &Target, json: bool) -> Result<u8, Error> {
     if json {
         say(&as_json(&plan).to_string());
     } else {
-        say(&show::plan(&plan, &target.words()));
+        say(&show::plan(&plan, &target.presentation()));
         say(&show::summary(&plan));
     }
     Ok(if plan.is_empty() {

@@ -6,13 +6,13 @@ use provisioner::teardown::{self, Kind};
 
 use crate::output::say;
 use crate::target::{Error, Target};
-use crate::terminal::{OnStderr, colour, consent};
+use crate::terminal::{OnStderr, consent, palette};
 
 /// Ends the deployment of `target`.
 pub async fn run(target: &Target, yes: bool) -> Result<(), Error> {
     let progress = OnStderr::default();
     let found = teardown::survey(&target.deployment).await?;
-    say(&show::survey(&found, colour()));
+    say(&show::survey(&found, palette()));
     if found.is_empty() {
         return Ok(());
     }
@@ -25,7 +25,7 @@ pub async fn run(target: &Target, yes: bool) -> Result<(), Error> {
         yes,
     )?;
     let left = teardown::down(&target.deployment, &found, &progress).await?;
-    say(&show::survey(&left, colour()));
+    say(&show::survey(&left, palette()));
     if left.is_empty() {
         return Ok(());
     }

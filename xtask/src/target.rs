@@ -6,12 +6,12 @@ use lab::{Folder, Lab, LabFile};
 use provisioner::package::{self, Code, Profile};
 use provisioner::progress::{Event, Progress};
 use provisioner::secrets::{SecretValue, Secrets};
-use provisioner::show::Words;
+use provisioner::show::Presentation;
 use provisioner::{AwsEndpoint, Deployment, Environment};
 use stacks::names::SecretName;
 
 use crate::environments;
-use crate::terminal::colour;
+use crate::terminal::palette;
 
 /// One deployment, and how its commands are called.
 #[derive(Debug, Clone)]
@@ -98,14 +98,14 @@ impl Error {
 impl Target {
     /// How its commands are written.
     #[must_use]
-    pub fn words(&self) -> Words {
+    pub fn presentation(&self) -> Presentation {
         let set_secret = if self.lab {
             "cargo xtask --lab secret set NAME".to_owned()
         } else {
             format!("cargo xtask secret set NAME {}", self.env)
         };
-        Words {
-            colour: colour(),
+        Presentation {
+            palette: palette(),
             set_secret,
         }
     }
@@ -185,6 +185,6 @@ pub async fn hook_url(target: &Target) -> Result<Option<String>, Error> {
     if let Some(url) = &target.hook_url {
         return Ok(Some(url.clone()));
     }
-    let outcome = provisioner::outcome(&target.deployment).await?;
-    Ok(outcome.api_endpoint().map(|url| format!("{url}/dispatch")))
+    let outputs = provisioner::outputs(&target.deployment).await?;
+    Ok(outputs.api_endpoint().map(|url| format!("{url}/dispatch")))
 }

@@ -5,20 +5,20 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use provisioner::progress::{Event, Progress};
-use provisioner::show::Colour;
+use provisioner::show::Palette;
 
 use crate::target::Error;
 
 /// Between two lines that only say that something still takes its time.
 const WAITING_EVERY: Duration = Duration::from_secs(10);
 
-/// Colour for terminals whose owner didn't object.
+/// Colours for a terminal, unless `NO_COLOR` is set.
 #[must_use]
-pub fn colour() -> Colour {
+pub fn palette() -> Palette {
     if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        Colour::On
+        Palette::COLOURS
     } else {
-        Colour::Off
+        Palette::PLAIN
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::show;
-use provisioner::{Outcome, Plan};
+use provisioner::{Plan, StackOutputs};
 use stacks::names::SecretName;
 
 use crate::output::say;
@@ -12,7 +12,7 @@ use crate::target::{Error, Target};
 use crate::terminal::{OnStderr, consent};
 
 /// Deploys the environment of `target`.
-pub async fn run(target: &Target, yes: bool) -> Result<Outcome, Error> {
+pub async fn run(target: &Target, yes: bool) -> Result<StackOutputs, Error> {
     let progress = OnStderr::default();
     let code = target.code(&progress).await?;
     let mut target = target.clone();
@@ -24,7 +24,7 @@ pub async fn run(target: &Target, yes: bool) -> Result<Outcome, Error> {
             plan = provisioner::diff(&target.deployment, &code, &progress).await?;
         }
     }
-    say(&show::plan(&plan, &target.words()));
+    say(&show::plan(&plan, &target.presentation()));
     say(&show::summary(&plan));
     if !plan.is_empty() {
         let question = format!(
@@ -33,10 +33,10 @@ pub async fn run(target: &Target, yes: bool) -> Result<Outcome, Error> {
         );
         consent(&question, yes)?;
     }
-    let outcome = provisioner::up(&target.deployment, &plan, &code, &progress).await?;
+    let outputs = provisioner::up(&target.deployment, &plan, &code, &progress).await?;
     if !plan.is_empty() {
         say("");
-        for (name, value) in &outcome.outputs {
+        for (name, value) in &outputs.by_name {
             say(&format!("{name:<12} {value}"));
         }
         let environment = &target.deployment.environment;
@@ -44,12 +44,12 @@ pub async fn run(target: &Target, yes: bool) -> Result<Outcome, Error> {
         say("");
         say(&show::hand_over(
             environment,
-            &outcome,
+            &outputs,
             hook_url,
-            &target.words(),
+            &target.presentation(),
         ));
     }
-    Ok(outcome)
+    Ok(outputs)
 }
 
 /// The missing secrets that somebody gives now; the others can follow.

@@ -249,22 +249,10 @@ fn dispatcher(root: &mut Section<'_, '_>) -> Dispatcher {
         dispatcher.memory_mb = section
             .number("memory_mb", 128..=10_240)
             .unwrap_or(dispatcher.memory_mb);
-        dispatcher.arch = arch(&mut section);
+        dispatcher.arch = syntax::arch(&mut section);
         section.finish();
     }
     dispatcher
-}
-
-/// `arch`, x86_64 when left out.
-pub(super) fn arch(section: &mut Section<'_, '_>) -> Arch {
-    match section.string("arch").map(|at| at.value).as_deref() {
-        None | Some("x86_64") => Arch::X86_64,
-        Some("arm64") => Arch::Arm64,
-        Some(_) => {
-            section.problem("arch", "must be x86_64 or arm64");
-            Arch::X86_64
-        }
-    }
 }
 
 fn network(root: &mut Section<'_, '_>) -> Network {

@@ -3,7 +3,7 @@
 use stacks::pool::{CapacityType, CpuCredits, Label, Scope};
 
 use super::read::Section;
-use super::{Image, Pool, parse, syntax};
+use super::{Image, Pool, syntax};
 
 /// Most runners: what one ledger and one region's request quota are built for.
 pub(super) const RUNNERS_MAX: u32 = 1000;
@@ -70,7 +70,7 @@ fn one(name: String, mut section: Section<'_, '_>, max_runners: u32) -> Found {
     let pool = Pool {
         labels,
         image: image(&mut section),
-        arch: parse::arch(&mut section),
+        arch: syntax::arch(&mut section),
         cpu_credits: cpu_credits(&mut section, &instance_types),
         instance_types,
         root_volume_gb: section.number("root_volume_gb", 8..=2000).unwrap_or(20),
@@ -161,7 +161,7 @@ fn instance_types(section: &mut Section<'_, '_>) -> Vec<String> {
             );
         }
     }
-    let arch = parse::arch(section);
+    let arch = syntax::arch(section);
     for instance_type in &instance_types {
         if syntax::is_graviton(instance_type) != (arch == super::Arch::Arm64) {
             section.problem(

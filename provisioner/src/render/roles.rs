@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use stacks::names::Names;
+use stacks::names::{Names, logical_id};
 
-use super::logical_id;
 use crate::environment::{Environment, Permissions};
 
 #[derive(Serialize)]

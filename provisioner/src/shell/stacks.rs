@@ -10,7 +10,7 @@ use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::error::Error;
 use crate::progress::{Event, Progress};
-use crate::world::{Deployed, Standing, standing};
+use crate::world::{Deployed, StackCondition, condition_of};
 
 /// Longest operation on a stack: an instance profile alone takes two minutes.
 const STACK_TIMEOUT_S: u64 = 1800;
@@ -119,7 +119,7 @@ impl Shell {
         succeeded(name, ended, &["DELETE_COMPLETE"])
     }
 
-    /// Continues the way back of a failed update.
+    /// Continues the rollback of a failed update.
     pub(crate) async fn continue_rollback(
         &self,
         name: &str,
@@ -179,7 +179,12 @@ impl Shell {
                 cause = cause.or_else(|| failure(&event));
                 progress.report(resource_event(name, event));
             }
-            if is_new && !matches!(standing(&status), Standing::Busy | Standing::Leftover) {
+            if is_new
+                && !matches!(
+                    condition_of(&status),
+                    StackCondition::Busy | StackCondition::Leftover
+                )
+            {
                 return Ok(Ended {
                     stack_id,
                     status,

@@ -38,7 +38,7 @@ impl Progress for Steps {
     }
 }
 
-/// Why what is played on the stage could not go on.
+/// Why a demo or a soak could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
     /// The lab.
@@ -74,7 +74,7 @@ pub enum PlayError {
 }
 
 /// The deployment in the lab.
-pub struct Stage {
+pub struct LabDeployment {
     target: Target,
     /// Its ledger.
     pub ledger: Ledger,
@@ -82,7 +82,7 @@ pub struct Stage {
     pub names: Names,
 }
 
-impl Stage {
+impl LabDeployment {
     /// The deployment in `lab`.
     pub fn new(root: &Path, lab: &LabFile) -> Result<Self, Error> {
         let environment =
