@@ -42,7 +42,9 @@ pub fn choose(
     match unnamed {
         Unnamed::Default => {}
         Unnamed::Ask { yes } if std::io::stdin().is_terminal() => {
-            eprintln!("No environment is named: {DEFAULT} is meant, of stacks/environments.");
+            eprintln!(
+                "No environment is named, so {DEFAULT} is taken: stacks/environments/{DEFAULT}.toml"
+            );
             consent(&format!("Go on with {DEFAULT}?"), yes)?;
         }
         Unnamed::Ask { .. } | Unnamed::Refuse => {

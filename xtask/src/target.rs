@@ -45,7 +45,7 @@ pub enum Error {
         known: String,
     },
     /// There is nobody to ask.
-    #[error("nobody is there to be asked; say --yes to go on without asking")]
+    #[error("there is no terminal to ask at; --yes goes on without asking")]
     NobodyToAsk,
     /// The answer was no.
     #[error("nothing was changed")]
