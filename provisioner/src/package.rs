@@ -72,7 +72,8 @@ pub enum PackageError {
     },
     /// A program failed.
     #[error(
-        "{program} failed ({status}); its own messages are above. For the other architecture it needs a C compiler: apt-get install gcc-aarch64-linux-gnu or gcc-x86-64-linux-gnu"
+        "{program} failed ({status}); its own messages are above. For the other architecture it \
+         needs a C compiler: apt-get install gcc-aarch64-linux-gnu or gcc-x86-64-linux-gnu"
     )]
     Failed {
         /// The program and its arguments.
@@ -184,7 +185,7 @@ pub async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, P
             cargo.args(["--profile", "lambda", "--target", triple]);
             cargo.env("CARGO_ENCODED_RUSTFLAGS", without_paths());
             for (variable, program) in tools(arch) {
-                // What somebody set is what they want.
+                // A variable that is set already wins.
                 if std::env::var_os(&variable).is_none() {
                     cargo.env(variable, program);
                 }

@@ -49,7 +49,7 @@ pub struct Subnet {
 /// A stack that exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deployed {
-    /// CloudFormation's word for its state.
+    /// CloudFormation's status.
     pub status: String,
     /// The template as it was sent.
     pub template: Value,

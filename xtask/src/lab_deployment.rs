@@ -1,5 +1,4 @@
-//! The deployment that the demo and the soak are about: the lab's environment, put up and taken down by the same
-//! calls as `up` and `down`.
+//! The lab's environment as the demo and the soak deploy it: by the same calls as `up` and `down`.
 
 use std::io;
 use std::path::{Path, PathBuf};

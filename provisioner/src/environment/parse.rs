@@ -87,10 +87,14 @@ fn name(root: &mut Section<'_, '_>) -> String {
     if name.is_empty() {
         root.problem("name", "must not be empty");
     } else if name.chars().count() > NAME_MAX_CHARS {
-        root.problem("name", format_args!(
-            "has {} characters and may have {NAME_MAX_CHARS}: buckets and roles are named after it, and AWS allows no more",
-            name.chars().count()
-        ));
+        root.problem(
+            "name",
+            format_args!(
+                "has {} characters and may have {NAME_MAX_CHARS}: buckets and roles are \
+             named after it, and AWS allows no more",
+                name.chars().count()
+            ),
+        );
     } else if !syntax::is_name(&name, NAME_MAX_CHARS) {
         root.problem(
             "name",

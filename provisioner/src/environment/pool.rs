@@ -62,9 +62,14 @@ fn one(name: String, mut section: Section<'_, '_>, max_runners: u32) -> Found {
         .number("idle_timeout_minutes", 1..=IDLE_TIMEOUT_MAX_MINUTES)
         .unwrap_or(5);
     if boot_timeout_minutes + idle_timeout_minutes > max_lifetime_minutes {
-        section.problem("max_lifetime_minutes", format_args!(
-            "is {max_lifetime_minutes}, which boot_timeout_minutes ({boot_timeout_minutes}) and idle_timeout_minutes ({idle_timeout_minutes}) use up together"
-        ));
+        section.problem(
+            "max_lifetime_minutes",
+            format_args!(
+                "is {max_lifetime_minutes}, which \
+             boot_timeout_minutes ({boot_timeout_minutes}) and \
+             idle_timeout_minutes ({idle_timeout_minutes}) use up together"
+            ),
+        );
     }
     let instance_types = instance_types(&mut section);
     let pool = Pool {
@@ -227,8 +232,14 @@ fn cpu_credits(section: &mut Section<'_, '_>, instance_types: &[String]) -> Opti
         }
     };
     match (burstable, mode) {
-        (true, None) => section.problem("cpu_credits", "is missing: T types need standard or unlimited (which charges for busy minutes beyond the baseline)"),
-        (false, Some(_)) => section.problem("cpu_credits", "is for T types only, and the pool has none"),
+        (true, None) => section.problem(
+            "cpu_credits",
+            "is missing: T types need standard, or unlimited (which charges for busy minutes \
+             beyond the baseline)",
+        ),
+        (false, Some(_)) => {
+            section.problem("cpu_credits", "is for T types only, and the pool has none")
+        }
         (true, Some(_)) | (false, None) => {}
     }
     mode

@@ -138,7 +138,7 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<State
             ],
             arns("ecr", "repository/", &permissions.ecr),
         ),
-        // This call knows no resources.
+        // No resource can be named for this action.
         (
             vec!["ecr:GetAuthorizationToken"],
             everything(&permissions.ecr),
@@ -147,7 +147,7 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<State
             vec!["ecs:DescribeServices", "ecs:UpdateService"],
             arns("ecs", "service/", &permissions.ecs),
         ),
-        // Neither do these.
+        // Nor for these.
         (
             vec!["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"],
             everything(&permissions.ecs),

@@ -14,7 +14,7 @@ const SPOT_ROLE_PATH: &str = "/aws-service-role/spot.amazonaws.com/";
 /// Most subnets of a VPC that are looked at: AWS allows 200.
 const SUBNETS_MAX: i32 = 200;
 
-/// The region that the shell means, if it says so.
+/// The region in the shell's variables, if one is set.
 pub(crate) fn ambient_region() -> Option<String> {
     ["AWS_REGION", "AWS_DEFAULT_REGION"]
         .into_iter()
