@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use provisioner::package::{self, Profile};
 use provisioner::progress::Silent;
 use provisioner::secrets::{SecretValue, Secrets};
-use provisioner::{AwsEndpoint, Deployment, Environment};
+use provisioner::{Deployment, Environment};
 use stacks::names::SecretName;
 use tokio::task::JoinSet;
 
@@ -69,7 +69,7 @@ async fn deploy(bench: &Bench) {
     let source = source.replace("\"lab-ci\"", &format!("\"{NAME}\""));
     let environment = Environment::parse(&source, &root).unwrap();
     let lab = bench.lab.file();
-    let target = AwsEndpoint {
+    let endpoint = provisioner::AwsEndpoint {
         region: lab.region.clone(),
         endpoint: Some(lab.aws_endpoint.clone()),
         ec2_endpoint: Some(lab.ec2_endpoint.clone()),
@@ -83,7 +83,7 @@ async fn deploy(bench: &Bench) {
     .into_iter()
     .map(|(secret, value)| (secret, SecretValue::new(secret, value).unwrap()))
     .collect();
-    let deployment = Deployment::new(environment, target).unwrap();
+    let deployment = Deployment::new(environment, endpoint).unwrap();
     let deployment = deployment.with_secrets(secrets);
     let code = package::build(&root, Profile::Lab).await.unwrap();
     let plan = provisioner::diff(&deployment, &code, &Silent);

@@ -238,7 +238,7 @@ fn cpu_credits(section: &mut Section<'_, '_>, instance_types: &[String]) -> Opti
              beyond the baseline)",
         ),
         (false, Some(_)) => {
-            section.problem("cpu_credits", "is for T types only, and the pool has none")
+            section.problem("cpu_credits", "is for T types only, and the pool has none");
         }
         (true, Some(_)) | (false, None) => {}
     }
