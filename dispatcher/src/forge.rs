@@ -6,6 +6,7 @@ mod changes;
 mod commit;
 mod files;
 mod forgejo;
+pub(crate) mod job_json;
 mod known;
 mod path;
 mod register;
@@ -20,25 +21,25 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 use stacks::pool::{ForgeKind, Scope};
 
-use self::answer::{Answer, Standing};
-use crate::https::Https;
-use crate::job::JobKey;
-use crate::secret::Secret;
-use crate::world::Verdict;
+use self::answer::{ApiResponse, QueueState};
+use crate::aws::https::Https;
+use crate::model::job::JobKey;
+use crate::model::secret::Secret;
+use crate::model::world::ForgeJobState;
 
 pub use commit::{CheckState, Commit, CommitState};
 pub use forgejo::{ListedJob, ListedStatus};
+pub use job_json::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
 pub use known::Known;
 pub use register::Registration;
 pub use seen::{SeenJob, SeenState};
-pub use upkeep::{CommitStatus, RunnerState};
+pub use upkeep::{CommitStatus, RegisteredRunner};
 
 /// Longest time for one call, in seconds: a runner asks again, a tick comes again.
 const CALL_TIMEOUT_S: u64 = 8;
@@ -186,30 +187,30 @@ impl Forge {
     }
 
     /// Whether a job still waits for a runner. A rerun that waits is another attempt.
-    pub async fn verdict(&self, key: &JobKey) -> Verdict {
+    pub async fn job_state(&self, key: &JobKey) -> ForgeJobState {
         let Ok(token) = self.token() else {
-            return Verdict::Unknown;
+            return ForgeJobState::Unknown;
         };
         let standing = match self.kind {
             ForgeKind::Gitea => self.standing(key, token).await,
             ForgeKind::Forgejo => self.standing_at_forgejo(key).await,
         };
         match standing {
-            Ok(Standing::Queued(attempt)) if attempt.is_none_or(|one| one == key.attempt) => {
-                Verdict::Waiting
+            Ok(QueueState::Queued(attempt)) if attempt.is_none_or(|one| one == key.attempt) => {
+                ForgeJobState::Waiting
             }
-            Ok(Standing::Queued(_) | Standing::Otherwise) => Verdict::Gone,
+            Ok(QueueState::Queued(_) | QueueState::Otherwise) => ForgeJobState::Gone,
             Err(
                 ForgeError::Refused { status: 404, .. } | ForgeError::BadAnswer { status: 404, .. },
-            ) => self.verdict_of_404(key, token).await,
+            ) => self.state_of_404(key, token).await,
             Err(error) => {
                 tracing::warn!(job = %key, %error, "the forge can't tell whether the job waits");
-                Verdict::Unknown
+                ForgeJobState::Unknown
             }
         }
     }
 
-    async fn standing(&self, key: &JobKey, token: &Secret) -> Result<Standing, ForgeError> {
+    async fn standing(&self, key: &JobKey, token: &Secret) -> Result<QueueState, ForgeError> {
         let path = format!("/api/v1/repos/{}/actions/jobs/{}", key.repository, key.id);
         self.call("GET job", Method::GET, &path, Some(token), None)
             .await?
@@ -218,7 +219,7 @@ impl Forge {
 
     /// What it means that a job is not found: servers before 1.25 have no such endpoint. A job is
     /// gone where others can be listed, or where its repository is gone.
-    async fn verdict_of_404(&self, key: &JobKey, token: &Secret) -> Verdict {
+    async fn state_of_404(&self, key: &JobKey, token: &Secret) -> ForgeJobState {
         let repository = format!("/api/v1/repos/{}", key.repository);
         let jobs = format!("{repository}/actions/jobs?limit=1");
         let get = async |path: &str| {
@@ -229,11 +230,11 @@ impl Forge {
             .await
             .is_ok_and(|answer| answer.is_list_of_jobs())
         {
-            return Verdict::Gone;
+            return ForgeJobState::Gone;
         }
         match get(&repository).await {
-            Err(error) if error.is_own_404() => Verdict::Gone,
-            Ok(_) | Err(_) => Verdict::Unknown,
+            Err(error) if error.is_own_404() => ForgeJobState::Gone,
+            Ok(_) | Err(_) => ForgeJobState::Unknown,
         }
     }
 
@@ -250,7 +251,7 @@ impl Forge {
     }
 
     /// What the forge has at `path`.
-    async fn get(&self, call: &'static str, path: &str) -> Result<Answer, ForgeError> {
+    async fn get(&self, call: &'static str, path: &str) -> Result<ApiResponse, ForgeError> {
         self.get_large(call, path, ANSWER_MAX_BYTES).await
     }
 
@@ -260,7 +261,7 @@ impl Forge {
         call: &'static str,
         path: &str,
         answer_max_bytes: usize,
-    ) -> Result<Answer, ForgeError> {
+    ) -> Result<ApiResponse, ForgeError> {
         let token = Some(self.token()?);
         self.exchange(call, Method::GET, path, token, None, answer_max_bytes)
             .await
@@ -273,7 +274,7 @@ impl Forge {
         path: &str,
         token: Option<&Secret>,
         body: Option<&Value>,
-    ) -> Result<Answer, ForgeError> {
+    ) -> Result<ApiResponse, ForgeError> {
         self.exchange(call, method, path, token, body, ANSWER_MAX_BYTES)
             .await
     }
@@ -287,7 +288,7 @@ impl Forge {
         token: Option<&Secret>,
         body: Option<&Value>,
         answer_max_bytes: usize,
-    ) -> Result<Answer, ForgeError> {
+    ) -> Result<ApiResponse, ForgeError> {
         let unreachable = |message: String| ForgeError::Unreachable {
             url: self.url.clone(),
             call,
@@ -309,7 +310,7 @@ impl Forge {
             None => Bytes::new(),
         };
         let request = request
-            .body(SdkBody::from(body))
+            .body(body)
             .map_err(|_| ForgeError::BadConfig("token or address"))?;
         let exchange = async {
             let answer = self
@@ -330,7 +331,7 @@ impl Forge {
                     status: status.as_u16(),
                 })?
                 .to_bytes();
-            Ok(Answer {
+            Ok(ApiResponse {
                 call,
                 status,
                 location,

@@ -12,8 +12,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::aws::{Aws, AwsEndpoint};
 use crate::handler::{Handler, names_from_env};
-use crate::shell::{Place, Shell};
 
 /// Time left for the answer after the work must be done, in seconds.
 const ANSWER_RESERVE_S: u64 = 2;
@@ -22,8 +22,8 @@ const ANSWER_RESERVE_S: u64 = 2;
 #[tokio::main(flavor = "current_thread")]
 pub async fn serve() -> Result<(), Error> {
     log_to_stdout();
-    let shell = Shell::new(names_from_env()?, Place::from_env()?);
-    let handler = Handler::new(shell, std::env::var(ENV_FORGE_ENDPOINT).ok());
+    let aws = Aws::new(names_from_env()?, AwsEndpoint::from_env()?);
+    let handler = Handler::new(aws, std::env::var(ENV_FORGE_ENDPOINT).ok());
     let handler = &handler;
     run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = deadline(event.context.deadline);

@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stacks::pool::Pool;
 
-use crate::job::JobKey;
-use crate::launch;
-use crate::world::{COUNTER_ALL, Launch, Runner, Verdict, WaitingJob, World, counter_of};
+use crate::model::job::JobKey;
+use crate::model::launch;
+use crate::model::runner::{EndReason, Runner, RunnerState};
+use crate::model::world::{COUNTER_ALL, ForgeJobState, Launch, WaitingJob, World, counter_of};
 
-pub use sweep::{EndReason, Sweep, UNKNOWN_GRACE_MS, UNTAGGED_LIMIT_MINUTES, sweep};
-pub use trim::{IDLE_MARGIN_MS, SETTLE_MS, SPARE_GRACE_MS, TRIM_MAX};
+pub use sweep::{Sweep, UNKNOWN_GRACE_MS, UNTAGGED_LIMIT_MINUTES, sweep};
+pub use trim::{IDLE_MARGIN_MS, SETTLE_MS, SURPLUS_GRACE_MS, TRIM_MAX};
 
 /// Most launches for one job. A machine that ends without taking its job is bad luck once, and a
 /// broken image or network by the third time: more would only cost money.
@@ -78,7 +79,7 @@ pub enum Action {
     /// The forge has not been able to tell of it for a day: take it off the list, as it was seen.
     Abandon(Claim),
     /// Its pool is not configured any more: another that serves it takes it, or it is refused.
-    Rehome(Claim),
+    ReassignPool(Claim),
     /// End these machines.
     End {
         /// Their ids.
@@ -87,14 +88,14 @@ pub enum Action {
         reason: EndReason,
     },
     /// Note which machines are too many from now on, and which are not any more.
-    Mark {
+    MarkSurplus {
         /// Too many.
-        spare: Vec<String>,
+        surplus: Vec<String>,
         /// Needed again.
         needed: Vec<String>,
     },
     /// Tell the forge to give these machines no job any more.
-    TakeOut(Vec<String>),
+    DisableRunners(Vec<String>),
     /// The forge gives these no job any more: end those that it says are idle.
     EndIdle(Vec<String>),
 }
@@ -111,10 +112,10 @@ impl Action {
             | Self::Supersede(_)
             | Self::GiveUp(_)
             | Self::Abandon(_)
-            | Self::Rehome(_)
+            | Self::ReassignPool(_)
             | Self::End { .. }
-            | Self::Mark { .. }
-            | Self::TakeOut(_)
+            | Self::MarkSurplus { .. }
+            | Self::DisableRunners(_)
             | Self::EndIdle(_) => false,
         }
     }
@@ -176,7 +177,7 @@ pub fn drain(world: &World) -> Plan {
     }
     for job in &world.jobs {
         if world.pool(&job.pool).is_none() {
-            rehome(world, job, &mut plan);
+            reassign(world, job, &mut plan);
         }
     }
     wanted.sort_by_key(|job| (job.recorded_ms, job.key.clone()));
@@ -189,13 +190,9 @@ pub fn drain(world: &World) -> Plan {
 /// failed. For a cancelled job the mark is all: the forge can't reach an ephemeral runner any more,
 /// and the job's processes would run on to their end.
 fn unended(world: &World) -> impl Iterator<Item = Action> {
-    let reasons = [
-        EndReason::JobCancelled,
-        EndReason::NotNeeded,
-        EndReason::Idle,
-    ];
+    let reasons = [EndReason::JobCancelled, EndReason::Surplus, EndReason::Idle];
     reasons.into_iter().filter_map(|reason| {
-        let marked = |runner: &&Runner| runner.end_reason.as_deref() == Some(reason.word());
+        let marked = |runner: &&Runner| runner.end_reason() == Some(&reason);
         let instances: Vec<String> = world
             .runners
             .iter()
@@ -208,18 +205,18 @@ fn unended(world: &World) -> impl Iterator<Item = Action> {
 
 /// Decides about a job whose pool was taken out of the environment. A machine of before that is
 /// registered takes it if it can, and ends by itself if it can't.
-fn rehome(world: &World, job: &WaitingJob, plan: &mut Plan) {
+fn reassign(world: &World, job: &WaitingJob, plan: &mut Plan) {
     let may_take_it = world.runners.iter().any(|runner| {
         Some(&runner.launch) == job.launch.as_ref()
             && runner.is_supply()
-            && runner.credential_ms.is_some()
+            && runner.state != RunnerState::Booting
     });
     // Whoever gave it its pool may have read newer parameters than these, which are kept a while.
-    let may_be_new = job.recorded_ms.max(job.homed_ms) >= world.configured_ms;
+    let may_be_new = job.recorded_ms.max(job.reassigned_ms) >= world.configured_ms;
     if may_take_it || may_be_new {
         plan.hold(job, Because::PoolGone);
     } else {
-        plan.actions.push(Action::Rehome(claim(job)));
+        plan.actions.push(Action::ReassignPool(claim(job)));
     }
 }
 
@@ -300,20 +297,20 @@ fn replacements<'a>(
     let mut ask = Vec::new();
     let mut wanted = Vec::new();
     for job in suspects.into_iter().take(shortage) {
-        match world.verdicts.get(&job.key) {
+        match world.forge_states.get(&job.key) {
             None => ask.push(job.key.clone()),
-            Some(Verdict::Gone) => plan.actions.push(Action::Forget(claim(job))),
-            Some(Verdict::Waiting) if job.launches >= LAUNCHES_MAX => {
+            Some(ForgeJobState::Gone) => plan.actions.push(Action::Forget(claim(job))),
+            Some(ForgeJobState::Waiting) if job.launches >= LAUNCHES_MAX => {
                 plan.actions.push(Action::GiveUp(claim(job)));
             }
-            Some(Verdict::Unknown) if job.launches >= LAUNCHES_BLIND_MAX => {
+            Some(ForgeJobState::Unknown) if job.launches >= LAUNCHES_BLIND_MAX => {
                 if world.now_ms.saturating_sub(job.recorded_ms) > ABANDONED_MS {
                     plan.actions.push(Action::Abandon(claim(job)));
                 } else {
                     plan.hold(job, Because::ForgeSilent);
                 }
             }
-            Some(Verdict::Waiting | Verdict::Unknown) => wanted.push(job),
+            Some(ForgeJobState::Waiting | ForgeJobState::Unknown) => wanted.push(job),
         }
     }
     ask.truncate(VERIFY_MAX);
@@ -359,13 +356,12 @@ fn launch_within_caps(world: &World, wanted: &[&WaitingJob], plan: &mut Plan) {
 
 /// Whether the runner took a job of which the forge has not told.
 fn is_busy_with_an_untold_job(runner: &Runner) -> bool {
-    runner.busy_ms.is_some() && runner.job.is_none() && runner.ending_ms.is_none()
+    runner.state == RunnerState::Busy && runner.job.is_none() && runner.ending.is_none()
 }
 
 /// Whether that was a moment ago.
 fn has_just_started(runner: &Runner, now_ms: u64) -> bool {
-    let since_ms = runner.busy_ms.map(|busy| now_ms.saturating_sub(busy));
-    since_ms.is_some_and(|since| since < STARTED_GRACE_MS)
+    now_ms.saturating_sub(runner.since_ms()) < STARTED_GRACE_MS
 }
 
 fn claim(job: &WaitingJob) -> Claim {

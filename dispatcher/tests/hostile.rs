@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-use dispatcher::delivery::{BadDelivery, Delivery, KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
-use dispatcher::event::{Event, HttpRequest};
-use dispatcher::home::why_foreign;
-use dispatcher::job::Job;
-use dispatcher::secret::Secret;
-use dispatcher::unserved::why_no_pool;
+use dispatcher::config::no_pool::why_no_pool;
+use dispatcher::forge::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
+use dispatcher::invocation::{HttpRequest, Invocation};
+use dispatcher::model::job::Job;
+use dispatcher::model::secret::Secret;
+use dispatcher::webhook::delivery::{BadDelivery, Delivery};
+use dispatcher::webhook::origin::why_foreign;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -19,7 +20,7 @@ use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
 
 use mutate::{mutated, mutations};
 
-#[path = "../../lab/tests/dispatch/mutate.rs"]
+#[path = "../../fixtures/mutate.rs"]
 mod mutate;
 
 const SECRET: &str = "a-webhook-secret-0123456789";
@@ -38,7 +39,7 @@ proptest! {
 
     #[test]
     fn an_event_of_any_shape_is_parsed_or_refused(payload in event()) {
-        if let Err(error) = Event::parse(&payload) {
+        if let Err(error) = Invocation::parse(&payload) {
             prop_assert!(error.to_string().len() < REASON_MAX_BYTES);
         }
     }
@@ -184,7 +185,7 @@ fn event() -> impl Strategy<Value = Value> {
 
 /// A recorded body, less what would only slow down its signature.
 fn recording(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/tests/deliveries");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries");
     let body = std::fs::read(folder.join(format!("workflow_job.{name}.body.json"))).unwrap();
     let mut body: Value = serde_json::from_slice(&body).unwrap();
     body["repository"] = json!({ "full_name": body["repository"]["full_name"] });
@@ -209,8 +210,8 @@ fn request(body: &[u8], event: &str, kind: &str, signature: &str) -> HttpRequest
         "body": base64::engine::general_purpose::STANDARD.encode(body),
         "isBase64Encoded": true,
     });
-    match Event::parse(&payload) {
-        Ok(Event::Delivery(request)) => request,
+    match Invocation::parse(&payload) {
+        Ok(Invocation::Delivery(request)) => request,
         other => panic!("{other:?}"),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dispatcher::job::JobKey;
-use dispatcher::plan::{self, Action, Because, EndReason, LAUNCHES_MAX};
-use dispatcher::world::{Launch, Runner, Verdict, WaitingJob, World};
+use dispatcher::model::job::JobKey;
+use dispatcher::model::runner::{EndReason, Ending, Runner, RunnerState};
+use dispatcher::model::world::{ForgeJobState, Launch, WaitingJob, World};
+use dispatcher::plan::{self, Action, Because, LAUNCHES_MAX};
 use stacks::pool::{CapacityType, Label, Pool, Scope};
 
 #[path = "plan/sweep.rs"]
@@ -53,7 +54,7 @@ fn waiting(id: u64) -> WaitingJob {
         key: key(id),
         pool: "go".to_owned(),
         recorded_ms: id,
-        homed_ms: 0,
+        reassigned_ms: 0,
         launch: None,
         launches: 0,
         not_before_ms: 0,
@@ -79,18 +80,31 @@ fn runner(instance: &str, launch: &str) -> Runner {
         instance_type: "m7a.medium".to_owned(),
         spot: true,
         launched_ms: NOW_MS - MINUTE_MS,
-        limit_minutes: 30,
-        credential_ms: None,
+        max_lifetime_minutes: 30,
+        state: RunnerState::Booting,
+        timeline: BTreeMap::new(),
+        surplus_since_ms: None,
         forge_id: None,
-        unsure_ms: None,
-        spare_ms: None,
-        disabled_ms: None,
-        online_ms: None,
-        interrupted_ms: None,
-        busy_ms: None,
+        maybe_registered: false,
         job: None,
-        ending_ms: None,
-        end_reason: None,
+        ending: None,
+    }
+}
+
+/// The same in `state` since then.
+fn in_state(runner: Runner, state: RunnerState, since_ms: u64) -> Runner {
+    Runner {
+        state,
+        timeline: [(state.word().to_owned(), since_ms)].into(),
+        ..runner
+    }
+}
+
+/// That it ends, and why.
+fn ending(reason: Option<EndReason>) -> Ending {
+    Ending {
+        since_ms: NOW_MS - 1,
+        reason,
     }
 }
 
@@ -106,7 +120,7 @@ fn open_launch(id: &str) -> Launch {
         template_id: "lt-1".to_owned(),
         template_version: "7".to_owned(),
         credit: None,
-        limit_minutes: 30,
+        max_lifetime_minutes: 30,
         tags: BTreeMap::new(),
         claimed_ms: NOW_MS,
         tried: vec![],
@@ -124,7 +138,7 @@ fn world(jobs: Vec<WaitingJob>, runners: Vec<Runner>) -> World {
         launches: Vec::new(),
         runners,
         counters: BTreeMap::new(),
-        verdicts: BTreeMap::new(),
+        forge_states: BTreeMap::new(),
         superseded: Vec::new(),
     }
 }
@@ -156,18 +170,18 @@ fn told(world: &World) -> Vec<String> {
             Action::Forget(claim) => format!("forget {}", claim.job.id),
             Action::GiveUp(claim) => format!("give up {}", claim.job.id),
             Action::Abandon(claim) => format!("abandon {}", claim.job.id),
-            Action::Rehome(claim) => format!("rehome {}", claim.job.id),
+            Action::ReassignPool(claim) => format!("reassign {}", claim.job.id),
             Action::End { instances, reason } => {
                 format!("end {} as {}", instances.join(","), reason.word())
             }
-            Action::Mark { spare, needed } => {
+            Action::MarkSurplus { surplus, needed } => {
                 format!(
-                    "mark spare [{}] needed [{}]",
-                    spare.join(","),
+                    "surplus [{}] needed [{}]",
+                    surplus.join(","),
                     needed.join(",")
                 )
             }
-            Action::TakeOut(instances) => format!("take out {}", instances.join(",")),
+            Action::DisableRunners(instances) => format!("disable {}", instances.join(",")),
             Action::EndIdle(instances) => format!("end if idle {}", instances.join(",")),
         })
         .collect()
@@ -187,14 +201,13 @@ fn a_machine_that_lost_its_job_serves_the_next_one() {
     let free = world(vec![waiting(2)], vec![runner("i-1", "a")]);
     assert_eq!(told(&free), ["adopt 2 by a"]);
 
-    let mut busy = runner("i-1", "a");
-    busy.busy_ms = Some(NOW_MS);
+    let busy = in_state(runner("i-1", "a"), RunnerState::Busy, NOW_MS);
     assert_eq!(told(&world(vec![waiting(2)], vec![busy])), ["launch for 2"]);
 
-    let mut ending = runner("i-1", "a");
-    ending.ending_ms = Some(NOW_MS);
+    let mut leaving = runner("i-1", "a");
+    leaving.ending = Some(ending(None));
     assert_eq!(
-        told(&world(vec![waiting(2)], vec![ending])),
+        told(&world(vec![waiting(2)], vec![leaving])),
         ["launch for 2"]
     );
 }
@@ -207,31 +220,31 @@ fn a_machine_that_went_away_is_replaced_once_the_forge_says_the_job_still_waits(
     );
     assert_eq!(told(&story), ["verify 1"], "the one whose launch is gone");
 
-    story.verdicts.insert(key(1), Verdict::Waiting);
+    story.forge_states.insert(key(1), ForgeJobState::Waiting);
     assert_eq!(told(&story), ["launch for 1"]);
 
-    story.verdicts.insert(key(1), Verdict::Unknown);
+    story.forge_states.insert(key(1), ForgeJobState::Unknown);
     assert_eq!(
         told(&story),
         ["launch for 1"],
         "a silent forge delays nobody"
     );
 
-    story.verdicts.insert(key(1), Verdict::Gone);
+    story.forge_states.insert(key(1), ForgeJobState::Gone);
     assert_eq!(told(&story), ["forget 1"]);
 }
 
 #[test]
 fn a_job_whose_machines_all_went_away_is_given_up() {
     let mut story = world(vec![claimed(1, "a", LAUNCHES_MAX)], vec![]);
-    story.verdicts.insert(key(1), Verdict::Waiting);
+    story.forge_states.insert(key(1), ForgeJobState::Waiting);
     assert_eq!(told(&story), ["give up 1"]);
 }
 
 #[test]
 fn a_silent_forge_is_no_reason_to_give_up_and_none_to_go_on_launching() {
     let mut story = world(vec![claimed(1, "a", 2)], vec![]);
-    story.verdicts.insert(key(1), Verdict::Unknown);
+    story.forge_states.insert(key(1), ForgeJobState::Unknown);
     let plan = plan::drain(&story);
     assert!(plan.actions.is_empty());
     assert_eq!(plan.held[0].because, Because::ForgeSilent);
@@ -241,25 +254,28 @@ fn a_silent_forge_is_no_reason_to_give_up_and_none_to_go_on_launching() {
     old.now_ms = NOW_MS + 25 * 3600 * 1000;
     assert_eq!(told(&old), ["abandon 1"]);
 
-    story.verdicts.insert(key(1), Verdict::Waiting);
+    story.forge_states.insert(key(1), ForgeJobState::Waiting);
     assert_eq!(told(&story), ["launch for 1"]);
 }
 
 #[test]
 fn a_runner_whose_own_word_overtakes_the_forges_is_not_missing() {
-    let mut started = runner("i-1", "a");
-    started.busy_ms = Some(NOW_MS - 5_000);
+    let busy_since = |ms| in_state(runner("i-1", "a"), RunnerState::Busy, ms);
+    let started = busy_since(NOW_MS - 5_000);
     let mut story = world(vec![claimed(1, "a", 1)], vec![started]);
     assert!(told(&story).is_empty());
 
-    story.runners[0].busy_ms = Some(NOW_MS - 31_000);
+    story.runners[0] = busy_since(NOW_MS - 31_000);
     assert_eq!(told(&story), ["verify 1"], "it took somebody else's job");
 }
 
 #[test]
 fn the_machine_of_an_expected_job_counts_for_it_as_long_as_it_says_that_it_is_busy() {
-    let mut busy = runner("i-1", "a");
-    busy.busy_ms = Some(NOW_MS - 2 * MINUTE_MS);
+    let busy = in_state(
+        runner("i-1", "a"),
+        RunnerState::Busy,
+        NOW_MS - 2 * MINUTE_MS,
+    );
     let mut job = claimed(1, "a", 1);
     job.key = JobKey::expected("acme/app", 1);
     let story = world(vec![job.clone()], vec![busy.clone()]);
@@ -353,23 +369,23 @@ fn a_job_whose_pool_is_gone_is_moved_or_refused_unless_its_machine_may_still_tak
     machine.pool = "gone".to_owned();
     let mut story = world(vec![job], vec![machine]);
     // The runner route refuses a machine of a pool that is gone.
-    assert_eq!(told(&story), ["rehome 1"]);
+    assert_eq!(told(&story), ["reassign 1"]);
 
-    story.runners[0].credential_ms = Some(NOW_MS - 1);
+    story.runners[0].state = RunnerState::Idle;
     let plan = plan::drain(&story);
     assert!(plan.actions.is_empty());
     assert_eq!(plan.held[0].because, Because::PoolGone);
 
     story.runners.clear();
-    assert_eq!(told(&story), ["rehome 1"]);
+    assert_eq!(told(&story), ["reassign 1"]);
 
     // Parameters of before the job, or of before its last move, know nothing of its pool.
-    story.jobs[0].homed_ms = NOW_MS;
+    story.jobs[0].reassigned_ms = NOW_MS;
     let plan = plan::drain(&story);
     assert!(plan.actions.is_empty());
     assert_eq!(plan.held[0].because, Because::PoolGone);
     story.configured_ms = NOW_MS + 1;
-    assert_eq!(told(&story), ["rehome 1"]);
+    assert_eq!(told(&story), ["reassign 1"]);
 }
 
 #[test]
@@ -430,9 +446,8 @@ fn two_drains_that_decide_the_same_derive_the_same_launch() {
 
 #[test]
 fn the_machine_of_a_cancelled_job_is_ended() {
-    let mut cancelled = runner("i-1", "a");
-    cancelled.busy_ms = Some(NOW_MS);
-    cancelled.end_reason = Some(EndReason::JobCancelled.word().to_owned());
+    let mut cancelled = in_state(runner("i-1", "a"), RunnerState::Busy, NOW_MS);
+    cancelled.ending = Some(ending(Some(EndReason::JobCancelled)));
     assert_eq!(
         told(&world(vec![], vec![cancelled])),
         ["end i-1 as job-cancelled"]

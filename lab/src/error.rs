@@ -35,6 +35,9 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// Instances are impossible here; the words say why, and what would allow them.
+    #[error("{0}")]
+    NoInstances(String),
     /// The emulator could not be installed.
     #[error("ministack could not be installed ({step}): {output}")]
     Install {
@@ -108,6 +111,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether this machine lacks what a lab is made of. Nothing is wrong with the lab then.
+    #[must_use]
+    pub fn is_lack(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. } | Self::NoInstances(_) | Self::Install { .. }
+        )
+    }
+
     pub(crate) fn file(path: &Path, source: io::Error) -> Self {
         Self::File {
             path: path.to_owned(),

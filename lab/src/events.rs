@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 
 use crate::Error;
 use crate::emulator::Emulator;
-use crate::folder::ACCOUNT;
 use crate::ids::uuid;
 
 /// Events that wait for delivery: five for each of a hundred instances. More are dropped, as EC2
@@ -58,7 +57,7 @@ impl Events {
 
 async fn deliver(emulator: &Emulator, event: &Event) -> Result<(), Error> {
     let region = &event.region;
-    let document = document(event, Timestamp::now());
+    let document = document(event, emulator.account(), Timestamp::now());
     let events = async |target: &str, body: Value| {
         let target = format!("AWSEvents.{target}");
         emulator.json(region, "events", &target, &body).await
@@ -100,7 +99,7 @@ fn function_of(arn: &str) -> Option<&str> {
     arn.split_once(":function:")?.1.split(':').next()
 }
 
-fn document(event: &Event, now: Timestamp) -> Value {
+fn document(event: &Event, account: &str, now: Timestamp) -> Value {
     let Event {
         instance, region, ..
     } = event;
@@ -119,10 +118,10 @@ fn document(event: &Event, now: Timestamp) -> Value {
         "id": uuid(),
         "detail-type": kind,
         "source": "aws.ec2",
-        "account": ACCOUNT,
+        "account": account,
         "time": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "region": region,
-        "resources": [format!("arn:aws:ec2:{region}:{ACCOUNT}:instance/{instance}")],
+        "resources": [format!("arn:aws:ec2:{region}:{account}:instance/{instance}")],
         "detail": detail,
     })
 }
@@ -138,7 +137,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             kind: Kind::State("terminated"),
         };
-        let document = document(&event, Timestamp::UNIX_EPOCH);
+        let document = document(&event, "111111111111", Timestamp::UNIX_EPOCH);
         assert_eq!(document["source"], "aws.ec2");
         assert_eq!(document["detail"]["state"], "terminated");
         assert_eq!(document["time"], "1970-01-01T00:00:00Z");

@@ -145,7 +145,7 @@ pub struct LabFile {
     pub access_key_id: String,
     /// Its secret.
     pub secret_access_key: String,
-    /// [`ACCOUNT`].
+    /// The account; [`ACCOUNT`] where the lab has an emulator of its own.
     pub account: String,
     /// [`REGION`].
     pub region: String,

@@ -19,7 +19,7 @@ use stacks::names::{Names, ROUTE_DISPATCH, ROUTE_RUNNER};
 use crate::Error;
 use crate::emulator::{Api, Emulator, Invoked};
 use crate::error::chain;
-use crate::folder::{ACCOUNT, REGION};
+use crate::folder::REGION;
 use crate::ids::hex_id;
 use crate::journal::{self, Entry, Journal};
 use crate::metadata::{Issued, Keys};
@@ -137,7 +137,8 @@ impl FrontDoor {
         };
         if let Some(caller) = &caller {
             let resource = format!(
-                "arn:aws:execute-api:{REGION}:{ACCOUNT}:{}/$default/POST/runner",
+                "arn:aws:execute-api:{REGION}:{}:{}/$default/POST/runner",
+                self.emulator.account(),
                 api.api_id
             );
             let allows =
@@ -148,7 +149,8 @@ impl FrontDoor {
             }
         }
         let function = Names::of(name).function;
-        let event = event(&api.api_id, parts, body, caller.as_ref(), Timestamp::now());
+        let place = (self.emulator.account(), api.api_id.as_str());
+        let event = event(place, parts, body, caller.as_ref(), Timestamp::now());
         let invoked = self.emulator.invoke(REGION, &function, &event).await?;
         Ok(Ok(respond(&invoked)))
     }
@@ -197,7 +199,13 @@ impl FrontDoor {
 }
 
 /// The event as API Gateway makes it, payload format 2.0.
-fn event(api: &str, parts: &Parts, body: &Bytes, caller: Option<&Issued>, now: Timestamp) -> Value {
+fn event(
+    (account, api): (&str, &str),
+    parts: &Parts,
+    body: &Bytes,
+    caller: Option<&Issued>,
+    now: Timestamp,
+) -> Value {
     let mut headers = serde_json::Map::new();
     for name in parts.headers.keys() {
         let values: Vec<String> = parts
@@ -223,11 +231,11 @@ fn event(api: &str, parts: &Parts, body: &Bytes, caller: Option<&Issued>, now: T
         } = caller;
         json!({ "iam": {
             "accessKey": key.id,
-            "accountId": ACCOUNT,
+            "accountId": account,
             "callerId": format!("{role_id}:{instance}"),
             "cognitoIdentity": null,
             "principalOrgId": null,
-            "userArn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{instance}"),
+            "userArn": format!("arn:aws:sts::{account}:assumed-role/{role}/{instance}"),
             "userId": format!("{role_id}:{instance}"),
         }})
     });
@@ -239,7 +247,7 @@ fn event(api: &str, parts: &Parts, body: &Bytes, caller: Option<&Issued>, now: T
         "rawQueryString": parts.uri.query().unwrap_or_default(),
         "headers": headers,
         "requestContext": {
-            "accountId": ACCOUNT,
+            "accountId": account,
             "apiId": api,
             "authentication": null,
             "authorizer": authorizer,

@@ -20,6 +20,7 @@ use crate::forge_program::ForgeProgram;
 use crate::gitea::Programs;
 use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
+use crate::setup::Setup;
 use crate::{Calls, Error, ministack};
 
 /// The emulator is the slowest part of the start.
@@ -60,18 +61,22 @@ impl Lab {
         progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(|error| Error::bug(&error))?;
-        Self::up_with(folder, &program, forge_program, progress).await
+        let setup = Setup {
+            forge: forge_program,
+            emulator: None,
+        };
+        Self::up_with(folder, &program, &setup, progress).await
     }
 
     /// The same for callers that have no `internal` commands: `program` has them.
     pub async fn up_with(
         folder: &Folder,
         program: &Path,
-        forge_program: ForgeProgram,
+        setup: &Setup,
         mut progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         if let Some(lab) = Self::find(folder) {
-            return if lab.file.forge_program == forge_program {
+            return if lab.file.forge_program == setup.forge {
                 Ok(lab)
             } else {
                 Err(Error::OtherForge(lab.file.forge_program))
@@ -79,12 +84,12 @@ impl Lab {
         }
         check_machine(program)?;
         ministack::install(&mut progress)?;
-        if forge_program == ForgeProgram::Gitea {
+        if setup.forge == ForgeProgram::Gitea {
             Programs::build(&mut progress)?;
         }
         sweep(folder).await?;
         progress("starting the lab");
-        let mut daemon = spawn(folder, program, forge_program)?;
+        let mut daemon = spawn(folder, program, setup)?;
         let deadline = Instant::now() + UP_LIMIT;
         loop {
             if let Some(lab) = Self::find(folder) {
@@ -246,20 +251,22 @@ fn check_machine(program: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Machine {
-        id: "none can be made".to_owned(),
-        detail: words.trim().to_owned(),
-    })
+    Err(Error::NoInstances(words.trim().to_owned()))
 }
 
-fn spawn(folder: &Folder, program: &Path, forge_program: ForgeProgram) -> Result<Child, Error> {
+fn spawn(folder: &Folder, program: &Path, setup: &Setup) -> Result<Child, Error> {
     let failed = |error: io::Error| Error::file(&folder.log(), error);
     fs::create_dir_all(folder.path()).map_err(failed)?;
     let log = fs::File::create(folder.log()).map_err(failed)?;
+    let shared = setup
+        .emulator
+        .iter()
+        .map(|own| [&own.endpoint, &own.account]);
     Command::new(program)
         .args(["internal", "serve"])
         .arg(folder.path())
-        .arg(forge_program.word())
+        .arg(setup.forge.word())
+        .args(shared.flatten())
         .env(ENV_MARK, folder.path())
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(failed)?)

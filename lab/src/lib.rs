@@ -30,6 +30,7 @@ mod metadata;
 mod ministack;
 pub mod runner;
 pub mod serve;
+mod setup;
 mod sign;
 mod sigv4;
 mod supervised;
@@ -45,6 +46,8 @@ pub use forge_program::{ForgeProgram, UnknownForge};
 pub use handle::{Lab, Status};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
+pub use ministack::StandaloneEmulator;
+pub use setup::{Setup, SharedEmulator};
 
 use std::process::ExitCode;
 

@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::ec2::Instance;
-use crate::folder::ACCOUNT;
 use crate::ids::{hex_id, secret};
 use crate::sigv4::Key;
 
@@ -225,7 +224,7 @@ impl Service {
     fn identity(&self) -> String {
         let Instance { id, blueprint, .. } = &self.instance;
         json!({
-            "accountId": ACCOUNT,
+            "accountId": blueprint.account,
             "architecture": std::env::consts::ARCH,
             "availabilityZone": blueprint.zone,
             "imageId": blueprint.image,

@@ -9,6 +9,7 @@ use crate::emulator::Profile;
 fn service() -> Service {
     let now = Timestamp::UNIX_EPOCH;
     let blueprint = crate::ec2::Blueprint {
+        account: "111111111111".to_owned(),
         region: "eu-west-1".to_owned(),
         zone: "eu-west-1a".to_owned(),
         vpc: "vpc-1".to_owned(),

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Error;
 use crate::folder::{ACCOUNT, Folder, REGION, cache_folder};
+use crate::machine::image;
 use crate::sigv4::Key;
 use crate::supervised::{self, STARTS_MAX, free_address};
 
@@ -55,18 +56,26 @@ pub(crate) fn install(progress: &mut dyn FnMut(&str)) -> Result<(), Error> {
     fs::write(&done, "").map_err(|error| Error::file(&done, error))
 }
 
-/// Starts the emulator and waits until it answers.
+/// Where the emulator's functions find what it has not itself.
+pub(crate) struct Surroundings<'a> {
+    /// The lab's EC2.
+    pub(crate) ec2: &'a str,
+    /// The lab's forge.
+    pub(crate) forge: &'a str,
+    /// The account's key.
+    pub(crate) key: &'a Key,
+}
+
+/// Starts the emulator and waits until it answers. Its functions have only what `surroundings` say.
 pub(crate) async fn start(
     folder: &Folder,
-    ec2: &str,
-    forge: &str,
-    key: &Key,
+    surroundings: Option<&Surroundings<'_>>,
 ) -> Result<(tokio::process::Child, SocketAddr), Error> {
     for _ in 0..STARTS_MAX {
         let Some(listen) = free_address() else {
             continue;
         };
-        let mut child = spawn(folder, listen, ec2, forge, key)?;
+        let mut child = spawn(folder, listen, surroundings)?;
         let health = format!("http://{listen}/_ministack/health");
         if supervised::answers("ministack", &health, &mut child, &folder.emulator_log()).await? {
             return Ok((child, listen));
@@ -81,9 +90,7 @@ pub(crate) async fn start(
 fn spawn(
     folder: &Folder,
     listen: SocketAddr,
-    ec2: &str,
-    forge: &str,
-    key: &Key,
+    surroundings: Option<&Surroundings<'_>>,
 ) -> Result<tokio::process::Child, Error> {
     let home_folder = folder.emulator();
     let temporary = home_folder.join("tmp");
@@ -92,7 +99,8 @@ fn spawn(
     let out = fs::File::create(&log).map_err(|error| Error::file(&log, error))?;
     let err = out.try_clone().map_err(|error| Error::file(&log, error))?;
     let program = home().join("bin/ministack");
-    supervised::command(folder, &program)
+    let mut command = supervised::command(folder, &program);
+    command
         .env("HOME", &home_folder)
         .env("TMPDIR", &temporary)
         .env("PYTHONUNBUFFERED", "1")
@@ -102,17 +110,53 @@ fn spawn(
         .env("MINISTACK_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
         .env("AWS_REGION", REGION)
-        .env("AWS_ACCESS_KEY_ID", &key.id)
-        .env("AWS_SECRET_ACCESS_KEY", &key.secret)
         .env("AWS_ENDPOINT_URL", format!("http://{listen}"))
-        .env("AWS_ENDPOINT_URL_EC2", ec2)
-        .env("CI_FORGE_ENDPOINT", forge)
         .current_dir(&home_folder)
         .stdin(Stdio::null())
         .stdout(out)
-        .stderr(err)
+        .stderr(err);
+    if let Some(Surroundings { ec2, forge, key }) = surroundings {
+        command
+            .env("AWS_ACCESS_KEY_ID", &key.id)
+            .env("AWS_SECRET_ACCESS_KEY", &key.secret)
+            .env("AWS_ENDPOINT_URL_EC2", ec2)
+            .env("CI_FORGE_ENDPOINT", forge);
+    }
+    command
         .spawn()
         .map_err(|error| Error::file(&program, error))
+}
+
+/// An emulator without the rest of a lab, for labs that share it: each has an account of its own
+/// there, and no functions, which would not know whose they are. It ends with this value, and with
+/// the thread that started it.
+pub struct StandaloneEmulator {
+    address: SocketAddr,
+    _process: tokio::process::Child,
+}
+
+impl StandaloneEmulator {
+    /// Starts one that keeps its things in `folder`, which is nobody else's. `program` has the
+    /// `internal` commands. `progress` hears of every step that takes a while.
+    pub async fn start(
+        folder: &Folder,
+        program: &Path,
+        mut progress: impl FnMut(&str),
+    ) -> Result<Self, Error> {
+        install(&mut progress)?;
+        image::install_program(folder, program)?;
+        let (process, address) = start(folder, None).await?;
+        Ok(Self {
+            address,
+            _process: process,
+        })
+    }
+
+    /// Where it answers.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
 }
 
 fn runs(program: &str, arguments: &[&str]) -> bool {

@@ -5,10 +5,11 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cloud::Cloud;
@@ -19,29 +20,26 @@ use crate::forge_program::ForgeProgram;
 use crate::front_door::FrontDoor;
 use crate::gitea::{Gitea, Programs};
 use crate::ids::secret;
-use crate::machine::{Forwarders, MachineHost, image, user_namespace};
+use crate::machine::image::{self, Image};
+use crate::machine::{Forwarders, MachineHost, user_namespace};
 use crate::metadata::Keys;
+use crate::ministack::Surroundings;
+use crate::setup::{Setup, SharedEmulator};
 use crate::sigv4::Key;
 use crate::{Error, ec2, forge, ministack, tls};
 
 /// Machines are cut off, which takes milliseconds each.
 const CLOSE_LIMIT: Duration = Duration::from_secs(15);
 
-/// Runs the daemon of the lab in the folder and with the forge that the arguments name, until
-/// SIGTERM or Ctrl-C.
+/// Runs the daemon of the lab in the folder, with the forge and the shared emulator that the arguments
+/// name, until SIGTERM or Ctrl-C.
 #[must_use]
 pub fn main(args: &[String]) -> ExitCode {
     let _ = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(false)
         .try_init();
-    let outcome = match args {
-        [folder, forge] => match forge.parse() {
-            Ok(program) => start(&Folder::at(Path::new(folder)), program),
-            Err(unknown) => Err(Error::bug(&unknown)),
-        },
-        _ => Err(Error::Bug("usage: internal serve FOLDER FORGE".to_owned())),
-    };
+    let outcome = parse(args).and_then(|(folder, setup)| start(&folder, &setup));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -51,7 +49,27 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-fn start(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
+/// `FOLDER FORGE [EMULATOR ACCOUNT]`.
+fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
+    let (folder, forge, emulator) = match args {
+        [folder, forge] => (folder, forge, None),
+        [folder, forge, endpoint, account] => {
+            let emulator = SharedEmulator {
+                endpoint: endpoint.clone(),
+                account: account.clone(),
+            };
+            (folder, forge, Some(emulator))
+        }
+        _ => {
+            let usage = "usage: internal serve FOLDER FORGE [EMULATOR ACCOUNT]";
+            return Err(Error::Bug(usage.to_owned()));
+        }
+    };
+    let forge = forge.parse().map_err(|error| Error::bug(&error))?;
+    Ok((Folder::at(Path::new(folder)), Setup { forge, emulator }))
+}
+
+fn start(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file(folder.path(), error);
     // Its own session: Ctrl-C in the terminal of `up` is not meant for it.
     let _ = nix::unistd::setsid();
@@ -63,23 +81,25 @@ fn start(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
     folder.clear().map_err(failed)?;
     fs::create_dir_all(folder.instances()).map_err(failed)?;
     let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
-    let outcome = runtime.block_on(run(folder, program));
+    let outcome = runtime.block_on(run(folder, setup));
     runtime.shutdown_timeout(Duration::from_secs(1));
     folder.clear().map_err(failed)?;
     outcome
 }
 
-async fn run(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
+async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file(folder.path(), error);
     let names = vec![format!("*.execute-api.{REGION}.amazonaws.com")];
     let (authority, tls) = tls::make(names)?;
-    let programs = match program {
+    let programs = match setup.forge {
         ForgeProgram::StandIn(_) => None,
         // Built by whoever starts the daemon, who can say how long it takes.
         ForgeProgram::Gitea => Some(Programs::build(&mut |_| ())?),
     };
     let runner = programs.as_ref().map(Programs::runner);
-    image::build(folder, &authority, runner.as_deref())?;
+    let image = Image::of(folder, authority, runner)?;
+    let program = std::env::current_exe().map_err(failed)?;
+    image::install_program(folder, &program)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
 
@@ -88,17 +108,24 @@ async fn run(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
     let ec2_address = ec2_listener.local_addr().map_err(failed)?;
     let door_address = door_listener.local_addr().map_err(failed)?;
     let key = Key {
-        id: ACCOUNT.to_owned(),
+        id: setup
+            .emulator
+            .as_ref()
+            .map_or(ACCOUNT, |shared| &shared.account)
+            .to_owned(),
         secret: secret(),
         token: None,
     };
-    let mut forge = Forge::start(folder, program, programs.as_ref()).await?;
+    let mut forge = Forge::start(folder, setup.forge, programs.as_ref()).await?;
     let forge_url = format!("http://{}", forge.address());
     let ec2_url = format!("http://{ec2_address}");
-    let (mut child, emulator_address) =
-        ministack::start(folder, &ec2_url, &forge_url, &key).await?;
-
-    let emulator = Emulator::new(format!("http://{emulator_address}"), key.clone());
+    let surroundings = Surroundings {
+        ec2: &ec2_url,
+        forge: &forge_url,
+        key: &key,
+    };
+    let (mut own_emulator, aws_url) = start_emulator(folder, setup, &surroundings).await?;
+    let emulator = Emulator::new(aws_url.clone(), key.clone());
     let keys = Keys::default();
     let door = FrontDoor {
         emulator: emulator.clone(),
@@ -111,7 +138,10 @@ async fn run(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
         door: door.clone(),
         tls,
     };
-    let cloud = Cloud::new(emulator, MachineHost::new(folder.clone(), keys, forwarders));
+    let cloud = Cloud::new(
+        emulator,
+        MachineHost::new(folder.clone(), image, keys, forwarders),
+    );
     let router = ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone());
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });
@@ -119,14 +149,14 @@ async fn run(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
     let pid = i32::try_from(std::process::id()).map_err(|error| Error::bug(&error))?;
     LabFile {
         pid,
-        aws_endpoint: format!("http://{emulator_address}"),
+        aws_endpoint: aws_url,
         ec2_endpoint: ec2_url,
         front_door: format!("http://{door_address}"),
-        forge_program: program,
+        forge_program: setup.forge,
         forge: forge_url,
+        account: key.id.clone(),
         access_key_id: key.id,
         secret_access_key: key.secret,
-        account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
         forge_token: forge.token().to_owned(),
         forge_password: forge.password().to_owned(),
@@ -139,7 +169,7 @@ async fn run(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        ended = child.wait() => Err(Error::request(
+        ended = ended(own_emulator.as_mut()) => Err(Error::request(
             "ministack",
             format!("it ended by itself ({ended:?}); see {}", folder.emulator_log().display()),
         )),
@@ -150,7 +180,9 @@ async fn run(folder: &Folder, program: ForgeProgram) -> Result<(), Error> {
     if left > 0 {
         tracing::error!(left, "instances did not end");
     }
-    let _ = child.kill().await;
+    if let Some(mut emulator) = own_emulator {
+        let _ = emulator.kill().await;
+    }
     outcome
 }
 
@@ -227,6 +259,27 @@ impl Forge {
             Self::StandIn { .. } => std::future::pending().await,
             Self::Gitea(gitea) => gitea.ended().await,
         }
+    }
+}
+
+/// The address of the emulator, and its process if it is ours.
+async fn start_emulator(
+    folder: &Folder,
+    setup: &Setup,
+    surroundings: &Surroundings<'_>,
+) -> Result<(Option<Child>, String), Error> {
+    if let Some(shared) = &setup.emulator {
+        return Ok((None, shared.endpoint.clone()));
+    }
+    let (process, address) = ministack::start(folder, Some(surroundings)).await?;
+    Ok((Some(process), format!("http://{address}")))
+}
+
+/// Waits for the end of the emulator, if it is ours.
+async fn ended(emulator: Option<&mut Child>) -> io::Result<ExitStatus> {
+    match emulator {
+        Some(process) => process.wait().await,
+        None => std::future::pending().await,
     }
 }
 

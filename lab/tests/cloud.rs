@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{
     LaunchTemplateSpecification, ResourceType, Tag, TagSpecification,
 };
 use lab::{Calls, Capacity, FaultInjection, RunError};
-use support::{Bench, SUBNET_A, SUBNET_B, no_boot, post};
+use support::{Bench, SUBNET_A, SUBNET_B, forge, no_boot, post};
 
 fn code(error: &impl ProvideErrorMetadata) -> String {
     error.code().unwrap_or_default().to_owned()
@@ -22,7 +22,7 @@ fn filter(name: &str, value: &str) -> Filter {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_token_is_zonal_and_idempotent() {
-    let Some(bench) = Bench::up().await else {
+    let Some(bench) = Bench::sharing(forge()).await else {
         return;
     };
     bench.faults(&no_boot());
@@ -46,7 +46,7 @@ async fn a_client_token_is_zonal_and_idempotent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_token_twenty_times_at_once_gives_one_instance() {
-    let Some(bench) = Bench::up().await else {
+    let Some(bench) = Bench::sharing(forge()).await else {
         return;
     };
     bench.faults(&no_boot());
@@ -74,7 +74,7 @@ async fn the_same_token_twenty_times_at_once_gives_one_instance() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_signed_with_the_labs_key_is_refused() {
-    let Some(bench) = Bench::up().await else {
+    let Some(bench) = Bench::sharing(forge()).await else {
         return;
     };
     let ec2 = &bench.lab.file().ec2_endpoint;
@@ -111,7 +111,7 @@ async fn what_is_not_signed_with_the_labs_key_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_parameters_filters_and_actions_are_errors() {
-    let Some(bench) = Bench::up().await else {
+    let Some(bench) = Bench::sharing(forge()).await else {
         return;
     };
     let error = bench
@@ -152,7 +152,7 @@ async fn unknown_parameters_filters_and_actions_are_errors() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn launches_that_ec2_would_refuse_are_refused() {
-    let Some(bench) = Bench::up().await else {
+    let Some(bench) = Bench::sharing(forge()).await else {
         return;
     };
     let template = bench.template("#!/bin/sh\n").await;
@@ -227,7 +227,7 @@ async fn launches_that_ec2_would_refuse_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_is_described_a_moment_after_its_launch_and_by_filters() {
-    let Some(bench) = Bench::up().await else {
+    let Some(bench) = Bench::sharing(forge()).await else {
         return;
     };
     bench.faults(&no_boot());
@@ -284,7 +284,7 @@ async fn an_instance_is_described_a_moment_after_its_launch_and_by_filters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_are_answered_as_ec2_would_and_then_are_over() {
-    let Some(bench) = Bench::up().await else {
+    let Some(bench) = Bench::sharing(forge()).await else {
         return;
     };
     let template = bench.template("#!/bin/sh\n").await;
@@ -323,7 +323,7 @@ async fn faults_are_answered_as_ec2_would_and_then_are_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prices_and_offerings_are_told() {
-    let Some(bench) = Bench::up().await else {
+    let Some(bench) = Bench::sharing(forge()).await else {
         return;
     };
     let prices = bench.ec2.describe_spot_price_history();

@@ -239,7 +239,7 @@ async fn a_killed_daemon_takes_everything_with_it_and_the_next_one_starts_afresh
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_lab-internal"));
-    let again = Lab::up_with(&folder, program, lab::ForgeProgram::default(), |_| {})
+    let again = Lab::up_with(&folder, program, &lab::Setup::default(), |_| {})
         .await
         .unwrap();
     assert_ne!(again.file().pid, pid.as_raw());

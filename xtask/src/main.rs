@@ -21,6 +21,7 @@ mod secret;
 mod soak;
 mod stage;
 mod test;
+mod tidy;
 mod up;
 
 use std::io::Write;
@@ -141,7 +142,9 @@ enum Command {
         command: LabCommand,
     },
     /// Run everything that CI runs.
-    Test,
+    Test(test::Asked),
+    /// Check the rules of the house that no compiler checks.
+    Tidy,
 }
 
 #[derive(Debug, Subcommand)]
@@ -305,7 +308,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             LabCommand::Down => lab_command::down().await?,
             LabCommand::Status => lab_command::status().await?,
         },
-        Command::Test => test::run(&root)?,
+        Command::Test(asked) => return Ok(test::run(&root, &asked)?),
+        Command::Tidy => {
+            let found = tidy::print(&root)?;
+            return Ok(ExitCode::from(u8::from(found > 0)));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

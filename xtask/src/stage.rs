@@ -5,11 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_credential_types::Credentials;
-use dispatcher::shell::Shell;
+use dispatcher::aws::{Aws, AwsEndpoint};
+use dispatcher::ledger::Ledger;
 use lab::http::HttpError;
 use lab::{Folder, LabFile};
 use provisioner::progress::{Event, Progress};
 use provisioner::teardown;
+use stacks::names::Names;
 
 use crate::forge;
 use crate::locate;
@@ -55,7 +57,7 @@ pub enum PlayError {
     Http(#[from] HttpError),
     /// The ledger.
     #[error(transparent)]
-    Ledger(#[from] dispatcher::shell::Failure),
+    Ledger(#[from] dispatcher::aws::Failure),
     /// A file.
     #[error("a file of what is pushed can't be used: {source}")]
     File {
@@ -77,7 +79,9 @@ pub enum PlayError {
 pub struct Stage {
     place: Place,
     /// Its ledger.
-    pub ledger: Shell,
+    pub ledger: Ledger,
+    /// The deployment's names.
+    pub names: Names,
 }
 
 impl Stage {
@@ -88,16 +92,21 @@ impl Stage {
         let names = environment.names();
         let place = locate::in_lab(root, ENVIRONMENT, environment, lab)?;
         let (key, secret) = (&lab.access_key_id, &lab.secret_access_key);
-        let ledger = Shell::new(
-            names,
-            dispatcher::shell::Place {
+        let aws = Aws::new(
+            names.clone(),
+            AwsEndpoint {
                 region: lab.region.clone(),
                 credentials: Credentials::new(key, secret, None, None, "lab"),
                 endpoint: Some(lab.aws_endpoint.clone()),
                 endpoint_ec2: Some(lab.ec2_endpoint.clone()),
             },
         );
-        Ok(Self { place, ledger })
+        let ledger = Ledger::new(&aws);
+        Ok(Self {
+            place,
+            ledger,
+            names,
+        })
     }
 
     /// Where the forge sends its deliveries.

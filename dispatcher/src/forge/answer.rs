@@ -18,7 +18,7 @@ const WORDS_MAX_CHARS: usize = 200;
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     pub(super) call: &'static str,
     pub(super) status: StatusCode,
     /// Where a redirect leads.
@@ -49,7 +49,7 @@ impl Registered {
 
 /// What a job's answer says of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum QueueState {
     /// It waits for a runner, in this attempt if the forge counts them.
     Queued(Option<u64>),
     /// It is known and waits for none.
@@ -93,7 +93,7 @@ struct JobsBody {
     _jobs: IgnoredAny,
 }
 
-impl Answer {
+impl ApiResponse {
     /// The answer if it is a yes; else the error, in words that pass `redact`.
     pub(super) fn granted(self, redact: impl Fn(&str) -> String) -> Result<Self, ForgeError> {
         let call = self.call;
@@ -149,12 +149,12 @@ impl Answer {
 
     /// What is said of a job. Words that no forge says of one are not believed: a maintenance page
     /// has a `status` too.
-    pub(super) fn standing(&self) -> Result<Standing, ForgeError> {
+    pub(super) fn standing(&self) -> Result<QueueState, ForgeError> {
         let job: JobBody = self.json()?;
         match job.status.as_str() {
-            "queued" => Ok(Standing::Queued(job.run_attempt)),
+            "queued" => Ok(QueueState::Queued(job.run_attempt)),
             "waiting" | "pending" | "requested" | "in_progress" | "completed" => {
-                Ok(Standing::Otherwise)
+                Ok(QueueState::Otherwise)
             }
             _ => Err(self.unreadable()),
         }
@@ -202,8 +202,8 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, body: &str) -> ApiResponse {
+        ApiResponse {
             call: "GET job",
             status: StatusCode::from_u16(status).unwrap(),
             location: None,
@@ -238,15 +238,15 @@ mod tests {
         let standing = |body| answer(200, body).standing().ok();
         assert_eq!(
             standing(r#"{"status":"queued","run_attempt":1}"#),
-            Some(Standing::Queued(Some(1)))
+            Some(QueueState::Queued(Some(1)))
         );
         assert_eq!(
             standing(r#"{"status":"queued"}"#),
-            Some(Standing::Queued(None))
+            Some(QueueState::Queued(None))
         );
         assert_eq!(
             standing(r#"{"status":"completed"}"#),
-            Some(Standing::Otherwise)
+            Some(QueueState::Otherwise)
         );
         for body in [
             r#"{"status":"ok"}"#,

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 use stacks::pool::{ForgeKind, Pool, Scope};
 
-use super::answer::{Answer, Registered, Standing};
+use super::answer::{ApiResponse, QueueState, Registered};
 use super::register::Registration;
 use super::{Forge, ForgeError, scope_path};
-use crate::job::JobKey;
-use crate::secret::Secret;
+use crate::model::job::JobKey;
+use crate::model::secret::Secret;
 use workflow::{Capability, Server};
 
 /// Largest list of jobs, in bytes: it has no pages, and some 300 bytes for each.
@@ -158,7 +158,7 @@ impl Forge {
     }
 
     /// How a job stands: one that is not on the list waits no longer.
-    pub(super) async fn standing_at_forgejo(&self, key: &JobKey) -> Result<Standing, ForgeError> {
+    pub(super) async fn standing_at_forgejo(&self, key: &JobKey) -> Result<QueueState, ForgeError> {
         let scope = Scope::Repository(key.repository.clone());
         let jobs = self.listed_jobs(&scope, &self.labels).await?;
         let found = jobs.into_iter().find(|job| job.id == key.id);
@@ -167,12 +167,12 @@ impl Forge {
                 status: ListedStatus::Waiting,
                 attempt,
                 ..
-            }) => Standing::Queued(attempt),
+            }) => QueueState::Queued(attempt),
             Some(ListedJob {
                 status: ListedStatus::Running,
                 ..
             })
-            | None => Standing::Otherwise,
+            | None => QueueState::Otherwise,
         })
     }
 
@@ -230,7 +230,7 @@ impl ForgeError {
     }
 }
 
-impl Answer {
+impl ApiResponse {
     /// The registration, if it can be one.
     fn credible(&self, registered: Registered) -> Result<Registered, ForgeError> {
         if registered.is_sound() {

@@ -6,7 +6,7 @@ use stacks::pool::{ForgeKind, Pool, Scope};
 
 use super::answer::Registered;
 use super::{Forge, ForgeError, scope_path};
-use crate::secret::Secret;
+use crate::model::secret::Secret;
 use workflow::Capability;
 
 /// A runner that is registered for one job.

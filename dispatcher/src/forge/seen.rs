@@ -8,10 +8,10 @@ use serde_json::Value;
 use stacks::pool::Scope;
 
 use super::forgejo::{ListedJob, ListedStatus};
+use super::job_json::{LABELS_MAX, WorkflowJob};
 use super::tree::Calls;
 use super::{Forge, ForgeError, scope_path};
-use crate::delivery::body::{LABELS_MAX, WorkflowJob};
-use crate::job::{ForgeRunner, Job, ToldBy};
+use crate::model::job::{ForgeRunner, Job, JobSource};
 use workflow::{Capability, ForgeKind};
 
 /// Entries of one page: the most that Gitea gives.
@@ -176,7 +176,7 @@ fn of_gitea(entry: Value) -> Option<SeenJob> {
     let repository = repository_in(&listed.url, listed.job.id())?;
     let (job, runner) = listed
         .job
-        .in_bounds(repository, ToldBy::List)
+        .in_bounds(repository, JobSource::List)
         .inspect_err(|error| tracing::warn!(%error, "a listed job can't be kept"))
         .ok()?;
     Some(SeenJob { job, state, runner })
@@ -192,7 +192,7 @@ fn of_forgejo(listed: ListedJob, repository: String) -> Option<SeenJob> {
     }
     let attempt = listed.attempt.unwrap_or_default();
     let job = WorkflowJob::listed(listed.id, attempt, listed.name, listed.runs_on);
-    let (job, runner) = job.in_bounds(repository, ToldBy::List).ok()?;
+    let (job, runner) = job.in_bounds(repository, JobSource::List).ok()?;
     Some(SeenJob { job, state, runner })
 }
 

@@ -18,7 +18,7 @@ const STATUS_TEXT_MAX_CHARS: usize = 255;
 
 /// What the forge says of one runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct RunnerState {
+pub struct RegisteredRunner {
     /// Whether it has a job.
     pub busy: bool,
     /// Whether it gets no job any more. Servers that can't do that don't say.
@@ -71,7 +71,7 @@ struct ListedJob {
 impl Forge {
     /// What a runner is doing. The forge's own `busy` only says that it was heard of a job in the last
     /// ten seconds, so a quiet job is looked for as well.
-    pub async fn runner(&self, scope: &Scope, id: u64) -> Result<RunnerState, ForgeError> {
+    pub async fn runner(&self, scope: &Scope, id: u64) -> Result<RegisteredRunner, ForgeError> {
         const CALL: &str = "GET runner";
         self.must_tell_of_runners()?;
         let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
@@ -79,8 +79,8 @@ impl Forge {
         let answer = self
             .call(CALL, Method::GET, &path, Some(token), None)
             .await?;
-        let state: RunnerState = answer.json()?;
-        Ok(RunnerState {
+        let state: RegisteredRunner = answer.json()?;
+        Ok(RegisteredRunner {
             busy: state.busy || self.has_job(scope, id).await?,
             ..state
         })
@@ -139,8 +139,8 @@ impl Forge {
             .call(CALL, Method::PATCH, &path, Some(token), Some(&body))
             .await?;
         match answer.json()? {
-            RunnerState { disabled: true, .. } => Ok(()),
-            RunnerState {
+            RegisteredRunner { disabled: true, .. } => Ok(()),
+            RegisteredRunner {
                 disabled: false, ..
             } => Err(answer.unreadable()),
         }

@@ -3,14 +3,15 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
-use super::{HISTORY_S, Row, item, number, read, text};
-use crate::job::{Fact, Job, JobKey, Status, ToldBy};
-use crate::shell::{Change, Failure, Item, Shell};
+use super::change::{Change, Item};
+use super::{HISTORY_S, Ledger, Row, item, number, read, text};
+use crate::aws::Failure;
+use crate::model::job::{Job, JobEvent, JobKey, JobSource, JobStatus};
 
 /// Attribute of a job's history: the runner that has or had it.
 pub(super) const INSTANCE_ID: &str = "instance_id";
-/// Attribute of a job's history: when its owner was told that nothing of ours serves it. It is there
-/// as long as that word stands.
+/// Attribute of a job's history: when its commit was marked as not served. It is there as long as that
+/// mark is.
 const REFUSED_MS: &str = "refused_ms";
 
 /// Why a job's row moves.
@@ -38,7 +39,7 @@ struct JobRow<'a> {
     head_sha: &'a str,
     html_url: &'a str,
     #[serde(rename = "job_status")]
-    status: Status,
+    status: JobStatus,
     reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pool: Option<&'a str>,
@@ -64,20 +65,20 @@ struct KnownJob {
     html_url: String,
 }
 
-/// What a move has to do with the word that the job's owner was given.
+/// How a move affects the status that marks the job's commit as not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
-    /// Nothing.
+pub(super) enum StatusGuard {
+    /// Not at all.
     Any,
-    /// The move holds only if none was given.
+    /// The move holds only if there is none.
     None,
-    /// It gives one.
-    Given,
-    /// It takes the one that was given back.
+    /// It sets one.
+    Set,
+    /// It takes the one that was set back.
     TakenBack,
 }
 
-impl Shell {
+impl Ledger {
     /// A job as its deliveries described it; `None` for one that nobody knows.
     pub async fn job(&self, key: &JobKey) -> Result<Option<Job>, Failure> {
         let (pk, sk) = history_key(key);
@@ -94,7 +95,7 @@ impl Shell {
             html_url: known.html_url,
             // Only a delivery is judged by its age.
             created_ms: None,
-            told_by: ToldBy::Ledger,
+            source: JobSource::Ledger,
         }))
     }
 }
@@ -108,7 +109,7 @@ pub(super) fn history_key(key: &JobKey) -> (String, String) {
 
 pub(super) fn job_item(
     job: &Job,
-    status: Status,
+    status: JobStatus,
     reason: &str,
     pool: Option<&str>,
     now_ms: u64,
@@ -131,29 +132,29 @@ pub(super) fn job_item(
             reason,
             pool,
             recorded_ms: now_ms,
-            delivered_ms: (job.told_by == ToldBy::Delivery).then_some(now_ms),
+            delivered_ms: (job.source == JobSource::Delivery).then_some(now_ms),
             refused_ms,
         },
         ttl: Some(now_ms / 1000 + HISTORY_S),
     })
 }
 
-/// The update that moves a job by `fact` where its status admits it, and the word to its owner.
+/// The update that moves a job by `event` where its status admits it.
 pub(super) fn job_update(
     key: &JobKey,
     job: Option<&Job>,
-    fact: Fact,
+    event: JobEvent,
     note: &Note<'_>,
-    word: Word,
+    guard: StatusGuard,
     now_ms: u64,
 ) -> Change {
-    let (stamp, admits_new) = match fact {
-        Fact::Claimed => ("launched_ms", false),
-        Fact::Released => ("released_ms", false),
-        Fact::Started => ("started_ms", true),
-        Fact::Ended { .. } => ("ended_ms", true),
-        Fact::OverLimit | Fact::GivenUp | Fact::MachineLost => ("ended_ms", false),
-        Fact::Requeued => ("requeued_ms", false),
+    let (stamp, admits_new) = match event {
+        JobEvent::Claimed => ("launched_ms", false),
+        JobEvent::Released => ("released_ms", false),
+        JobEvent::Started => ("started_ms", true),
+        JobEvent::Ended { .. } => ("ended_ms", true),
+        JobEvent::OverLimit | JobEvent::GivenUp | JobEvent::MachineLost => ("ended_ms", false),
+        JobEvent::Requeued => ("requeued_ms", false),
     };
     let mut values = Item::new();
     let mut sets = Vec::new();
@@ -162,7 +163,7 @@ pub(super) fn job_update(
         values.insert(format!(":{name}"), value);
     }
     sets.push(format!("{stamp} = :now"));
-    if job.is_some_and(|job| job.told_by == ToldBy::Delivery) {
+    if job.is_some_and(|job| job.source == JobSource::Delivery) {
         sets.push("delivered_ms = :now".to_owned());
     }
     values.insert(":now".to_owned(), number(now_ms));
@@ -170,12 +171,12 @@ pub(super) fn job_update(
     values.insert(":ttl".to_owned(), number(now_ms / 1000 + HISTORY_S));
     let mut admitted = Vec::new();
     let mut target = None;
-    for (index, (from, to)) in Status::moved_by(fact).enumerate() {
+    for (index, (from, to)) in JobStatus::moved_by(event).enumerate() {
         admitted.push(format!("job_status = :from{index}"));
         values.insert(format!(":from{index}"), text(from.word()));
         target = Some(to);
     }
-    let target = target.expect("every fact moves some status");
+    let target = target.expect("every event moves some status");
     sets.push("job_status = :job_status".to_owned());
     values.insert(":job_status".to_owned(), text(target.word()));
     if admits_new {
@@ -183,16 +184,16 @@ pub(super) fn job_update(
     }
     let mut conditions = vec![format!("({})", admitted.join(" OR "))];
     let mut removes = Vec::new();
-    if fact == Fact::Requeued {
+    if event == JobEvent::Requeued {
         // What is told of its former end would contradict its status.
         removes.extend(["ended_ms", "conclusion", "launch"]);
         conditions.push(format!("attribute_not_exists({INSTANCE_ID})"));
     }
-    match word {
-        Word::Any => {}
-        Word::None => conditions.push(format!("attribute_not_exists({REFUSED_MS})")),
-        Word::Given => sets.push(format!("{REFUSED_MS} = :now")),
-        Word::TakenBack => {
+    match guard {
+        StatusGuard::Any => {}
+        StatusGuard::None => conditions.push(format!("attribute_not_exists({REFUSED_MS})")),
+        StatusGuard::Set => sets.push(format!("{REFUSED_MS} = :now")),
+        StatusGuard::TakenBack => {
             conditions.push(format!("attribute_exists({REFUSED_MS})"));
             removes.push(REFUSED_MS);
         }

@@ -1,18 +1,19 @@
 //! Jobs: on the list while they wait, in the history for ever after.
 
-use super::history::{INSTANCE_ID, Note, Word, history_key, job_item, job_update};
+use super::history::{INSTANCE_ID, Note, StatusGuard, history_key, job_item, job_update};
 use super::lease::LEASE_MS;
-use super::notices::Says;
-use super::{job_sk, key_value, live_item, live_key, notices, number, text};
+use super::status_updates::StatusKind;
+use super::{Ledger, job_sk, live_item, live_key, number, status_updates, text};
 use stacks::pool::Pool;
 
-use crate::job::{Fact, ForgeRunner, Job, JobKey, Status, ToldBy};
+use super::change::{Change, Item};
+use crate::aws::{Failure, WriteResult};
+use crate::model::job::{ForgeRunner, Job, JobEvent, JobKey, JobSource, JobStatus};
+use crate::model::world::WaitingJob;
 use crate::plan::Claim;
-use crate::shell::{Change, Failure, Item, Outcome, Shell};
-use crate::world::WaitingJob;
 
-impl Shell {
-    /// Records a job that waits for `pool` and puts it on the list, once: [`Outcome::Refused`] says
+impl Ledger {
+    /// Records a job that waits for `pool` and puts it on the list, once: [`WriteResult::Refused`] says
     /// that it was recorded before. On a machine without containers its services are to be looked
     /// into.
     pub async fn record_waiting(
@@ -20,21 +21,26 @@ impl Shell {
         job: &Job,
         pool: &Pool,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let name = pool.name.as_str();
         let waiting = waiting(job, name, now_ms);
-        let row = job_item(job, Status::Pending, "", Some(name), now_ms, None);
+        let row = job_item(job, JobStatus::Pending, "", Some(name), now_ms, None);
         let mut changes = vec![
             Change::PutNew(row),
             Change::Put(live_item(&job_sk(&job.key), &waiting)),
         ];
         // Of an expected job it is asked when the forge has told of it.
-        if pool.runs_on_host(&job.labels) && job.told_by != ToldBy::Expectation {
+        if pool.runs_on_host(&job.labels) && job.source != JobSource::Expectation {
             let reason = format!(
                 "it asks for services:, which are not started on the host labels of pool {name}: \
                  use a docker:// label, or give the job a container:"
             );
-            changes.extend(notices::owed(job, Says::NoServices, &reason, now_ms));
+            changes.extend(status_updates::queued(
+                job,
+                StatusKind::NoServices,
+                &reason,
+                now_ms,
+            ));
         }
         self.write_all(changes).await
     }
@@ -45,7 +51,7 @@ impl Shell {
         let (pk, sk) = history_key(key);
         let row = self.item(&pk, &sk).await?.unwrap_or_default();
         let status = row.get("job_status").and_then(|word| word.as_s().ok());
-        let ended = Status::moved_by(Fact::Requeued)
+        let ended = JobStatus::moved_by(JobEvent::Requeued)
             .any(|(from, _)| status.is_some_and(|word| word == from.word()));
         Ok(ended && !row.contains_key(INSTANCE_ID))
     }
@@ -56,7 +62,7 @@ impl Shell {
         job: &Job,
         pool: &str,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let waiting = WaitingJob {
             // Over already, and not zero: the launch's id and token must differ from those of before.
             not_before_ms: now_ms.saturating_sub(LEASE_MS),
@@ -66,64 +72,71 @@ impl Shell {
             reason: "the forge queued it again",
             ..Note::default()
         };
-        self.write_served(job, "a pool serves it now", now_ms, |word| {
+        self.write_served(job, "a pool serves it now", now_ms, |guard| {
             vec![
-                job_update(&job.key, Some(job), Fact::Requeued, &note, word, now_ms),
+                job_update(
+                    &job.key,
+                    Some(job),
+                    JobEvent::Requeued,
+                    &note,
+                    guard,
+                    now_ms,
+                ),
                 Change::Put(live_item(&job_sk(&job.key), &waiting)),
             ]
         })
         .await
     }
 
-    /// Records a job that nothing of ours will serve, and owes its owner a word about it.
+    /// Records a job that nothing of ours will serve, and queues an error status.
     pub async fn record_refused(
         &self,
         job: &Job,
         reason: &str,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
-        let owed = notices::owed(job, Says::Unserved, reason, now_ms);
-        let refused_ms = owed.is_some().then_some(now_ms);
-        let row = job_item(job, Status::Failed, reason, None, now_ms, refused_ms);
+    ) -> Result<WriteResult, Failure> {
+        let status = status_updates::queued(job, StatusKind::NotServed, reason, now_ms);
+        let refused_ms = status.is_some().then_some(now_ms);
+        let row = job_item(job, JobStatus::Failed, reason, None, now_ms, refused_ms);
         let mut changes = vec![Change::PutNew(row)];
-        changes.extend(owed);
+        changes.extend(status);
         self.write_all(changes).await
     }
 
-    /// Takes a job off the list that nothing of ours will serve after all, if it is as it was seen, and
-    /// owes its owner a word about it.
+    /// Fails a job that nothing of ours will serve after all and queues an error status, unless it changed
+    /// since it was read.
     pub async fn give_up(
         &self,
         claim: &Claim,
         job: &Job,
         reason: &str,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let note = Note {
             reason,
             ..Note::default()
         };
-        let owed = notices::owed(job, Says::Unserved, reason, now_ms);
-        let word = if owed.is_some() {
-            Word::Given
+        let status = status_updates::queued(job, StatusKind::NotServed, reason, now_ms);
+        let guard = if status.is_some() {
+            StatusGuard::Set
         } else {
-            Word::Any
+            StatusGuard::Any
         };
         let mut changes = vec![
-            job_update(&job.key, None, Fact::GivenUp, &note, word, now_ms),
+            job_update(&job.key, None, JobEvent::GivenUp, &note, guard, now_ms),
             unlisted_as_seen(claim),
         ];
-        changes.extend(owed);
+        changes.extend(status);
         self.write_all(changes).await
     }
 
     /// Gives a job on the list to another pool, if it is as it was seen.
-    pub async fn rehome_job(
+    pub async fn reassign_pool(
         &self,
         claim: &Claim,
         pool: &str,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let (condition, mut values) = claim.as_seen();
         values.insert(":pool".to_owned(), text(pool));
         values.insert(":now".to_owned(), number(now_ms));
@@ -131,7 +144,7 @@ impl Shell {
         self.write_all(vec![
             Change::Update {
                 key: live_key(&job_sk(&claim.job)),
-                update: "SET #pool = :pool, homed_ms = :now REMOVE launch".to_owned(),
+                update: "SET #pool = :pool, reassigned_ms = :now REMOVE launch".to_owned(),
                 condition,
                 values,
             },
@@ -145,20 +158,23 @@ impl Shell {
         .await
     }
 
-    /// Moves a job's history by `fact` and, in the same transaction, takes it off the list when it
+    /// Moves a job's history by `event` and, in the same transaction, takes it off the list when it
     /// no longer waits. Deliveries come in any order: a job that was never recorded gets its row
     /// here, so that a late `queued` finds it and launches nothing.
     pub async fn move_job(
         &self,
         key: &JobKey,
         job: Option<&Job>,
-        fact: Fact,
+        event: JobEvent,
         note: &Note<'_>,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
-        let still_waits = matches!(fact, Fact::Claimed | Fact::Released | Fact::Requeued);
-        let changes = |word| {
-            let mut changes = vec![job_update(key, job, fact, note, word, now_ms)];
+    ) -> Result<WriteResult, Failure> {
+        let still_waits = matches!(
+            event,
+            JobEvent::Claimed | JobEvent::Released | JobEvent::Requeued
+        );
+        let changes = |guard| {
+            let mut changes = vec![job_update(key, job, event, note, guard, now_ms)];
             if !still_waits {
                 changes.push(unlisted(key));
             }
@@ -169,18 +185,18 @@ impl Shell {
                 let reason = format!("a runner has it: {runner}");
                 self.write_served(job, &reason, now_ms, changes).await
             }
-            (None, _) | (_, None) => self.write_all(changes(Word::Any)).await,
+            (None, _) | (_, None) => self.write_all(changes(StatusGuard::Any)).await,
         }
     }
 
     /// Notes that `runner` has a job. The job goes off the list first and its machine counts as busy
-    /// second: see [`crate::world`] for why this order never launches twice.
+    /// second: see [`crate::model::world`] for why this order never launches twice.
     pub async fn start_job(
         &self,
         job: &Job,
         runner: &ForgeRunner,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let name = runner.name.as_str();
         let note = Note {
             reason: &format!("a runner has it: {name}"),
@@ -188,34 +204,31 @@ impl Shell {
             ..Note::default()
         };
         let moved = self
-            .move_job(&job.key, Some(job), Fact::Started, &note, now_ms)
+            .move_job(&job.key, Some(job), JobEvent::Started, &note, now_ms)
             .await?;
-        let sets = [("busy_ms", number(now_ms)), ("job", key_value(&job.key))];
-        let _outcome = self
-            .set_runner_of_forge(runner, &sets, "attribute_not_exists(job)")
-            .await?;
+        let _result = self.runner_has_job(runner, &job.key, now_ms).await?;
         Ok(moved)
     }
 
-    /// Writes `changes` of a job that is served. If its owner was told that it is not, that word is
-    /// taken back with them: a commit must not stay marked for a job that ran. The usual case has
-    /// no such word and costs no more than without.
+    /// Writes `changes` of a job that is served. If its commit was marked as not served, that mark is
+    /// taken back with them: it must not stay for a job that ran. The usual case has none and costs no
+    /// more than without.
     async fn write_served(
         &self,
         job: &Job,
         reason: &str,
         now_ms: u64,
-        changes: impl Fn(Word) -> Vec<Change>,
-    ) -> Result<Outcome, Failure> {
-        let Some(owed) = notices::owed(job, Says::Served, reason, now_ms) else {
-            return self.write_all(changes(Word::Any)).await;
+        changes: impl Fn(StatusGuard) -> Vec<Change>,
+    ) -> Result<WriteResult, Failure> {
+        let Some(status) = status_updates::queued(job, StatusKind::Served, reason, now_ms) else {
+            return self.write_all(changes(StatusGuard::Any)).await;
         };
-        let written = self.write_all(changes(Word::None)).await?;
-        if written == Outcome::Written {
+        let written = self.write_all(changes(StatusGuard::None)).await?;
+        if written == WriteResult::Written {
             return Ok(written);
         }
-        let mut changes = changes(Word::TakenBack);
-        changes.push(owed);
+        let mut changes = changes(StatusGuard::TakenBack);
+        changes.push(status);
         self.write_all(changes).await
     }
 
@@ -225,7 +238,7 @@ impl Shell {
         key: &JobKey,
         launch: &str,
         not_before_ms: u64,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         self.write(Change::Update {
             key: live_key(&job_sk(key)),
             update: "SET not_before_ms = :then, launches = launches - :one REMOVE launch"
@@ -247,23 +260,30 @@ impl Shell {
         claim: &Claim,
         reason: &str,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let note = Note {
             reason,
             ..Note::default()
         };
-        let told = job_update(&claim.job, None, Fact::GivenUp, &note, Word::Any, now_ms);
+        let told = job_update(
+            &claim.job,
+            None,
+            JobEvent::GivenUp,
+            &note,
+            StatusGuard::Any,
+            now_ms,
+        );
         self.write_all(vec![told, unlisted_as_seen(claim)]).await
     }
 
     /// Takes an expected job off the list whose history has ended already.
     pub async fn unlist_expected(&self, key: &JobKey) -> Result<(), Failure> {
-        let _outcome = self.write(unlisted(key)).await?;
+        let _result = self.write(unlisted(key)).await?;
         Ok(())
     }
 
-    /// Takes a job off the list as it was seen, without a word in its history, which has a later one.
-    pub async fn forget_job(&self, claim: &Claim) -> Result<Outcome, Failure> {
+    /// Takes a job off the list as it was seen, and leaves its history alone, which tells of something later.
+    pub async fn forget_job(&self, claim: &Claim) -> Result<WriteResult, Failure> {
         self.write(unlisted_as_seen(claim)).await
     }
 }
@@ -274,7 +294,7 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
         key: job.key.clone(),
         pool: pool.to_owned(),
         recorded_ms: now_ms,
-        homed_ms: 0,
+        reassigned_ms: 0,
         launch: None,
         launches: 0,
         not_before_ms: 0,

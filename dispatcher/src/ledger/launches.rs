@@ -2,12 +2,14 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{job_sk, launch_sk, live_item, live_key, number, runner_sk, text};
+use super::change::{Change, Item};
+use super::{Ledger, job_sk, launch_sk, live_item, live_key, number, runner_sk, text};
+use crate::aws::{Failure, WriteResult};
+use crate::model::runner::Runner;
+use crate::model::world::{COUNTER_ALL, Launch, counter_of};
 use crate::plan::Claim;
-use crate::shell::{Change, Failure, Item, Outcome, Shell};
-use crate::world::{COUNTER_ALL, Launch, Runner, counter_of};
 
-impl Shell {
+impl Ledger {
     /// Claims `claims` for `launch` and reserves its runners under the caps, all or nothing.
     pub async fn claim(
         &self,
@@ -15,7 +17,7 @@ impl Shell {
         claims: &[Claim],
         cap_pool: u32,
         cap_all: u32,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let mut changes: Vec<Change> = claims
             .iter()
             .map(|claim| claim_update(claim, &launch.id))
@@ -27,12 +29,12 @@ impl Shell {
     }
 
     /// Claims one job for a machine that is free already.
-    pub async fn adopt(&self, claim: &Claim, launch: &str) -> Result<Outcome, Failure> {
+    pub async fn adopt(&self, claim: &Claim, launch: &str) -> Result<WriteResult, Failure> {
         self.write(claim_update(claim, launch)).await
     }
 
     /// Writes down that the launch's current candidate failed and the next one is tried.
-    pub async fn next_candidate(&self, launch: &Launch, why: &str) -> Result<Outcome, Failure> {
+    pub async fn next_candidate(&self, launch: &Launch, why: &str) -> Result<WriteResult, Failure> {
         let mut next = launch.clone();
         next.at += 1;
         next.tried.push(why.to_owned());
@@ -57,7 +59,7 @@ impl Shell {
         &self,
         launch: &Launch,
         runners: &[Runner],
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let made = u32::try_from(runners.len()).unwrap_or(u32::MAX);
         let mut changes: Vec<Change> = vec![Change::Delete {
             key: live_key(&launch_sk(&launch.id)),

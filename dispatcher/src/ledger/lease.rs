@@ -3,8 +3,9 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{live_key, number, text};
-use crate::shell::{Change, Failure, Item, Outcome, Shell};
+use super::change::{Change, Item};
+use super::{Ledger, live_key, number, text};
+use crate::aws::{Failure, WriteResult};
 
 /// How long one holder may keep the drain's lease without renewing it, in milliseconds: one round
 /// with a slow `RunInstances`. A crashed holder delays the next drain by at most this.
@@ -13,7 +14,7 @@ pub const LEASE_MS: u64 = 30_000;
 /// takes.
 const LAST_LEASE_MS: u64 = 15 * 60_000;
 
-impl Shell {
+impl Ledger {
     /// Takes or renews the drain's lease. A loser leaves the mark that makes the holder look again.
     pub async fn take_lease(&self, holder: &str, now_ms: u64) -> Result<bool, Failure> {
         let taken = self
@@ -30,7 +31,7 @@ impl Shell {
                 ]),
             })
             .await?;
-        if taken == Outcome::Written {
+        if taken == WriteResult::Written {
             return Ok(true);
         }
         let _marked = self
@@ -47,7 +48,7 @@ impl Shell {
     /// Takes the lease for good, whoever holds it: the deployment is taken down, nothing may be
     /// launched any more. It runs out, in case nobody goes on with that.
     pub async fn take_last_lease(&self, now_ms: u64) -> Result<(), Failure> {
-        let _outcome = self
+        let _result = self
             .write(Change::Update {
                 key: live_key("lease"),
                 update: "SET holder = :holder, until_ms = :until, again = :no".to_owned(),
@@ -65,7 +66,7 @@ impl Shell {
     /// Gives the lease back whatever was asked: this holder has no time to look again, and nobody
     /// should wait for it.
     pub async fn leave_lease(&self, holder: &str) -> Result<(), Failure> {
-        let _outcome = self
+        let _result = self
             .write(Change::Update {
                 key: live_key("lease"),
                 update: "SET until_ms = :zero".to_owned(),
@@ -93,6 +94,6 @@ impl Shell {
                 ]),
             })
             .await?;
-        Ok(released == Outcome::Written)
+        Ok(released == WriteResult::Written)
     }
 }

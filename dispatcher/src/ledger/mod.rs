@@ -1,33 +1,47 @@
 //! The ledger: one DynamoDB table, and every write that keeps it true.
 //!
-//! Layout: the partition `live` is the world as it is now, in sort-key order counters, jobs that
-//! wait, launches, the lease, notices and remains for the forge, runners, events; see [`crate::world`] for
-//! why the order matters. Everything else is history that people read: one partition a repository for its jobs,
-//! one a runner that ended. History expires by itself; the live partition empties itself.
+//! Layout: the partition `live` is the world as it is now, in the order of its sort keys: counters, jobs
+//! that wait, launches, the lease, pending events, stale registrations, runners, status updates. See
+//! [`crate::model::world`] for why that order matters. Everything else is history that people read: one
+//! partition a repository for its jobs, one a runner that ended. History expires by itself; the live
+//! partition empties itself.
+//!
+//! No other file of the crate has an expression or the name of an attribute: what others want of the
+//! ledger is an operation here.
 
+mod change;
 mod history;
 mod jobs;
 mod launches;
 mod lease;
-mod notices;
+mod pending_events;
 mod runners;
-mod triggers;
+mod stale_registrations;
+mod status_updates;
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use stacks::pool::Scope;
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::job::JobKey;
-use crate::shell::{Failure, Item, Shell};
-use crate::world::{Launch, Runner, WaitingJob};
+use self::change::{Change, Item};
+use crate::aws::dynamo::Table;
+use crate::aws::{Aws, Failure, WriteResult};
+use crate::model::job::JobKey;
+use crate::model::runner::Runner;
+use crate::model::world::{Launch, WaitingJob};
 
 pub use history::Note;
 pub use lease::LEASE_MS;
-pub use notices::{Notice, Says};
-pub use triggers::{Expected, Standing, Told, ToldJob, Trigger};
+pub(crate) use pending_events::event_id;
+pub use pending_events::{Expected, ExpectedState, JobReports, PendingEvent, ReportedJob};
+pub use runners::RunnerNote;
+pub use stale_registrations::StaleRegistration;
+pub use status_updates::{StatusKind, StatusUpdate};
 
+/// Most pages of one query: a megabyte each, hence some 20,000 waiting jobs.
+const PAGES_MAX: usize = 16;
 /// Partition of everything that is now.
 const LIVE: &str = "live";
 /// How long history is kept, in seconds: a quarter, as long as people ask about a build.
@@ -47,40 +61,12 @@ pub struct Live {
     pub launches: Vec<Launch>,
     /// Runners that have not ended.
     pub runners: Vec<Runner>,
-    /// Words that we owe to the owners of jobs.
-    pub notices: Vec<Notice>,
+    /// Commit statuses that the forge has not accepted yet.
+    pub status_updates: Vec<StatusUpdate>,
     /// Registrations at the forge that nobody will use.
-    pub remains: Vec<Remains>,
+    pub stale_registrations: Vec<StaleRegistration>,
     /// Events whose jobs are not all known or not all ended.
-    pub triggers: Vec<Trigger>,
-}
-
-/// A registration at the forge whose instance ended without a job: a Gitea deletes only used ones
-/// (measured), a Forgejo before 15 none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remains {
-    /// The instance, which is the registration's name.
-    pub instance: String,
-    /// The pool.
-    pub pool: String,
-    /// The forge's id, if its answer reached us.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forge_id: Option<u64>,
-    /// Whether the one of that id had a job: the forge deletes it itself.
-    #[serde(default)]
-    pub used: bool,
-    /// Whether there may be more of that name: an answer got lost.
-    #[serde(default)]
-    pub unsure: bool,
-    /// Where it was registered; rows of older versions don't say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registered_in: Option<Scope>,
-    /// Since when it is to be deleted.
-    #[serde(default)]
-    pub since_ms: u64,
-    /// Not to be tried before.
-    #[serde(default)]
-    pub not_before_ms: u64,
+    pub pending_events: Vec<PendingEvent>,
 }
 
 /// A row with its keys; `ttl` only on history.
@@ -104,7 +90,19 @@ pub struct BadRow {
     message: String,
 }
 
-impl Shell {
+/// The ledger of one deployment.
+#[derive(Debug)]
+pub struct Ledger {
+    table: Table,
+}
+
+impl Ledger {
+    /// That of the deployment whose function calls `aws`.
+    #[must_use]
+    pub fn new(aws: &Aws) -> Self {
+        Self { table: aws.table() }
+    }
+
     /// Reads the live partition.
     pub async fn live(&self) -> Result<Live, Failure> {
         let mut live = Live::default();
@@ -115,6 +113,68 @@ impl Shell {
         live.jobs
             .sort_by_key(|job| (job.recorded_ms, job.key.clone()));
         Ok(live)
+    }
+
+    /// Every item of one partition, in the order of the sort key.
+    async fn partition(&self, pk: &str) -> Result<Vec<Item>, Failure> {
+        let mut items = Vec::new();
+        let mut start = None;
+        for _ in 0..PAGES_MAX {
+            let page = self.query(pk, None).set_exclusive_start_key(start);
+            let page = self.table.read(page).await?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+        // Half a world would have its machines ended as orphans.
+        Err(Failure {
+            call: "reading the ledger",
+            code: "too-much".to_owned(),
+            message: format!("more than {PAGES_MAX} pages in partition {pk}"),
+        })
+    }
+
+    /// One item. By a query, which costs the same: an operation of the SDK less.
+    async fn item(&self, pk: &str, sk: &str) -> Result<Option<Item>, Failure> {
+        let page = self.table.read(self.query(pk, Some(("=", sk)))).await?;
+        Ok(page.items.unwrap_or_default().pop())
+    }
+
+    /// At most `limit` items of one partition below the sort key `below`, the last ones first.
+    async fn newest(&self, pk: &str, below: &str, limit: i32) -> Result<Vec<Item>, Failure> {
+        let query = self.query(pk, Some(("<", below)));
+        let query = query.scan_index_forward(false).limit(limit);
+        Ok(self.table.read(query).await?.items.unwrap_or_default())
+    }
+
+    /// A query of one partition, with a condition on the sort key.
+    fn query(&self, pk: &str, sk: Option<(&str, &str)>) -> QueryFluentBuilder {
+        let query = self.table.query();
+        let query = query.expression_attribute_values(":pk", text(pk));
+        match sk {
+            None => query.key_condition_expression("pk = :pk"),
+            Some((compared, sk)) => query
+                .key_condition_expression(format!("pk = :pk AND sk {compared} :sk"))
+                .expression_attribute_values(":sk", text(sk)),
+        }
+    }
+
+    /// Writes one change.
+    async fn write(&self, change: Change) -> Result<WriteResult, Failure> {
+        self.write_all(vec![change]).await
+    }
+
+    /// Writes all of `changes` or none. A single change goes the same way: the plain writes are three
+    /// more operations of the SDK in every byte count of the function, for half a millionth of a
+    /// dollar each.
+    async fn write_all(&self, changes: Vec<Change>) -> Result<WriteResult, Failure> {
+        let table = self.table.name();
+        let items = changes
+            .into_iter()
+            .map(|change| change.in_transaction(table));
+        self.table.write(items.collect()).await
     }
 }
 
@@ -141,41 +201,27 @@ impl Live {
             self.jobs.push(read(item)?);
         } else if sk.starts_with("launch#") {
             self.launches.push(read(item)?);
-        } else if sk.starts_with("notice#") {
-            self.notices.push(read(item)?);
-        } else if sk.starts_with("remains#") {
-            self.remains.push(read(item)?);
+        } else if sk.starts_with("status-update#") {
+            self.status_updates.push(read(item)?);
+        } else if sk.starts_with("registration#") {
+            self.stale_registrations.push(read(item)?);
         } else if sk.starts_with("runner#") {
             self.runners.push(read(item)?);
-        } else if sk.starts_with("trigger#") {
-            self.triggers.push(read(item)?);
+        } else if sk.starts_with("pending-event#") {
+            self.pending_events.push(read(item)?);
         }
         Ok(())
     }
 }
 
 /// A number as DynamoDB has it.
-#[must_use]
-pub fn number(value: u64) -> AttributeValue {
+fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
 /// A text as DynamoDB has it.
-#[must_use]
-pub fn text(value: &str) -> AttributeValue {
+fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
-}
-
-/// A scope as runner rows have it.
-#[must_use]
-pub fn scope_value(scope: &Scope) -> AttributeValue {
-    serde_dynamo::to_attribute_value(scope).expect("a scope is a word or a map of one")
-}
-
-/// A job's key as runner rows have it.
-#[must_use]
-pub fn key_value(key: &JobKey) -> AttributeValue {
-    serde_dynamo::to_attribute_value(key).expect("a job key has no maps with odd keys")
 }
 
 fn job_sk(key: &JobKey) -> String {

@@ -1,16 +1,18 @@
-//! Runners: marked while they live, closed exactly once.
+//! Runners: moved through their states while they live, closed exactly once.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
+use stacks::pool::Scope;
 
+use super::change::{Change, Item};
 use super::launches::give_back;
-use super::{HISTORY_S, LIVE, Remains, Row, item, live_item, live_key, number, read, runner_sk};
-use crate::job::ForgeRunner;
-use crate::shell::{Change, Failure, Item, Outcome, Shell};
-use crate::world::Runner;
-
-/// Attribute of a runner's row: the forge's id of its registration.
-const FORGE_ID: &str = "forge_id";
+use super::stale_registrations::{stale_of, stale_sk};
+use super::{
+    HISTORY_S, LIVE, Ledger, Row, item, live_item, live_key, number, read, runner_sk, text,
+};
+use crate::aws::{Failure, WriteResult};
+use crate::model::job::{ForgeRunner, JobKey};
+use crate::model::runner::{EndReason, Ending, Runner, RunnerEvent, RunnerState};
 
 /// What is kept of a runner that ended.
 #[derive(Serialize)]
@@ -20,92 +22,270 @@ struct EndedRow<'a> {
     ended_ms: u64,
 }
 
-impl Shell {
+/// An update of a live runner's row, under the conditions that it collects.
+struct RunnerUpdate {
+    instance: String,
+    sets: Vec<String>,
+    removes: Vec<&'static str>,
+    conditions: Vec<String>,
+    values: Item,
+}
+
+impl RunnerUpdate {
+    fn of(instance: &str) -> Self {
+        Self {
+            instance: instance.to_owned(),
+            sets: Vec::new(),
+            removes: Vec::new(),
+            conditions: vec!["attribute_exists(pk)".to_owned()],
+            values: Item::new(),
+        }
+    }
+
+    /// Moves it by `event`, if its state admits that.
+    fn moved(self, event: RunnerEvent, now_ms: u64) -> Self {
+        let target = event.leads_to().word();
+        self.in_states(RunnerState::moved_by(event))
+            .set("runner_state = :target")
+            .value(":target", text(target))
+            .stamped(target, now_ms)
+    }
+
+    /// Only in one of `states`.
+    fn in_states(mut self, states: impl IntoIterator<Item = RunnerState>) -> Self {
+        let mut admitted = Vec::new();
+        for (index, state) in states.into_iter().enumerate() {
+            admitted.push(format!("runner_state = :state{index}"));
+            self = self.value(&format!(":state{index}"), text(state.word()));
+        }
+        self.only_if(&format!("({})", admitted.join(" OR ")))
+    }
+
+    /// Notes when this was: the first time counts.
+    fn stamped(self, what: &str, now_ms: u64) -> Self {
+        let place = format!("timeline.#{what}");
+        self.set(&format!("{place} = if_not_exists({place}, :now)"))
+            .value(":now", number(now_ms))
+    }
+
+    fn set(mut self, assignment: &str) -> Self {
+        self.sets.push(assignment.to_owned());
+        self
+    }
+
+    fn only_if(mut self, condition: &str) -> Self {
+        self.conditions.push(condition.to_owned());
+        self
+    }
+
+    fn value(mut self, name: &str, value: AttributeValue) -> Self {
+        self.values.insert(name.to_owned(), value);
+        self
+    }
+
+    /// That it ends from now on.
+    fn ends(self, reason: Option<EndReason>, now_ms: u64) -> Self {
+        let ending = Ending {
+            since_ms: now_ms,
+            reason,
+        };
+        let ending = serde_dynamo::to_attribute_value(ending).expect("a plain struct");
+        self.set("ending = :ending").value(":ending", ending)
+    }
+
+    fn into_change(self) -> Change {
+        let mut update = String::new();
+        if !self.sets.is_empty() {
+            update = format!("SET {}", self.sets.join(", "));
+        }
+        if !self.removes.is_empty() {
+            update = format!("{update} REMOVE {}", self.removes.join(", "));
+        }
+        Change::Update {
+            key: live_key(&runner_sk(&self.instance)),
+            update,
+            condition: self.conditions.join(" AND "),
+            values: self.values,
+        }
+    }
+}
+
+impl Ledger {
     /// The live row of one runner.
     pub async fn runner(&self, instance: &str) -> Result<Option<Runner>, Failure> {
         let item = self.item(LIVE, &runner_sk(instance)).await?;
         Ok(item.map(read).transpose()?)
     }
 
-    /// Sets attributes of a live runner, under `condition` besides its existence.
-    pub async fn set_runner(
+    /// A runner asks for the credential that registers it in `scope`. Refused: it was given one, or is
+    /// to end.
+    pub async fn runner_asked(
         &self,
         instance: &str,
-        sets: &[(&str, AttributeValue)],
-        condition: &str,
-    ) -> Result<Outcome, Failure> {
-        let assignments: Vec<String> = sets
-            .iter()
-            .map(|(name, _)| format!("{name} = :{name}"))
-            .collect();
-        let mut full = "attribute_exists(pk)".to_owned();
-        if !condition.is_empty() {
-            full = format!("{full} AND {condition}");
-        }
-        self.write(Change::Update {
-            key: live_key(&runner_sk(instance)),
-            update: format!("SET {}", assignments.join(", ")),
-            condition: full,
-            values: sets
-                .iter()
-                .map(|(name, value)| (format!(":{name}"), value.clone()))
-                .collect(),
-        })
-        .await
+        scope: &Scope,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let scope = serde_dynamo::to_attribute_value(scope).expect("a word or a map of one");
+        let update = RunnerUpdate::of(instance)
+            .moved(RunnerEvent::Asked, now_ms)
+            .set("registered_in = :scope")
+            .value(":scope", scope)
+            .only_if("attribute_not_exists(ending)");
+        self.write_runner(update).await
     }
 
-    /// Sets attributes of the live runner that the forge calls `told`, if it is ours: the name says
-    /// which row, the forge's id whether that row is meant. Anybody may register a runner of their own
-    /// under the name of one of our instances.
-    pub async fn set_runner_of_forge(
+    /// The forge did not register it: it may ask again. `maybe_registered`: its answer got lost.
+    pub async fn runner_not_registered(
+        &self,
+        instance: &str,
+        maybe_registered: bool,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        let mut update = RunnerUpdate::of(instance).moved(RunnerEvent::NotRegistered, now_ms);
+        if maybe_registered {
+            let yes = AttributeValue::Bool(true);
+            update = update.set("maybe_registered = :yes").value(":yes", yes);
+        }
+        let _result = self.write_runner(update).await?;
+        Ok(())
+    }
+
+    /// The forge registered it under `forge_id`.
+    pub async fn runner_registered(
+        &self,
+        instance: &str,
+        forge_id: u64,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let update = RunnerUpdate::of(instance)
+            .moved(RunnerEvent::Registered, now_ms)
+            .set("forge_id = :forge_id")
+            .value(":forge_id", number(forge_id));
+        self.write_runner(update).await
+    }
+
+    /// Its machine says that it has a job; only the forge says which.
+    pub async fn runner_started(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
+        let update = RunnerUpdate::of(instance).moved(RunnerEvent::Started, now_ms);
+        let _result = self.write_runner(update).await?;
+        Ok(())
+    }
+
+    /// The forge says that `told` has `job`. Refused if `told` is none of ours: the name says which row
+    /// is meant, the forge's id whether it is that one. Anybody may register a runner of their own under
+    /// the name of one of our instances.
+    pub(super) async fn runner_has_job(
         &self,
         told: &ForgeRunner,
-        sets: &[(&str, AttributeValue)],
-        condition: &str,
-    ) -> Result<Outcome, Failure> {
-        let (true, Some(id)) = (told.name.starts_with("i-"), told.id) else {
-            return Ok(Outcome::Refused(Vec::new()));
+        job: &JobKey,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let Some(update) = told_by_forge(told) else {
+            return Ok(WriteResult::Refused);
         };
-        let mut full = format!("forge_id = :{FORGE_ID}");
-        if !condition.is_empty() {
-            full = format!("{full} AND {condition}");
-        }
-        let id = [(FORGE_ID, number(id))];
-        self.set_runner(&told.name, &[sets, &id].concat(), &full)
-            .await
+        let job = serde_dynamo::to_attribute_value(job).expect("a plain struct");
+        let update = update
+            .moved(RunnerEvent::Started, now_ms)
+            .set("job = :job")
+            .value(":job", job)
+            .only_if("attribute_not_exists(job)");
+        self.write_runner(update).await
     }
 
-    /// Takes back a credential mark, so that the machine may ask again. `unsure`: the forge may have
-    /// registered something for it.
-    pub async fn unset_credential(
+    /// The forge says that the job of `told` was cancelled: its machine is to end. Refused if `told` is
+    /// none of ours.
+    pub async fn runner_cancelled(
+        &self,
+        told: &ForgeRunner,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let Some(update) = told_by_forge(told) else {
+            return Ok(WriteResult::Refused);
+        };
+        let update = update.ends(Some(EndReason::JobCancelled), now_ms);
+        self.write_runner(update).await
+    }
+
+    /// The forge gives it no job any more.
+    pub async fn runner_disabled(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
+        let disabled = RunnerState::Disabled.word();
+        let update = RunnerUpdate::of(instance)
+            .in_states(RunnerState::moved_by(RunnerEvent::Disabled))
+            .set("runner_state = :target")
+            .value(":target", text(disabled))
+            // The last time counts: from then on the forge is given time to show what it had given it.
+            .set("timeline.disabled = :now")
+            .value(":now", number(now_ms))
+            .only_if("attribute_not_exists(ending)");
+        let _result = self.write_runner(update).await?;
+        Ok(())
+    }
+
+    /// It is one machine too many from now on.
+    pub async fn runner_surplus(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
+        let update = RunnerUpdate::of(instance)
+            .set("surplus_since_ms = :now")
+            .value(":now", number(now_ms))
+            .only_if("attribute_not_exists(ending)");
+        let _result = self.write_runner(update).await?;
+        Ok(())
+    }
+
+    /// It is needed again.
+    pub async fn runner_needed(&self, instance: &str) -> Result<(), Failure> {
+        let mut update = RunnerUpdate::of(instance);
+        update.removes.push("surplus_since_ms");
+        let _result = self.write_runner(update).await?;
+        Ok(())
+    }
+
+    /// Notes something that happened to it.
+    pub async fn runner_noted(
         &self,
         instance: &str,
-        marked_ms: u64,
-        unsure: bool,
+        what: RunnerNote,
+        now_ms: u64,
     ) -> Result<(), Failure> {
-        let set = if unsure { "SET unsure_ms = :then " } else { "" };
-        let _outcome = self
-            .write(Change::Update {
-                key: live_key(&runner_sk(instance)),
-                update: format!("{set}REMOVE credential_ms"),
-                condition: "credential_ms = :then".to_owned(),
-                values: Item::from([(":then".to_owned(), number(marked_ms))]),
-            })
-            .await?;
+        let update = RunnerUpdate::of(instance).stamped(what.word(), now_ms);
+        let _result = self.write_runner(update).await?;
         Ok(())
     }
 
-    /// A machine that was too many is needed again.
-    pub async fn unset_spare(&self, instance: &str) -> Result<(), Failure> {
-        let _outcome = self
-            .write(Change::Update {
-                key: live_key(&runner_sk(instance)),
-                update: "REMOVE spare_ms".to_owned(),
-                condition: "attribute_exists(pk)".to_owned(),
-                values: Item::new(),
-            })
-            .await?;
+    /// We end it, if its state admits that for this reason.
+    pub async fn end_runner(
+        &self,
+        instance: &str,
+        reason: &EndReason,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let mut update = RunnerUpdate::of(instance).ends(Some(reason.clone()), now_ms);
+        if let Some(states) = reason.ends_only() {
+            update = update.in_states(states.iter().copied());
+        }
+        self.write_runner(update).await
+    }
+
+    /// Its machine ends itself, and says why if its boot failed. What was said before stands.
+    pub async fn runner_ends_itself(
+        &self,
+        instance: &str,
+        reason: Option<EndReason>,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        let unsaid = if reason.is_some() {
+            "attribute_not_exists(ending.reason)"
+        } else {
+            "attribute_not_exists(ending)"
+        };
+        let update = RunnerUpdate::of(instance)
+            .ends(reason, now_ms)
+            .only_if(unsaid);
+        let _result = self.write_runner(update).await?;
         Ok(())
+    }
+
+    async fn write_runner(&self, update: RunnerUpdate) -> Result<WriteResult, Failure> {
+        self.write(update.into_change()).await
     }
 
     /// Closes a runner's row exactly once: history, counters, and what remains of it at the forge.
@@ -116,31 +296,34 @@ impl Shell {
         runner: &Runner,
         keeps_used: bool,
         now_ms: u64,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<WriteResult, Failure> {
         let ended = EndedRow {
             runner,
             ended_ms: now_ms,
         };
+        let mut values = Item::from([(":state".to_owned(), text(runner.state.word()))]);
+        let mut conditions = vec!["runner_state = :state".to_owned()];
+        conditions.push(match runner.forge_id {
+            None => "attribute_not_exists(forge_id)".to_owned(),
+            Some(id) => {
+                values.insert(":forge_id".to_owned(), number(id));
+                "forge_id = :forge_id".to_owned()
+            }
+        });
+        conditions.push(match runner.job {
+            None => "attribute_not_exists(job)".to_owned(),
+            Some(_) => "attribute_exists(job)".to_owned(),
+        });
+        values.insert(
+            ":maybe".to_owned(),
+            AttributeValue::Bool(runner.maybe_registered),
+        );
+        conditions.push("maybe_registered = :maybe".to_owned());
         let pk = format!("runner#{}", runner.instance);
-        let mut values = Item::new();
-        let condition = ["attribute_exists(pk)".to_owned()]
-            .into_iter()
-            .chain(
-                [
-                    ("credential_ms", runner.credential_ms),
-                    ("forge_id", runner.forge_id),
-                    ("busy_ms", runner.busy_ms),
-                    ("unsure_ms", runner.unsure_ms),
-                ]
-                .into_iter()
-                .map(|(name, seen)| unchanged(name, seen, &mut values)),
-            )
-            .collect::<Vec<_>>()
-            .join(" AND ");
         let mut changes = vec![
             Change::Delete {
                 key: live_key(&runner_sk(&runner.instance)),
-                condition,
+                condition: conditions.join(" AND "),
                 values,
             },
             Change::Put(item(&Row {
@@ -151,95 +334,37 @@ impl Shell {
             })),
         ];
         changes.extend(give_back(&runner.pool, 1));
-        changes.extend(remains_of(runner, keeps_used, now_ms).map(|remains| {
-            let sk = format!("remains#{}", remains.instance);
-            Change::Put(live_item(&sk, &remains))
-        }));
+        changes.extend(
+            stale_of(runner, keeps_used, now_ms)
+                .map(|stale| Change::Put(live_item(&stale_sk(&stale.instance), &stale))),
+        );
         self.write_all(changes).await
     }
-
-    /// Puts a registration that nobody will use on the list of those to delete.
-    pub async fn add_remains(&self, remains: &Remains) -> Result<(), Failure> {
-        let sk = format!("remains#{}", remains.instance);
-        let _outcome = self.write(Change::Put(live_item(&sk, remains))).await?;
-        Ok(())
-    }
-
-    /// Leaves what the forge did not delete for later, each time as long again as it is to be deleted:
-    /// one that it will never delete keeps no other waiting.
-    pub async fn postpone_remains(&self, remains: &Remains, now_ms: u64) -> Result<(), Failure> {
-        let since_ms = match remains.since_ms {
-            0 => now_ms,
-            since_ms => since_ms,
-        };
-        let until_ms = now_ms + now_ms.saturating_sub(since_ms).max(REMAINS_AGAIN_MS);
-        let _outcome = self
-            .write(Change::Update {
-                key: live_key(&format!("remains#{}", remains.instance)),
-                update: "SET not_before_ms = :until, since_ms = :since".to_owned(),
-                condition: "attribute_exists(pk)".to_owned(),
-                values: Item::from([
-                    (":until".to_owned(), number(until_ms)),
-                    (":since".to_owned(), number(since_ms)),
-                ]),
-            })
-            .await?;
-        Ok(())
-    }
-
-    /// Strikes what remained at the forge off the list.
-    pub async fn clear_remains(&self, instance: &str) -> Result<(), Failure> {
-        let _outcome = self
-            .write(Change::Delete {
-                key: live_key(&format!("remains#{instance}")),
-                condition: String::new(),
-                values: Item::new(),
-            })
-            .await?;
-        Ok(())
-    }
 }
 
-/// How long the forge is asked to delete a registration, in milliseconds: a token or a scope that is
-/// set right within a week still has it deleted.
-const REMAINS_KEEP_MS: u64 = 7 * 24 * 3600 * 1000;
-/// Shortest time between two tries, in milliseconds: a tick.
-const REMAINS_AGAIN_MS: u64 = 60_000;
-
-impl Remains {
-    /// Whether it was tried for long enough.
-    #[must_use]
-    pub fn is_stale(&self, now_ms: u64) -> bool {
-        self.since_ms > 0 && now_ms.saturating_sub(self.since_ms) > REMAINS_KEEP_MS
-    }
+/// What is noted of a runner for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunnerNote {
+    /// Its runner process is up.
+    Online,
+    /// EC2 warned that it takes the instance back.
+    Interrupted,
 }
 
-/// What the forge may still hold of a runner whose machine has ended. A registration without an
-/// answer, and one whose answer was not recorded, is known by its name alone.
-fn remains_of(runner: &Runner, keeps_used: bool, now_ms: u64) -> Option<Remains> {
-    let used = runner.busy_ms.is_some() && !keeps_used;
-    let unsure =
-        runner.unsure_ms.is_some() || (runner.credential_ms.is_some() && runner.forge_id.is_none());
-    let unused = runner.forge_id.is_some() && !used;
-    (unsure || unused).then(|| Remains {
-        instance: runner.instance.clone(),
-        pool: runner.pool.clone(),
-        forge_id: runner.forge_id,
-        used,
-        unsure,
-        registered_in: runner.registered_in.clone(),
-        since_ms: now_ms,
-        not_before_ms: 0,
-    })
-}
-
-/// The condition that an attribute is as it was read.
-fn unchanged(name: &str, seen: Option<u64>, values: &mut Item) -> String {
-    match seen {
-        None => format!("attribute_not_exists({name})"),
-        Some(seen) => {
-            values.insert(format!(":{name}"), number(seen));
-            format!("{name} = :{name}")
+impl RunnerNote {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Interrupted => "interrupted",
         }
     }
+}
+
+/// An update of the runner that the forge calls `told`, if it can be ours.
+fn told_by_forge(told: &ForgeRunner) -> Option<RunnerUpdate> {
+    let id = told.id.filter(|_| told.name.starts_with("i-"))?;
+    let update = RunnerUpdate::of(&told.name)
+        .only_if("forge_id = :told_id")
+        .value(":told_id", number(id));
+    Some(update)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::world::{Instance, World};
+use crate::model::runner::{EndReason, RunnerState};
+use crate::model::world::{Instance, World};
 
 /// How long an instance may be unknown to the ledger, and a runner unknown to EC2, in milliseconds.
 /// Both sides show new things late; five minutes is far beyond what either takes.
@@ -26,63 +27,6 @@ pub enum Sweep {
         /// Its id.
         instance: String,
     },
-}
-
-/// Why we end an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// It is older than its pool allows.
-    OverLimit,
-    /// It did not ask for its credential in time.
-    BootLimit,
-    /// It carries our tag, but no launch of ours made it.
-    Orphan,
-    /// Its job was cancelled, and the forge can't reach an ephemeral runner any more.
-    JobCancelled,
-    /// There are more machines than jobs, and it has not asked for its credential.
-    NotNeeded,
-    /// The forge gives it no job any more, and says that it has none.
-    Idle,
-    /// The deployment is taken down.
-    Retired,
-}
-
-impl EndReason {
-    /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::OverLimit,
-        Self::BootLimit,
-        Self::Orphan,
-        Self::JobCancelled,
-        Self::NotNeeded,
-        Self::Idle,
-        Self::Retired,
-    ];
-
-    /// What must hold of its row for an instance to be ended, in the ledger's words; empty: nothing.
-    /// It is checked as the end is written down, so a job that comes first is not lost.
-    #[must_use]
-    pub const fn condition(self) -> &'static str {
-        match self {
-            Self::BootLimit | Self::NotNeeded => "attribute_not_exists(credential_ms)",
-            Self::Idle => "attribute_not_exists(busy_ms)",
-            Self::OverLimit | Self::Orphan | Self::JobCancelled | Self::Retired => "",
-        }
-    }
-
-    /// The word in the ledger.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::OverLimit => "over-limit",
-            Self::BootLimit => "boot-limit",
-            Self::Orphan => "orphan",
-            Self::JobCancelled => "job-cancelled",
-            Self::NotNeeded => "not-needed",
-            Self::Idle => "idle",
-            Self::Retired => "retired",
-        }
-    }
 }
 
 /// Plans the sweep. `ledger` is `None` while it can't be read: then age and tags alone decide, so
@@ -130,15 +74,19 @@ pub fn sweep(now_ms: u64, instances: &[Instance], ledger: Option<&World>) -> Vec
 fn end_reason(now_ms: u64, instance: &Instance, ledger: Option<&World>) -> Option<EndReason> {
     let age_ms = now_ms.saturating_sub(instance.launched_ms);
     let over = |minutes: u32| age_ms > u64::from(minutes) * 60_000;
-    if over(instance.limit_minutes.unwrap_or(UNTAGGED_LIMIT_MINUTES)) {
-        return Some(EndReason::OverLimit);
+    if over(
+        instance
+            .max_lifetime_minutes
+            .unwrap_or(UNTAGGED_LIMIT_MINUTES),
+    ) {
+        return Some(EndReason::MaxLifetime);
     }
     let world = ledger?;
     let row = world.runners.iter().find(|r| r.instance == instance.id);
     if let Some(runner) = row {
-        let boot_limit = world.pool(&runner.pool).map(|p| p.boot_timeout_minutes);
-        let boots = runner.credential_ms.is_none() && runner.busy_ms.is_none();
-        return (boots && boot_limit.is_some_and(over)).then_some(EndReason::BootLimit);
+        let boot_timeout = world.pool(&runner.pool).map(|p| p.boot_timeout_minutes);
+        let boots = runner.state == RunnerState::Booting;
+        return (boots && boot_timeout.is_some_and(over)).then_some(EndReason::BootTimeout);
     }
     let unfinished = world
         .launches

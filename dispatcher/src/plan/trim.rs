@@ -15,12 +15,13 @@ use std::collections::BTreeSet;
 use stacks::pool::Pool;
 
 use super::Action;
-use crate::world::{Runner, World};
+use crate::model::runner::{EndReason, Runner, RunnerState};
+use crate::model::world::World;
 
 /// How long a machine must be too many before anything is done about it, in milliseconds. A newer
 /// run of a concurrency group cancels the older one's job and queues its own at once (four seconds
 /// apart with default queues, measured): that one takes the machine over.
-pub const SPARE_GRACE_MS: u64 = 15_000;
+pub const SURPLUS_GRACE_MS: u64 = 15_000;
 
 /// How far beyond its pool's idle limit a runner may be before we no longer wait for its machine to
 /// end itself, in milliseconds: the machine looks every few seconds, and this is two ticks.
@@ -46,10 +47,10 @@ pub(super) fn trim(world: &World) -> Vec<Action> {
 
 #[derive(Default)]
 struct Steps {
-    spare: Vec<String>,
+    surplus: Vec<String>,
     needed: Vec<String>,
     end: Vec<String>,
-    take_out: Vec<String>,
+    disable: Vec<String>,
     end_idle: Vec<String>,
 }
 
@@ -57,7 +58,7 @@ impl Steps {
     fn decide(&mut self, world: &World, pool: &Pool) {
         let now_ms = world.now_ms;
         let too_many = too_many(world, pool);
-        let in_grace = |since_ms: u64| now_ms.saturating_sub(since_ms) < SPARE_GRACE_MS;
+        let in_grace = |since_ms: u64| now_ms.saturating_sub(since_ms) < SURPLUS_GRACE_MS;
         let of_pool = |runner: &&Runner| runner.pool == pool.name;
         for runner in world.runners.iter().filter(of_pool) {
             let id = runner.instance.clone();
@@ -66,12 +67,12 @@ impl Steps {
             if is_settled(runner, now_ms) {
                 self.end_idle.push(id);
             } else if runner.is_supply() {
-                match (must_go, runner.spare_ms) {
+                match (must_go, runner.surplus_since_ms) {
                     (false, None) => {}
                     (false, Some(_)) => self.needed.push(id),
                     (true, Some(since_ms)) if in_grace(since_ms) => {}
-                    (true, _) if overdue => self.take_out.push(id),
-                    (true, None) => self.spare.push(id),
+                    (true, _) if overdue => self.disable.push(id),
+                    (true, None) => self.surplus.push(id),
                     (true, Some(_)) => self.end.push(id),
                 }
             }
@@ -84,17 +85,17 @@ impl Steps {
             (!list.is_empty()).then_some(list)
         };
         let mut actions = Vec::new();
-        if !(self.spare.is_empty() && self.needed.is_empty()) {
-            actions.push(Action::Mark {
-                spare: some(self.spare).unwrap_or_default(),
+        if !(self.surplus.is_empty() && self.needed.is_empty()) {
+            actions.push(Action::MarkSurplus {
+                surplus: some(self.surplus).unwrap_or_default(),
                 needed: some(self.needed).unwrap_or_default(),
             });
         }
         actions.extend(some(self.end).map(|instances| Action::End {
             instances,
-            reason: super::EndReason::NotNeeded,
+            reason: EndReason::Surplus,
         }));
-        actions.extend(some(self.take_out).map(Action::TakeOut));
+        actions.extend(some(self.disable).map(Action::DisableRunners));
         actions.extend(some(self.end_idle).map(Action::EndIdle));
         actions
     }
@@ -113,13 +114,13 @@ fn too_many<'a>(world: &'a World, pool: &Pool) -> BTreeSet<&'a str> {
         .filter(|runner| runner.pool == pool.name && runner.is_supply());
     let surplus = free.clone().count().saturating_sub(waiting.count());
     let mut booting: Vec<&Runner> = free
-        .filter(|runner| runner.credential_ms.is_none())
+        .filter(|runner| runner.state == RunnerState::Booting)
         .collect();
     // Those of the last look first, or none would ever be too many for long enough; then the
     // youngest, which is farthest from a job.
     booting.sort_by_key(|runner| {
         (
-            runner.spare_ms.is_none(),
+            runner.surplus_since_ms.is_none(),
             Reverse(runner.launched_ms),
             runner.instance.as_str(),
         )
@@ -134,15 +135,13 @@ fn too_many<'a>(world: &'a World, pool: &Pool) -> BTreeSet<&'a str> {
 /// Whether the runner is registered for longer than its machine lets one be idle.
 fn is_overdue(runner: &Runner, pool: &Pool, now_ms: u64) -> bool {
     let limit_ms = u64::from(pool.idle_timeout_minutes) * 60_000 + IDLE_MARGIN_MS;
-    let since_ms = runner.credential_ms.filter(|_| runner.forge_id.is_some());
-    since_ms.is_some_and(|then_ms| now_ms.saturating_sub(then_ms) > limit_ms)
+    let is_idle = runner.state == RunnerState::Idle;
+    is_idle && now_ms.saturating_sub(runner.since_ms()) > limit_ms
 }
 
 /// Whether the runner was taken out so long ago that the forge's word on it counts.
 fn is_settled(runner: &Runner, now_ms: u64) -> bool {
-    runner.busy_ms.is_none()
-        && runner.ending_ms.is_none()
-        && runner
-            .disabled_ms
-            .is_some_and(|then_ms| now_ms.saturating_sub(then_ms) >= SETTLE_MS)
+    runner.state == RunnerState::Disabled
+        && runner.ending.is_none()
+        && now_ms.saturating_sub(runner.since_ms()) >= SETTLE_MS
 }

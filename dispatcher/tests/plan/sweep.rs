@@ -1,16 +1,17 @@
 //! The tick's sweep.
 
-use dispatcher::plan::{self, EndReason, Sweep, UNKNOWN_GRACE_MS};
-use dispatcher::world::Instance;
+use dispatcher::model::runner::{EndReason, RunnerState};
+use dispatcher::model::world::Instance;
+use dispatcher::plan::{self, Sweep, UNKNOWN_GRACE_MS};
 
-use super::{MINUTE_MS, NOW_MS, open_launch, runner, world};
+use super::{MINUTE_MS, NOW_MS, in_state, open_launch, runner, world};
 
 fn instance(id: &str, age_minutes: u64) -> Instance {
     Instance {
         id: id.to_owned(),
         pool: "go".to_owned(),
         launch: Some("a".to_owned()),
-        limit_minutes: Some(30),
+        max_lifetime_minutes: Some(30),
         ended: false,
         launched_ms: NOW_MS - age_minutes * MINUTE_MS,
     }
@@ -28,7 +29,7 @@ fn nothing_outlives_its_limit_even_without_a_ledger() {
     let old = [instance("i-1", 31)];
     assert_eq!(
         plan::sweep(NOW_MS, &old, None),
-        [end("i-1", EndReason::OverLimit)]
+        [end("i-1", EndReason::MaxLifetime)]
     );
     let young = [instance("i-1", 29)];
     assert!(
@@ -36,24 +37,26 @@ fn nothing_outlives_its_limit_even_without_a_ledger() {
         "29 of 30 minutes live"
     );
     let mut unlabelled = instance("i-2", 61);
-    unlabelled.limit_minutes = None;
+    unlabelled.max_lifetime_minutes = None;
     assert_eq!(
         plan::sweep(NOW_MS, &[unlabelled], None),
-        [end("i-2", EndReason::OverLimit)]
+        [end("i-2", EndReason::MaxLifetime)]
     );
 }
 
 #[test]
 fn a_tracked_machine_lives_to_its_limit_unless_it_never_boots() {
-    let mut busy = runner("i-1", "a");
-    busy.credential_ms = Some(NOW_MS - 28 * MINUTE_MS);
-    busy.busy_ms = Some(NOW_MS - 28 * MINUTE_MS);
+    let busy = in_state(
+        runner("i-1", "a"),
+        RunnerState::Busy,
+        NOW_MS - 28 * MINUTE_MS,
+    );
     let booting = runner("i-2", "a");
     let ledger = world(vec![], vec![busy, booting]);
     let instances = [instance("i-1", 29), instance("i-2", 6)];
     assert_eq!(
         plan::sweep(NOW_MS, &instances, Some(&ledger)),
-        [end("i-2", EndReason::BootLimit)]
+        [end("i-2", EndReason::BootTimeout)]
     );
 }
 

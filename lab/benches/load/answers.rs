@@ -30,7 +30,7 @@ const LOST: u64 = 30;
 const BURST: u64 = 1_000;
 /// Writers that keep the emulator as busy as a drain does, whose launches each write one note after
 /// the other.
-const OTHERS: usize = dispatcher::pace::LAUNCHES_AT_ONCE;
+const OTHERS: usize = dispatcher::reconcile::rate_limit::LAUNCHES_AT_ONCE;
 /// The calls of every answer, whatever goes on beside it: none waits, none is tried again.
 const CALLS: [&str; 2] = ["dynamodb:TransactWriteItems", "lambda:Invoke"];
 /// Far above the patience of anybody who waits for EC2.
@@ -132,11 +132,10 @@ async fn emulator_busy(world: &Arc<World>, well: &Line) {
     world.bench.faults(&entries());
     let mut others = JoinSet::new();
     for _ in 0..OTHERS {
-        let shell = world.shell();
+        let ledger = world.ledger();
         others.spawn(async move {
             loop {
-                let sets = [("busy_ms", dispatcher::ledger::number(now_ms()))];
-                let _nobody = shell.set_runner("i-nobody", &sets, "").await.unwrap();
+                ledger.runner_started("i-nobody", now_ms()).await.unwrap();
             }
         });
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dispatcher::shell::{Place, Shell};
+use dispatcher::aws::{Aws, AwsEndpoint};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -129,12 +129,13 @@ fn request(hook: &str, id: u64) -> http::Request<Full<Bytes>> {
 /// How many jobs are on the list.
 async fn listed(bench: &Bench) -> usize {
     let lab = bench.lab.file();
-    let place = Place {
+    let place = AwsEndpoint {
         region: lab.region.clone(),
         credentials: credentials(lab),
         endpoint: Some(lab.aws_endpoint.clone()),
         endpoint_ec2: Some(lab.ec2_endpoint.clone()),
     };
-    let ledger = Shell::new(stacks::names::Names::of(NAME), place);
+    let aws = Aws::new(stacks::names::Names::of(NAME), place);
+    let ledger = dispatcher::ledger::Ledger::new(&aws);
     ledger.live().await.unwrap().jobs.len()
 }

@@ -7,7 +7,6 @@ use crate::ec2::catalog::{self, TYPES, ZONES};
 use crate::ec2::params::{Filter, Params};
 use crate::ec2::world::{Instance, Launched, State, World};
 use crate::ec2::xml::Xml;
-use crate::folder::ACCOUNT;
 
 /// EC2's page when the caller sets no `MaxResults`.
 const PAGE: usize = 1000;
@@ -86,7 +85,7 @@ impl Page {
         let mut xml = Xml::answer("DescribeInstances", request_id);
         xml.list("reservationSet", &self.instances, |xml, one| {
             xml.leaf("reservationId", &one.reservation)
-                .leaf("ownerId", ACCOUNT)
+                .leaf("ownerId", &one.blueprint.account)
                 .list("groupSet", [(); 0], |_, ()| {})
                 .list("instancesSet", [one], write_instance);
         });
@@ -99,11 +98,16 @@ impl Page {
 }
 
 /// The answer to `RunInstances`.
-pub(crate) fn reservation(world: &World, launched: &Launched, request_id: &str) -> Xml {
+pub(crate) fn reservation(
+    world: &World,
+    launched: &Launched,
+    account: &str,
+    request_id: &str,
+) -> Xml {
     let mut xml = Xml::answer("RunInstances", request_id);
     let instances = launched.ids.iter().filter_map(|id| world.instances.get(id));
     xml.leaf("reservationId", &launched.reservation)
-        .leaf("ownerId", ACCOUNT)
+        .leaf("ownerId", account)
         .list("groupSet", [(); 0], |_, ()| {})
         .list("instancesSet", instances, write_instance)
         .close("RunInstancesResponse");

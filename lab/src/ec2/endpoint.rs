@@ -194,7 +194,10 @@ impl Endpoint {
         if world.faults.loses_answer() {
             return Err(ApiError::server("InternalError", "An internal error has occurred").into());
         }
-        Ok(describe::reservation(&world, &launched, request_id))
+        let account = self.cloud.emulator.account();
+        Ok(describe::reservation(
+            &world, &launched, account, request_id,
+        ))
     }
 
     async fn made_before(

@@ -143,6 +143,7 @@ impl Request {
             min: self.min,
             max: self.max,
             blueprint: Blueprint {
+                account: emulator.account().to_owned(),
                 region: region.to_owned(),
                 zone: placement.zone,
                 vpc: placement.vpc,

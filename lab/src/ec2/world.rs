@@ -62,6 +62,7 @@ pub(crate) struct Plan {
 /// What every instance of a launch has in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Blueprint {
+    pub(crate) account: String,
     pub(crate) region: String,
     pub(crate) zone: String,
     pub(crate) vpc: String,

@@ -19,6 +19,7 @@ fn plan(token: &str, zone: &str, fingerprint: &str) -> Plan {
         min: 1,
         max: 1,
         blueprint: Blueprint {
+            account: "111111111111".to_owned(),
             region: "eu-west-1".to_owned(),
             zone: zone.to_owned(),
             vpc: "vpc-1".to_owned(),

@@ -17,7 +17,6 @@ pub(crate) use self::model::{Api, Invoked, Profile, ProfileRef, Subnet, Template
 use self::read::{child, find, parse, template_of, text_of};
 
 use crate::Error;
-use crate::folder::ACCOUNT;
 use crate::http::HttpClient;
 use crate::sign::sign;
 use crate::sigv4::Key;
@@ -43,6 +42,11 @@ impl Emulator {
             endpoint,
             key,
         }
+    }
+
+    /// The account's number. The emulator takes an access key of 12 digits for the account itself.
+    pub(crate) fn account(&self) -> &str {
+        &self.key.id
     }
 
     /// Passes an EC2 request through as it came, signed anew.
@@ -204,7 +208,7 @@ impl Emulator {
         action: &str,
         resource: &str,
     ) -> Result<bool, Error> {
-        let role = format!("arn:aws:iam::{ACCOUNT}:role/{role}");
+        let role = format!("arn:aws:iam::{}:role/{role}", self.account());
         let body = encode(&[
             ("Action", "SimulatePrincipalPolicy"),
             ("Version", "2010-05-08"),

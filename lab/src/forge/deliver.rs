@@ -345,7 +345,8 @@ mod tests {
 
     #[test]
     fn headers_stand_as_recorded_and_sign_the_recorded_body() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deliveries");
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries");
         for name in [
             "workflow_job.queued",
             "workflow_job.in_progress",

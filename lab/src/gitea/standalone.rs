@@ -1,7 +1,5 @@
 //! A real Gitea without the rest of the lab: for what is about the forge's rules and needs no machine.
 
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::Error;
@@ -23,12 +21,8 @@ impl StandaloneGitea {
     pub async fn start(folder: &Path, mut progress: impl FnMut(&str)) -> Result<Self, Error> {
         let programs = Programs::build(&mut progress)?;
         let folder = Folder::at(folder);
-        let supervisor = folder.image().join(image::PROGRAM);
-        let failed = |error| Error::file(&supervisor, error);
-        let program = std::env::current_exe().map_err(failed)?;
-        let parent = supervisor.parent().unwrap_or(&supervisor);
-        fs::create_dir_all(parent).map_err(failed)?;
-        symlink(program, &supervisor).map_err(failed)?;
+        let program = std::env::current_exe().map_err(|error| Error::bug(&error))?;
+        image::install_program(&folder, &program)?;
         progress("starting Gitea");
         let gitea = Gitea::start(&folder, &programs).await?;
         Ok(Self { folder, gitea })

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 
 use crate::folder::{FORGE_URL, Folder};
+use crate::machine::image::Image;
 use crate::metadata::Keys;
 
 /// Where the forge's name points inside.
@@ -20,6 +21,7 @@ pub(crate) const DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 2);
 /// What hosts the machines.
 pub(crate) struct MachineHost {
     pub(crate) folder: Folder,
+    pub(crate) image: Image,
     pub(crate) keys: Keys,
     pub(crate) forwarders: Forwarders,
     pids: Mutex<HashMap<String, i32>>,
@@ -48,9 +50,10 @@ impl Forwarders {
 }
 
 impl MachineHost {
-    pub(crate) fn new(folder: Folder, keys: Keys, forwarders: Forwarders) -> Self {
+    pub(crate) fn new(folder: Folder, image: Image, keys: Keys, forwarders: Forwarders) -> Self {
         Self {
             folder,
+            image,
             keys,
             forwarders,
             pids: Mutex::default(),

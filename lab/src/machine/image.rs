@@ -1,4 +1,5 @@
-//! The lab's image: what lies over the host's programs in every instance. Built once per lab.
+//! The lab's image: what lies over the host's programs in every instance. Built once per lab, when its
+//! first machine boots: that is a thousand small files, and most labs of tests boot none.
 //!
 //! An instance sees the host's `/usr` and the few files of `/etc` that programs need, and nothing
 //! else of it. systemd's commands are the lab's own.
@@ -6,7 +7,10 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use crate::Error;
 use crate::folder::Folder;
@@ -55,22 +59,62 @@ const BUNDLES: [&str; 3] = [
 /// The user that jobs run as.
 const CI: u32 = 1000;
 
-/// Builds the image of `folder`; instances trust `ca`, a certificate as PEM, and have `runner`, or
-/// the stand-in's own.
-pub(crate) fn build(folder: &Folder, ca: &str, runner: Option<&Path>) -> Result<(), Error> {
-    let image = folder.image();
-    let text = image.display().to_string();
-    if text.contains([':', ',', '\\']) {
-        return Err(Error::file(
-            &image,
-            io::Error::other("overlay mounts can't have ':', ',' or '\\' in a path"),
-        ));
-    }
-    let exe = std::env::current_exe().map_err(|error| Error::file(&image, error))?;
-    build_in(&image, &exe, ca, runner).map_err(|error| Error::file(&image, error))
+/// The image of one lab.
+pub(crate) struct Image {
+    folder: Folder,
+    authority: String,
+    runner: Option<PathBuf>,
+    built: OnceCell<()>,
 }
 
-fn build_in(image: &Path, exe: &Path, ca: &str, runner: Option<&Path>) -> io::Result<()> {
+impl Image {
+    /// The image in `folder`; instances trust `authority`, a certificate as PEM, and have `runner`, or
+    /// the stand-in's own.
+    pub(crate) fn of(
+        folder: &Folder,
+        authority: String,
+        runner: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let image = folder.image();
+        if image.display().to_string().contains([':', ',', '\\']) {
+            return Err(Error::file(
+                &image,
+                io::Error::other("overlay mounts can't have ':', ',' or '\\' in a path"),
+            ));
+        }
+        Ok(Self {
+            folder: folder.clone(),
+            authority,
+            runner,
+            built: OnceCell::new(),
+        })
+    }
+
+    /// Its folder, once it is built.
+    pub(crate) async fn path(&self) -> Result<PathBuf, Error> {
+        let image = self.folder.image();
+        let build = async || {
+            let (image, ca, runner) = (image.clone(), self.authority.clone(), self.runner.clone());
+            let built = spawn_blocking(move || {
+                build_in(&image, &ca, runner.as_deref()).map_err(|error| Error::file(&image, error))
+            });
+            built.await.map_err(|error| Error::bug(&error))?
+        };
+        self.built.get_or_try_init(build).await?;
+        Ok(image)
+    }
+}
+
+/// Puts `program`, which has the `internal` commands, where the lab in `folder` starts its processes
+/// from. A link keeps this very program, whatever is built meanwhile.
+pub(crate) fn install_program(folder: &Folder, program: &Path) -> Result<(), Error> {
+    let place = folder.image().join(PROGRAM);
+    fs::create_dir_all(place.parent().unwrap_or(&place))
+        .and_then(|()| put(program, &place))
+        .map_err(|error| Error::file(&place, error))
+}
+
+fn build_in(image: &Path, ca: &str, runner: Option<&Path>) -> io::Result<()> {
     for name in [
         "etc",
         "home/ci",
@@ -104,7 +148,7 @@ fn build_in(image: &Path, exe: &Path, ca: &str, runner: Option<&Path>) -> io::Re
             fs::create_dir_all(image.join(name))?;
         }
     }
-    install_programs(image, exe, runner)?;
+    install_programs(image, runner)?;
     build_etc(&image.join("etc"))?;
     for bundle in BUNDLES {
         let path = image.join(bundle);
@@ -129,8 +173,7 @@ fn ci_user() -> u32 {
     if in_user_namespace() { 0 } else { CI }
 }
 
-fn install_programs(image: &Path, exe: &Path, runner: Option<&Path>) -> io::Result<()> {
-    put(exe, &image.join(PROGRAM))?;
+fn install_programs(image: &Path, runner: Option<&Path>) -> io::Result<()> {
     let install = |path: &str, arguments: &str| -> io::Result<()> {
         let path = image.join(path);
         fs::write(
@@ -168,7 +211,6 @@ fn install_programs(image: &Path, exe: &Path, runner: Option<&Path>) -> io::Resu
     Ok(())
 }
 
-/// A link keeps this very program, whatever is built meanwhile.
 fn put(program: &Path, at: &Path) -> io::Result<()> {
     if fs::hard_link(program, at).is_err() {
         fs::copy(program, at)?;

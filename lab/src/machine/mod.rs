@@ -13,6 +13,7 @@ mod network;
 pub(crate) mod user_namespace;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -61,8 +62,9 @@ impl Machine {
         instance: &Instance,
         apis: &[String],
     ) -> Result<Self, Error> {
+        let image = host.image.path().await?;
         let boot = async {
-            let mut machine = Self::enclose(host, instance, apis)?;
+            let mut machine = Self::enclose(host, instance, image, apis)?;
             machine.expect("ready").await?;
             let pid = machine.enclosure.id().unwrap_or_default();
             machine.services = network::open(host, instance, pid).await?;
@@ -102,7 +104,12 @@ impl Machine {
         Ok(self.outcome)
     }
 
-    fn enclose(host: &MachineHost, instance: &Instance, apis: &[String]) -> Result<Self, Error> {
+    fn enclose(
+        host: &MachineHost,
+        instance: &Instance,
+        image: PathBuf,
+        apis: &[String],
+    ) -> Result<Self, Error> {
         let id = &instance.id;
         let folder = host.folder.instances().join(id);
         fs::create_dir_all(folder.join("root")).map_err(|e| Error::file(&folder, e))?;
@@ -113,13 +120,13 @@ impl Machine {
             .append(true)
             .open(&console_path)
             .map_err(|error| Error::file(&console_path, error))?;
+        let program = image.join(image::PROGRAM);
         let spec = Spec {
-            image: host.folder.image(),
+            image,
             hostname: format!("ip-{}", instance.address.replace('.', "-")),
             hosts: Forwarders::hosts(&instance.blueprint.region, apis),
         };
         spec.write(&folder)?;
-        let program = host.folder.image().join(image::PROGRAM);
         let mut enclosure = Command::new(program)
             .args(["internal", "init", "--as", "enclosure"])
             .arg(&folder)

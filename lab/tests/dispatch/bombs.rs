@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use dispatcher::delivery::{BODY_MAX_BYTES, LABELS_MAX};
+use dispatcher::forge::LABELS_MAX;
+use dispatcher::webhook::delivery::BODY_MAX_BYTES;
 use serde_json::{Value, json};
 
 use crate::delivery::{Job, delivery, signature, signed, with_signature};

@@ -103,7 +103,7 @@ async fn claims_from_old_views_of_the_world_cannot_overshoot_a_cap() {
     world.queue(&jobs).await;
     // Ten drains that each saw another job, and no machine at all.
     for (cap_pool, cap_all, expected) in [(100, 3, 3), (5, 100, 5)] {
-        let shell = Arc::new(world.shell());
+        let ledger = Arc::new(world.ledger());
         let mut claims = JoinSet::new();
         for row in world.live("job").await {
             if row["launch"].is_string() {
@@ -111,8 +111,8 @@ async fn claims_from_old_views_of_the_world_cannot_overshoot_a_cap() {
             }
             let job = &Job::new(row["key"]["id"].as_u64().unwrap());
             let (launch, claim) = world.planned(job).await;
-            let shell = Arc::clone(&shell);
-            claims.spawn(async move { shell.claim(&launch, &claim, cap_pool, cap_all).await });
+            let ledger = Arc::clone(&ledger);
+            claims.spawn(async move { ledger.claim(&launch, &claim, cap_pool, cap_all).await });
         }
         for claim in claims.join_all().await {
             let _outcome = claim.unwrap();

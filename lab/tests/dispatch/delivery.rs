@@ -250,5 +250,5 @@ fn payload(route: &str, headers: &Value, body: &[u8], context: &Value) -> Value 
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deliveries")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries")
 }

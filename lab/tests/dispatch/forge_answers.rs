@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError, Known};
-use dispatcher::job::JobKey;
-use dispatcher::secret::Secret;
-use dispatcher::world::Verdict;
+use dispatcher::model::job::JobKey;
+use dispatcher::model::secret::Secret;
+use dispatcher::model::world::ForgeJobState;
 use serde_json::{Value, json};
 use stacks::pool::{ForgeKind, Scope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -307,7 +307,7 @@ async fn a_machine_is_told_to_ask_again_and_gets_its_credential_when_the_forge_i
         );
         assert!(took < PATIENCE, "{way:?}: {took:?}");
         let row = world.runner(&machine).await;
-        assert!(row["credential_ms"].is_null(), "{way:?}: {row}");
+        assert_eq!(row["runner_state"], "booting", "{way:?}: {row}");
         assert!(row["forge_id"].is_null(), "{way:?}: {row}");
     }
     for machine in &machines {
@@ -334,11 +334,11 @@ async fn nothing_that_the_forge_did_not_say_itself_counts_as_registered_deleted_
             let (registered, deleted, verdict) = tokio::join!(
                 register_everywhere(&forge),
                 forge.delete_runner(&Scope::Global, 7),
-                forge.verdict(&job),
+                forge.job_state(&job),
             );
             let took = started.elapsed();
             assert!(took < PATIENCE, "{way:?}: {took:?}");
-            assert_eq!(verdict, Verdict::Unknown, "{way:?}");
+            assert_eq!(verdict, ForgeJobState::Unknown, "{way:?}");
             let deleted = deleted.expect_err("deleted");
             for error in registered.into_iter().chain([deleted]) {
                 check_words(way, &error);

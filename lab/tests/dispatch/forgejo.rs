@@ -76,7 +76,7 @@ async fn story(version: Version, stays: bool) {
     world.lose(&machine).await;
     world.tick().await;
     assert_eq!(names().await, [""; 0]);
-    assert!(world.live("remains").await.is_empty());
+    assert!(world.live("registration").await.is_empty());
     world.end().await;
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dispatcher::delivery::BODY_MAX_BYTES;
+use dispatcher::webhook::delivery::BODY_MAX_BYTES;
 use serde_json::{Value, json};
 use stacks::names::Secret;
 
@@ -185,7 +185,10 @@ async fn a_job_that_no_pool_serves_is_refused_with_the_reason_in_its_history() {
         // No pool has both.
         (Job::new(3).on(&["base", "go"]), vec!["base, go"]),
         (Job::new(4).on(&["go"]), vec!["acme/app", "repositories"]),
-        (Job::new(5).on(&[]), vec!["no runs-on", "default"]),
+        (
+            Job::new(5).on(&[]),
+            vec!["no runs-on", "accepts_unlabelled"],
+        ),
         (Job::new(6).on(&["Base"]), vec!["Base"]),
     ] {
         let reply = world.send(&delivery(&job.queued())).await;

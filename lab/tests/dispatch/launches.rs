@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dispatcher::shell::Outcome;
-use dispatcher::world::counter_of;
+use dispatcher::aws::WriteResult;
+use dispatcher::model::world::counter_of;
 use lab::{Capacity, FaultInjection, RunError};
 use serde_json::json;
 
@@ -81,10 +81,10 @@ async fn a_claim_without_its_launch_is_sent_by_the_next_drain_and_only_once() {
     };
     let job = Job::new(1);
     world.queue(std::slice::from_ref(&job)).await;
-    let shell = world.shell();
+    let ledger = world.ledger();
     let (launch, claims) = world.planned(&job).await;
-    let claimed = shell.claim(&launch, &claims, 20, 20).await.unwrap();
-    assert_eq!(claimed, Outcome::Written);
+    let claimed = ledger.claim(&launch, &claims, 20, 20).await.unwrap();
+    assert_eq!(claimed, WriteResult::Written);
     // Here it dies. Meanwhile the place is reserved and nothing runs.
     assert_eq!(world.counters().await[&counter_of("base")], 1);
     assert!(world.instances().await.is_empty());
@@ -98,8 +98,8 @@ async fn a_claim_without_its_launch_is_sent_by_the_next_drain_and_only_once() {
     assert_eq!(world.counters().await["all"], 1);
     assert!(world.live("launch").await.is_empty());
     // The claim itself can't be made again.
-    let again = shell.claim(&launch, &claims, 20, 20).await.unwrap();
-    assert_ne!(again, Outcome::Written);
+    let again = ledger.claim(&launch, &claims, 20, 20).await.unwrap();
+    assert_ne!(again, WriteResult::Written);
     world.end().await;
 }
 

@@ -16,6 +16,7 @@ mod hostile;
 mod launches;
 mod lease;
 mod log;
+#[path = "../../../fixtures/mutate.rs"]
 mod mutate;
 mod mutated;
 mod push;

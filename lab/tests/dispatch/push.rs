@@ -66,7 +66,7 @@ impl World {
 
     /// What was expected is looked at again now, not in a second or a minute.
     async fn hurry(&self) {
-        for trigger in self.live("trigger").await {
+        for trigger in self.live("pending-event").await {
             let sk = trigger["sk"].as_str().unwrap();
             self.set_time(sk, "not_before_ms", 1).await;
         }
@@ -268,7 +268,7 @@ async fn a_hook_that_falls_silent_is_noticed_and_one_that_speaks_again_is_believ
     );
 
     // None comes.
-    for trigger in world.live("trigger").await {
+    for trigger in world.live("pending-event").await {
         let sk = trigger["sk"].as_str().unwrap().to_owned();
         world.set_time(&sk, "recorded_ms", now_ms() - 60_000).await;
     }
@@ -309,7 +309,7 @@ async fn a_commit_that_is_pushed_again_is_not_taken_for_told_because_its_first_p
         .await;
     // Since then its hook tells of pushes alone.
     assert_eq!(world.tell_push(&push).await, "recorded");
-    for trigger in world.live("trigger").await {
+    for trigger in world.live("pending-event").await {
         let sk = trigger["sk"].as_str().unwrap().to_owned();
         world.set_time(&sk, "recorded_ms", now_ms() - 60_000).await;
     }
@@ -335,7 +335,7 @@ async fn a_workflow_that_is_disabled_at_the_forge_gets_no_machine() {
     assert_eq!(world.tell_push(&push).await, "recorded");
     world.drain().await;
     assert!(world.instances().await.is_empty());
-    assert!(world.live("trigger").await.is_empty());
+    assert!(world.live("pending-event").await.is_empty());
     world.end().await;
 }
 
@@ -386,7 +386,7 @@ async fn a_push_that_starts_nothing_says_why_and_leaves_nothing() {
     skipped["head_commit"]["message"] = json!("only words [skip ci]");
     assert_eq!(world.tell_push(&skipped).await, "ignored");
     world.drain().await;
-    assert!(world.live("trigger").await.is_empty());
+    assert!(world.live("pending-event").await.is_empty());
     assert!(world.instances().await.is_empty());
     world.end().await;
 }
@@ -426,7 +426,7 @@ async fn a_job_that_was_refused_costs_the_next_looks_at_its_event_nothing() {
         world.hurry().await;
         world.drain_by(&handler).await;
         let calls = heard.take_names();
-        let events = world.live("trigger").await.len();
+        let events = world.live("pending-event").await.len();
         let writes = calls
             .iter()
             .filter(|name| *name == "dynamodb:TransactWriteItems");

@@ -40,7 +40,7 @@ async fn a_refused_job_is_marked_on_its_commit_as_soon_as_the_forge_can_be_reach
     // The answer waited for nothing.
     assert!(world.statuses(&job).await.is_empty());
     world.drain_by(&world.cold(NO_FORGE)).await;
-    let kept = world.live("notice").await.remove(0);
+    let kept = world.live("status-update").await.remove(0);
     let sk = kept["sk"].as_str().unwrap();
     world.set_time(sk, "not_before_ms", 0).await;
 
@@ -54,7 +54,7 @@ async fn a_refused_job_is_marked_on_its_commit_as_soon_as_the_forge_can_be_reach
     assert!(description.contains("gpu"), "{description}");
     let target = world.statuses(&job).await[0]["target_url"].clone();
     assert_eq!(target, job.queued()["workflow_job"]["html_url"]);
-    assert!(world.live("notice").await.is_empty());
+    assert!(world.live("status-update").await.is_empty());
 
     // Once, however often it is delivered.
     assert_eq!(world.deliver(&job.queued()).await, "refused");
@@ -183,7 +183,7 @@ async fn a_word_that_the_forge_refuses_waits_and_is_forgotten_after_a_day() {
     job.repository = "acme/gone".to_owned();
     assert_eq!(world.deliver(&job.queued()).await, "refused");
     world.drain().await;
-    let notice = world.live("notice").await.remove(0);
+    let notice = world.live("status-update").await.remove(0);
     assert!(notice["not_before_ms"].as_u64().unwrap() > now_ms() + 50_000);
 
     let sk = notice["sk"].as_str().unwrap();
@@ -191,7 +191,7 @@ async fn a_word_that_the_forge_refuses_waits_and_is_forgotten_after_a_day() {
     world.set_time(sk, "since_ms", yesterday).await;
     world.set_time(sk, "not_before_ms", 0).await;
     world.drain().await;
-    assert_eq!(world.live("notice").await, Vec::<Value>::new());
+    assert_eq!(world.live("status-update").await, Vec::<Value>::new());
     world.end().await;
 }
 
@@ -270,7 +270,7 @@ async fn a_job_whose_services_its_machine_does_not_start_is_marked_and_no_other(
     // Told or not, the jobs get their machines, and the forge is not asked before.
     world.drain_by(&world.cold(NO_FORGE)).await;
     assert_eq!(world.living().await.len(), 4);
-    assert_eq!(world.live("notice").await.len(), 3);
+    assert_eq!(world.live("status-update").await.len(), 3);
 
     world.drain().await;
     let statuses = world.statuses(lacking).await;
@@ -279,6 +279,6 @@ async fn a_job_whose_services_its_machine_does_not_start_is_marked_and_no_other(
     assert_eq!(statuses[0]["status"], "error");
     let description = statuses[0]["description"].as_str().unwrap();
     assert!(description.contains("docker://"), "{description}");
-    assert!(world.live("notice").await.is_empty());
+    assert!(world.live("status-update").await.is_empty());
     world.end().await;
 }

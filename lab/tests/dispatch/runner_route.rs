@@ -1,7 +1,7 @@
 //! One credential for one machine, and nothing for anybody else.
 
-use dispatcher::event::BadEvent;
 use dispatcher::handler::Error;
+use dispatcher::invocation::BadInvocation;
 use serde_json::{Value, json};
 use stacks::pool::Scope;
 use stacks::route::TEXT_MAX_CHARS;
@@ -37,7 +37,7 @@ async fn a_machine_gets_its_credential_once_and_nobody_else_gets_one() {
     }
     let nobody = from_runner(ROLE, "mallory", ask);
     let answer = world.invoke(&world.handler, &nobody).await;
-    assert!(matches!(answer, Err(Error::Event(BadEvent::Caller))));
+    assert!(matches!(answer, Err(Error::Event(BadInvocation::Caller))));
     assert_eq!(world.registered("admin").await, Vec::<Value>::new());
 
     let reply = world.ask(&machine).await;
@@ -183,29 +183,29 @@ async fn marks_and_warnings_are_recorded_and_last_words_kept_short() {
     let Some((world, machine)) = one_machine(Shape::default()).await else {
         return;
     };
-    for (mark, attribute) in [("online", "online_ms"), ("started", "busy_ms")] {
+    for (mark, attribute) in [("online", "online"), ("started", "busy")] {
         let reply = world.mark(&machine, &json!({ "mark": mark })).await;
         assert_eq!(reply.status, 200, "{mark}");
         assert!(
-            world.runner(&machine).await[attribute].is_u64(),
+            world.runner(&machine).await["timeline"][attribute].is_u64(),
             "{mark} is not recorded"
         );
     }
     let warned = world.invoke(&world.handler, &interruption(&machine)).await;
     warned.unwrap();
-    assert!(world.runner(&machine).await["interrupted_ms"].is_u64());
+    assert!(world.runner(&machine).await["timeline"]["interrupted"].is_u64());
 
     let words = format!("no\u{1b}[31m network\n{}", "x".repeat(2 * TEXT_MAX_CHARS));
     let body = json!({ "mark": "failed", "text": words });
     assert_eq!(world.mark(&machine, &body).await.status, 200);
     let row = world.runner(&machine).await;
-    let kept = row["end_reason"].as_str().unwrap();
+    let kept = row["ending"]["reason"].as_str().unwrap();
     assert!(kept.starts_with("boot failed: no[31m networkx"), "{kept}");
     let limit = "boot failed: ".len() + TEXT_MAX_CHARS;
     assert_eq!(kept.chars().count(), limit);
-    assert!(row["ending_ms"].is_u64());
+    assert!(row["ending"]["since_ms"].is_u64());
     world.lose(&machine).await;
-    assert_eq!(world.ended(&machine).await["end_reason"], json!(kept));
+    assert_eq!(world.ended(&machine).await["ending"]["reason"], json!(kept));
 
     // Warnings of machines that are none of ours make no rows.
     let rows = world.rows().await;

@@ -63,11 +63,11 @@ async fn no_secret_is_in_the_table_an_answer_or_the_log_whatever_fails() {
     // The look itself sees: what was logged of all this is there.
     let log = log::text();
     for part in [
-        "delivery not taken",
-        "no registration",
+        "delivery refused",
+        "runner not registered",
         "runner registration token not found",
         "does not answer",
-        "\"message\":\"registered\"",
+        "\"message\":\"runner registered\"",
         "no route to the forge",
     ] {
         assert!(log.contains(part), "{part} was not logged");

@@ -1,5 +1,6 @@
 //! Nothing left, and nothing foreign touched.
 
+use dispatcher::aws::WriteResult;
 use dispatcher::plan::UNKNOWN_GRACE_MS;
 use lab::FaultInjection;
 use serde_json::{Value, json};
@@ -53,7 +54,7 @@ async fn a_machine_over_its_limit_is_ended_and_its_job_told_so() {
     assert_eq!(world.living().await, [within]);
     // The next tick closes its row, event or not.
     world.tick().await;
-    assert_eq!(world.ended(&over).await["end_reason"], "over-limit");
+    assert_eq!(world.ended(&over).await["ending"]["reason"], "max-lifetime");
     assert_eq!(world.standing(&old).await.0, "timeout");
     assert_eq!(world.standing(&young).await.0, "running");
     assert_eq!(world.counters().await["all"], 1);
@@ -115,7 +116,10 @@ async fn a_machine_that_does_not_ask_in_time_is_ended_and_one_that_did_is_not() 
     assert_eq!(world.ask(&machines[0]).await.status, 200);
     world.tick().await;
     assert_eq!(world.living().await, [machines[0].clone()]);
-    assert_eq!(world.runner(&machines[1]).await["end_reason"], "boot-limit");
+    assert_eq!(
+        world.runner(&machines[1]).await["ending"]["reason"],
+        "boot-timeout"
+    );
     world.end().await;
 }
 
@@ -179,7 +183,7 @@ async fn rows_of_vanished_machines_are_closed_and_of_those_not_yet_shown_are_not
     let sk = format!("runner#{}", machines[0]);
     world.set_time(&sk, "launched_ms", long_ago).await;
     world.tick().await;
-    assert_eq!(world.ended(&machines[0]).await["end_reason"], "gone");
+    assert_eq!(world.ended(&machines[0]).await["ending"]["reason"], "gone");
     assert!(world.runner(&machines[1]).await.is_object());
     world.end().await;
 }
@@ -233,12 +237,12 @@ async fn registrations_that_nobody_used_are_deleted_at_the_forge_and_used_ones_l
     let blind = world.cold(NO_FORGE);
     let tick = json!({ "action": "cleanup" });
     world.invoke(&blind, &tick).await.unwrap();
-    let remains = world.live("remains").await;
+    let remains = world.live("registration").await;
     assert_eq!(remains.len(), 1);
     assert_eq!(remains[0]["instance"], json!(unused));
 
     world.tick().await;
-    assert!(world.live("remains").await.is_empty());
+    assert!(world.live("registration").await.is_empty());
     let names = async || {
         let all = world.registered("admin").await;
         let name = |runner: &Value| runner["name"].as_str().unwrap().to_owned();
@@ -255,7 +259,7 @@ async fn registrations_that_nobody_used_are_deleted_at_the_forge_and_used_ones_l
     world.invoke(&fewer, &retire).await.unwrap();
     let left = names().await;
     assert!(!left.contains(retired), "{left:?}");
-    assert!(world.live("remains").await.is_empty());
+    assert!(world.live("registration").await.is_empty());
     assert!(world.living().await.is_empty());
     world.end().await;
 }
@@ -282,7 +286,7 @@ async fn a_registration_is_deleted_where_it_was_made_although_its_pool_moved() {
     world.lose_silently(&machine).await;
     let tick = json!({ "action": "cleanup" });
     world.invoke(&world.cold(NO_FORGE), &tick).await.unwrap();
-    assert_eq!(world.live("remains").await.len(), 1);
+    assert_eq!(world.live("registration").await.len(), 1);
 
     let mut pool = world.pool("base").await;
     pool.scope = Scope::Repository("acme/app".to_owned());
@@ -293,7 +297,7 @@ async fn a_registration_is_deleted_where_it_was_made_although_its_pool_moved() {
     let moved = world.cold(&world.bench.lab.file().forge);
     world.invoke(&moved, &tick).await.unwrap();
     assert_eq!(world.registered("orgs/acme").await, Vec::<Value>::new());
-    assert!(world.live("remains").await.is_empty());
+    assert!(world.live("registration").await.is_empty());
     world.end().await;
 }
 
@@ -309,10 +313,9 @@ async fn registrations_whose_answer_was_lost_are_deleted_by_their_name() {
         panic!("{machines:?}");
     };
     // The function died between the registration and its record.
-    let marked = [("credential_ms", dispatcher::ledger::number(now_ms()))];
-    let shell = world.shell();
-    let outcome = shell.set_runner(crashed, &marked, "").await.unwrap();
-    assert_eq!(outcome, dispatcher::shell::Outcome::Written);
+    let ledger = world.ledger();
+    let asked = ledger.runner_asked(crashed, &Scope::Global, now_ms());
+    assert_eq!(asked.await.unwrap(), WriteResult::Written);
     world.register_unheard(crashed).await;
     // The answer got lost, and the machine asked again.
     assert_eq!(world.ask_of(&world.cold(NO_FORGE), twice).await.status, 502);
@@ -326,6 +329,6 @@ async fn registrations_whose_answer_was_lost_are_deleted_by_their_name() {
     let left = world.registered("admin").await;
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0]["name"], "i-0123456789abcdef0");
-    assert!(world.live("remains").await.is_empty());
+    assert!(world.live("registration").await.is_empty());
     world.end().await;
 }

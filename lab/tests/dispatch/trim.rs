@@ -1,9 +1,10 @@
 //! Machines that nobody needs: ended, and never one that has a job.
 
+use dispatcher::aws::WriteResult;
 use dispatcher::forge::{Forge, ForgeConfig};
-use dispatcher::plan::{EndReason, IDLE_MARGIN_MS, SETTLE_MS, SPARE_GRACE_MS};
-use dispatcher::secret::Secret;
-use dispatcher::shell::Outcome;
+use dispatcher::model::runner::EndReason;
+use dispatcher::model::secret::Secret;
+use dispatcher::plan::{IDLE_MARGIN_MS, SETTLE_MS, SURPLUS_GRACE_MS};
 use serde_json::json;
 use stacks::pool::{ForgeKind, Scope};
 
@@ -33,7 +34,7 @@ async fn one_overdue() -> Option<(World, String, Reply)> {
     // The pools' idle limit is one minute.
     let then_ms = now_ms() - 60_000 - IDLE_MARGIN_MS - 1;
     let sk = format!("runner#{machine}");
-    world.set_time(&sk, "credential_ms", then_ms).await;
+    world.set_time(&sk, "timeline.idle", then_ms).await;
     world.expire_grace(&machine).await;
     Some((world, machine, reply))
 }
@@ -42,14 +43,14 @@ impl World {
     /// The grace of a machine that is too many is over.
     async fn expire_grace(&self, machine: &str) {
         let sk = format!("runner#{machine}");
-        self.set_time(&sk, "spare_ms", now_ms() - SPARE_GRACE_MS)
+        self.set_time(&sk, "surplus_since_ms", now_ms() - SURPLUS_GRACE_MS)
             .await;
     }
 
     /// The forge had its time since it was told.
     async fn settle(&self, machine: &str) {
         let sk = format!("runner#{machine}");
-        self.set_time(&sk, "disabled_ms", now_ms() - SETTLE_MS)
+        self.set_time(&sk, "timeline.disabled", now_ms() - SETTLE_MS)
             .await;
     }
 }
@@ -59,7 +60,7 @@ async fn a_job_cancelled_while_it_waits_leaves_no_machine_that_boots() {
     let Some((world, machine)) = one_too_many().await else {
         return;
     };
-    assert!(world.runner(&machine).await["spare_ms"].is_u64());
+    assert!(world.runner(&machine).await["surplus_since_ms"].is_u64());
     world.drain().await;
     assert_eq!(world.the_instance().await, machine, "within the grace");
 
@@ -68,9 +69,9 @@ async fn a_job_cancelled_while_it_waits_leaves_no_machine_that_boots() {
     assert!(world.living().await.is_empty());
     assert_eq!(world.ask(&machine).await.status, 410);
     world.lose(&machine).await;
-    assert_eq!(world.ended(&machine).await["end_reason"], "not-needed");
+    assert_eq!(world.ended(&machine).await["ending"]["reason"], "surplus");
     assert!(world.counters().await.is_empty());
-    assert!(world.live("remains").await.is_empty());
+    assert!(world.live("registration").await.is_empty());
     world.end().await;
 }
 
@@ -95,7 +96,7 @@ async fn the_newer_run_of_a_concurrency_group_takes_the_machine_over() {
     world.drain().await;
     world.drain().await;
     assert_eq!(world.the_instance().await, machine);
-    assert!(world.runner(&machine).await["spare_ms"].is_null());
+    assert!(world.runner(&machine).await["surplus_since_ms"].is_null());
     assert_eq!(world.standing(&Job::new(2)).await.0, "launching");
     assert_eq!(world.instances().await.len(), 1);
     world.end().await;
@@ -108,11 +109,9 @@ async fn a_machine_that_asks_before_its_end_is_written_down_is_not_ended() {
     };
     assert_eq!(world.ask(&machine).await.status, 200);
     // A drain that saw it without its credential comes to act only now.
-    let reason = EndReason::NotNeeded;
-    let sets = [("ending_ms", dispatcher::ledger::number(now_ms()))];
-    let shell = world.shell();
-    let marked = shell.set_runner(&machine, &sets, reason.condition()).await;
-    assert_eq!(marked.unwrap(), Outcome::Refused(vec![0]));
+    let ledger = world.ledger();
+    let ended = ledger.end_runner(&machine, &EndReason::Surplus, now_ms());
+    assert_eq!(ended.await.unwrap(), WriteResult::Refused);
     world.expire_grace(&machine).await;
     world.tick().await;
     assert_eq!(world.living().await, [machine]);
@@ -153,7 +152,7 @@ async fn a_machine_that_did_not_end_itself_gets_no_job_any_more_and_is_ended_onc
     world.tick().await;
     assert_ne!(world.the_instance().await, machine);
     world.lose(&machine).await;
-    assert_eq!(world.ended(&machine).await["end_reason"], "idle");
+    assert_eq!(world.ended(&machine).await["ending"]["reason"], "idle");
     assert!(world.registered("admin").await.is_empty());
     assert_eq!(world.counters().await["all"], 1);
     world.end().await;
@@ -176,7 +175,7 @@ async fn a_runner_that_took_a_job_before_it_was_taken_out_finishes_it() {
     world.settle(&machine).await;
     world.tick().await;
     assert_eq!(world.the_instance().await, machine);
-    assert!(world.runner(&machine).await["busy_ms"].is_u64());
+    assert!(world.runner(&machine).await["timeline"]["busy"].is_u64());
     // Nor later: the forge's word counts as the machine's own.
     world.settle(&machine).await;
     world.tick().await;
@@ -193,17 +192,20 @@ async fn without_the_forges_word_a_machine_is_left_to_its_own_limit() {
     let tick = json!({ "action": "cleanup" });
     world.invoke(&blind, &tick).await.unwrap();
     let row = world.runner(&machine).await;
-    assert!(row["disabled_ms"].is_null());
-    assert!(row["spare_ms"].as_u64().unwrap() > now_ms() - SPARE_GRACE_MS);
+    assert!(row["timeline"]["disabled"].is_null());
+    assert!(row["surplus_since_ms"].as_u64().unwrap() > now_ms() - SURPLUS_GRACE_MS);
 
     world.expire_grace(&machine).await;
     world.tick().await;
     world.settle(&machine).await;
-    let told_ms = world.runner(&machine).await["disabled_ms"].as_u64();
+    let told_ms = world.runner(&machine).await["timeline"]["disabled"].as_u64();
     world.invoke(&blind, &tick).await.unwrap();
     assert_eq!(world.the_instance().await, machine);
     let row = world.runner(&machine).await;
-    assert!(row["disabled_ms"].as_u64() > told_ms, "asked again later");
+    assert!(
+        row["timeline"]["disabled"].as_u64() > told_ms,
+        "asked again later"
+    );
     world.end().await;
 }
 

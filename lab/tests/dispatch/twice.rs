@@ -163,7 +163,10 @@ async fn a_job_that_is_cancelled_while_it_runs_has_its_machine_cut_off_without_a
         !console.contains("heard TERM") && !console.contains("power button"),
         "{console}"
     );
-    assert_eq!(world.runner(machine).await["end_reason"], "job-cancelled");
+    assert_eq!(
+        world.runner(machine).await["ending"]["reason"],
+        "job-cancelled"
+    );
     assert_eq!(world.standing(&cancelled).await.0, "cancelled");
     // Its neighbour works on.
     assert_eq!(&world.the_instance().await, neighbour);
@@ -184,7 +187,7 @@ async fn a_runner_that_only_bears_the_name_of_our_machine_is_not_that_machine() 
     let machine = world.the_instance().await;
     // Before it is registered, and while it runs a job: its name says nothing either time.
     world.deliver(&mine.started(machine.as_str())).await;
-    assert!(world.runner(&machine).await["busy_ms"].is_null());
+    assert!(world.runner(&machine).await["timeline"]["busy"].is_null());
     world.take(&victim, &machine).await;
     for stranger in [
         mine.ended_on("cancelled", machine.as_str().into()),
@@ -192,7 +195,7 @@ async fn a_runner_that_only_bears_the_name_of_our_machine_is_not_that_machine() 
     ] {
         world.deliver(&stranger).await;
         world.drain().await;
-        assert!(world.runner(&machine).await["ending_ms"].is_null());
+        assert!(world.runner(&machine).await["ending"].is_null());
     }
     assert_eq!(world.runner(&machine).await["job"]["id"], 1);
     assert_eq!(world.living().await, [machine.as_str()]);

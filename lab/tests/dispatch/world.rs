@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::error::ProvideErrorMetadata as _;
+use dispatcher::aws::{Aws, AwsEndpoint};
 use dispatcher::handler::{Error, Handler};
-use dispatcher::shell::{Place, Shell};
+use dispatcher::ledger::Ledger;
 use lab::{FaultInjection, ForgeProgram, InstanceReport};
 use serde_json::{Value, json};
 use stacks::names::Names;
@@ -102,7 +103,7 @@ impl World {
 
     pub(crate) async fn of(shape: Shape) -> Option<Self> {
         log::start();
-        let bench = Bench::up_with(shape.forge.map_or_else(forge, ForgeProgram::StandIn)).await?;
+        let bench = Bench::sharing(shape.forge.map_or_else(forge, ForgeProgram::StandIn)).await?;
         if shape.user_data.is_none() {
             bench.faults(&entries());
         }
@@ -181,10 +182,10 @@ impl World {
     /// A function of which `heard` hears every call to AWS, with the forge at `forge`.
     pub(crate) async fn tapped(&self, heard: &Heard, forge: &str) -> Handler {
         let file = self.bench.lab.file();
-        let aws = heard.tap(&file.aws_endpoint).await;
+        let dynamo = heard.tap(&file.aws_endpoint).await;
         let ec2 = heard.tap(&file.ec2_endpoint).await;
-        let shell = shell_at(&self.bench, &self.names, (&aws, &ec2));
-        Handler::new(shell, Some(forge.to_owned()))
+        let aws = aws_at(&self.bench, &self.names, (&dynamo, &ec2));
+        Handler::new(aws, Some(forge.to_owned()))
     }
 
     /// A function whose table is not there.
@@ -197,8 +198,8 @@ impl World {
     }
 
     /// The dispatcher's own writes, for tests of a function that dies between two of them.
-    pub(crate) fn shell(&self) -> Shell {
-        shell(&self.bench, &self.names)
+    pub(crate) fn ledger(&self) -> Ledger {
+        Ledger::new(&aws(&self.bench, &self.names))
     }
 }
 
@@ -411,21 +412,21 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap()
 }
 
-fn shell(bench: &Bench, names: &Names) -> Shell {
+fn aws(bench: &Bench, names: &Names) -> Aws {
     let file = bench.lab.file();
-    shell_at(bench, names, (&file.aws_endpoint, &file.ec2_endpoint))
+    aws_at(bench, names, (&file.aws_endpoint, &file.ec2_endpoint))
 }
 
-fn shell_at(bench: &Bench, names: &Names, (aws, ec2): (&str, &str)) -> Shell {
-    let place = Place {
+fn aws_at(bench: &Bench, names: &Names, (aws, ec2): (&str, &str)) -> Aws {
+    let endpoint = AwsEndpoint {
         region: lab::REGION.to_owned(),
         credentials: credentials(bench.lab.file()),
         endpoint: Some(aws.to_owned()),
         endpoint_ec2: Some(ec2.to_owned()),
     };
-    Shell::new(names.clone(), place)
+    Aws::new(names.clone(), endpoint)
 }
 
 fn handler(bench: &Bench, names: &Names, forge: &str) -> Handler {
-    Handler::new(shell(bench, names), Some(forge.to_owned()))
+    Handler::new(aws(bench, names), Some(forge.to_owned()))
 }

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError, ListedStatus};
-use dispatcher::job::JobKey;
-use dispatcher::secret::Secret;
-use dispatcher::world::Verdict;
+use dispatcher::model::job::JobKey;
+use dispatcher::model::secret::Secret;
+use dispatcher::model::world::ForgeJobState;
 use lab::forge::{self, Version};
 use serde_json::{Value, json};
 use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope};
@@ -158,11 +158,11 @@ async fn each_version_registers_its_own_way_and_nothing_of_it_stays() {
         assert!(world.push(ADMIN, TWO_JOBS).await);
         let client = client(&world, ForgeKind::Forgejo, true);
         assert_eq!(
-            client.verdict(&key(1)).await,
-            Verdict::Waiting,
+            client.job_state(&key(1)).await,
+            ForgeJobState::Waiting,
             "{version:?}"
         );
-        assert_eq!(client.verdict(&key(99)).await, Verdict::Gone);
+        assert_eq!(client.job_state(&key(99)).await, ForgeJobState::Gone);
 
         let pool = pool(Scope::Global);
         let registration = client.register(&pool, "i-1").await.unwrap();
@@ -184,7 +184,7 @@ async fn each_version_registers_its_own_way_and_nothing_of_it_stays() {
             "{}",
             runner.log()
         );
-        assert_eq!(client.verdict(&key(1)).await, Verdict::Gone);
+        assert_eq!(client.job_state(&key(1)).await, ForgeJobState::Gone);
         if version > Version::Forgejo11 {
             let stays = listed(&world, registration.id).await.is_some();
             assert_eq!(stays, !ephemeral, "{version:?}");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
-use dispatcher::secret::Secret;
+use dispatcher::model::secret::Secret;
 use serde_json::{Value, json};
 use stacks::pool::{ForgeKind, Scope};
 use workflow::trigger::Changed;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dispatcher::forge::{Forge, ForgeConfig};
-use dispatcher::secret::Secret;
+use dispatcher::model::secret::Secret;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -46,7 +46,7 @@ impl Site {
         match support::forge() {
             ForgeProgram::StandIn(version) => Some(Self::playing(version).await),
             ForgeProgram::Gitea => {
-                let bench = Bench::up_with(ForgeProgram::Gitea).await?;
+                let bench = Bench::sharing(ForgeProgram::Gitea).await?;
                 let file = bench.lab.file().clone();
                 let site = Self {
                     address: file.forge,

@@ -19,8 +19,9 @@ use aws_sdk_ec2::types::{
     RequestLaunchTemplateData, ResourceType, ShutdownBehavior, Tag, TagSpecification,
 };
 use base64::Engine as _;
-use lab::{FaultInjection, Folder, ForgeProgram, InstanceReport, Lab, LabFile, Leftovers};
+use lab::{FaultInjection, Folder, ForgeProgram, InstanceReport, Lab, LabFile, Leftovers, Setup};
 
+mod emulator;
 pub mod tap;
 
 pub const SUBNET_A: &str = "subnet-00000001";
@@ -36,21 +37,43 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A fresh lab; `None`, with the reason printed, where none is possible.
+    /// A fresh lab that is whole: its emulator's functions reach its EC2 and its forge. `None`, after
+    /// [`skipped`], where no lab is possible.
     pub async fn up() -> Option<Self> {
-        Self::up_with(forge()).await
+        Self::of(Setup {
+            forge: forge(),
+            emulator: None,
+        })
+        .await
     }
 
-    /// One with this forge, whatever the tests run against.
-    pub async fn up_with(forge: ForgeProgram) -> Option<Self> {
+    /// A fresh lab with this forge. It shares its emulator with the others of this test binary, for
+    /// tests that run no function there: starting one takes longer than most of them.
+    pub async fn sharing(forge: ForgeProgram) -> Option<Self> {
+        match emulator::shared() {
+            Ok(shared) => {
+                Self::of(Setup {
+                    forge,
+                    emulator: Some(shared),
+                })
+                .await
+            }
+            Err(why) => {
+                skipped(&why);
+                None
+            }
+        }
+    }
+
+    async fn of(setup: Setup) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_lab-internal"));
         let at = Folder::at(folder.path());
-        let up = Lab::up_with(&at, program, forge, |step| eprintln!("{step}"));
+        let up = Lab::up_with(&at, program, &setup, |step| eprintln!("{step}"));
         let lab = match up.await {
             Ok(lab) => lab,
-            Err(lab::Error::Machine { detail, .. }) => {
-                eprintln!("SKIPPED, no namespaces here: {detail}");
+            Err(error) if error.is_lack() => {
+                skipped(&error.to_string());
                 return None;
             }
             Err(error) => panic!("{error}"),
@@ -110,7 +133,7 @@ impl Bench {
         let resource = format!(
             "arn:aws:execute-api:{}:{}:*/$default/POST/runner",
             lab::REGION,
-            lab::ACCOUNT
+            self.lab.file().account
         );
         let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [
             { "Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource }
@@ -263,6 +286,18 @@ impl Bench {
         );
         assert_eq!(status, 204);
     }
+}
+
+/// Says that a test can't run on this machine. Where `CI` is set it fails: nothing passes there by not
+/// running.
+pub fn skipped(why: &str) {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "this test can't run here, and CI is set: {why}"
+    );
+    // Not `eprintln`: of tests that pass, what that prints is not shown.
+    let line = format!("SKIPPED: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// The forge that the tests run against: `CI_TEST_FORGE`, else the stand-in. `cargo xtask test` runs

@@ -83,7 +83,7 @@ impl<'a> Watch<'a> {
         self.machines = shaped(&url, get(&url).await?)?;
         self.forge_jobs = forge.jobs(super::REPOSITORY).await?;
         for runner in self.stage.ledger.live().await?.runners {
-            if let Some(at) = runner.credential_ms {
+            if let Some(at) = runner.timeline.get("registering").copied() {
                 self.registered.insert(runner.instance, at);
             }
         }
@@ -110,7 +110,7 @@ impl<'a> Watch<'a> {
         for machine in &self.machines {
             let pool = machine
                 .tags
-                .get(&self.stage.ledger.names().tag)
+                .get(&self.stage.names.tag)
                 .cloned()
                 .unwrap_or_default();
             let market = if machine.spot { "Spot" } else { "On-Demand" };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dispatcher::delivery::Delivery;
+use dispatcher::webhook::delivery::Delivery;
 use serde_json::Value;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
 use workflow::event::{Event, EventKind};

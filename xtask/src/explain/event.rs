@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use dispatcher::delivery::{BadDelivery, Delivery};
+use dispatcher::webhook::delivery::{BadDelivery, Delivery};
 use serde_json::Value;
 use workflow::event::Event;
 use workflow::event::EventKind;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
-use dispatcher::secret::Secret;
+use dispatcher::model::secret::Secret;
 use stacks::names::Secret as SecretName;
 use stacks::pool::{ForgeKind, Pool};
 use workflow::{Event, Facts, Server, gather};

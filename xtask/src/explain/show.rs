@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dispatcher::job::{Job, JobKey, ToldBy};
-use dispatcher::unserved::why_no_pool;
+use dispatcher::config::no_pool::why_no_pool;
+use dispatcher::model::job::{Job, JobKey, JobSource};
 use serde_json::{Value, json};
 use stacks::pool::Pool;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run, WorkflowEvaluation};
@@ -72,7 +72,7 @@ impl<'a> Told<'a> {
             head_sha: self.facts.sha.clone(),
             html_url: String::new(),
             created_ms: None,
-            told_by: ToldBy::Expectation,
+            source: JobSource::Expectation,
         }
     }
 

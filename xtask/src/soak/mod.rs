@@ -172,7 +172,10 @@ async fn settle(stage: &Stage, forge: &Forge, watch: &mut Watch) -> Result<Vec<S
             (live.jobs.len(), "jobs on the list"),
             (live.launches.len(), "launches open"),
             (live.runners.len(), "runner rows"),
-            (live.remains.len(), "registrations to be deleted"),
+            (
+                live.stale_registrations.len(),
+                "registrations to be deleted",
+            ),
             (
                 live.counters.values().map(|count| *count as usize).sum(),
                 "places reserved",

@@ -11,7 +11,7 @@ use super::push::{Commit, Person, Pushed};
 use super::{Place, actions, bytes, push};
 
 fn recording(name: &str) -> (String, Value) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deliveries");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries");
     let mut text = std::fs::read_to_string(folder.join(format!("{name}.body.json"))).unwrap();
     // What the stand-in never has: forks, pull requests, releases.
     for counter in ["forks_count", "open_pr_counter", "release_counter"] {

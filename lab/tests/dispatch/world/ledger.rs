@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use dispatcher::model::world::{Launch, World as Seen};
 use dispatcher::plan::{self, Action, Claim};
-use dispatcher::world::{Launch, World as Seen};
 use serde_json::Value;
 
 use super::{World, now_ms};
@@ -30,7 +30,7 @@ impl World {
         }
     }
 
-    /// The live rows of one kind: `job`, `launch`, `runner`, `remains`.
+    /// The live rows of one kind: `job`, `launch`, `runner`, `registration`.
     pub(crate) async fn live(&self, kind: &str) -> Vec<Value> {
         let start = format!("{kind}#");
         let mut rows = self.rows().await;
@@ -76,7 +76,7 @@ impl World {
 
     /// What a drain plans that sees `job` alone, and no counter: as one would whose view is old.
     pub(crate) async fn planned(&self, job: &Job) -> (Launch, Vec<Claim>) {
-        let mut jobs = self.shell().live().await.unwrap().jobs;
+        let mut jobs = self.ledger().live().await.unwrap().jobs;
         jobs.retain(|one| one.key.id == job.id);
         let seen = Seen {
             now_ms: now_ms(),
@@ -88,7 +88,7 @@ impl World {
             launches: Vec::new(),
             runners: Vec::new(),
             counters: BTreeMap::new(),
-            verdicts: BTreeMap::new(),
+            forge_states: BTreeMap::new(),
             superseded: Vec::new(),
         };
         let mut actions = plan::drain(&seen).actions;
@@ -118,14 +118,19 @@ impl World {
     }
 
     async fn set_time_of(&self, (pk, sk): (&str, &str), attribute: &str, ms: u64) {
+        // `timeline.idle` is an entry of a map.
+        let parts = attribute.split('.');
+        let path: Vec<String> = parts.map(|part| format!("#{part}")).collect();
+        let name = |placeholder: &String| (placeholder.clone(), placeholder[1..].to_owned());
+        let names = path.iter().map(name).collect();
         self.dynamo
             .update_item()
             .table_name(&self.names.table)
             .key("pk", AttributeValue::S(pk.to_owned()))
             .key("sk", AttributeValue::S(sk.to_owned()))
-            .update_expression("SET #name = :ms")
+            .update_expression(format!("SET {} = :ms", path.join(".")))
             .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#name", attribute)
+            .set_expression_attribute_names(Some(names))
             .expression_attribute_values(":ms", AttributeValue::N(ms.to_string()))
             .send()
             .await

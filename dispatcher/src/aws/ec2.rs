@@ -1,0 +1,310 @@
+//! EC2 as the dispatcher needs it: launch, list, end.
+
+use std::time::Duration;
+
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::types::{
+    CreditSpecificationRequest, Filter, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
+    InstanceStateName, LaunchTemplateSpecification, MarketType, ResourceType, SpotInstanceType,
+    SpotMarketOptions, Tag, TagSpecification,
+};
+use aws_smithy_types::retry::RetryConfig;
+
+use super::{Aws, Failure};
+use crate::model::launch::{LaunchErrorClass, class_of, is_burstable};
+use crate::model::world::{Instance, Launch};
+
+/// Most pages of a listing. A thousand instances a page, far above any cap that `up` admits.
+const PAGES_MAX: usize = 8;
+/// Instances a page.
+const PAGE_SIZE: i32 = 1000;
+/// Most instances in one `TerminateInstances` request, as EC2 recommends.
+const END_MAX: usize = 100;
+/// Time for one `RunInstances` request, in seconds: it answers in one or two.
+const LAUNCH_TIMEOUT_S: u64 = 15;
+
+/// What one `RunInstances` request came to.
+#[derive(Debug)]
+pub enum LaunchResult {
+    /// These exist now; perhaps fewer than asked for.
+    Launched(Vec<Launched>),
+    /// None, and EC2's code says why.
+    Refused {
+        /// What to do about it.
+        class: LaunchErrorClass,
+        /// EC2's code.
+        code: String,
+        /// EC2's words.
+        message: String,
+    },
+    /// Nobody knows: no answer, or one that can't be read. Ask again for the same.
+    Unknown(Failure),
+}
+
+/// An instance that a launch made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launched {
+    /// EC2's id.
+    pub instance: String,
+    /// Whether it is past ending already: a re-issue returns also those.
+    pub ended: bool,
+}
+
+impl Aws {
+    /// Sends `launch` for its current candidate. Not retried here: the launch row is what makes a
+    /// retry safe, and whoever holds it decides.
+    pub(crate) async fn run_instances(&self, launch: &Launch) -> LaunchResult {
+        let Some(candidate) = launch.candidate() else {
+            return LaunchResult::Refused {
+                class: LaunchErrorClass::NextCandidate,
+                code: "NoCandidate".to_owned(),
+                message: "no candidate is left".to_owned(),
+            };
+        };
+        let count = i32::try_from(launch.count).expect("at most launch::JOBS_MAX");
+        let mut request = self
+            .ec2()
+            .run_instances()
+            .launch_template(
+                LaunchTemplateSpecification::builder()
+                    .launch_template_id(&launch.template_id)
+                    .version(&launch.template_version)
+                    .build(),
+            )
+            .instance_type(candidate.instance_type.as_str().into())
+            .subnet_id(&candidate.subnet)
+            .min_count(1)
+            .max_count(count)
+            .client_token(launch.token());
+        if candidate.spot {
+            request = request.instance_market_options(spot());
+        }
+        if let Some(credit) = &launch.credit
+            && is_burstable(&candidate.instance_type)
+        {
+            request = request.credit_specification(
+                CreditSpecificationRequest::builder()
+                    .cpu_credits(credit)
+                    .build(),
+            );
+        }
+        for resource in TAGGED {
+            request = request.tag_specifications(
+                TagSpecification::builder()
+                    .resource_type(resource)
+                    .set_tags(Some(self.instance_tags(launch)))
+                    .build(),
+            );
+        }
+        let sent = request
+            .customize()
+            .config_override(once(LAUNCH_TIMEOUT_S))
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => LaunchResult::Launched(
+                answer
+                    .instances
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(launched)
+                    .collect(),
+            ),
+            Err(error) => refusal(&error),
+        }
+    }
+
+    /// What exists under the launch's current token: after `IdempotentParameterMismatch`.
+    pub(crate) async fn instances_of_token(&self, token: &str) -> Result<Vec<Launched>, Failure> {
+        let answer = self
+            .ec2()
+            .describe_instances()
+            .filters(Filter::builder().name("client-token").values(token).build())
+            .send()
+            .await
+            .map_err(|error| Failure::of("ec2:DescribeInstances", &error))?;
+        Ok(answer
+            .reservations
+            .unwrap_or_default()
+            .into_iter()
+            .flat_map(|reservation| reservation.instances.unwrap_or_default())
+            .filter_map(launched)
+            .collect())
+    }
+
+    /// Every instance that carries our tag and that EC2 still shows.
+    pub(crate) async fn instances(&self) -> Result<Vec<Instance>, Failure> {
+        let mut all = Vec::new();
+        let mut token = None;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .ec2()
+                .describe_instances()
+                .filters(
+                    Filter::builder()
+                        .name("tag-key")
+                        .values(&self.names.tag)
+                        .build(),
+                )
+                .max_results(PAGE_SIZE)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| Failure::of("ec2:DescribeInstances", &error))?;
+            all.extend(
+                page.reservations
+                    .unwrap_or_default()
+                    .into_iter()
+                    .flat_map(|reservation| reservation.instances.unwrap_or_default())
+                    .filter_map(|instance| self.described(instance)),
+            );
+            token = page.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(all);
+            }
+        }
+        // The rows of machines that are cut off would be closed as if they had ended.
+        Err(Failure {
+            call: "ec2:DescribeInstances",
+            code: "too-much".to_owned(),
+            message: format!("more than {PAGES_MAX} pages of instances carry our tag"),
+        })
+    }
+
+    /// Ends `instances` outright: a graceful shutdown would signal the runner, and a runner that is
+    /// signalled mid-job turns the job green (measured on Gitea 1.26).
+    pub(crate) async fn end_instances(&self, instances: &[String]) -> Result<(), Failure> {
+        for some in instances.chunks(END_MAX) {
+            let sent = self
+                .ec2()
+                .terminate_instances()
+                .set_instance_ids(Some(some.to_vec()))
+                .skip_os_shutdown(true)
+                .send()
+                .await;
+            let Err(error) = sent else { continue };
+            let failure = Failure::of("ec2:TerminateInstances", &error);
+            if failure.code != "InvalidInstanceID.NotFound" {
+                return Err(failure);
+            }
+            // One unknown id fails the whole request: end the others one by one.
+            if some.len() > 1 {
+                for instance in some {
+                    Box::pin(self.end_instances(std::slice::from_ref(instance))).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn instance_tags(&self, launch: &Launch) -> Vec<Tag> {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let own = [
+            tag("Name", &format!("{}/{}", self.names.name, launch.pool)),
+            tag(&self.names.tag, &launch.pool),
+            tag(&self.names.tag_launch, &launch.id),
+            tag(
+                &self.names.tag_max_lifetime_minutes,
+                &launch.max_lifetime_minutes.to_string(),
+            ),
+        ];
+        // A key that is there twice fails the launch; ours are what machines are found by.
+        let given: Vec<Tag> = launch
+            .tags
+            .iter()
+            .filter(|(key, _)| !own.iter().any(|own| own.key() == Some(key.as_str())))
+            .map(|(key, value)| tag(key, value))
+            .collect();
+        own.into_iter().chain(given).collect()
+    }
+
+    fn described(&self, instance: aws_sdk_ec2::types::Instance) -> Option<Instance> {
+        let tags = instance.tags.unwrap_or_default();
+        let tag = |key: &str| {
+            tags.iter()
+                .find(|tag| tag.key.as_deref() == Some(key))
+                .and_then(|tag| tag.value.clone())
+        };
+        let state = instance.state.and_then(|state| state.name);
+        Some(Instance {
+            id: instance.instance_id?,
+            pool: tag(&self.names.tag).unwrap_or_default(),
+            launch: tag(&self.names.tag_launch),
+            max_lifetime_minutes: tag(&self.names.tag_max_lifetime_minutes)
+                .and_then(|v| v.parse().ok()),
+            ended: has_ended(state.as_ref()),
+            launched_ms: instance
+                .launch_time
+                .and_then(|time| u64::try_from(time.to_millis().ok()?).ok())
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// A one-time Spot request at the On-Demand price at most, which is EC2's default.
+fn spot() -> InstanceMarketOptionsRequest {
+    InstanceMarketOptionsRequest::builder()
+        .market_type(MarketType::Spot)
+        .spot_options(
+            SpotMarketOptions::builder()
+                .spot_instance_type(SpotInstanceType::OneTime)
+                .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
+                .build(),
+        )
+        .build()
+}
+
+/// What carries the tags. Not the Spot request: nothing reads its tags, and EC2 would ask our policy
+/// for a right to it that can't be bound to our launch templates.
+const TAGGED: [ResourceType; 3] = [
+    ResourceType::Instance,
+    ResourceType::Volume,
+    ResourceType::NetworkInterface,
+];
+
+fn once(timeout_s: u64) -> aws_sdk_ec2::config::Builder {
+    let timeout = Duration::from_secs(timeout_s);
+    aws_sdk_ec2::config::Config::builder()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            aws_smithy_types::timeout::TimeoutConfig::builder()
+                .operation_attempt_timeout(timeout)
+                .operation_timeout(timeout)
+                .build(),
+        )
+}
+
+fn launched(instance: aws_sdk_ec2::types::Instance) -> Option<Launched> {
+    let state = instance.state.and_then(|state| state.name);
+    Some(Launched {
+        instance: instance.instance_id?,
+        ended: has_ended(state.as_ref()),
+    })
+}
+
+fn has_ended(state: Option<&InstanceStateName>) -> bool {
+    matches!(
+        state,
+        Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated)
+    )
+}
+
+fn refusal<E, R>(error: &SdkError<E, R>) -> LaunchResult
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let failure = Failure::of("ec2:RunInstances", error);
+    let has_code = error
+        .as_service_error()
+        .is_some_and(|answer| answer.code().is_some());
+    if has_code {
+        LaunchResult::Refused {
+            class: class_of(&failure.code),
+            code: failure.code,
+            message: failure.message,
+        }
+    } else {
+        LaunchResult::Unknown(failure)
+    }
+}

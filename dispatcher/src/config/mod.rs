@@ -1,0 +1,138 @@
+//! What the stacks and the operators say: the deployment's parameters, parsed once.
+
+pub(crate) mod cache;
+pub mod no_pool;
+
+use std::sync::Arc;
+
+use stacks::names::{Names, Secret as SecretName};
+use stacks::pool::{ForgeKind, Pool, Settings};
+use tokio::time::Instant;
+
+use self::no_pool::why_no_pool;
+use crate::aws::{Failure, Parameters};
+use crate::forge::{Forge, ForgeConfig, ForgeError, Known};
+use crate::model::job::Job;
+use crate::model::secret::Secret;
+
+/// What the stacks and the operators say.
+#[derive(Debug)]
+pub struct Config {
+    /// What holds for all pools.
+    pub settings: Settings,
+    /// The pools, by name.
+    pub pools: Vec<Pool>,
+    /// Signs the deliveries.
+    pub webhook: Option<Secret>,
+    /// Read-only token for pools that ask.
+    pub clone_token: Option<Secret>,
+    pub(crate) forge: Forge,
+    pub(crate) read_at: Instant,
+}
+
+/// Why the parameters can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadConfig {
+    /// They can't be read.
+    #[error(transparent)]
+    Call(#[from] Failure),
+    /// One is missing.
+    #[error("the parameter {0} is missing: run `cargo xtask up`")]
+    Missing(String),
+    /// One can't be parsed.
+    #[error("the parameter {name} can't be read: {message}: run `cargo xtask up`")]
+    Unreadable {
+        /// Its path.
+        name: String,
+        /// The parser's words.
+        message: String,
+    },
+    /// The forge's address or CA is unusable.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+}
+
+impl Config {
+    /// Reads the deployment's parameters, which were asked for at `read_at`;
+    /// `forge_endpoint` is another address for the forge, of which so much is `known` already.
+    pub(crate) fn parse(
+        names: &Names,
+        mut parameters: Parameters,
+        forge_endpoint: Option<&str>,
+        known: &Arc<Known>,
+        read_at: Instant,
+    ) -> Result<Self, BadConfig> {
+        let settings: Settings = document(
+            &names.parameter_settings,
+            parameters.get(&names.parameter_settings),
+        )?;
+        let mut pools: Vec<Pool> = parameters
+            .iter()
+            .filter(|(name, _)| name.starts_with(&names.parameter_pools))
+            .map(|(name, value)| document(name, Some(value)))
+            .collect::<Result<_, _>>()?;
+        if gives_unlabelled_to_none(settings.forge_kind) {
+            for pool in &mut pools {
+                pool.accepts_unlabelled = false;
+            }
+        }
+        let ca = parameters.remove(&names.parameter_forge_ca);
+        let mut secret = |name| parameters.remove(&names.secret(name)).and_then(Secret::new);
+        let labels = pools.iter().flat_map(|pool| &pool.labels);
+        let forge = Forge::new(ForgeConfig {
+            kind: settings.forge_kind,
+            labels: labels.map(|label| label.name.clone()).collect(),
+            url: settings.forge_url.clone(),
+            endpoint: forge_endpoint.map(str::to_owned),
+            ca,
+            token: secret(SecretName::ForgeToken),
+            registration_token: secret(SecretName::RegistrationToken),
+        })?
+        .with_known(Arc::clone(known));
+        Ok(Self {
+            webhook: secret(SecretName::Webhook),
+            clone_token: secret(SecretName::CloneToken),
+            settings,
+            pools,
+            forge,
+            read_at,
+        })
+    }
+
+    /// The pool that serves `job`: the first that does, in order of their names.
+    pub(crate) fn pool_for(&self, job: &Job) -> Option<&Pool> {
+        self.pools
+            .iter()
+            .find(|pool| pool.serves(&job.key.repository, &job.labels))
+    }
+
+    /// Why no pool serves `job`.
+    pub(crate) fn why_no_pool(&self, job: &Job) -> String {
+        if job.labels.is_empty() && gives_unlabelled_to_none(self.settings.forge_kind) {
+            return "the job has no runs-on, and a Forgejo gives such a job to no runner: name a \
+                    label in runs-on"
+                .to_owned();
+        }
+        why_no_pool(&self.pools, job)
+    }
+}
+
+/// Whether a job without labels can have no runner at all (Forgejo 11 to 15, `ItRunsOn`); at a Gitea
+/// any runner may take it.
+fn gives_unlabelled_to_none(forge: ForgeKind) -> bool {
+    match forge {
+        ForgeKind::Gitea => false,
+        ForgeKind::Forgejo => true,
+    }
+}
+
+fn document<T: serde::de::DeserializeOwned>(
+    name: &str,
+    value: Option<&String>,
+) -> Result<T, BadConfig> {
+    let value = value.ok_or_else(|| BadConfig::Missing(name.to_owned()))?;
+    serde_json::from_str(value).map_err(|error| BadConfig::Unreadable {
+        name: name.to_owned(),
+        message: error.to_string(),
+    })
+}

@@ -1,0 +1,245 @@
+//! What can wake the function, parsed once into a closed enum.
+
+use base64::Engine;
+use serde_json::Value;
+use stacks::names::{ACTION_CLEANUP, ACTION_DRAIN, ACTION_RETIRE, ROUTE_DISPATCH, ROUTE_RUNNER};
+
+/// Everything that the function is woken by.
+#[derive(Debug)]
+pub enum Invocation {
+    /// A delivery of the forge.
+    Delivery(HttpRequest),
+    /// A request of a runner, its identity checked by API Gateway.
+    Runner {
+        /// Who asks.
+        caller: Caller,
+        /// What it sends.
+        request: HttpRequest,
+    },
+    /// The scheduled event, or an empty one.
+    Tick,
+    /// The nudge that follows a recorded job.
+    Nudge,
+    /// The deployment is about to be taken down.
+    Retire,
+    /// EC2 says that an instance changed its state.
+    InstanceState {
+        /// Its id.
+        instance: String,
+        /// The new state.
+        state: String,
+    },
+    /// EC2 is about to take a Spot instance back.
+    SpotInterruption {
+        /// Its id.
+        instance: String,
+    },
+}
+
+/// An HTTP request as API Gateway hands it on.
+#[derive(Debug)]
+pub struct HttpRequest {
+    /// Header values by lower-case name.
+    headers: Vec<(String, String)>,
+    /// The raw body.
+    pub body: Vec<u8>,
+}
+
+/// An instance that calls with its own credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The role of its instance profile.
+    pub role: String,
+    /// Its session name, which for an instance is its id.
+    pub instance: String,
+}
+
+/// An event that we don't know.
+#[derive(Debug, thiserror::Error)]
+pub enum BadInvocation {
+    /// None of our sources sends such a thing.
+    #[error(
+        "unknown event ({0}): expected an API call, {{\"action\":\"cleanup\"}}, or an EC2 event"
+    )]
+    Unknown(String),
+    /// An API call without a readable body.
+    #[error("the body is marked as base64 but is not")]
+    Body,
+    /// A call to the runner route by nobody we can name.
+    #[error("the caller is not an instance with an assumed role")]
+    Caller,
+}
+
+impl HttpRequest {
+    /// The value of the header called `name`, in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl Invocation {
+    /// Reads `payload` as Lambda hands it over.
+    pub fn parse(payload: &Value) -> Result<Self, BadInvocation> {
+        if is_empty(payload) {
+            return Ok(Self::Tick);
+        }
+        if let Some(action) = payload.get("action").and_then(Value::as_str) {
+            return match action {
+                ACTION_CLEANUP => Ok(Self::Tick),
+                ACTION_DRAIN => Ok(Self::Nudge),
+                ACTION_RETIRE => Ok(Self::Retire),
+                other => Err(BadInvocation::Unknown(format!(
+                    "action {}",
+                    shortened(other)
+                ))),
+            };
+        }
+        if let Some(route) = payload.get("routeKey").and_then(Value::as_str) {
+            return match route {
+                ROUTE_DISPATCH => Ok(Self::Delivery(http_request(payload)?)),
+                ROUTE_RUNNER => Ok(Self::Runner {
+                    caller: caller(payload)?,
+                    request: http_request(payload)?,
+                }),
+                other => Err(BadInvocation::Unknown(format!(
+                    "route {}",
+                    shortened(other)
+                ))),
+            };
+        }
+        if let Some(kind) = payload.get("detail-type").and_then(Value::as_str) {
+            let detail = |name: &str| {
+                payload["detail"][name]
+                    .as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| {
+                        BadInvocation::Unknown(format!("{} without {name}", shortened(kind)))
+                    })
+            };
+            return match kind {
+                "EC2 Instance State-change Notification" => Ok(Self::InstanceState {
+                    instance: detail("instance-id")?,
+                    state: detail("state")?,
+                }),
+                "EC2 Spot Instance Interruption Warning" => Ok(Self::SpotInterruption {
+                    instance: detail("instance-id")?,
+                }),
+                other => Err(BadInvocation::Unknown(shortened(other))),
+            };
+        }
+        Err(BadInvocation::Unknown(
+            "no action, route or detail-type".to_owned(),
+        ))
+    }
+}
+
+fn is_empty(payload: &Value) -> bool {
+    payload.is_null()
+        || payload.as_str().is_some_and(str::is_empty)
+        || payload.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+fn http_request(payload: &Value) -> Result<HttpRequest, BadInvocation> {
+    let body = payload["body"].as_str().unwrap_or_default();
+    let body = if payload["isBase64Encoded"].as_bool() == Some(true) {
+        base64::engine::general_purpose::STANDARD
+            .decode(body)
+            .map_err(|_| BadInvocation::Body)?
+    } else {
+        body.as_bytes().to_vec()
+    };
+    let headers = payload["headers"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.to_ascii_lowercase(), value.as_str()?.to_owned())))
+        .collect();
+    Ok(HttpRequest { headers, body })
+}
+
+/// The caller as API Gateway's IAM authorizer names it:
+/// `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
+fn caller(payload: &Value) -> Result<Caller, BadInvocation> {
+    let arn = payload["requestContext"]["authorizer"]["iam"]["userArn"]
+        .as_str()
+        .ok_or(BadInvocation::Caller)?;
+    let mut parts = arn.split(':');
+    let service = parts.nth(2);
+    let resource = parts.nth(2).unwrap_or_default();
+    let mut path = resource.split('/');
+    match (service, path.next(), path.next(), path.next(), path.next()) {
+        (Some("sts"), Some("assumed-role"), Some(role), Some(session), None)
+            if session.starts_with("i-") =>
+        {
+            Ok(Caller {
+                role: role.to_owned(),
+                instance: session.to_owned(),
+            })
+        }
+        _ => Err(BadInvocation::Caller),
+    }
+}
+
+/// Foreign text in an error: enough to recognise it, never a flood.
+fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_empty_event_is_the_tick_as_in_the_reference() {
+        for payload in [
+            json!(null),
+            json!({}),
+            json!(""),
+            json!({"action":"cleanup"}),
+        ] {
+            assert!(
+                matches!(Invocation::parse(&payload), Ok(Invocation::Tick)),
+                "{payload}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_events_are_refused_by_name() {
+        for (payload, part) in [
+            (json!({"action":"delete"}), "delete"),
+            (json!({"routeKey":"GET /"}), "GET /"),
+            (json!({"detail-type":"Weather"}), "Weather"),
+            (json!([1]), "no action"),
+        ] {
+            let error = Invocation::parse(&payload).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_an_assumed_role_with_an_instance_as_session_is_a_caller() {
+        let of =
+            |arn: &str| caller(&json!({"requestContext":{"authorizer":{"iam":{"userArn":arn}}}}));
+        assert_eq!(
+            of("arn:aws:sts::1:assumed-role/ci-runner/i-0a").unwrap(),
+            Caller {
+                role: "ci-runner".to_owned(),
+                instance: "i-0a".to_owned()
+            }
+        );
+        for arn in [
+            "arn:aws:iam::1:user/ci-runner/i-0a",
+            "arn:aws:sts::1:assumed-role/ci-runner/mallory",
+            "arn:aws:sts::1:assumed-role/ci-runner/i-0a/x",
+            "",
+        ] {
+            assert!(of(arn).is_err(), "{arn}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Events that may have started workflows: on the live list until it is known which jobs came of
+//! them and those have ended, with what happened in the repository's history.
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{Change, Item};
+use super::{Ledger, Row, item, live_item, live_key, number, read, text};
+use crate::aws::{Failure, WriteResult};
+use crate::model::job::digest;
+use workflow::event::Event;
+use workflow::event::EventKind;
+
+/// How long an event is remembered after its end, in seconds: as long as somebody may send its
+/// delivery again.
+const KEEP_S: u64 = 7 * 24 * 3600;
+/// Most jobs of a repository that are looked at for the last that the forge told of: a few runs.
+const RECENT_MAX: i32 = 50;
+/// In the sort keys of a repository's history, the keys of jobs that the forge counts come before
+/// this, and those of jobs that we expect after it.
+const BEFORE_EXPECTED: &str = "4";
+/// Sort key of what is known of a repository's hook.
+const SILENCE: &str = "silence";
+
+/// An event on the live list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingEvent {
+    /// Its id: the same for the same event, however often it is told.
+    pub id: String,
+    /// Where: `owner/name`.
+    pub repository: String,
+    /// What.
+    pub event: EventKind,
+    /// The commit that its workflows are read at, if the delivery says it; else a branch.
+    pub at: String,
+    /// When it was recorded.
+    pub recorded_ms: u64,
+    /// Not to be looked at before this moment.
+    #[serde(default)]
+    pub not_before_ms: u64,
+    /// How often it was tried in vain.
+    #[serde(default)]
+    pub tries: u32,
+    /// The jobs that are expected of it; `None` as long as nobody has found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expects: Option<Vec<Expected>>,
+}
+
+/// A job that is expected of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// The number in its key.
+    pub id: u64,
+    /// The attempt in its key: it was run again so often.
+    #[serde(default)]
+    pub attempt: u64,
+    /// Which run of the event it is of.
+    pub run: usize,
+    /// Its id in the workflow.
+    pub job: String,
+    /// Its name.
+    pub name: String,
+    /// What it asks for.
+    pub labels: Vec<String>,
+    /// The jobs of its run that must end first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// What its `if` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// Under which words the forge puts its state on the commit.
+    pub context: String,
+    /// Where it stands, as far as we know.
+    pub state: ExpectedState,
+}
+
+impl Expected {
+    /// How many bytes its texts have, about.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let condition = self.condition.iter();
+        let lists = self.labels.iter().chain(&self.needs).chain(condition);
+        let texts = [&self.job, &self.name, &self.context];
+        lists.chain(texts).map(String::len).sum()
+    }
+}
+
+/// Where an expected job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpectedState {
+    /// Behind other jobs, or an approval.
+    Blocked,
+    /// It was put on the list of jobs that wait; a runner may have it by now.
+    Listed,
+    /// It ended well.
+    Success,
+    /// It ended badly, or was ended.
+    Failure,
+    /// It did not run.
+    Skipped,
+}
+
+impl ExpectedState {
+    /// Whether it has ended.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        match self {
+            Self::Blocked | Self::Listed => false,
+            Self::Success | Self::Failure | Self::Skipped => true,
+        }
+    }
+}
+
+/// What the ledger knows of how a repository's jobs are told of.
+#[derive(Debug, Default)]
+pub struct JobReports {
+    /// When a delivery last told of one of its jobs.
+    pub last_ms: u64,
+    /// When it was last found that none told of a job that was due.
+    pub silent_ms: u64,
+    /// Those jobs.
+    pub jobs: Vec<ReportedJob>,
+}
+
+/// A job that a delivery told of.
+#[derive(Debug)]
+pub struct ReportedJob {
+    /// When.
+    pub delivered_ms: u64,
+    /// Its commit.
+    pub head_sha: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl JobReports {
+    /// Whether deliveries tell of the repository's jobs, as far as one knows.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.last_ms > self.silent_ms
+    }
+
+    /// The jobs of the commit `sha` that were told of since then.
+    pub fn of(&self, sha: &str, since_ms: u64) -> impl Iterator<Item = &ReportedJob> {
+        let is_it = move |job: &&ReportedJob| job.head_sha == sha && job.delivered_ms >= since_ms;
+        self.jobs.iter().filter(is_it)
+    }
+}
+
+#[derive(Serialize)]
+struct EventRow<'a> {
+    facts: &'a str,
+    event: EventKind,
+    recorded_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct KnownEvent {
+    facts: String,
+}
+
+#[derive(Deserialize)]
+struct RecentJob {
+    #[serde(default)]
+    delivered_ms: u64,
+    #[serde(default)]
+    head_sha: String,
+    #[serde(default)]
+    job_name: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Silence {
+    #[serde(default)]
+    silent_ms: u64,
+}
+
+impl Ledger {
+    /// Records an event, once.
+    pub async fn record_event(
+        &self,
+        id: &str,
+        happened: &Event,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let repository = &happened.body.repository.full_name;
+        let facts = serde_json::to_string(happened).expect("its maps have texts for keys");
+        let (pk, sk) = history_key(repository, id);
+        let history = item(&Row {
+            pk: &pk,
+            sk: &sk,
+            body: &EventRow {
+                facts: &facts,
+                event: happened.kind,
+                recorded_ms: now_ms,
+            },
+            ttl: Some(now_ms / 1000 + KEEP_S),
+        });
+        let event = PendingEvent {
+            id: id.to_owned(),
+            repository: repository.clone(),
+            event: happened.kind,
+            at: happened.reads().at,
+            recorded_ms: now_ms,
+            not_before_ms: 0,
+            tries: 0,
+            expects: None,
+        };
+        let live = live_item(&event_sk(id), &event);
+        self.write_all(vec![Change::PutNew(history), Change::Put(live)])
+            .await
+    }
+
+    /// What happened; `None` if nobody knows any more.
+    pub async fn event(&self, event: &PendingEvent) -> Result<Option<Event>, Failure> {
+        let (pk, sk) = history_key(&event.repository, &event.id);
+        let Some(row) = self.item(&pk, &sk).await? else {
+            return Ok(None);
+        };
+        let known: KnownEvent = read(row)?;
+        Ok(serde_json::from_str(&known.facts).ok())
+    }
+
+    /// Compare-and-set on `not_before_ms`: writes an event as it is now if it is as it was seen. Whoever
+    /// wins owns it until `now.not_before_ms`: of several drains one looks into it.
+    pub async fn claim_event(
+        &self,
+        seen: &PendingEvent,
+        now: &PendingEvent,
+    ) -> Result<WriteResult, Failure> {
+        let mut row = live_item(&event_sk(&now.id), now);
+        let mut values = Item::from([
+            (":seen".to_owned(), number(seen.not_before_ms)),
+            (":then".to_owned(), number(now.not_before_ms)),
+            (":tries".to_owned(), number(now.tries.into())),
+        ]);
+        let mut update = "SET not_before_ms = :then, tries = :tries".to_owned();
+        if let Some(expects) = row.remove("expects") {
+            update.push_str(", expects = :expects");
+            values.insert(":expects".to_owned(), expects);
+        }
+        self.write(Change::Update {
+            key: live_key(&event_sk(&now.id)),
+            update,
+            condition: "not_before_ms = :seen".to_owned(),
+            values,
+        })
+        .await
+    }
+
+    /// Takes an event off the list and says in the history what came of it.
+    pub async fn close_event(&self, event: &PendingEvent, outcome: &str) -> Result<(), Failure> {
+        let history = Change::Update {
+            key: history_key(&event.repository, &event.id),
+            update: "SET outcome = :outcome".to_owned(),
+            condition: String::new(),
+            values: Item::from([(":outcome".to_owned(), text(outcome))]),
+        };
+        let live = Change::Delete {
+            key: live_key(&event_sk(&event.id)),
+            condition: String::new(),
+            values: Item::new(),
+        };
+        let _result = self.write_all(vec![history, live]).await?;
+        Ok(())
+    }
+
+    /// How the jobs of `repository` are told of.
+    pub async fn job_reports(&self, repository: &str) -> Result<JobReports, Failure> {
+        let pk = format!("repo#{repository}");
+        let mut reports = JobReports::default();
+        for row in self.newest(&pk, BEFORE_EXPECTED, RECENT_MAX).await? {
+            let job: RecentJob = read(row)?;
+            if job.delivered_ms > 0 {
+                reports.last_ms = reports.last_ms.max(job.delivered_ms);
+                reports.jobs.push(ReportedJob {
+                    delivered_ms: job.delivered_ms,
+                    head_sha: job.head_sha,
+                    name: job.job_name,
+                });
+            }
+        }
+        if let Some(row) = self.item(&pk, SILENCE).await? {
+            reports.silent_ms = read::<Silence>(row)?.silent_ms;
+        }
+        Ok(reports)
+    }
+
+    /// Notes that no delivery told of a job of `repository` that was due.
+    pub async fn note_silence(&self, repository: &str, now_ms: u64) -> Result<(), Failure> {
+        let _result = self
+            .write(Change::Update {
+                key: (format!("repo#{repository}"), SILENCE.to_owned()),
+                update: "SET silent_ms = :now, #ttl = :ttl".to_owned(),
+                condition: String::new(),
+                values: Item::from([
+                    (":now".to_owned(), number(now_ms)),
+                    (":ttl".to_owned(), number(now_ms / 1000 + super::HISTORY_S)),
+                ]),
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+fn event_sk(id: &str) -> String {
+    format!("pending-event#{id}")
+}
+
+fn history_key(repository: &str, id: &str) -> (String, String) {
+    (format!("repo#{repository}"), event_sk(id))
+}
+
+/// How long the same reference is not made or deleted twice, in milliseconds: its push and its own
+/// delivery come within seconds. Where they come on two sides of a border a machine is launched too
+/// much; a branch that comes and goes again is not missed.
+const REFERENCE_MS: u64 = 1_800_000;
+
+/// The id of an event that was told of at `told_ms`: the same for the same event. A reference is made
+/// or deleted once in a while, whoever tells of it; all else is as its delivery says, to the byte.
+pub(crate) fn event_id(happened: &Event, delivery: &str, told_ms: u64) -> String {
+    let body = &happened.body;
+    let word = happened.kind.word();
+    if happened.kind.is_of_a_reference() {
+        let period = (told_ms / REFERENCE_MS).to_string();
+        let own = [
+            body.repository.full_name.as_str(),
+            word,
+            &body.ref_type,
+            &body.git_ref,
+            &body.sha,
+            &period,
+        ];
+        format!("{word}-{:016x}", digest(own))
+    } else {
+        format!("{word}-{:016x}", digest([word, delivery]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use workflow::event::Body;
+    use workflow::event::EventKind;
+
+    #[test]
+    fn a_branch_that_is_deleted_again_later_is_another_event() {
+        let gone = |kind| Event {
+            kind,
+            body: Body {
+                git_ref: "renovate/x".to_owned(),
+                ref_type: "branch".to_owned(),
+                ..Body::default()
+            },
+        };
+        let id = |delivery, told_ms| event_id(&gone(EventKind::Delete), delivery, told_ms);
+        assert_eq!(id("its own", 1_000), id("a push", 2_000));
+        assert_ne!(id("its own", 1_000), id("its own", 1_000 + REFERENCE_MS));
+        let issue = |delivery, told_ms| event_id(&gone(EventKind::Issues), delivery, told_ms);
+        assert_eq!(issue("1a", 1_000), issue("1a", 1_000 + REFERENCE_MS));
+        assert_ne!(issue("1a", 1_000), issue("2b", 1_000));
+    }
+}

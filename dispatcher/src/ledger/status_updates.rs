@@ -1,0 +1,160 @@
+//! Outbox of commit statuses that the forge has not accepted yet.
+//!
+//! They tell of the machine, not of the job: that none of ours serves it, or, if that was said, that
+//! a runner has it after all, or that it lacks what the job asks for. Whether the job succeeds, the
+//! forge says itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{Change, Item};
+use super::{Ledger, live_item, live_key, number};
+use crate::aws::{Failure, WriteResult};
+use crate::model::job::{Job, JobKey};
+
+/// How long a status is tried to be set, in milliseconds: after a day nobody waits for it, and the forge
+/// itself has given the job up.
+const KEEP_MS: u64 = 24 * 3600 * 1000;
+/// Shortest time between two tries, in milliseconds: a tick, and far longer than a call to the forge
+/// may take.
+const AGAIN_MS: u64 = 60_000;
+
+/// A commit status to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusUpdate {
+    /// The job.
+    pub job: JobKey,
+    /// Its name.
+    pub name: String,
+    /// The commit that it builds.
+    pub head_sha: String,
+    /// Where people look at it.
+    pub html_url: String,
+    /// The run that it belongs to.
+    #[serde(default)]
+    pub run_id: u64,
+    /// What it says.
+    pub kind: StatusKind,
+    /// Its description.
+    pub reason: String,
+    /// Since when it is to be set.
+    pub since_ms: u64,
+    /// Not to be tried before.
+    pub not_before_ms: u64,
+}
+
+/// What a status says of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusKind {
+    /// Nothing of ours serves it.
+    NotServed,
+    /// A runner has it after all.
+    Served,
+    /// Its services are not started, if it asks for any: only its workflow tells, so that is read
+    /// before this is said.
+    NoServices,
+}
+
+impl Ledger {
+    /// Takes a status off the list that is set, or given up.
+    pub async fn clear_status_update(&self, update: &StatusUpdate) -> Result<(), Failure> {
+        let _result = self
+            .write(Change::Delete {
+                key: key_of(&update.job),
+                condition: "since_ms = :since".to_owned(),
+                values: Item::from([(":since".to_owned(), number(update.since_ms))]),
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Claims a status for as long as a call takes: of several drains one sets it.
+    pub async fn claim_status_update(
+        &self,
+        update: &StatusUpdate,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        self.hold_update(update, now_ms + AGAIN_MS).await
+    }
+
+    /// Leaves a status that was claimed at `now_ms` to the next drain.
+    pub async fn unclaim_status_update(
+        &self,
+        update: &StatusUpdate,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        let _result = self.hold_update(&claimed(update, now_ms), now_ms).await?;
+        Ok(())
+    }
+
+    /// Keeps a status that the forge refused for later: each time as long again as it was tried for.
+    pub async fn postpone_status_update(
+        &self,
+        update: &StatusUpdate,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        let tried_ms = now_ms.saturating_sub(update.since_ms);
+        let until_ms = now_ms + tried_ms.max(AGAIN_MS);
+        let _result = self.hold_update(&claimed(update, now_ms), until_ms).await?;
+        Ok(())
+    }
+
+    async fn hold_update(
+        &self,
+        update: &StatusUpdate,
+        until_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        self.write(Change::Update {
+            key: key_of(&update.job),
+            update: "SET not_before_ms = :until".to_owned(),
+            condition: "since_ms = :since AND not_before_ms = :seen".to_owned(),
+            values: Item::from([
+                (":until".to_owned(), number(until_ms)),
+                (":since".to_owned(), number(update.since_ms)),
+                (":seen".to_owned(), number(update.not_before_ms)),
+            ]),
+        })
+        .await
+    }
+}
+
+impl StatusUpdate {
+    /// Whether nobody waits for it any more.
+    #[must_use]
+    pub fn is_expired(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.since_ms) > KEEP_MS
+    }
+}
+
+/// The change that puts a status of `job` on the list; the last one counts. `None` for a job without a
+/// commit.
+pub(super) fn queued(job: &Job, kind: StatusKind, reason: &str, now_ms: u64) -> Option<Change> {
+    let is_commit = matches!(job.head_sha.len(), 40 | 64)
+        && job.head_sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_commit.then(|| {
+        let update = StatusUpdate {
+            job: job.key.clone(),
+            name: job.name.clone(),
+            head_sha: job.head_sha.clone(),
+            html_url: job.html_url.clone(),
+            run_id: job.run_id,
+            kind,
+            reason: reason.to_owned(),
+            since_ms: now_ms,
+            not_before_ms: 0,
+        };
+        Change::Put(live_item(&key_of(&job.key).1, &update))
+    })
+}
+
+/// A status as it is when it was claimed at `now_ms`.
+fn claimed(update: &StatusUpdate, now_ms: u64) -> StatusUpdate {
+    StatusUpdate {
+        not_before_ms: now_ms + AGAIN_MS,
+        ..update.clone()
+    }
+}
+
+fn key_of(job: &JobKey) -> (String, String) {
+    live_key(&format!("status-update#{job}"))
+}

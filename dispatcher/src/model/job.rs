@@ -1,0 +1,297 @@
+//! A job of the forge: its key, what we know of it, and the statuses that it passes through.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What names a job for ever: reruns keep the id and raise the attempt.
+///
+/// Gitea counts attempts from 0 in `queued`; from the moment a runner has the job, events of the
+/// same attempt say one more (measured on 1.26). [`JobKey`] holds what `queued` said.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobKey {
+    /// `owner/name`.
+    pub repository: String,
+    /// The forge's id of the job.
+    pub id: u64,
+    /// The attempt, as the job's `queued` event counted it.
+    pub attempt: u64,
+}
+
+/// Ids from here on are ours: of jobs that an event is expected to have started, which the forge has
+/// not told of yet. No forge counts that far, and every JSON reader holds what is above it.
+const EXPECTED_FROM: u64 = 1 << 52;
+
+impl JobKey {
+    /// The key of a job that is expected, from a digest that is its own.
+    #[must_use]
+    pub fn expected(repository: &str, digest: u64) -> Self {
+        Self {
+            repository: repository.to_owned(),
+            id: EXPECTED_FROM | (digest & (EXPECTED_FROM - 1)),
+            attempt: 0,
+        }
+    }
+
+    /// Whether the job is only expected: the forge knows it under another id.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.id >= EXPECTED_FROM
+    }
+}
+
+impl fmt::Display for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}#{}", self.repository, self.id, self.attempt)
+    }
+}
+
+/// A job as a delivery describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its key.
+    pub key: JobKey,
+    /// The run it belongs to.
+    pub run_id: u64,
+    /// Its name, with the matrix values in brackets.
+    pub name: String,
+    /// What it asks for, exactly as received.
+    pub labels: Vec<String>,
+    /// The commit that it builds.
+    pub head_sha: String,
+    /// Where people look at it.
+    pub html_url: String,
+    /// When the forge made it, in milliseconds since 1970, if it says so; reruns keep it.
+    pub created_ms: Option<u64>,
+    /// How we know of it.
+    pub source: JobSource,
+}
+
+/// A runner as the forge names it when it speaks of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgeRunner {
+    /// The forge's id of the registration. It alone says whose runner it is: a name is whatever the
+    /// one who registered it has chosen.
+    pub id: Option<u64>,
+    /// Its name; of ours it is the instance's id.
+    pub name: String,
+}
+
+/// How we know of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobSource {
+    /// A delivery of its own.
+    Delivery,
+    /// The forge, when we asked what waits there.
+    List,
+    /// An event and the workflow files: the forge itself has not told of it yet.
+    Expectation,
+    /// The ledger.
+    Ledger,
+}
+
+impl Job {
+    /// What an expected job and the one that the forge then tells of have in common: jobs of one
+    /// commit that have one name. Two may share it; nothing rests on its being unique.
+    #[must_use]
+    pub fn alias(&self) -> u64 {
+        digest([self.key.repository.as_str(), &self.head_sha, &self.name])
+    }
+
+    /// The [`Self::alias`] that it has where the forge tells of it without its commit, as the lists of
+    /// Forgejo do.
+    #[must_use]
+    pub fn bare_alias(&self) -> u64 {
+        digest([self.key.repository.as_str(), "", &self.name])
+    }
+}
+
+/// A number that is the same for the same texts, whichever build computes it.
+#[must_use]
+pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    let bytes = hash.finalize();
+    u64::from_le_bytes(bytes[..8].try_into().expect("a digest has 32 bytes"))
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobStatus {
+    /// Waits for a machine.
+    Pending,
+    /// A machine was asked for on its behalf.
+    Launching,
+    /// A runner has it.
+    Running,
+    /// The forge reported its end.
+    Completed,
+    /// Its machine was ended because it was over its limit.
+    Timeout,
+    /// We could not serve it, or lost its machine; the reason says why.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+/// What moves a job from one status to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobEvent {
+    /// A launch claimed it.
+    Claimed,
+    /// Its launch came to nothing; it waits again.
+    Released,
+    /// The forge gave it to a runner.
+    Started,
+    /// The forge reported its end.
+    Ended {
+        /// Whether that end was a cancellation.
+        cancelled: bool,
+    },
+    /// Its machine was ended because it was over its limit.
+    OverLimit,
+    /// We give up on it.
+    GivenUp,
+    /// Its machine went away under it.
+    MachineLost,
+    /// The forge queued it again before any runner ever had it, hence with the attempt of before.
+    Requeued,
+}
+
+impl JobEvent {
+    /// Every event, for tables.
+    pub const ALL: [Self; 9] = [
+        Self::Claimed,
+        Self::Released,
+        Self::Started,
+        Self::Ended { cancelled: false },
+        Self::Ended { cancelled: true },
+        Self::OverLimit,
+        Self::GivenUp,
+        Self::MachineLost,
+        Self::Requeued,
+    ];
+}
+
+impl JobStatus {
+    /// Every status, for tables.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Launching,
+        Self::Running,
+        Self::Completed,
+        Self::Timeout,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The word in the ledger.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Launching => "launching",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status after `event`, or `None` where the event is stale and changes nothing.
+    ///
+    /// Deliveries come late, twice and out of order, so each event only moves a job forward: what
+    /// the forge reported as ended stays ended, and our own verdicts give way to the forge's.
+    #[must_use]
+    pub const fn after(self, event: JobEvent) -> Option<Self> {
+        match (self, event) {
+            (Self::Pending, JobEvent::Claimed) => Some(Self::Launching),
+            (Self::Launching, JobEvent::Released) => Some(Self::Pending),
+            (Self::Pending | Self::Launching | Self::Failed, JobEvent::Started) => {
+                Some(Self::Running)
+            }
+            (
+                Self::Pending | Self::Launching | Self::Running | Self::Failed,
+                JobEvent::Ended { cancelled },
+            ) => Some(if cancelled {
+                Self::Cancelled
+            } else {
+                Self::Completed
+            }),
+            (Self::Running, JobEvent::OverLimit) => Some(Self::Timeout),
+            (Self::Pending | Self::Launching, JobEvent::GivenUp)
+            | (Self::Running, JobEvent::MachineLost) => Some(Self::Failed),
+            (Self::Completed | Self::Failed | Self::Cancelled, JobEvent::Requeued) => {
+                Some(Self::Pending)
+            }
+            (
+                Self::Pending
+                | Self::Launching
+                | Self::Running
+                | Self::Completed
+                | Self::Timeout
+                | Self::Failed
+                | Self::Cancelled,
+                JobEvent::Claimed
+                | JobEvent::Released
+                | JobEvent::Started
+                | JobEvent::Ended { .. }
+                | JobEvent::OverLimit
+                | JobEvent::GivenUp
+                | JobEvent::MachineLost
+                | JobEvent::Requeued,
+            ) => None,
+        }
+    }
+
+    /// The statuses that `event` moves, each with where it leads: the ledger's condition.
+    pub fn moved_by(event: JobEvent) -> impl Iterator<Item = (Self, Self)> {
+        Self::ALL
+            .into_iter()
+            .filter_map(move |from| from.after(event).map(|to| (from, to)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_moves_some_status_and_to_one_status_only() {
+        for event in JobEvent::ALL {
+            let targets: Vec<_> = JobStatus::moved_by(event)
+                .map(|(_, to)| to.word())
+                .collect();
+            assert!(!targets.is_empty(), "{event:?} moves nothing");
+            assert!(
+                targets.iter().all(|to| *to == targets[0]),
+                "{event:?} leads to {targets:?}: the ledger writes one status per event"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_forge_ended_stays_ended_until_the_forge_queues_it_again() {
+        for event in JobEvent::ALL {
+            if event == JobEvent::Requeued {
+                continue;
+            }
+            assert_eq!(JobStatus::Completed.after(event), None);
+            assert_eq!(JobStatus::Cancelled.after(event), None);
+        }
+    }
+
+    #[test]
+    fn a_job_that_we_gave_up_on_can_still_be_served_by_another_runner() {
+        assert_eq!(
+            JobStatus::Failed.after(JobEvent::Started),
+            Some(JobStatus::Running)
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! What the dispatcher knows and decides about, as plain data: no clock, network or log.
+
+pub mod job;
+pub mod launch;
+pub mod runner;
+pub mod secret;
+pub mod world;

@@ -1,0 +1,201 @@
+//! What the planner sees: plain data, read at one moment.
+//!
+//! The ledger's live partition is read in the order counters, jobs, launches, runners. That order
+//! matters: a job is taken off the list before its runner counts as busy, and a launch is replaced
+//! by its runners in one transaction. Read in this order, a machine may be seen twice but never
+//! missed, so a race can only delay a launch, not double it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use stacks::pool::{CapacityType, Pool};
+
+use super::job::JobKey;
+use super::runner::Runner;
+
+/// Everything that a decision rests on.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// When it was read, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// When the pools and limits were read, in milliseconds since 1970: another instance of the
+    /// function may know newer ones.
+    pub configured_ms: u64,
+    /// Most runners of all pools together.
+    pub max_runners: u32,
+    /// Tags of every instance, beside the deployment's own.
+    pub tags: BTreeMap<String, String>,
+    /// The pools, in order of preference.
+    pub pools: Vec<Pool>,
+    /// Jobs that wait for a runner, oldest first.
+    pub jobs: Vec<WaitingJob>,
+    /// Expected jobs that the forge has told of since: they are on the list under its own key.
+    pub superseded: Vec<WaitingJob>,
+    /// Launches without a recorded outcome.
+    pub launches: Vec<Launch>,
+    /// Runners that have not ended.
+    pub runners: Vec<Runner>,
+    /// Reserved runners, by counter.
+    pub counters: BTreeMap<String, u32>,
+    /// What the forge said of jobs that we asked about.
+    pub forge_states: BTreeMap<JobKey, ForgeJobState>,
+}
+
+/// A job on the list of those that wait for a runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingJob {
+    /// Its key.
+    pub key: JobKey,
+    /// The pool that serves it.
+    pub pool: String,
+    /// When it was recorded.
+    pub recorded_ms: u64,
+    /// When another pool took it over, if one did.
+    #[serde(default)]
+    pub reassigned_ms: u64,
+    /// The launch that claimed it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
+    /// How many launches have claimed it so far.
+    #[serde(default)]
+    pub launches: u32,
+    /// Not to be claimed before this moment.
+    #[serde(default)]
+    pub not_before_ms: u64,
+    /// What it has in common with the same job under another key, see [`crate::model::job::Job::alias`].
+    #[serde(default)]
+    pub alias: u64,
+    /// The same where its commit is not told, see [`crate::model::job::Job::bare_alias`].
+    #[serde(default)]
+    pub bare_alias: u64,
+}
+
+/// One `RunInstances` request in all its parts, written down before it is sent, so that it can be
+/// sent again without a difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// Its id; with the number of the candidate it is the client token.
+    pub id: String,
+    /// The pool.
+    pub pool: String,
+    /// The jobs on whose behalf it is made.
+    pub jobs: Vec<JobKey>,
+    /// Instances asked for.
+    pub count: u32,
+    /// Where to ask, in order.
+    pub candidates: Vec<Candidate>,
+    /// The candidate being tried, an index into `candidates`.
+    #[serde(rename = "candidate_at")]
+    pub at: usize,
+    /// Id of the launch template.
+    pub template_id: String,
+    /// Version of the launch template.
+    pub template_version: String,
+    /// Credit mode for T types, as EC2 spells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit: Option<String>,
+    /// The instances' own limit in minutes.
+    pub max_lifetime_minutes: u32,
+    /// Tags beside the deployment's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// When it was claimed.
+    pub claimed_ms: u64,
+    /// Why earlier candidates failed.
+    #[serde(default)]
+    pub tried: Vec<String>,
+}
+
+/// One place to ask for instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Instance type.
+    pub instance_type: String,
+    /// Subnet.
+    pub subnet: String,
+    /// Whether as Spot.
+    pub spot: bool,
+}
+
+/// What the forge says of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForgeJobState {
+    /// It still waits for a runner.
+    Waiting,
+    /// It does not: taken, ended or deleted.
+    Gone,
+    /// The forge could not tell.
+    Unknown,
+}
+
+/// An instance as EC2 describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// EC2's id.
+    pub id: String,
+    /// The pool in its tag.
+    pub pool: String,
+    /// The launch in its tag, if it has one.
+    pub launch: Option<String>,
+    /// The limit in its tag, in minutes, if it has one that can be read.
+    pub max_lifetime_minutes: Option<u32>,
+    /// Whether it is past ending: shutting down or terminated.
+    pub ended: bool,
+    /// When it was launched.
+    pub launched_ms: u64,
+}
+
+impl Launch {
+    /// The candidate being tried.
+    #[must_use]
+    pub fn candidate(&self) -> Option<&Candidate> {
+        self.candidates.get(self.at)
+    }
+
+    /// The client token of the candidate being tried. Each has its own: a token with other
+    /// parameters is an error, and in another zone it would launch a second time.
+    #[must_use]
+    pub fn token(&self) -> String {
+        format!("{}-{}", self.id, self.at)
+    }
+}
+
+/// Name of the counter over all pools.
+pub const COUNTER_ALL: &str = "all";
+
+/// Name of the counter of one pool.
+#[must_use]
+pub fn counter_of(pool: &str) -> String {
+    format!("pool#{pool}")
+}
+
+impl World {
+    /// Runners reserved under the counter called `name`.
+    #[must_use]
+    pub fn reserved(&self, name: &str) -> u32 {
+        self.counters.get(name).copied().unwrap_or_default()
+    }
+
+    /// The pool called `name`.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// How long the job has waited that waits longest, in seconds. `None`: no job waits.
+    #[must_use]
+    pub fn oldest_waiting_s(&self) -> Option<u64> {
+        let oldest_ms = self.jobs.iter().map(|job| job.recorded_ms).min()?;
+        Some(self.now_ms.saturating_sub(oldest_ms) / 1000)
+    }
+}
+
+/// Which markets a pool's candidates use, in order.
+#[must_use]
+pub fn markets(market: CapacityType) -> &'static [bool] {
+    match market {
+        CapacityType::Spot => &[true],
+        CapacityType::SpotThenOnDemand => &[true, false],
+        CapacityType::OnDemand => &[false],
+    }
+}

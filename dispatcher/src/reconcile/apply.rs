@@ -1,0 +1,356 @@
+//! Acts on what the planner decided: one match, each arm repeatable. An action whose conditions no
+//! longer hold does nothing; the next round sees the new world.
+
+mod terminate;
+mod trim;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use stacks::pool::Pool;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::progress::Progress;
+use crate::aws::{Failure, LaunchResult, Launched, WriteResult};
+use crate::ledger::Note;
+use crate::model::job::{JobEvent, JobKey};
+use crate::model::launch::{self, LaunchErrorClass};
+use crate::model::runner::{Ending, Runner, RunnerState};
+use crate::model::world::{Launch, World};
+use crate::plan::{Action, Claim};
+
+/// How long jobs are held after their pool had no capacity or its request was refused, in
+/// milliseconds: capacity changes in minutes, and a fixed configuration should show soon.
+pub const HOLD_MS: u64 = 60_000;
+/// Waits between tries of one candidate, in milliseconds: EC2's request bucket refills 2 a second.
+const ASK_AGAIN_MS: u64 = 700;
+/// Longest such wait, in milliseconds.
+const ASK_AGAIN_MAX_MS: u64 = 5_000;
+/// Most tries of one launch in one drain, candidates and throttling together: some 15 seconds, so
+/// that no launch keeps the others waiting. The next drain goes on with the same token.
+const TRIES_MAX: u32 = 8;
+/// How long nothing under a token means that we may not see it yet, in milliseconds: EC2 shows new
+/// instances late.
+const UNSEEN_MS: u64 = 5 * 60_000;
+
+impl Context<'_> {
+    /// Carries out one action of a drain.
+    pub async fn apply(&self, action: Action, world: &World) -> Result<Progress, Failure> {
+        match action {
+            Action::Reissue(launch) => self.issue(launch).await,
+            Action::Launch { launch, claims } => self.claim_and_issue(launch, &claims, world).await,
+            Action::Adopt { claim, launch } => {
+                let _result = self.ledger.adopt(&claim, &launch).await?;
+                self.note_claimed(&launch, std::slice::from_ref(&claim))
+                    .await;
+                Ok(Progress::Changed)
+            }
+            Action::Verify(jobs) => Ok(self.verify(jobs).await),
+            Action::Forget(claim) => self.forget(&claim).await,
+            Action::Supersede(claim) => {
+                let reason = "the forge has told of it: see the job of that name";
+                self.drop_expected(&claim.job, reason).await
+            }
+            Action::GiveUp(claim) => {
+                let reason = "every machine launched for it ended without taking it; see the \
+                              runners' last words in the ledger";
+                self.refuse(&claim, reason).await
+            }
+            Action::Abandon(claim) => {
+                let reason = "the forge could not tell for a day whether it still waits, and gives \
+                              up jobs itself after that time";
+                self.take_off(&claim, reason).await
+            }
+            Action::ReassignPool(claim) => self.reassign(&claim, world).await,
+            // Their rows go when EC2 says that the instances have ended: nothing to wait for.
+            Action::End { instances, reason } => {
+                self.end(&instances, &reason).await?;
+                Ok(Progress::Waits)
+            }
+            Action::MarkSurplus { surplus, needed } => self.mark_surplus(&surplus, &needed).await,
+            Action::DisableRunners(instances) => self.disable(&instances, world).await,
+            Action::EndIdle(instances) => self.end_idle(&instances, world).await,
+        }
+    }
+
+    /// Takes a job off the list that the forge does not list any more, and says so in its history.
+    /// What the forge tells of it later still counts.
+    async fn forget(&self, claim: &Claim) -> Result<Progress, Failure> {
+        let job = &claim.job;
+        if job.is_expected() {
+            let reason = "the forge has it waiting no longer";
+            return self.drop_expected(job, reason).await;
+        }
+        let reason = "the forge says that it no longer waits for a runner";
+        self.take_off(claim, reason).await
+    }
+
+    /// Takes a job off the list as it was seen, and says why in its history.
+    async fn take_off(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+        tracing::warn!(job = %claim.job, reason, "dropped");
+        let now_ms = self.now_ms();
+        let dropped = self.ledger.drop_job(claim, reason, now_ms).await?;
+        if dropped != WriteResult::Written {
+            let _result = self.ledger.forget_job(claim).await?;
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Takes a job off the list that was only expected. Nothing is lost: the forge tells of it under
+    /// its own key, or did.
+    pub(crate) async fn drop_expected(
+        &self,
+        job: &JobKey,
+        reason: &str,
+    ) -> Result<Progress, Failure> {
+        tracing::info!(%job, reason, "expected no longer");
+        let note = Note {
+            reason,
+            ..Note::default()
+        };
+        let fact = JobEvent::Ended { cancelled: false };
+        let now_ms = self.now_ms();
+        let moved = self.ledger.move_job(job, None, fact, &note, now_ms).await?;
+        if moved != WriteResult::Written {
+            self.ledger.unlist_expected(job).await?;
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Gives a job up, and owes its owner a word about it.
+    async fn refuse(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+        tracing::warn!(job = %claim.job, reason, "refused");
+        let job = self.ledger.job(&claim.job).await?;
+        let refused = match &job {
+            Some(job) => {
+                let now_ms = self.now_ms();
+                self.ledger.give_up(claim, job, reason, now_ms).await?
+            }
+            None => WriteResult::Refused,
+        };
+        if refused != WriteResult::Written {
+            let _result = self.ledger.forget_job(claim).await?;
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Gives a job whose pool is gone to another that serves it: a pool may have been renamed.
+    async fn reassign(&self, claim: &Claim, world: &World) -> Result<Progress, Failure> {
+        let job = self.ledger.job(&claim.job).await?;
+        let heir = job.as_ref().and_then(|job| {
+            let serves = |pool: &&Pool| pool.serves(&job.key.repository, &job.labels);
+            world.pools.iter().find(serves)
+        });
+        let Some(pool) = heir else {
+            let reason = "its pool is not configured any more, and no other serves it";
+            return self.refuse(claim, reason).await;
+        };
+        tracing::info!(job = %claim.job, pool = pool.name, "moved to another pool");
+        let _result = self
+            .ledger
+            .reassign_pool(claim, &pool.name, self.now_ms())
+            .await?;
+        Ok(Progress::Changed)
+    }
+
+    /// Claims jobs for a launch and sends it.
+    async fn claim_and_issue(
+        &self,
+        launch: Launch,
+        claims: &[Claim],
+        world: &World,
+    ) -> Result<Progress, Failure> {
+        let cap_pool = world.pool(&launch.pool).map_or(0, |pool| pool.max_runners);
+        let turn = self.rate_limit.claiming.lock().await;
+        let claimed = self
+            .ledger
+            .claim(&launch, claims, cap_pool, world.max_runners)
+            .await?;
+        drop(turn);
+        if claimed != WriteResult::Written {
+            tracing::info!(
+                launch = launch.id,
+                "the claim lost against a change; looking again"
+            );
+            return Ok(Progress::Changed);
+        }
+        // What follows only shows people where the job stands, so EC2 need not wait for it.
+        let (progress, ()) = tokio::join!(
+            self.issue(launch.clone()),
+            self.note_claimed(&launch.id, claims)
+        );
+        progress
+    }
+
+    /// Sends a launch until the answer is definite or the time is out. A launch that is left open
+    /// is sent again by the next drain, word for word.
+    async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
+        let mut wait_ms = ASK_AGAIN_MS;
+        for _ in 0..TRIES_MAX {
+            self.rate_limit.turn().await;
+            let outcome = self.aws.run_instances(&launch).await;
+            let class = match outcome {
+                LaunchResult::Launched(made) => return self.record(&launch, &made).await,
+                LaunchResult::Unknown(failure) => {
+                    tracing::warn!(launch = launch.id, %failure, "no definite answer; asking again");
+                    LaunchErrorClass::AskAgain
+                }
+                LaunchResult::Refused {
+                    class,
+                    code,
+                    message,
+                } => {
+                    tracing::warn!(launch = launch.id, code, message, "EC2 refused");
+                    if code == launch::REQUESTS_EXCEEDED {
+                        self.rate_limit.is_empty_after_all();
+                    }
+                    if matches!(class, LaunchErrorClass::NextCandidate) {
+                        if launch.at + 1 >= launch.candidates.len() {
+                            return self
+                                .give_back(&launch, &format!("no capacity: {code}"))
+                                .await;
+                        }
+                        let moved = self.ledger.next_candidate(&launch, &code).await?;
+                        if moved != WriteResult::Written {
+                            return Ok(Progress::Changed);
+                        }
+                        launch.at += 1;
+                        launch.tried.push(code);
+                    } else if matches!(class, LaunchErrorClass::Hold) {
+                        return self.give_back(&launch, &format!("{code}: {message}")).await;
+                    }
+                    class
+                }
+            };
+            match class {
+                LaunchErrorClass::LookUp => {
+                    let made = self.aws.instances_of_token(&launch.token()).await?;
+                    // EC2 shows new instances late: nothing yet is no answer.
+                    if !made.is_empty() || self.can_be_seen(&launch) {
+                        return self.record(&launch, &made).await;
+                    }
+                }
+                LaunchErrorClass::AskAgain => {}
+                LaunchErrorClass::NextCandidate | LaunchErrorClass::Hold => continue,
+            }
+            let wait = Duration::from_millis(wait_ms).mul_f64(0.75 + fastrand::f64() / 2.0);
+            if Instant::now() + wait >= self.deadline {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            wait_ms = (wait_ms * 2).min(ASK_AGAIN_MAX_MS);
+        }
+        tracing::warn!(
+            launch = launch.id,
+            "left open; the next drain sends it again"
+        );
+        Ok(Progress::Waits)
+    }
+
+    /// Whether EC2 would show by now what it launched for `launch`.
+    fn can_be_seen(&self, launch: &Launch) -> bool {
+        self.now_ms().saturating_sub(launch.claimed_ms) > UNSEEN_MS
+    }
+
+    /// Records the instances of `launch`, those that ended already among them: they are closed by
+    /// the next sweep, which finds them ended.
+    async fn record(&self, launch: &Launch, made: &[Launched]) -> Result<Progress, Failure> {
+        let candidate = launch.candidate();
+        let now_ms = self.now_ms();
+        let runners: Vec<Runner> = made
+            .iter()
+            .take(launch.count as usize)
+            .map(|launched| Runner {
+                state: RunnerState::Booting,
+                timeline: BTreeMap::new(),
+                surplus_since_ms: None,
+                registered_in: None,
+                forge_id: None,
+                maybe_registered: false,
+                job: None,
+                ending: launched.ended.then_some(Ending {
+                    since_ms: now_ms,
+                    reason: None,
+                }),
+                instance: launched.instance.clone(),
+                pool: launch.pool.clone(),
+                launch: launch.id.clone(),
+                instance_type: candidate
+                    .map(|c| c.instance_type.clone())
+                    .unwrap_or_default(),
+                spot: candidate.is_some_and(|c| c.spot),
+                launched_ms: now_ms,
+                max_lifetime_minutes: launch.max_lifetime_minutes,
+            })
+            .collect();
+        let recorded = self.ledger.record_launched(launch, &runners).await?;
+        if recorded != WriteResult::Written {
+            // Another drain recorded it, or moved on to another candidate: its word holds.
+            return Ok(Progress::Changed);
+        }
+        tracing::info!(
+            launch = launch.id,
+            pool = launch.pool,
+            asked = launch.count,
+            made = runners.len(),
+            "launched"
+        );
+        for job in launch.jobs.iter().skip(runners.len()) {
+            let _result = self.ledger.release_job(job, &launch.id, now_ms).await?;
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Gives up a launch for now: its reservations are free again and its jobs wait for a while.
+    async fn give_back(&self, launch: &Launch, why: &str) -> Result<Progress, Failure> {
+        tracing::error!(
+            launch = launch.id,
+            pool = launch.pool,
+            why,
+            "launched nothing"
+        );
+        let recorded = self.ledger.record_launched(launch, &[]).await?;
+        if recorded != WriteResult::Written {
+            return Ok(Progress::Changed);
+        }
+        let now_ms = self.now_ms();
+        let note = Note {
+            reason: why,
+            ..Note::default()
+        };
+        for job in &launch.jobs {
+            let released = self
+                .ledger
+                .release_job(job, &launch.id, now_ms + HOLD_MS)
+                .await?;
+            if released == WriteResult::Written {
+                let _result = self
+                    .ledger
+                    .move_job(job, None, JobEvent::Released, &note, now_ms)
+                    .await?;
+            }
+        }
+        Ok(Progress::Changed)
+    }
+
+    /// Shows in the jobs' history that they were launched for. Only people read it, so a failure
+    /// is logged and no more.
+    async fn note_claimed(&self, launch: &str, claims: &[Claim]) {
+        let note = Note {
+            reason: "a machine was asked for",
+            launch: Some(launch),
+            ..Note::default()
+        };
+        for claim in claims {
+            let noted = self
+                .ledger
+                .move_job(&claim.job, None, JobEvent::Claimed, &note, self.now_ms())
+                .await;
+            if let Err(failure) = noted {
+                tracing::warn!(job = %claim.job, %failure, "could not note the claim");
+            }
+        }
+    }
+}

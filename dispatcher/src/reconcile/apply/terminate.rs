@@ -1,0 +1,134 @@
+//! How machines end: why is written down first, the row is closed once, the job is told.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio::time::Instant;
+
+use crate::aws::{Failure, WriteResult};
+use crate::ledger::Note;
+use crate::model::job::JobEvent;
+use crate::model::runner::{EndReason, Ending, Runner};
+use crate::reconcile::context::Context;
+
+/// Most tries to close a row that changes meanwhile: a runner registers once and starts once.
+const CLOSE_TRIES: u32 = 4;
+/// Time for all the notes that go before an end: the machines must go even while the ledger hangs.
+const NOTES_LIMIT: Duration = Duration::from_secs(3);
+/// Notes at a time: hundreds of machines may be at their limit at once.
+const NOTES_AT_ONCE: usize = 16;
+
+impl Context<'_> {
+    /// Ends instances for one reason and writes it where they are tracked. A reason with a condition
+    /// ends only what the ledger has marked: another machine may have a job by now.
+    pub async fn end(&self, instances: &[String], reason: &EndReason) -> Result<(), Failure> {
+        let until = Instant::now() + NOTES_LIMIT;
+        let mut notes = Vec::new();
+        for instance in instances {
+            notes.push(self.note_end_by(until, instance, reason));
+        }
+        let mut notes = stream::iter(notes).buffer_unordered(NOTES_AT_ONCE);
+        let mut instances = Vec::new();
+        while let Some(ends) = notes.next().await {
+            instances.extend(ends);
+        }
+        if instances.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(?instances, reason = reason.word(), "terminating instances");
+        self.aws.end_instances(&instances).await
+    }
+
+    /// Notes why `instance` ends, if the ledger takes that before `until`; gives it if it is to end.
+    async fn note_end_by(
+        &self,
+        until: Instant,
+        instance: &str,
+        reason: &EndReason,
+    ) -> Option<String> {
+        let noted = tokio::time::timeout_at(until, self.note_end(instance, reason)).await;
+        let ends = noted.unwrap_or_else(|_| {
+            tracing::warn!(instance, "the ledger hangs; no note of why it ends");
+            reason.ends_only().is_none()
+        });
+        ends.then(|| instance.to_owned())
+    }
+
+    /// Notes why an instance ends. Says whether it is to be ended: for some reasons only if its row says
+    /// that it has no job.
+    async fn note_end(&self, instance: &str, reason: &EndReason) -> bool {
+        let is_unconditional = reason.ends_only().is_none();
+        let noted = self
+            .ledger
+            .end_runner(instance, reason, self.now_ms())
+            .await;
+        match noted {
+            Ok(result) => result == WriteResult::Written || is_unconditional,
+            Err(failure) => {
+                tracing::warn!(instance, %failure, "could not note why the instance ends");
+                is_unconditional
+            }
+        }
+    }
+
+    /// Closes the row of a runner whose instance has ended, and tells its job. The row may change
+    /// while it is closed (the machine registers, the forge reports a start): then it is read again.
+    pub async fn close(&self, runner: &Runner, reason: EndReason) -> Result<(), Failure> {
+        let mut current = Some(runner.clone());
+        for _ in 0..CLOSE_TRIES {
+            let Some(mut ended) = current else {
+                return Ok(());
+            };
+            let now_ms = self.now_ms();
+            let ending = ended.ending.get_or_insert(Ending {
+                since_ms: now_ms,
+                reason: None,
+            });
+            ending.reason.get_or_insert(reason.clone());
+            let keeps_used = self.config.forge.keeps_used_runners();
+            let closed = self.ledger.close_runner(&ended, keeps_used, now_ms).await?;
+            if closed == WriteResult::Written {
+                tracing::info!(
+                    instance = ended.instance,
+                    pool = ended.pool,
+                    reason = ended.end_reason().map(EndReason::word),
+                    "runner ended"
+                );
+                return self.tell_job(&ended).await;
+            }
+            current = self.ledger.runner(&runner.instance).await?;
+        }
+        tracing::warn!(
+            instance = runner.instance,
+            "its row kept changing; the tick closes it"
+        );
+        Ok(())
+    }
+
+    /// Tells a job that its machine is gone. Refused when the forge has reported its end already,
+    /// which is the usual case.
+    async fn tell_job(&self, ended: &Runner) -> Result<(), Failure> {
+        let Some(job) = &ended.job else {
+            return Ok(());
+        };
+        let over_limit = ended.end_reason() == Some(&EndReason::MaxLifetime);
+        let (fact, reason) = if over_limit {
+            (
+                JobEvent::OverLimit,
+                "its machine was ended: over the pool's limit",
+            )
+        } else {
+            (JobEvent::MachineLost, "its machine went away")
+        };
+        let note = Note {
+            reason,
+            instance: Some(&ended.instance),
+            ..Note::default()
+        };
+        let _result = self
+            .ledger
+            .move_job(job, None, fact, &note, self.now_ms())
+            .await?;
+        Ok(())
+    }
+}

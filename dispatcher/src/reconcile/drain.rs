@@ -1,0 +1,147 @@
+//! The only place that launches. Woken by the nudge, the tick and the end of an instance; it works
+//! on until nothing is left to do or its time is nearly out, and never wakes itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use super::context::{Context, Woken};
+use super::expect;
+use super::observe::world;
+use super::outbox::{self, Outbox};
+use super::progress::Progress;
+use super::rate_limit::LAUNCHES_AT_ONCE;
+use crate::aws::Failure;
+use crate::model::world::World;
+use crate::plan::{self, Action, Held, Plan};
+
+/// Most times that one drain takes the lease: while jobs keep coming, its time is out long before.
+const LOOKS_MAX: usize = 1000;
+/// Most times that a drain waits for another one's look into an event, and how long each time.
+const WAITS_MAX: usize = 4;
+const WAIT: Duration = Duration::from_secs(1);
+/// Most rounds under one lease. A thousand jobs are about a dozen launches, all in one round; rounds
+/// beyond the first few only follow changes made by others.
+const ROUNDS_MAX: usize = 40;
+/// Most jobs that one round names as held: while a cap is reached every nudge comes here, and the
+/// log would grow with the square of the list.
+const HELD_NAMED_MAX: usize = 20;
+
+/// Drains the list of waiting jobs, unless somebody else is at it. While jobs keep coming it goes on
+/// until its time is out: each of them has asked to look again and left.
+pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(), Failure> {
+    let mut waits = 0;
+    for _ in 0..LOOKS_MAX {
+        if !context.ledger.take_lease(holder, context.now_ms()).await? {
+            tracing::info!("another drain is at it and will look again");
+            return Ok(());
+        }
+        let drained = rounds(context, holder).await;
+        let time_is_out = context.out_of_time();
+        let (outbox, failure) = match drained {
+            Ok(done) if !time_is_out => done,
+            unfinished => {
+                let left = context.ledger.leave_lease(holder).await;
+                return match unfinished {
+                    Ok((_, None)) => left,
+                    Ok((_, Some(failure))) | Err(failure) => Err(failure),
+                };
+            }
+        };
+        if context.ledger.release_lease(holder).await? {
+            // Without the lease: a slow forge holds up nobody's launch.
+            let settled = expect::settle(context, &outbox.pending_events, woken).await;
+            if settled.grew || settled.left {
+                continue;
+            }
+            // Whoever looks into it may have looked before this machine's job ended.
+            if settled.busy && woken == Woken::ByAnEnd && waits < WAITS_MAX {
+                waits += 1;
+                tokio::time::sleep(WAIT).await;
+                continue;
+            }
+            outbox::flush(context, &outbox).await;
+            return failure.map_or(Ok(()), Err);
+        }
+    }
+    tracing::warn!("work kept coming; the tick goes on");
+    Ok(())
+}
+
+/// Rounds until nothing changes; gives what is left to do then, and the first failure of an action
+/// that nothing has made good.
+async fn rounds(context: Context<'_>, holder: &str) -> Result<(Outbox, Option<Failure>), Failure> {
+    let mut forge_states = BTreeMap::new();
+    let mut first_failure = None;
+    for round in 0..ROUNDS_MAX {
+        if context.out_of_time() {
+            tracing::warn!("out of time; the tick goes on");
+            break;
+        }
+        if round > 0 && !context.ledger.take_lease(holder, context.now_ms()).await? {
+            break;
+        }
+        let mut live = context.ledger.live().await?;
+        let outbox = Outbox::take(&mut live);
+        let mut world = world(live, context.config, context.now_ms());
+        // Kept over the rounds: what was told once is not asked again in this drain.
+        world.forge_states.clone_from(&forge_states);
+        let Plan { actions, held } = plan::drain(&world);
+        log_held(&held);
+        let mut changed = false;
+        for done in apply_all(context, actions, &world).await {
+            // One action that fails keeps no other from being done.
+            match done {
+                Ok(Progress::Waits) => {}
+                Ok(Progress::Changed) => changed = true,
+                Ok(Progress::Verified(states)) => {
+                    changed = true;
+                    forge_states.extend(states);
+                }
+                Err(failure) => {
+                    tracing::error!(%failure, "an action failed; the next drain plans it anew");
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        let failure = first_failure.take();
+        if !changed {
+            return Ok((outbox, failure));
+        }
+    }
+    Ok((Outbox::default(), None))
+}
+
+/// Launches first and several at a time, since somebody waits for each; then all else, in order.
+/// Nothing is begun when the time is nearly out.
+async fn apply_all(
+    context: Context<'_>,
+    actions: Vec<Action>,
+    world: &World,
+) -> Vec<Result<Progress, Failure>> {
+    let (launches, others): (Vec<_>, Vec<_>) = actions.into_iter().partition(Action::launches);
+    let begin = |action| async move {
+        if context.out_of_time() {
+            return Ok(Progress::Waits);
+        }
+        context.apply(action, world).await
+    };
+    let mut done: Vec<_> = stream::iter(launches.into_iter().map(begin))
+        .buffer_unordered(LAUNCHES_AT_ONCE)
+        .collect()
+        .await;
+    for action in others {
+        done.push(begin(action).await);
+    }
+    done
+}
+
+fn log_held(held: &[Held]) {
+    for held in held.iter().take(HELD_NAMED_MAX) {
+        tracing::info!(job = %held.job, because = ?held.because, "held");
+    }
+    if held.len() > HELD_NAMED_MAX {
+        tracing::info!(held = held.len(), "more are held than are named");
+    }
+}

@@ -1,0 +1,230 @@
+//! Which jobs an event has started, found out after its delivery was answered: for forges that send
+//! no `workflow_job`, and for hooks that were given the push alone.
+//!
+//! The verdict is the forge's own, come to from the same files ([`crate::workflow`]). Its jobs go on
+//! the list under keys of ours, so that machines are launched at once; the forge then tells of the
+//! same jobs, by deliveries or because we ask what waits there, and each takes the place of the one
+//! that was expected. Machines are counted against jobs, never paired with them, so neither telling
+//! launches twice. What becomes of jobs that wait for others is followed by asking the forge.
+
+mod due;
+mod follow;
+mod listing;
+mod turns;
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use self::due::{Due, due_jobs};
+use self::listing::list;
+use self::turns::Turns;
+use crate::aws::{Failure, WriteResult};
+use crate::forge::ForgeError;
+use crate::ledger::{ExpectedState, PendingEvent, event_id};
+use crate::reconcile::context::{Context, Woken};
+use workflow::gather;
+
+pub(crate) use listing::list_missed;
+
+/// Most events that one look goes into: each is a handful of requests to the forge.
+const SETTLE_MAX: usize = 40;
+/// How many at a time: a small forge answers some ten requests a second.
+const AT_ONCE: usize = 4;
+/// How long a look into an event may take before another drain takes it over, in milliseconds.
+const LOOK_MS: u64 = 60_000;
+/// How long a repository whose jobs are told of by deliveries is given to do so, in milliseconds:
+/// four seconds with default queues and five more behind a slow hook of somebody else (measured).
+const GRACE_MS: u64 = 15_000;
+/// Shortest time between two looks at what became of an event, in milliseconds.
+const AGAIN_MS: u64 = 1_500;
+/// Longest wait after a look in vain, in milliseconds: a token that is set right is noticed soon.
+const AGAIN_MAX_MS: u64 = 15 * 60_000;
+/// Longest an event is followed, in milliseconds: the forge itself gives up a job after a day.
+const FOLLOW_MS: u64 = 24 * 3600 * 1000;
+/// Most jobs of one event that are followed by name, and most bytes of what is written down of them: a
+/// row of the ledger holds 400 kB. More are launched for all the same.
+const EXPECTED_MAX: usize = 400;
+const EXPECTED_MAX_BYTES: usize = 200_000;
+
+/// Why an event could not be looked into now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] Failure),
+}
+
+/// What an event came to, as far as it is known after one look.
+enum Look {
+    /// Nothing more will come of it.
+    Closed(String),
+    /// Look again, with this.
+    Again(PendingEvent),
+}
+
+/// What going into events came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Settled {
+    /// Jobs came on the list.
+    pub(crate) grew: bool,
+    /// Somebody else is looking into one of them.
+    pub(crate) busy: bool,
+    /// Some that nobody has looked into yet are left: more are due than one settling goes into.
+    pub(crate) left: bool,
+}
+
+/// Goes into the events that are due. When a machine has ended, all are due that nobody looks into: the
+/// next job may wait already.
+pub(crate) async fn settle(context: Context<'_>, events: &[PendingEvent], woken: Woken) -> Settled {
+    let now_ms = context.now_ms();
+    let Turns { due, busy } = turns::of(events, now_ms, woken);
+    let mut settled = Settled {
+        grew: false,
+        busy,
+        left: due.iter().skip(SETTLE_MAX).any(|one| turns::is_new(one)),
+    };
+    let mut looks = Vec::new();
+    for pending in due.into_iter().take(SETTLE_MAX) {
+        looks.push(look(context, pending, woken));
+    }
+    let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
+    while let Some(more) = looks.next().await {
+        settled.grew |= more;
+    }
+    settled
+}
+
+/// One look into an event, whose failure keeps no other from being looked into.
+async fn look(context: Context<'_>, pending: &PendingEvent, woken: Woken) -> bool {
+    if context.out_of_time() {
+        return false;
+    }
+    match look_into(context, pending, woken).await {
+        Ok(grew) => grew,
+        Err(stop) => {
+            let (id, repository) = (&pending.id, &pending.repository);
+            tracing::warn!(event = id, repository, %stop, "looked into again later");
+            false
+        }
+    }
+}
+
+async fn look_into(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> Result<bool, Stop> {
+    let now_ms = context.now_ms();
+    let taken = PendingEvent {
+        not_before_ms: now_ms + (u64::from(seen.tries) * LOOK_MS).clamp(LOOK_MS, AGAIN_MAX_MS),
+        tries: seen.tries.saturating_add(1),
+        ..seen.clone()
+    };
+    if context.ledger.claim_event(seen, &taken).await? != WriteResult::Written {
+        return Ok(false);
+    }
+    if now_ms.saturating_sub(seen.recorded_ms) > FOLLOW_MS {
+        let outcome = "given up: the forge could not tell what became of it";
+        tracing::error!(event = seen.id, repository = seen.repository, outcome);
+        context.ledger.close_event(&taken, outcome).await?;
+        return Ok(false);
+    }
+    let (look, grew) = match &seen.expects {
+        None => judge(context, &taken).await?,
+        Some(expects) => follow::follow(context, &taken, expects, woken).await?,
+    };
+    match look {
+        Look::Closed(outcome) => {
+            tracing::info!(
+                event = taken.id,
+                repository = taken.repository,
+                outcome,
+                "closed"
+            );
+            context.ledger.close_event(&taken, &outcome).await?;
+        }
+        Look::Again(next) => {
+            let next = PendingEvent { tries: 0, ..next };
+            let _result = context.ledger.claim_event(&taken, &next).await?;
+        }
+    }
+    Ok(grew)
+}
+
+/// Finds out which jobs an event starts, and puts those on the list that can start at once.
+async fn judge(context: Context<'_>, pending: &PendingEvent) -> Result<(Look, bool), Stop> {
+    let now_ms = context.now_ms();
+    let Some(happened) = context.ledger.event(pending).await? else {
+        return Ok((
+            Look::Closed("nobody knows any more what it was".to_owned()),
+            false,
+        ));
+    };
+    let mut grew = false;
+    if let Some(implied) = happened.implied() {
+        let id = event_id(&implied, "", pending.recorded_ms);
+        let recorded = context.ledger.record_event(&id, &implied, now_ms).await?;
+        grew = recorded == WriteResult::Written;
+    }
+    if let Some(why) = happened.starts_nothing() {
+        return Ok((Look::Closed(why.to_owned()), grew));
+    }
+    let reports = context.ledger.job_reports(&pending.repository).await?;
+    // The same commit may have had a push before, of another reference.
+    let since_ms = pending.recorded_ms.saturating_sub(GRACE_MS);
+    if reports.of(&pending.at, since_ms).next().is_some() {
+        let outcome = "deliveries of its jobs come by themselves";
+        return Ok((Look::Closed(outcome.to_owned()), grew));
+    }
+    if reports.is_exact() && now_ms < pending.recorded_ms + GRACE_MS {
+        let again = PendingEvent {
+            not_before_ms: pending.recorded_ms + GRACE_MS,
+            ..pending.clone()
+        };
+        return Ok((Look::Again(again), grew));
+    }
+    let server = context.config.forge.server().await?;
+    let facts = gather(&context.config.forge, &happened, server).await?;
+    let verdict = facts.evaluate(&happened);
+    let jobs = due_jobs(pending, &happened, &facts, &verdict);
+    if jobs.is_empty() && !verdict.is_uncertain() {
+        return Ok((Look::Closed(verdict.summary()), grew));
+    }
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    for job in reports.of(&facts.sha, since_ms) {
+        *known.entry(&job.name).or_default() += 1;
+    }
+    let mut listed = false;
+    for Due { job, expected } in &jobs {
+        let told_already = known.get_mut(job.name.as_str()).filter(|left| **left > 0);
+        if let Some(left) = told_already {
+            *left -= 1;
+        } else if expected.state == ExpectedState::Listed {
+            listed |= list(context, job).await?;
+        }
+    }
+    if listed && reports.is_exact() {
+        tracing::warn!(
+            repository = pending.repository,
+            "no workflow_job delivery came for a push: its jobs are told from the push until one comes"
+        );
+        context
+            .ledger
+            .note_silence(&pending.repository, now_ms)
+            .await?;
+    }
+    let mut left = EXPECTED_MAX_BYTES;
+    let expects = jobs.into_iter().map(|due| due.expected);
+    let expects = expects.take(EXPECTED_MAX).take_while(|expected| {
+        left = left.saturating_sub(expected.text_bytes());
+        left > 0
+    });
+    let expects = expects.collect();
+    let again = PendingEvent {
+        at: facts.sha,
+        not_before_ms: now_ms + AGAIN_MS,
+        expects: Some(expects),
+        ..pending.clone()
+    };
+    Ok((Look::Again(again), grew | listed))
+}

@@ -1,0 +1,110 @@
+//! The jobs of an evaluation, as deliveries would describe them.
+
+use workflow::expression::Resolved;
+use workflow::jobs::Start;
+use workflow::{Evaluation, Event, Facts, PlannedJob};
+
+use crate::forge::{LABELS_MAX, TEXT_MAX_BYTES};
+use crate::ledger::{Expected, ExpectedState, PendingEvent};
+use crate::model::job::{Job, JobKey, JobSource, digest};
+
+/// A job that is due, as a delivery would describe it, and as it is followed.
+pub(super) struct Due {
+    pub(super) job: Job,
+    pub(super) expected: Expected,
+}
+
+/// The jobs of `verdict`. What can't be known is named in the log.
+pub(super) fn due_jobs(
+    pending: &PendingEvent,
+    happened: &Event,
+    facts: &Facts,
+    verdict: &Evaluation,
+) -> Vec<Due> {
+    let mut due = Vec::new();
+    for (number, (workflow, run)) in verdict.runs().enumerate() {
+        for (
+            index,
+            PlannedJob {
+                job,
+                start,
+                context,
+            },
+        ) in run.jobs.iter().enumerate()
+        {
+            let (name, labels) = match (&job.name, &job.labels, &job.incomplete_matrix) {
+                (Resolved::Known(name), Resolved::Known(labels), None) => (name, labels),
+                (_, _, Some(because))
+                | (Resolved::Unknown(because), _, None)
+                | (_, Resolved::Unknown(because), None) => {
+                    let (repository, job) = (&pending.repository, &job.id);
+                    tracing::warn!(
+                        repository,
+                        workflow,
+                        job,
+                        because,
+                        "not known before the forge tells of it"
+                    );
+                    continue;
+                }
+            };
+            if labels.len() > LABELS_MAX || labels.iter().any(|one| one.len() > TEXT_MAX_BYTES) {
+                let (repository, job) = (&pending.repository, &job.id);
+                tracing::warn!(
+                    repository,
+                    workflow,
+                    job,
+                    "asks for more labels than a runner has"
+                );
+                continue;
+            }
+            let index = index.to_string();
+            let own = digest([pending.id.as_str(), workflow, &run.event, &job.id, &index]);
+            let expected = Expected {
+                id: JobKey::expected(&pending.repository, own).id,
+                attempt: 0,
+                run: number,
+                job: job.id.clone(),
+                name: name.clone(),
+                labels: labels.clone(),
+                needs: job.needs.clone(),
+                condition: job.condition.clone(),
+                context: context.clone().unwrap_or_default(),
+                state: match start {
+                    Start::Waiting => ExpectedState::Listed,
+                    Start::Blocked(_) => ExpectedState::Blocked,
+                },
+            };
+            let job = Job {
+                html_url: page_of(happened),
+                head_sha: facts.sha.clone(),
+                ..job_of(pending, &expected)
+            };
+            due.push(Due { job, expected });
+        }
+    }
+    due
+}
+
+/// An expected job as a delivery would describe it.
+pub(super) fn job_of(pending: &PendingEvent, expected: &Expected) -> Job {
+    Job {
+        key: JobKey {
+            repository: pending.repository.clone(),
+            id: expected.id,
+            attempt: expected.attempt,
+        },
+        run_id: 0,
+        name: expected.name.clone(),
+        labels: expected.labels.clone(),
+        head_sha: pending.at.clone(),
+        html_url: String::new(),
+        created_ms: None,
+        source: JobSource::Expectation,
+    }
+}
+
+/// Where people look at runs whose own page nobody knows yet.
+fn page_of(happened: &Event) -> String {
+    format!("{}/actions", happened.body.repository.html_url)
+}

@@ -1,0 +1,81 @@
+//! Puts jobs on the list of those that wait for a runner, as their deliveries would.
+
+use std::collections::BTreeSet;
+
+use stacks::pool::Scope;
+
+use super::Stop;
+use crate::aws::{Failure, WriteResult};
+use crate::forge::SeenState;
+use crate::model::job::{Job, JobKey};
+use crate::reconcile::context::Context;
+
+/// Puts a job on the list, or refuses it, as a delivery of it would. Says whether it is new there.
+pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> {
+    if context.known_jobs.contains(&job.key) {
+        return Ok(false);
+    }
+    let now_ms = context.now_ms();
+    let served = match context.config.pool_for(job) {
+        None => Err(context.config.why_no_pool(job)),
+        Some(pool) if context.config.settings.accept_reusable_credentials => Ok(pool),
+        Some(pool) => context
+            .config
+            .forge
+            .why_reusable()
+            .await?
+            .map_or(Ok(pool), Err),
+    };
+    let pool = match served {
+        Ok(pool) => pool,
+        Err(reason) => {
+            tracing::info!(job = %job.key, name = job.name, reason, "refused");
+            let _result = context.ledger.record_refused(job, &reason, now_ms).await?;
+            context.known_jobs.add(&job.key);
+            return Ok(false);
+        }
+    };
+    let recorded = context.ledger.record_waiting(job, pool, now_ms).await?;
+    if recorded == WriteResult::Written {
+        tracing::info!(job = %job.key, name = job.name, source = ?job.source, "recorded");
+    } else {
+        context.known_jobs.add(&job.key);
+    }
+    Ok(recorded == WriteResult::Written)
+}
+
+/// Puts on the list what waits at the forge and is not there: a delivery may have been lost, a hook
+/// may tell of pushes alone, and of runs by the clock no push tells. For forges that have such a
+/// list, once a tick. Says whether there was any.
+pub(crate) async fn list_missed(context: Context<'_>) -> Result<bool, Stop> {
+    let known = keys_on_list(context).await?;
+    let mut scopes: Vec<&Scope> = Vec::new();
+    for pool in &context.config.pools {
+        if !scopes.contains(&&pool.scope) {
+            scopes.push(&pool.scope);
+        }
+    }
+    let mut grew = false;
+    for scope in scopes {
+        if context.out_of_time() {
+            break;
+        }
+        let Some(seen) = context.config.forge.unfinished(scope).await? else {
+            break;
+        };
+        for one in seen.iter().filter(|one| one.state == SeenState::Waiting) {
+            // A job that no pool serves is its delivery's to refuse: a word about each of a whole
+            // forge's jobs would be one too many.
+            if !known.contains(&one.job.key) && context.config.pool_for(&one.job).is_some() {
+                grew |= list(context, &one.job).await?;
+            }
+        }
+    }
+    Ok(grew)
+}
+
+/// The keys of the jobs that are on the list.
+pub(super) async fn keys_on_list(context: Context<'_>) -> Result<BTreeSet<JobKey>, Failure> {
+    let live = context.ledger.live().await?;
+    Ok(live.jobs.into_iter().map(|job| job.key).collect())
+}

@@ -1,0 +1,45 @@
+//! The world that one round decides about, from what the ledger and the parameters say.
+
+use std::collections::BTreeMap;
+
+use crate::config::Config;
+use crate::ledger::Live;
+use crate::model::world::{WaitingJob, World};
+
+/// The world that `live` and `config` describe.
+#[must_use]
+pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
+    let age_ms = u64::try_from(config.read_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (superseded, jobs) = superseded(live.jobs);
+    World {
+        now_ms,
+        configured_ms: now_ms.saturating_sub(age_ms),
+        max_runners: config.settings.max_runners,
+        tags: config.settings.tags.clone(),
+        pools: config.pools.clone(),
+        jobs,
+        superseded,
+        launches: live.launches,
+        runners: live.runners,
+        counters: live.counters,
+        forge_states: BTreeMap::new(),
+    }
+}
+
+/// Parts the expected jobs of which the forge has told since from the others: one for each job on the
+/// list under the forge's own key. So no job is counted twice, whoever told of it first.
+fn superseded(jobs: Vec<WaitingJob>) -> (Vec<WaitingJob>, Vec<WaitingJob>) {
+    let mut told = BTreeMap::<u64, usize>::new();
+    for job in jobs.iter().filter(|job| !job.key.is_expected()) {
+        *told.entry(job.alias).or_default() += 1;
+    }
+    jobs.into_iter().partition(|job| {
+        let is_left = |alias: &&u64| told.get(*alias).is_some_and(|left| *left > 0);
+        let alias = [job.alias, job.bare_alias];
+        let alias = alias.iter().find(is_left).filter(|_| job.key.is_expected());
+        if let Some(left) = alias.and_then(|alias| told.get_mut(alias)) {
+            *left -= 1;
+        }
+        alias.is_some()
+    })
+}

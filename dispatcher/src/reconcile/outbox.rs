@@ -1,0 +1,216 @@
+//! Calls that are owed to the forge when every machine is asked for: commit statuses to set,
+//! registrations to delete. Each stays on its list in the ledger until the forge has taken it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use stacks::pool::Scope;
+
+use super::context::Context;
+use crate::aws::{Failure, WriteResult};
+use crate::forge::{CommitStatus, ForgeError};
+use crate::ledger::{Live, PendingEvent, StaleRegistration, StatusKind, StatusUpdate};
+use workflow::document::requirements::Requirements;
+
+/// Most calls of each kind that one drain makes.
+const CALLS_MAX: usize = 40;
+
+/// What can wait until the launches are out, as the ledger has it.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    stale_registrations: Vec<StaleRegistration>,
+    status_updates: Vec<StatusUpdate>,
+    /// Events that nobody has followed to their end.
+    pub(crate) pending_events: Vec<PendingEvent>,
+}
+
+impl Outbox {
+    /// Takes it out of what was read.
+    pub(crate) fn take(live: &mut Live) -> Self {
+        Self {
+            stale_registrations: std::mem::take(&mut live.stale_registrations),
+            status_updates: std::mem::take(&mut live.status_updates),
+            pending_events: std::mem::take(&mut live.pending_events),
+        }
+    }
+}
+
+/// Why no more calls are made now.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    #[error(transparent)]
+    Ledger(#[from] Failure),
+}
+
+/// Makes the calls that are due. A forge that does not answer is left alone until the next drain; a call
+/// that it refuses keeps no other from being made.
+pub(crate) async fn flush(context: Context<'_>, outbox: &Outbox) {
+    if let Err(stop) = set_statuses(context, &outbox.status_updates).await {
+        tracing::warn!(%stop, "commit statuses wait for the next drain");
+    }
+    if let Err(stop) = delete_registrations(context, &outbox.stale_registrations).await {
+        tracing::warn!(%stop, "stale registrations wait for the next drain");
+    }
+}
+
+async fn set_statuses(context: Context<'_>, updates: &[StatusUpdate]) -> Result<(), Stop> {
+    let now_ms = context.now_ms();
+    let due = updates
+        .iter()
+        .filter(|update| update.not_before_ms <= now_ms);
+    let mut workflows = Workflows::new();
+    for update in due.take(CALLS_MAX) {
+        if context.out_of_time() {
+            break;
+        }
+        if context.ledger.claim_status_update(update, now_ms).await? != WriteResult::Written {
+            // Another drain sets it.
+            continue;
+        }
+        let sent = async {
+            if is_true(context, update, &mut workflows).await? {
+                set_status(context, update).await?;
+            }
+            Ok(())
+        };
+        match sent.await {
+            Ok(()) => context.ledger.clear_status_update(update).await?,
+            Err(Stop::Forge(error)) if update.is_expired(now_ms) => {
+                tracing::warn!(job = %update.job, repository = update.job.repository, %error, "commit status given up");
+                context.ledger.clear_status_update(update).await?;
+            }
+            Err(stop @ (Stop::Ledger(_) | Stop::Forge(ForgeError::Unreachable { .. }))) => {
+                context.ledger.unclaim_status_update(update, now_ms).await?;
+                return Err(stop);
+            }
+            Err(Stop::Forge(error)) => {
+                tracing::warn!(job = %update.job, repository = update.job.repository, %error, "commit status refused; tried again later");
+                context
+                    .ledger
+                    .postpone_status_update(update, now_ms)
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Workflow files by repository and run: the jobs of one run have one.
+type Workflows = BTreeMap<(String, u64), Option<Bytes>>;
+
+/// Whether what the status would say is true: of services only the job's workflow tells.
+async fn is_true(
+    context: Context<'_>,
+    update: &StatusUpdate,
+    workflows: &mut Workflows,
+) -> Result<bool, Stop> {
+    match update.kind {
+        StatusKind::NotServed | StatusKind::Served => return Ok(true),
+        StatusKind::NoServices => {}
+    }
+    let repository = &update.job.repository;
+    let key = (repository.clone(), update.run_id);
+    if !workflows.contains_key(&key) {
+        let workflow = context
+            .config
+            .forge
+            .workflow(repository, update.run_id, &update.head_sha)
+            .await?;
+        workflows.insert(key.clone(), workflow);
+    }
+    let workflow = workflows.get(&key).and_then(Option::as_ref);
+    let asks = workflow.and_then(|text| Requirements::read(text, &update.name));
+    Ok(asks.is_some_and(Requirements::is_silently_lacking))
+}
+
+async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), ForgeError> {
+    let state = match update.kind {
+        StatusKind::NotServed | StatusKind::NoServices => "error",
+        StatusKind::Served => "success",
+    };
+    tracing::info!(job = %update.job, state, reason = update.reason, "commit status set");
+    context
+        .config
+        .forge
+        .set_status(&CommitStatus {
+            repository: &update.job.repository,
+            sha: &update.head_sha,
+            state,
+            context: &format!("{} / {}", context.aws.names().name, update.name),
+            description: &update.reason,
+            target_url: &update.html_url,
+        })
+        .await
+}
+
+async fn delete_registrations(
+    context: Context<'_>,
+    stale: &[StaleRegistration],
+) -> Result<(), Stop> {
+    let now_ms = context.now_ms();
+    let due = stale.iter().filter(|one| one.not_before_ms <= now_ms);
+    for one in due.take(CALLS_MAX) {
+        if context.out_of_time() {
+            break;
+        }
+        match delete_one(context, one).await {
+            Ok(()) => {
+                context
+                    .ledger
+                    .clear_stale_registration(&one.instance)
+                    .await?;
+            }
+            Err(error @ ForgeError::Unreachable { .. }) => return Err(error.into()),
+            Err(error) if one.is_expired(now_ms) => {
+                let (instance, pool) = (&one.instance, &one.pool);
+                tracing::error!(instance, pool, %error, "stale registration given up: delete it at the forge");
+                context.ledger.clear_stale_registration(instance).await?;
+            }
+            Err(error) => {
+                tracing::warn!(instance = one.instance, %error, "stale registration not deleted; tried again later");
+                context
+                    .ledger
+                    .postpone_stale_registration(one, now_ms)
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn delete_one(context: Context<'_>, stale: &StaleRegistration) -> Result<(), ForgeError> {
+    let pool = context
+        .config
+        .pools
+        .iter()
+        .find(|pool| pool.name == stale.pool);
+    let of_pool = pool.map(|pool| &pool.scope);
+    // Where neither the row nor a pool says it, the scope of the whole forge reaches them all.
+    let scope = stale.registered_in.as_ref().or(of_pool);
+    let scope = scope.unwrap_or(&Scope::Global);
+    let mut ids: Vec<u64> = stale.forge_id.into_iter().collect();
+    if stale.unsure {
+        match context
+            .config
+            .forge
+            .runners_named(scope, &stale.instance)
+            .await
+        {
+            Ok(named) => ids.extend(named),
+            // A server that has no such list: its administrator sees the runner as offline.
+            Err(ForgeError::Refused {
+                status: 404 | 405, ..
+            }) => {}
+            Err(error) if context.config.forge.has_no_list(&error).await => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let used = stale.forge_id.filter(|_| stale.used);
+    ids.retain(|id| Some(*id) != used);
+    for id in ids {
+        context.config.forge.delete_runner(scope, id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The tick: ends what is over its limit, sweeps what nobody tracks, closes what is gone, and lets
+//! the drain re-issue and launch. Ending by tag and age works with the ledger and the forge down.
+
+use stacks::names::LOG_OLDEST_WAITING_S;
+
+use super::context::{Context, Woken};
+use super::drain::drain;
+use super::expect::list_missed;
+use super::observe::world;
+use super::outbox::{self, Outbox};
+use crate::aws::{Aws, Failure};
+use crate::model::runner::EndReason;
+use crate::model::world::World;
+use crate::plan::{self, Sweep};
+
+/// Runs one tick. The first failure is reported after everything that could be done was done.
+pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
+    let instances = context.aws.instances().await;
+    let ledger = match context.ledger.live().await {
+        Ok(live) => Some(world(live, context.config, context.now_ms())),
+        Err(failure) => {
+            tracing::error!(%failure, "the ledger can't be read; sweeping by tag and age alone");
+            None
+        }
+    };
+    if let Some(world) = &ledger {
+        report_waiting(world);
+    }
+    let swept = match instances {
+        Ok(instances) => {
+            let sweeps = plan::sweep(context.now_ms(), &instances, ledger.as_ref());
+            apply_sweep(context, sweeps, ledger.as_ref()).await
+        }
+        Err(failure) => Err(failure),
+    };
+    let drained = drain(context, holder, Woken::Otherwise).await;
+    // Last: a slow forge holds up nothing that the ledger knows of.
+    let missed = match list_missed(context).await {
+        Ok(false) => Ok(()),
+        Ok(true) => drain(context, holder, Woken::Otherwise).await,
+        Err(error) => {
+            tracing::warn!(%error, "could not ask the forge what waits there; the next tick does");
+            Ok(())
+        }
+    };
+    swept.and(drained).and(missed)
+}
+
+/// Says how long jobs have waited, for the alarm: a metric filter of the stack reads this line. With
+/// nothing waiting there is no line, hence no metric to pay for.
+fn report_waiting(world: &World) {
+    if let Some(oldest_waiting_s) = world.oldest_waiting_s() {
+        let waiting = world.jobs.len();
+        tracing::info!(
+            { LOG_OLDEST_WAITING_S } = oldest_waiting_s,
+            waiting,
+            "jobs wait"
+        );
+    }
+}
+
+/// What can be done without the parameters: what is over its limit, by tag and age.
+pub async fn sweep_alone(aws: &Aws, now_ms: u64) -> Result<(), Failure> {
+    let instances = aws.instances().await?;
+    let over: Vec<String> = plan::sweep(now_ms, &instances, None)
+        .into_iter()
+        .filter_map(|sweep| match sweep {
+            Sweep::End { instance, .. } => Some(instance),
+            Sweep::Close { .. } => None,
+        })
+        .collect();
+    aws.end_instances(&over).await
+}
+
+/// Ends every machine and takes every registration back, so that `down` leaves nothing at the forge
+/// either. Launches nothing.
+pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
+    context.ledger.take_last_lease(context.now_ms()).await?;
+    let instances: Vec<String> = context
+        .aws
+        .instances()
+        .await?
+        .into_iter()
+        .filter(|instance| !instance.ended)
+        .map(|instance| instance.id)
+        .collect();
+    context.end(&instances, &EndReason::Retired).await?;
+    for runner in context.ledger.live().await?.runners {
+        context.close(&runner, EndReason::Retired).await?;
+    }
+    // Each round settles some of it; one that settles nothing is the last.
+    let mut before = usize::MAX;
+    loop {
+        let mut live = context.ledger.live().await?;
+        let left: Vec<String> = live
+            .stale_registrations
+            .iter()
+            .map(|one| one.instance.clone())
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        if left.len() >= before {
+            return Err(Failure {
+                call: "DELETE runner",
+                code: "registrations-left".to_owned(),
+                message: format!(
+                    "{} stay registered at the forge, delete them there: {}",
+                    left.len(),
+                    left[..left.len().min(LEFT_NAMED_MAX)].join(", ")
+                ),
+            });
+        }
+        before = left.len();
+        // There is no later.
+        for one in &mut live.stale_registrations {
+            one.not_before_ms = 0;
+        }
+        outbox::flush(context, &Outbox::take(&mut live)).await;
+    }
+}
+
+/// Most registrations that an error names.
+const LEFT_NAMED_MAX: usize = 10;
+
+async fn apply_sweep(
+    context: Context<'_>,
+    sweeps: Vec<Sweep>,
+    ledger: Option<&World>,
+) -> Result<(), Failure> {
+    let mut result = Ok(());
+    for reason in EndReason::OURS {
+        let instances: Vec<String> = sweeps
+            .iter()
+            .filter_map(|sweep| match sweep {
+                Sweep::End {
+                    instance,
+                    reason: own,
+                } if *own == reason => Some(instance.clone()),
+                Sweep::End { .. } | Sweep::Close { .. } => None,
+            })
+            .collect();
+        result = result.and(context.end(&instances, &reason).await);
+    }
+    for sweep in sweeps {
+        let Sweep::Close { instance } = sweep else {
+            continue;
+        };
+        let runner = ledger.and_then(|world| {
+            world
+                .runners
+                .iter()
+                .find(|runner| runner.instance == instance)
+        });
+        if let Some(runner) = runner {
+            result = result.and(context.close(runner, EndReason::Gone).await);
+        }
+    }
+    result
+}

@@ -1,0 +1,160 @@
+//! What a delivery says that may start workflows. Only what rules look at is kept, and bounded, so
+//! that it can be written down whatever else the forge puts in.
+
+use sha2::{Digest, Sha256};
+
+use super::delivery::{BadDelivery, Delivery};
+use crate::forge::job_json::{KEY_TEXT_MAX_BYTES, TEXT_MAX_BYTES, is_full_name, within};
+use workflow::event::EventKind;
+use workflow::event::{Body, Event};
+use workflow::trigger::skip_string;
+
+/// Longest commit message that is kept, in bytes. It is looked through for words that skip
+/// workflows; real ones are a paragraph.
+const MESSAGE_MAX_BYTES: usize = 16 * 1024;
+/// Most labels of one change: the rules ask only whether there are any.
+const CHANGED_MAX: usize = 32;
+
+pub(super) fn read(event: EventKind, document: &[u8]) -> Result<Delivery, BadDelivery> {
+    let mut body: Body = serde_json::from_slice(document)
+        .map_err(|error| BadDelivery::Unreadable(error.to_string()))?;
+    // Workflows of the repository that was forked are meant, and the delivery is about the new one.
+    if let (EventKind::Fork, Some(forked)) = (event, body.forkee.take()) {
+        body.repository = forked;
+    }
+    if let (EventKind::Package, Some(package)) = (event, body.package.take()) {
+        let Some(repository) = package.repository else {
+            return Ok(Delivery::Ignored(
+                "package: it is of no repository that the sender may read, and starts nothing"
+                    .to_owned(),
+            ));
+        };
+        body.repository = repository;
+    }
+    // Before a long message is cut.
+    let skips = skip_words(event, &body);
+    let happened = Event {
+        kind: event,
+        body: bounded(body)?,
+    };
+    if event == EventKind::WorkflowRun {
+        return Ok(Delivery::Ignored(
+            "workflow_run: a forge that sends it sends workflow_job for each job".to_owned(),
+        ));
+    }
+    let nothing = happened.starts_nothing().map(str::to_owned);
+    if let Some(why) = nothing.or(skips)
+        && happened.implied().is_none()
+    {
+        return Ok(Delivery::Ignored(format!("{}: {why}", event.word())));
+    }
+    Ok(Delivery::Happened {
+        happened: Box::new(happened),
+        digest: hex::encode(Sha256::digest(document)),
+    })
+}
+
+/// The words that keep an event from starting anything, in words.
+fn skip_words(event: EventKind, body: &Body) -> Option<String> {
+    let message = body.head_commit.as_ref().map(|head| &head.message);
+    let title = body.pull_request.as_ref().map(|pull| &pull.title);
+    let words = [message, title]
+        .into_iter()
+        .flatten()
+        .find_map(|text| skip_string(event, text))?;
+    Some(format!("the commit or the pull request says {words}"))
+}
+
+/// The body with nothing in it that is longer than we keep.
+fn bounded(mut body: Body) -> Result<Body, BadDelivery> {
+    let repository = &body.repository;
+    within(KEY_TEXT_MAX_BYTES, [repository.full_name.as_str()])?;
+    if !is_full_name(&repository.full_name) {
+        return Err(BadDelivery::Unreadable(
+            "repository.full_name is not owner/name".to_owned(),
+        ));
+    }
+    within(
+        TEXT_MAX_BYTES,
+        [
+            &repository.default_branch,
+            &repository.html_url,
+            &body.git_ref,
+            &body.ref_type,
+            &body.sha,
+            &body.before,
+            &body.after,
+            &body.action,
+        ]
+        .map(String::as_str),
+    )?;
+    if let Some(head) = &mut body.head_commit {
+        within(TEXT_MAX_BYTES, [head.id.as_str()])?;
+        head.message = keep(std::mem::take(&mut head.message));
+    }
+    if let Some(pull) = &body.pull_request {
+        let sides = [&pull.base, &pull.head];
+        within(TEXT_MAX_BYTES, [pull.title.as_str()])?;
+        within(TEXT_MAX_BYTES, pull.merge_base.as_deref())?;
+        within(TEXT_MAX_BYTES, pull.merge_commit_sha.as_deref())?;
+        within(TEXT_MAX_BYTES, sides.map(|side| side.git_ref.as_str()))?;
+        within(TEXT_MAX_BYTES, sides.map(|side| side.label.as_str()))?;
+        within(TEXT_MAX_BYTES, sides.map(|side| side.sha.as_str()))?;
+    }
+    if let Some(changes) = &mut body.changes {
+        let lists = [&mut changes.added_labels, &mut changes.removed_labels];
+        for list in lists.into_iter().flatten() {
+            list.truncate(CHANGED_MAX);
+            within(TEXT_MAX_BYTES, list.iter().map(|label| label.name.as_str()))?;
+        }
+    }
+    let names = [
+        body.release.as_ref().map(|release| &release.tag_name),
+        body.workflow.as_ref().map(|workflow| &workflow.name),
+        body.sender.as_ref().map(|user| &user.login),
+        body.workflow_run.as_ref().map(|run| &run.event),
+        body.workflow_run
+            .as_ref()
+            .and_then(|run| run.head_branch.as_ref()),
+    ];
+    within(
+        TEXT_MAX_BYTES,
+        names.into_iter().flatten().map(String::as_str),
+    )?;
+    Ok(body)
+}
+
+/// The beginning of a long text.
+fn keep(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MESSAGE_MAX_BYTES));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_package_is_of_its_own_repository_or_of_none() {
+        let of = |repository| {
+            let body = json!({
+                "action": "created",
+                "repository": null,
+                "package": {"repository": repository},
+                "sender": {"login": "someone"},
+            });
+            read(EventKind::Package, body.to_string().as_bytes()).unwrap()
+        };
+        let repository = json!({"full_name": "acme/app", "default_branch": "main"});
+        let Delivery::Happened { happened, .. } = of(repository) else {
+            panic!("it is of a repository");
+        };
+        assert_eq!(happened.body.repository.full_name, "acme/app");
+        assert_eq!(happened.reads().at, "main");
+        assert!(matches!(of(json!(null)), Delivery::Ignored(_)));
+        let push = json!({"ref": "refs/heads/main", "repository": null});
+        assert!(read(EventKind::Push, push.to_string().as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! One run of the steps: where it is, what it has prepared, and what has to be said of it at the end.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::say;
+
+/// How a step ended that did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// It found nothing.
+    Passed,
+    /// It could not run here, and why.
+    Skipped(String),
+}
+
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    /// A program could not be started.
+    #[error("{program} could not be started: {source}")]
+    Start {
+        /// Which.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A step found something.
+    #[error("{0} failed: its output is above")]
+    Step(String),
+    /// A step can't run here, and CI does not pass without it.
+    #[error("CI is set, and a step can't run: {0}")]
+    Unavailable(String),
+    /// A name that no step has.
+    #[error("there is no step {0}: `cargo xtask test --list` names them")]
+    NoSuchStep(String),
+    /// The tree could not be judged.
+    #[error(transparent)]
+    Tidy(#[from] crate::tidy::Error),
+}
+
+/// What a step does.
+pub type StepFn = fn(&mut Run) -> Result<Done, TestError>;
+
+/// One run.
+pub struct Run {
+    /// The checkout.
+    pub root: PathBuf,
+    is_ci: bool,
+    /// What was built or installed once for all later runs, and how long it took.
+    pub prepared: Vec<(String, Duration)>,
+    /// What a reader of the sum has to know.
+    pub notes: Vec<String>,
+}
+
+impl Run {
+    /// Of the checkout at `root`.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            is_ci: std::env::var_os("CI").is_some(),
+            prepared: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Runs a step; what it prepares for later runs is not its time.
+    pub fn step(&mut self, step: StepFn) -> (Duration, Result<Done, TestError>) {
+        let before = self.prepared.len();
+        let start = Instant::now();
+        let outcome = step(self);
+        let prepared: Duration = self.prepared[before..].iter().map(|(_, took)| *took).sum();
+        (start.elapsed().saturating_sub(prepared), outcome)
+    }
+
+    /// Installs or builds something that stays on this machine.
+    pub fn prepare(
+        &mut self,
+        what: &str,
+        work: impl FnOnce() -> Result<(), TestError>,
+    ) -> Result<(), TestError> {
+        say(&format!("preparing {what}, once"));
+        let start = Instant::now();
+        let result = work();
+        self.prepared.push((what.to_owned(), start.elapsed()));
+        result
+    }
+
+    /// The end of a step that can't run here: in CI it fails.
+    pub fn unavailable(&self, why: impl std::fmt::Display) -> Result<Done, TestError> {
+        if self.is_ci {
+            return Err(TestError::Unavailable(why.to_string()));
+        }
+        say(&format!("SKIPPED: {why}"));
+        Ok(Done::Skipped(why.to_string()))
+    }
+
+    /// The cargo that runs this.
+    pub fn cargo<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        self.program(cargo, args)
+    }
+
+    /// This very program, which is what `cargo xtask` runs.
+    pub fn xtask<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let own = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
+        self.program(own, args)
+    }
+
+    /// Any program, in the checkout.
+    pub fn program<S: AsRef<OsStr>>(
+        &self,
+        program: impl AsRef<OsStr>,
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(&self.root);
+        command
+    }
+}
+
+/// Runs a command, whose output people read, to success.
+pub fn pass(what: &str, command: &mut Command) -> Result<Done, TestError> {
+    let status = command
+        .status()
+        .map_err(|source| not_started(command, source))?;
+    let passed = status.success().then_some(Done::Passed);
+    passed.ok_or_else(|| TestError::Step(what.to_owned()))
+}
+
+/// Runs a command for what it prints, and says whether it succeeded.
+pub fn output(command: &mut Command) -> Result<(bool, String), TestError> {
+    let output = command
+        .output()
+        .map_err(|source| not_started(command, source))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok((output.status.success(), text))
+}
+
+fn not_started(command: &Command, source: std::io::Error) -> TestError {
+    TestError::Start {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    }
+}
+
+/// The files of a folder with this extension, sorted; none if there is no such folder.
+pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|own| own == extension))
+        .collect();
+    files.sort();
+    files
+}

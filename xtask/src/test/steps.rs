@@ -1,0 +1,99 @@
+//! The steps, and what each may take.
+
+use super::run::StepFn;
+use super::{code, lab_steps, templates, tools};
+
+/// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
+/// patience. Seconds of a step are those of two cores with an empty `target/`.
+pub const BUDGET_S: u64 = 25 * 60;
+/// Of these, what `cargo xtask` compiles before the first step.
+pub const BUILD_S: u64 = 300;
+
+/// When a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Always but for `--long`, and alone with `--quick`.
+    Quick,
+    /// With the whole test command.
+    Normal,
+    /// With `--long`.
+    Long,
+}
+
+/// One step.
+pub struct Step {
+    /// What it is called, on the command line too.
+    pub name: &'static str,
+    /// What it looks at.
+    pub says: &'static str,
+    /// When it runs.
+    pub when: When,
+    /// What it may take, from nothing.
+    pub budget_s: u64,
+    /// What it does.
+    pub run: StepFn,
+}
+
+/// Every step, those that fail fastest first.
+#[rustfmt::skip]
+pub const STEPS: &[Step] = &[
+    Step { name: "format", says: "rustfmt", when: When::Quick, budget_s: 5, run: code::format },
+    Step { name: "tidy", says: "the rules of the house", when: When::Quick, budget_s: 10, run: code::tidy },
+    Step { name: "one-build", says: "cargo's commands share one build", when: When::Quick, budget_s: 5, run: code::one_build },
+    Step { name: "typos", says: "spelling", when: When::Normal, budget_s: 5, run: tools::typos },
+    Step { name: "machete", says: "dependencies that nobody uses", when: When::Normal, budget_s: 5, run: tools::machete },
+    Step { name: "deny", says: "licences, sources and known holes of dependencies", when: When::Normal, budget_s: 15, run: tools::deny },
+    Step { name: "shellcheck", says: "the rendered boot file", when: When::Normal, budget_s: 10, run: templates::shellcheck },
+    Step { name: "cfn-lint", says: "the rendered templates", when: When::Normal, budget_s: 30, run: templates::cfn_lint },
+    Step { name: "clippy", says: "clippy", when: When::Quick, budget_s: 150, run: code::clippy },
+    Step { name: "unit", says: "unit and table tests", when: When::Quick, budget_s: 150, run: code::unit },
+    Step { name: "doctest", says: "examples in the docs", when: When::Quick, budget_s: 15, run: code::doctest },
+    Step { name: "doc", says: "the docs", when: When::Normal, budget_s: 40, run: code::doc },
+    Step { name: "conformance", says: "the trigger rules against recorded cases", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
+    Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 300, run: lab_steps::tests },
+    Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 60, run: lab_steps::demo },
+    Step { name: "gitea", says: "a real Gitea, built once", when: When::Normal, budget_s: 5, run: lab_steps::gitea },
+    Step { name: "gitea-tests", says: "the lab's tests on it", when: When::Normal, budget_s: 150, run: lab_steps::tests_on_gitea },
+    Step { name: "gitea-demo", says: "the demo on it", when: When::Normal, budget_s: 30, run: lab_steps::demo_on_gitea },
+    Step { name: "gitea-soak", says: "what makes trouble, ten runs of it", when: When::Normal, budget_s: 60, run: lab_steps::soak_on_gitea },
+    Step { name: "differential", says: "what it queues, foretold: 60 pushes and events", when: When::Normal, budget_s: 145, run: lab_steps::differential },
+    Step { name: "properties", says: "a hundred times the cases of what always holds", when: When::Long, budget_s: 1800, run: code::properties },
+    Step { name: "long-soak", says: "what makes trouble, 50 runs of it", when: When::Long, budget_s: 600, run: lab_steps::long_soak },
+    Step { name: "long-differential", says: "what Gitea queues, foretold: 300 pushes and events", when: When::Long, budget_s: 900, run: lab_steps::long_differential },
+];
+
+/// One line a step.
+pub fn list() -> Vec<String> {
+    let line = |step: &Step| {
+        let when = match step.when {
+            When::Quick => "quick",
+            When::Normal => "normal",
+            When::Long => "long",
+        };
+        format!(
+            "{:<18} {when:<7} {:>5} s  {}",
+            step.name, step.budget_s, step.says
+        )
+    };
+    STEPS.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_steps_of_a_whole_run_fit_into_the_budget() {
+        let steps = STEPS.iter().filter(|step| step.when != When::Long);
+        let sum: u64 = steps.map(|step| step.budget_s).sum();
+        assert_eq!(sum + BUILD_S, BUDGET_S);
+    }
+
+    #[test]
+    fn a_name_means_one_step() {
+        let names: HashSet<&str> = STEPS.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), STEPS.len());
+    }
+}

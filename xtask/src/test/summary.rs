@@ -1,0 +1,178 @@
+//! What is printed when all is done: what each step took, beside what it may take.
+
+use std::time::Duration;
+
+use super::run::{Done, Run};
+use super::steps::{BUDGET_S, BUILD_S, Step};
+use crate::say;
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It found nothing.
+    Passed,
+    /// It could not run here, and why.
+    Skipped(String),
+    /// It failed.
+    Failed,
+}
+
+impl From<&Done> for Ended {
+    fn from(done: &Done) -> Self {
+        match done {
+            Done::Passed => Self::Passed,
+            Done::Skipped(why) => Self::Skipped(why.clone()),
+        }
+    }
+}
+
+/// Every step that ran.
+pub struct Summary {
+    /// Whether the budget of the whole command holds for it.
+    is_whole: bool,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    name: &'static str,
+    took: Duration,
+    budget: Duration,
+    ended: Ended,
+}
+
+impl Summary {
+    /// Of a run that begins. What cargo compiled for it is its first row.
+    pub fn new(is_whole: bool) -> Self {
+        let build = Row {
+            name: "build",
+            took: since_start().unwrap_or_default(),
+            budget: Duration::from_secs(BUILD_S),
+            ended: Ended::Passed,
+        };
+        let rows = if is_whole { vec![build] } else { Vec::new() };
+        Self { is_whole, rows }
+    }
+
+    /// One step more.
+    pub fn add(&mut self, step: &Step, took: Duration, ended: Ended) {
+        say(&format!("{}: {}", step.name, seconds(took)));
+        self.rows.push(Row {
+            name: step.name,
+            took,
+            budget: Duration::from_secs(step.budget_s),
+            ended,
+        });
+    }
+
+    /// Whether the whole command took longer than it may.
+    pub fn is_over_budget(&self) -> bool {
+        self.is_whole && self.sum() > Duration::from_secs(BUDGET_S)
+    }
+
+    fn sum(&self) -> Duration {
+        self.rows.iter().map(|row| row.took).sum()
+    }
+
+    /// Prints all of it.
+    pub fn print(&self, run: &Run) {
+        say("\n== summary");
+        for row in &self.rows {
+            say(&row.line());
+        }
+        for (what, took) in &run.prepared {
+            say(&format!(
+                "prepared once, not counted: {what}, {}",
+                minutes(*took)
+            ));
+        }
+        for note in &run.notes {
+            say(&format!("NOTE: {note}"));
+        }
+        for row in &self.rows {
+            if let Ended::Skipped(why) = &row.ended {
+                say(&format!("SKIPPED: {}: {why}", row.name));
+            }
+        }
+        let budget = Duration::from_secs(BUDGET_S);
+        let sum = minutes(self.sum());
+        let of = match (self.is_whole, self.is_over_budget()) {
+            (false, _) => String::new(),
+            (true, false) => format!(" of {}", minutes(budget)),
+            (true, true) => format!(
+                ", OVER the budget of {}: speed a step up, or move it to --long",
+                minutes(budget)
+            ),
+        };
+        say(&format!("all: {sum}{of}"));
+        let count = |is: fn(&Ended) -> bool| self.rows.iter().filter(|row| is(&row.ended)).count();
+        say(&format!(
+            "steps: {} passed, {} failed, {} skipped",
+            count(|ended| *ended == Ended::Passed),
+            count(|ended| *ended == Ended::Failed),
+            count(|ended| matches!(ended, Ended::Skipped(_))),
+        ));
+    }
+}
+
+impl Row {
+    fn line(&self) -> String {
+        let over = match &self.ended {
+            Ended::Failed => "  FAILED",
+            Ended::Skipped(_) => "  SKIPPED",
+            Ended::Passed if self.took > self.budget => "  over its share",
+            Ended::Passed => "",
+        };
+        let (took, budget) = (minutes(self.took), minutes(self.budget));
+        format!("{:>18}  {took:>5} of {budget:>5}{over}", self.name)
+    }
+}
+
+/// How long this process has been there. `cargo run` becomes the program that it has built, so that
+/// what it took to build counts.
+fn since_start() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    // Ticks of a hundredth of a second, the twentieth field after the program's name.
+    let started: f64 = stat
+        .rsplit(')')
+        .next()?
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()?;
+    let now: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(now - started / 100.0).ok()
+}
+
+fn minutes(time: Duration) -> String {
+    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::steps::STEPS;
+
+    fn run_of(took_s: u64, is_whole: bool) -> Summary {
+        let mut summary = Summary::new(is_whole);
+        summary.add(&STEPS[0], Duration::from_secs(took_s), Ended::Passed);
+        summary
+    }
+
+    #[test]
+    fn a_whole_run_over_the_budget_fails_and_parts_of_it_do_not() {
+        assert!(run_of(BUDGET_S + 1, true).is_over_budget());
+        assert!(!run_of(BUDGET_S / 2, true).is_over_budget());
+        assert!(!run_of(BUDGET_S + 1, false).is_over_budget());
+    }
+
+    #[test]
+    fn a_process_knows_how_long_it_has_been_there() {
+        let age = since_start().unwrap();
+        assert!(age < Duration::from_hours(1), "{age:?}");
+    }
+}
