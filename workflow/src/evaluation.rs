@@ -12,7 +12,7 @@ use crate::document::Workflow;
 use crate::document::on::OnEvent;
 use crate::event::EventKind;
 use crate::event::{Event, PullRequest, Reads};
-use crate::expression::{self, Value};
+use crate::expression::{Resolved, Value};
 use crate::jobs::concurrency::{self, Group, RunFacts};
 use crate::jobs::contexts::{Contexts, GithubFacts, github_of};
 use crate::jobs::reusable::Caller;
@@ -86,7 +86,7 @@ pub struct Run {
     /// The event's name in the file.
     pub event: String,
     /// Its group, if it has one.
-    pub group: expression::Resolved<Option<Group>>,
+    pub group: Resolved<Option<Group>>,
     /// Its jobs.
     pub jobs: Vec<PlannedJob>,
 }
@@ -251,10 +251,7 @@ impl Evaluator<'_> {
         let group = concurrency::of_run(workflow, &contexts, run, server)?;
         let status = status_event(question.event.kind, &on.name);
         let awaits_approval = awaits_approval(question.event, &on.name);
-        let own = match &group {
-            expression::Resolved::Known(Some(group)) => Some(group.name.clone()),
-            expression::Resolved::Known(None) | expression::Resolved::Unknown(_) => None,
-        };
+        let own = group.clone().known().flatten().map(|group| group.name);
         let mut groups = BTreeSet::new();
         let mut jobs = Vec::new();
         let shared = contexts.shared(workflow, server);
@@ -267,8 +264,7 @@ impl Evaluator<'_> {
         for job in caller.jobs()? {
             // A group that can't be evaluated means that there is no run.
             if job.needs.is_empty()
-                && let expression::Resolved::Known(Some(group)) =
-                    concurrency::of_job(&job, workflow, &shared)?
+                && let Resolved::Known(Some(group)) = concurrency::of_job(&job, workflow, &shared)?
             {
                 // The second would cancel the first, whose run is only being made (measured).
                 let cancels = !jobs.is_empty() && own.as_ref() == Some(&group.name);
@@ -281,8 +277,8 @@ impl Evaluator<'_> {
                 }
             }
             let name = match &job.name {
-                expression::Resolved::Known(name) => Some(name.as_str()),
-                expression::Resolved::Unknown(_) => None,
+                Resolved::Known(name) => Some(name.as_str()),
+                Resolved::Unknown(_) => None,
             };
             let context = status.zip(name);
             jobs.push(PlannedJob {
@@ -415,6 +411,14 @@ fn status_event(event: EventKind, on: &str) -> Option<&str> {
     }
 }
 
+impl PlannedJob {
+    /// Whether a runner may take it at once.
+    #[must_use]
+    pub fn waits_for_runner(&self) -> bool {
+        self.start == Start::Waiting
+    }
+}
+
 /// How the forge calls a job on its commit.
 fn context_of(workflow: &str, job: &str, event: &str) -> String {
     format!("{workflow} / {job} ({event})").trim().to_owned()
@@ -540,8 +544,8 @@ mod tests {
         });
         let (_, run) = evaluation.runs().next().unwrap();
         let label = match &run.jobs[0].job.labels {
-            expression::Resolved::Known(labels) => labels.join(","),
-            expression::Resolved::Unknown(why) => panic!("{why}"),
+            Resolved::Known(labels) => labels.join(","),
+            Resolved::Unknown(why) => panic!("{why}"),
         };
         (label, run.jobs[0].start.clone())
     }

@@ -33,11 +33,17 @@ pub struct Facts {
 impl Facts {
     /// Where there is no commit, and so nothing to read.
     pub(crate) fn of_nothing(server: Server) -> Self {
+        Self::of(WorkflowSet::of(FoundFiles::default(), server), server)
+    }
+
+    /// The workflow files of a commit, and nothing else.
+    #[must_use]
+    pub fn of(files: WorkflowSet, server: Server) -> Self {
         Self {
             server,
             sha: String::new(),
             message: String::new(),
-            files: WorkflowSet::of(FoundFiles::default(), server),
+            files,
             base: None,
             changed: Changed::NotFetched,
             variables: None,

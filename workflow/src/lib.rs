@@ -1,11 +1,5 @@
-//! Which jobs an event of the forge starts: the forge's own verdict, come to from the same bytes.
-//!
-//! The tree is pure: bytes and facts in, jobs and reasons out; it knows no clock, network or log. It
-//! is meant to be read as the specification of the trigger rules, one rule after the other: which
-//! files are workflows ([`files`]), how a file is read ([`yaml`], [`document`], [`on`]), whether an
-//! event starts it ([`trigger`], over [`pattern`] and [`tree`]), which jobs it has ([`jobs`],
-//! [`matrix`], [`expression`]), and which of them wait for others ([`needs`]). Rules differ between
-//! servers; [`server`] names every difference.
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
 
 pub mod budget;
 pub mod discovery;

@@ -90,11 +90,6 @@ pub struct JobState {
 const EMPTY_CONTEXTS: [&str; 4] = ["env", "steps", "runner", "secrets"];
 
 impl Scope {
-    /// Evaluates one expression, with or without `${{` and `}}` around it.
-    pub fn evaluate_expression(&self, expression: &str) -> Result<Value, Stop> {
-        Evaluator::new(self).evaluate(expression)
-    }
-
     /// Evaluates a text that is one expression or has some; an expression alone keeps its type. `None`
     /// if it has none.
     pub fn evaluate(&self, text: &str) -> Result<Option<Value>, Stop> {

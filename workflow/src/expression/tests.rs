@@ -258,6 +258,6 @@ proptest! {
     ) {
         let text = pieces.concat();
         let _ = scope().interpolate(&text);
-        let _ = scope().evaluate_expression(&text);
+        let _ = scope().condition(&text);
     }
 }

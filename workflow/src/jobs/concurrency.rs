@@ -38,28 +38,6 @@ pub enum Effect {
     WaitsForAll,
 }
 
-impl Effect {
-    /// Whether a new member is blocked, if others of its group run or wait.
-    #[must_use]
-    pub fn is_blocked(self, one_runs: bool, one_waits: bool) -> bool {
-        match self {
-            Self::WaitsForRunning => one_runs,
-            Self::CancelsOthers => false,
-            Self::WaitsForAll => one_runs || one_waits,
-        }
-    }
-
-    /// Whether it ends those that wait, and those that run.
-    #[must_use]
-    pub fn cancels(self) -> (bool, bool) {
-        match self {
-            Self::WaitsForRunning => (true, false),
-            Self::CancelsOthers => (true, true),
-            Self::WaitsForAll => (false, false),
-        }
-    }
-}
-
 /// What a run's group depends on where its workflow does not name one.
 #[derive(Debug, Clone, Copy)]
 pub struct RunFacts<'a> {

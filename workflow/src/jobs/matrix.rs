@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::expression;
-use crate::server::{Capability, ForgeKind, Server};
+use crate::server::{Capability, Server};
 use crate::yaml::{Decoded, Kind, Node, Refused, Shape, Value};
 
 /// Combinations of one matrix, and jobs of one run, that are looked at: each job is a machine, and
@@ -95,16 +95,6 @@ impl Combination {
     }
 }
 
-impl Include {
-    /// How that forge reads it.
-    #[must_use]
-    pub fn of(server: Server) -> Self {
-        match server.kind {
-            ForgeKind::Gitea | ForgeKind::Forgejo => Self::OfItsOwn,
-        }
-    }
-}
-
 /// The combinations of a job's `strategy.matrix`, sorted by what stands behind the job's name. There is
 /// always one: of a job without a matrix, of one that is none, and of one that excludes everything.
 pub fn combinations(matrix: Option<&Node>, server: Server) -> Result<Vec<Combination>, Refused> {
@@ -112,7 +102,7 @@ pub fn combinations(matrix: Option<&Node>, server: Server) -> Result<Vec<Combina
         return Ok(vec![Combination::default()]);
     };
     let mut combinations = match lists(node, server) {
-        Some(lists) => multiply(lists, Include::of(server)).map_err(|mut refused| {
+        Some(lists) => multiply(lists, Include::OfItsOwn).map_err(|mut refused| {
             refused.line = refused.line.or(Some(node.line));
             refused
         })?,

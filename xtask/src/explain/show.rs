@@ -80,7 +80,7 @@ impl<'a> Told<'a> {
     fn launches(&self) -> BTreeMap<&str, usize> {
         let mut launches = BTreeMap::new();
         let jobs = self.verdict.runs().flat_map(|(_, run)| &run.jobs);
-        for job in jobs.filter(|job| job.start == Start::Waiting) {
+        for job in jobs.filter(|job| job.waits_for_runner()) {
             if let Home::Pool(pool) = self.home(job) {
                 *launches.entry(pool.name.as_str()).or_default() += 1;
             }
@@ -324,8 +324,8 @@ impl<'a> Told<'a> {
             "labels": labels,
             "labels_unknown": unknown,
             "needs": job.job.needs,
-            "starts": job.start == Start::Waiting,
-            "waits": (job.start != Start::Waiting).then(|| start_words(job)),
+            "starts": job.waits_for_runner(),
+            "waits": (!job.waits_for_runner()).then(|| start_words(job)),
             "pool": pool,
             "unserved": unserved,
             "warnings": self.warnings(job),
