@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Error;
-use crate::ec2::{Change, Instance, Plan, Reason, State, World};
+use crate::ec2::{Change, Ec2State, Instance, InstanceState, Plan, Reason};
 use crate::emulator::Emulator;
 use crate::error::chain;
 use crate::events::{Event, Events, Kind};
@@ -41,7 +41,7 @@ pub(crate) enum Stop {
 pub(crate) struct Cloud {
     pub(crate) emulator: Emulator,
     pub(crate) host: MachineHost,
-    world: Mutex<World>,
+    state: Mutex<Ec2State>,
     stops: Mutex<HashMap<String, watch::Sender<Stop>>>,
     events: Events,
     boots: Semaphore,
@@ -84,15 +84,15 @@ impl Cloud {
             events: Events::start(emulator.clone()),
             emulator,
             host,
-            world: Mutex::new(World::new(Timestamp::now())),
+            state: Mutex::new(Ec2State::new(Timestamp::now())),
             stops: Mutex::default(),
             boots: Semaphore::new(BOOTS_AT_ONCE),
         })
     }
 
     /// The book. Nothing awaits while it is held.
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, Ec2State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Launches `plan` and boots what is new.
@@ -100,12 +100,12 @@ impl Cloud {
         self: &Arc<Self>,
         plan: &Plan,
     ) -> Result<crate::ec2::Launched, crate::ec2::ApiError> {
-        let (launched, new) = self.world().launch(plan, Timestamp::now())?;
+        let (launched, new) = self.state().launch(plan, Timestamp::now())?;
         if new {
             for id in &launched.ids {
                 let (sender, receiver) = watch::channel(Stop::Not);
                 self.stops().insert(id.clone(), sender);
-                self.tell(id, Kind::State(State::Pending.name()));
+                self.tell(id, Kind::InstanceState(InstanceState::Pending.name()));
                 tokio::spawn(Arc::clone(self).live(id.clone(), receiver));
             }
         }
@@ -113,8 +113,13 @@ impl Cloud {
     }
 
     /// Ends an instance: state before and after.
-    pub(crate) fn end(&self, id: &str, reason: Reason, stop: Stop) -> Option<(State, State)> {
-        let before = self.world().instances.get(id)?.state;
+    pub(crate) fn end(
+        &self,
+        id: &str,
+        reason: Reason,
+        stop: Stop,
+    ) -> Option<(InstanceState, InstanceState)> {
+        let before = self.state().instances.get(id)?.state;
         let after = self.change(id, Change::Terminate(reason)).unwrap_or(before);
         if let Some(sender) = self.stops().get(id) {
             sender.send_if_modified(|now| {
@@ -128,7 +133,7 @@ impl Cloud {
 
     /// Warns that a Spot instance is taken back, and takes it back `after` that.
     pub(crate) fn interrupt(self: &Arc<Self>, id: &str, after: Duration) -> bool {
-        if !self.world().instances.contains_key(id) {
+        if !self.state().instances.contains_key(id) {
             return false;
         }
         self.host.keys.warn(id, Timestamp::now(), after);
@@ -156,8 +161,8 @@ impl Cloud {
 
     /// All instances, the oldest first.
     pub(crate) fn report(&self) -> Vec<InstanceReport> {
-        let world = self.world();
-        let mut all: Vec<InstanceReport> = world
+        let state = self.state();
+        let mut all: Vec<InstanceReport> = state
             .instances
             .values()
             .map(|one| InstanceReport {
@@ -184,16 +189,16 @@ impl Cloud {
         all
     }
 
-    fn change(&self, id: &str, change: Change) -> Option<State> {
-        let state = self.world().change(id, change, Timestamp::now())?;
+    fn change(&self, id: &str, change: Change) -> Option<InstanceState> {
+        let state = self.state().change(id, change, Timestamp::now())?;
         tracing::info!(instance = id, state = state.name(), "state");
-        self.tell(id, Kind::State(state.name()));
+        self.tell(id, Kind::InstanceState(state.name()));
         Some(state)
     }
 
     fn tell(&self, id: &str, kind: Kind) {
         let region = self
-            .world()
+            .state()
             .instances
             .get(id)
             .map(|one| one.blueprint.region.clone());
@@ -208,10 +213,10 @@ impl Cloud {
     }
 
     async fn live(self: Arc<Self>, id: String, stop: watch::Receiver<Stop>) {
-        let Some(instance) = self.world().instances.get(&id).cloned() else {
+        let Some(instance) = self.state().instances.get(&id).cloned() else {
             return;
         };
-        let boot = self.world().faults.boot;
+        let boot = self.state().faults.boot;
         let ended = if boot {
             self.run_machine(&instance, stop).await
         } else {
@@ -248,7 +253,7 @@ impl Cloud {
             Machine::start(&self.host, instance, &apis).await?
         };
         self.change(&instance.id, Change::Booted);
-        if self.world().faults.crashes_boot() {
+        if self.state().faults.crashes_boot() {
             self.end(&instance.id, Reason::Host, Stop::Outright);
         }
         let mut cut_off_at = None;

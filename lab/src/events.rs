@@ -25,7 +25,7 @@ pub(crate) struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The instance is in this state now.
-    State(&'static str),
+    InstanceState(&'static str),
     /// It will be taken back in two minutes.
     Interruption,
 }
@@ -104,7 +104,7 @@ fn document(event: &Event, account: &str, now: Timestamp) -> Value {
         instance, region, ..
     } = event;
     let (kind, detail) = match event.kind {
-        Kind::State(state) => (
+        Kind::InstanceState(state) => (
             "EC2 Instance State-change Notification",
             json!({ "instance-id": instance, "state": state }),
         ),
@@ -135,10 +135,14 @@ mod tests {
         let event = Event {
             instance: "i-1".to_owned(),
             region: "eu-west-1".to_owned(),
-            kind: Kind::State("terminated"),
+            kind: Kind::InstanceState("terminated"),
         };
         let document = document(&event, "111111111111", Timestamp::UNIX_EPOCH);
         assert_eq!(document["source"], "aws.ec2");
+        assert_eq!(
+            document["detail-type"],
+            "EC2 Instance State-change Notification"
+        );
         assert_eq!(document["detail"]["state"], "terminated");
         assert_eq!(document["time"], "1970-01-01T00:00:00Z");
         assert_eq!(document["id"].as_str().map(str::len), Some(36));

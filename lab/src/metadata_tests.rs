@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::ec2::{OnShutdown, State as InstanceState};
+use crate::ec2::{InstanceState, OnShutdown};
 use crate::emulator::Profile;
 
 fn service() -> Service {

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ec2::api_error::ApiError;
 use crate::ec2::catalog::{self, TYPES, ZONES};
 use crate::ec2::params::{Filter, Params};
-use crate::ec2::world::{Instance, Launched, State, World};
+use crate::ec2::state::{Ec2State, Instance, InstanceState, Launched};
 use crate::ec2::xml::Xml;
 
 /// EC2's page when the caller sets no `MaxResults`.
@@ -20,7 +20,7 @@ pub(crate) struct Page {
 
 /// The page that `params` asks for.
 pub(crate) fn instances(
-    world: &World,
+    state: &Ec2State,
     mut params: Params,
     region: &str,
     now: Timestamp,
@@ -43,11 +43,11 @@ pub(crate) fn instances(
     let visible = |one: &Instance| one.visible <= now && one.blueprint.region == region;
     if let Some(unknown) = ids
         .iter()
-        .find(|id| !world.instances.get(*id).is_some_and(visible))
+        .find(|id| !state.instances.get(*id).is_some_and(visible))
     {
         return Err(unknown_instance(unknown));
     }
-    let mut found = world
+    let mut found = state
         .instances
         .values()
         .filter(|one| visible(one) && *one.id > *after)
@@ -60,9 +60,9 @@ pub(crate) fn instances(
 }
 
 /// Every id must be an instance of this region.
-pub(crate) fn check_known(world: &World, ids: &[String], region: &str) -> Result<(), ApiError> {
+pub(crate) fn check_known(state: &Ec2State, ids: &[String], region: &str) -> Result<(), ApiError> {
     let known = |id: &String| {
-        world
+        state
             .instances
             .get(id)
             .is_some_and(|one| one.blueprint.region == region)
@@ -99,13 +99,13 @@ impl Page {
 
 /// The answer to `RunInstances`.
 pub(crate) fn reservation(
-    world: &World,
+    state: &Ec2State,
     launched: &Launched,
     account: &str,
     request_id: &str,
 ) -> Xml {
     let mut xml = Xml::answer("RunInstances", request_id);
-    let instances = launched.ids.iter().filter_map(|id| world.instances.get(id));
+    let instances = launched.ids.iter().filter_map(|id| state.instances.get(id));
     xml.leaf("reservationId", &launched.reservation)
         .leaf("ownerId", account)
         .list("groupSet", [(); 0], |_, ()| {})
@@ -115,7 +115,10 @@ pub(crate) fn reservation(
 }
 
 /// The answer to `TerminateInstances`.
-pub(crate) fn terminating(changes: &[(String, State, State)], request_id: &str) -> Xml {
+pub(crate) fn terminating(
+    changes: &[(String, InstanceState, InstanceState)],
+    request_id: &str,
+) -> Xml {
     let mut xml = Xml::answer("TerminateInstances", request_id);
     xml.list("instancesSet", changes, |xml, (id, before, after)| {
         xml.leaf("instanceId", id);
@@ -316,7 +319,7 @@ fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
 }
 
-fn write_state(xml: &mut Xml, name: &str, state: State) {
+fn write_state(xml: &mut Xml, name: &str, state: InstanceState) {
     xml.open(name)
         .leaf("code", state.code())
         .leaf("name", state.name())

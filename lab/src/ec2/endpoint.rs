@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::cloud::{Cloud, Stop};
 use crate::ec2::api_error::{ApiError, CallError, answer};
 use crate::ec2::params::Params;
-use crate::ec2::world::{Call, Launched, Reason, State};
+use crate::ec2::state::{Call, InstanceState, Launched, Reason};
 use crate::ec2::xml::Xml;
 use crate::ec2::{describe, lab_routes, run};
 use crate::error::chain;
@@ -65,7 +65,7 @@ async fn handle(
             Err(ApiError::client("RequestEntityTooLarge", "The request is too large.").into())
         }
     };
-    let latency = endpoint.cloud.world().faults.latency();
+    let latency = endpoint.cloud.state().faults.latency();
     tokio::time::sleep(latency).await;
     let answer = outcome.unwrap_or_else(|error| match error {
         CallError::Api(error) => {
@@ -95,7 +95,7 @@ impl Endpoint {
         let mut params = Params::parse(&body)?;
         let action = params.require("Action")?;
         let outcome = self.act(&action, params, &region, body, request_id).await;
-        self.cloud.world().calls.note(&action, &outcome);
+        self.cloud.state().calls.note(&action, &outcome);
         outcome
     }
 
@@ -122,7 +122,7 @@ impl Endpoint {
             "TerminateInstances" => self.terminate_instances(params, region, request_id)?,
             "DescribeInstances" => {
                 self.admit(Call::Describe)?;
-                describe::instances(&self.cloud.world(), params, region, Timestamp::now())?
+                describe::instances(&self.cloud.state(), params, region, Timestamp::now())?
                     .xml(request_id)
             }
             "DescribeSpotPriceHistory" => {
@@ -169,7 +169,7 @@ impl Endpoint {
     }
 
     fn admit(&self, call: Call) -> Result<(), ApiError> {
-        self.cloud.world().admit(call, Timestamp::now())
+        self.cloud.state().admit(call, Timestamp::now())
     }
 
     async fn run_instances(
@@ -190,13 +190,13 @@ impl Endpoint {
             }
             self.cloud.launch(&plan)?
         };
-        let mut world = self.cloud.world();
-        if world.faults.loses_answer() {
+        let mut state = self.cloud.state();
+        if state.faults.loses_answer() {
             return Err(ApiError::server("InternalError", "An internal error has occurred").into());
         }
         let account = self.cloud.emulator.account();
         Ok(describe::reservation(
-            &world, &launched, account, request_id,
+            &state, &launched, account, request_id,
         ))
     }
 
@@ -215,8 +215,8 @@ impl Endpoint {
                 None => return Ok(None),
             },
         };
-        let world = self.cloud.world();
-        Ok(world.replay(request.token(), &token_scope, request.fingerprint())?)
+        let state = self.cloud.state();
+        Ok(state.replay(request.token(), &token_scope, request.fingerprint())?)
     }
 
     fn terminate_instances(
@@ -241,9 +241,9 @@ impl Endpoint {
         if dry_run {
             return Err(dry_run_succeeds());
         }
-        describe::check_known(&self.cloud.world(), &ids, region)?;
+        describe::check_known(&self.cloud.state(), &ids, region)?;
         let stop = if forced { Stop::Outright } else { stop };
-        let changes: Vec<(String, State, State)> = ids
+        let changes: Vec<(String, InstanceState, InstanceState)> = ids
             .into_iter()
             .filter_map(|id| {
                 let (before, after) = self.cloud.end(&id, Reason::User, stop)?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::cloud::{Cloud, InstanceReport, Stop};
 use crate::ec2::calls::Calls;
 use crate::ec2::injection::FaultInjection;
-use crate::ec2::world::Reason;
+use crate::ec2::state::Reason;
 
 /// EC2's notice before it takes a Spot instance back.
 const NOTICE_S: u64 = 120;
@@ -35,12 +35,12 @@ async fn instances(State(cloud): State<Arc<Cloud>>) -> Json<Vec<InstanceReport>>
 
 /// `GET /_lab/calls`.
 async fn calls(State(cloud): State<Arc<Cloud>>) -> Json<Calls> {
-    Json(cloud.world().calls.clone())
+    Json(cloud.state().calls.clone())
 }
 
 /// `GET /_lab/faults`.
 async fn faults(State(cloud): State<Arc<Cloud>>) -> Json<FaultInjection> {
-    Json(cloud.world().faults.clone())
+    Json(cloud.state().faults.clone())
 }
 
 /// `POST /_lab/faults`: replaces the faults in force.
@@ -48,7 +48,7 @@ async fn set_faults(
     State(cloud): State<Arc<Cloud>>,
     Json(faults): Json<FaultInjection>,
 ) -> StatusCode {
-    cloud.world().faults = faults;
+    cloud.state().faults = faults;
     StatusCode::NO_CONTENT
 }
 

@@ -11,7 +11,7 @@ mod lab_routes;
 mod params;
 mod run;
 mod run_parts;
-mod world;
+mod state;
 mod xml;
 
 pub(crate) use self::api_error::ApiError;
@@ -19,5 +19,5 @@ pub use self::calls::Calls;
 pub(crate) use self::catalog::usd_per_hour;
 pub use self::injection::{Capacity, FaultInjection, RunError};
 #[cfg(test)]
-pub(crate) use self::world::{Blueprint, OnShutdown};
-pub(crate) use self::world::{Change, Instance, Launched, Plan, Reason, State, World};
+pub(crate) use self::state::{Blueprint, OnShutdown};
+pub(crate) use self::state::{Change, Ec2State, Instance, InstanceState, Launched, Plan, Reason};

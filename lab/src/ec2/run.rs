@@ -10,7 +10,7 @@ use crate::ec2::params::Params;
 use crate::ec2::run_parts::{
     Spot, Tags, TemplateRef, credit, profile_ref, spot, tags, template_ref, user_data,
 };
-use crate::ec2::world::{Blueprint, OnShutdown, Plan};
+use crate::ec2::state::{Blueprint, OnShutdown, Plan};
 use crate::emulator::{Emulator, ProfileRef, Template};
 
 /// EC2's limit on a client token.

@@ -27,8 +27,8 @@ impl State {
         if last.is_some_and(|last| last.status == state) {
             return;
         }
-        let place = self.place(repository);
-        let path = format!("/{}/actions/runs", place.full_name());
+        let hosted = self.hosted(repository);
+        let path = format!("/{}/actions/runs", hosted.full_name());
         let target_url = if self.version.is_gitea_since(Version::Gitea1_26) {
             format!("{path}/{}/jobs/{}", run.id, job.id)
         } else {

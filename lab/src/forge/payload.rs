@@ -34,13 +34,13 @@ pub(crate) fn bytes<T: Serialize>(body: &T) -> Vec<u8> {
 
 /// A repository with everything that its body shows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct HostedRepository<'a> {
     pub(crate) site: &'a Site,
     pub(crate) owner: &'a Account,
     pub(crate) repository: &'a Repository,
 }
 
-impl Place<'_> {
+impl HostedRepository<'_> {
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner.login, self.repository.name)
     }
@@ -259,17 +259,17 @@ enum View {
     Nobody,
 }
 
-pub(crate) fn repository(place: Place<'_>) -> RepositoryBody {
-    repository_for(place, View::Admin)
+pub(crate) fn repository(hosted: HostedRepository<'_>) -> RepositoryBody {
+    repository_for(hosted, View::Admin)
 }
 
-fn repository_for(place: Place<'_>, view: View) -> RepositoryBody {
-    let Place {
+fn repository_for(hosted: HostedRepository<'_>, view: View) -> RepositoryBody {
+    let HostedRepository {
         site,
         owner,
         repository,
-    } = place;
-    let full_name = place.full_name();
+    } = hosted;
+    let full_name = hosted.full_name();
     let rights = view == View::Admin;
     let email = match (view, owner.organization) {
         (View::Nobody, _) => Email::NoReply,
@@ -288,12 +288,12 @@ fn repository_for(place: Place<'_>, view: View) -> RepositoryBody {
         mirror: false,
         size: repository.size_kb,
         language: repository.language.clone(),
-        languages_url: format!("{}/languages", place.api()),
-        html_url: place.page(),
-        url: place.api(),
+        languages_url: format!("{}/languages", hosted.api()),
+        html_url: hosted.page(),
+        url: hosted.api(),
         link: "",
         ssh_url: format!("{}:{full_name}.git", site.ssh),
-        clone_url: format!("{}.git", place.page()),
+        clone_url: format!("{}.git", hosted.page()),
         original_url: "",
         website: "",
         stars_count: 0,

@@ -82,7 +82,7 @@ fn settle(
     let Some(head) = pushed.head.clone() else {
         return;
     };
-    let event = push_event(state.place(repository), &state.accounts[&actor], &pushed);
+    let event = push_event(state.hosted(repository), &state.accounts[&actor], &pushed);
     let event = serde_json::to_value(event).unwrap_or_default();
     let facts = Facts {
         message: &head.message,
@@ -135,7 +135,7 @@ fn new_run(
 
 /// The `github` context of a push, without what only a run or a task knows.
 fn context(state: &State, repository: i64, actor: i64, pushed: &Pushed, event: &Value) -> Value {
-    let place = state.place(repository);
+    let hosted = state.hosted(repository);
     let actor = &state.accounts[&actor];
     let reference = pushed.reference.as_str();
     let (kind, name) = match reference.strip_prefix("refs/tags/") {
@@ -147,15 +147,15 @@ fn context(state: &State, repository: i64, actor: i64, pushed: &Pushed, event: &
     };
     json!({
         "actor": actor.login,
-        "api_url": format!("{}/api/v1", place.site.root),
+        "api_url": format!("{}/api/v1", hosted.site.root),
         "event": event,
         "event_name": "push",
         "ref": reference,
         "ref_name": name,
         "ref_type": kind,
-        "repository": place.full_name(),
-        "repository_owner": place.owner.login,
-        "server_url": place.site.root,
+        "repository": hosted.full_name(),
+        "repository_owner": hosted.owner.login,
+        "server_url": hosted.site.root,
         "sha": pushed.head.as_ref().map(|head| head.id.as_str()),
         "triggering_actor": actor.login,
     })

@@ -9,7 +9,7 @@ use super::deliver::Delivery;
 use super::model::{
     ADMIN, Account, CommitStatus, Hook, Job, Repository, Run, Runner, Scope, Site, Task, Token,
 };
-use super::payload::{self, Place, actions, push};
+use super::payload::{self, HostedRepository, actions, push};
 use super::version::Version;
 
 /// What gets numbers of its own.
@@ -133,9 +133,9 @@ impl State {
     }
 
     /// A repository with its surroundings, for payloads.
-    pub(crate) fn place(&self, repository: i64) -> Place<'_> {
+    pub(crate) fn hosted(&self, repository: i64) -> HostedRepository<'_> {
         let repository = &self.repositories[&repository];
-        Place {
+        HostedRepository {
             site: &self.site,
             owner: &self.accounts[&repository.owner],
             repository,
@@ -164,12 +164,12 @@ impl State {
 
     pub(crate) fn job_body(&self, job: &Job) -> actions::JobBody {
         let task = job.task.and_then(|task| self.tasks.get(&task));
-        actions::job(self.place(job.repository), &self.runs[&job.run], job, task)
+        actions::job(self.hosted(job.repository), &self.runs[&job.run], job, task)
     }
 
     pub(crate) fn run_body(&self, run: &Run) -> actions::RunBody {
         let actor = &self.accounts[&run.actor];
-        actions::run(self.place(run.repository), actor, run)
+        actions::run(self.hosted(run.repository), actor, run)
     }
 
     pub(crate) fn is_busy(&self, runner: i64) -> bool {
@@ -187,7 +187,7 @@ impl State {
     }
 
     pub(crate) fn announce_push(&mut self, repository: i64, actor: i64, pushed: &push::Pushed) {
-        let event = push::push_event(self.place(repository), &self.accounts[&actor], pushed);
+        let event = push::push_event(self.hosted(repository), &self.accounts[&actor], pushed);
         self.announce(repository, "push", &payload::bytes(&event));
     }
 
@@ -197,7 +197,7 @@ impl State {
         let job = &self.jobs[&job];
         let repository = job.repository;
         let actor = &self.accounts[&self.runs[&job.run].actor];
-        let event = actions::job_event(self.place(repository), actor, self.job_body(job));
+        let event = actions::job_event(self.hosted(repository), actor, self.job_body(job));
         self.announce(repository, "workflow_job", &payload::bytes(&event));
     }
 
@@ -205,7 +205,7 @@ impl State {
         let run = &self.runs[&run];
         let repository = run.repository;
         let actor = &self.accounts[&run.actor];
-        let event = actions::run_event(self.place(repository), actor, run, action, run.committed);
+        let event = actions::run_event(self.hosted(repository), actor, run, action, run.committed);
         self.announce(repository, "workflow_run", &payload::bytes(&event));
     }
 

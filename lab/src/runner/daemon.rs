@@ -13,7 +13,7 @@ use super::config::{Config, Registration};
 use super::execute::execute;
 use super::log::log;
 use super::payload::Task;
-use super::progress::{Outcome, Progress};
+use super::progress::{Progress, TaskResult};
 
 /// How often the forge hears of a running job.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -165,7 +165,7 @@ async fn run_task(run: &Run<'_>, client: &Client, task: &Task, stop: &mut Stop) 
             let progress = Progress::new(0, Vec::new());
             progress.log(&format!("##[error]{error}"));
             progress
-                .report_end(client, &task.id, Outcome::Failure)
+                .report_end(client, &task.id, TaskResult::Failure)
                 .await;
             return false;
         }
@@ -207,12 +207,12 @@ async fn run_task(run: &Run<'_>, client: &Client, task: &Task, stop: &mut Stop) 
         // The trap (measured): a job that its own runner cancels is reported as a success, each of
         // its steps too.
         outcome = if by_forge {
-            Outcome::Cancelled
+            TaskResult::Cancelled
         } else {
             progress.log("Job succeeded");
             progress.log("context canceled");
-            (0..job.steps.len()).for_each(|at| progress.end_step(at, Outcome::Success));
-            Outcome::Success
+            (0..job.steps.len()).for_each(|at| progress.end_step(at, TaskResult::Success));
+            TaskResult::Success
         };
     }
     progress.report_end(client, &task.id, outcome).await;

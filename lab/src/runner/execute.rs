@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::config::Config;
 use super::expressions::{JobState, fill, holds};
 use super::payload::{Job, Step, Task, scalar};
-use super::progress::{Outcome, Progress};
+use super::progress::{Progress, TaskResult};
 use super::step::{Files, Script, run_script};
 
 /// What the steps of a job share and change.
@@ -35,11 +35,11 @@ pub(super) async fn execute(
     job: &Job,
     progress: &Progress,
     cancelled: watch::Receiver<bool>,
-) -> Outcome {
+) -> TaskResult {
     let folder = config.work_folder.join(format!("task-{}", task.id));
     let fail = |error: String| {
         progress.log(&format!("##[error]{error}"));
-        Outcome::Failure
+        TaskResult::Failure
     };
     let workspace = folder.join("workspace");
     if let Err(error) = tokio::fs::create_dir_all(&workspace).await {
@@ -74,7 +74,7 @@ pub(super) async fn execute(
 }
 
 impl Context<'_> {
-    async fn run(&mut self) -> Result<Outcome, String> {
+    async fn run(&mut self) -> Result<TaskResult, String> {
         if !self.job.container.is_null() || !self.job.services.is_null() {
             return Err(
                 "the stand-in runner has no containers; use a real runner for \
@@ -84,8 +84,9 @@ impl Context<'_> {
         }
         self.state = state_after(&self.contexts["needs"]);
         if !self.holds(self.job.condition.as_ref())? {
-            (0..self.job.steps.len()).for_each(|at| self.progress.end_step(at, Outcome::Skipped));
-            return Ok(Outcome::Skipped);
+            (0..self.job.steps.len())
+                .for_each(|at| self.progress.end_step(at, TaskResult::Skipped));
+            return Ok(TaskResult::Skipped);
         }
         self.state = JobState::Success;
         let env = self.job.env.clone().unwrap_or_default();
@@ -98,44 +99,44 @@ impl Context<'_> {
                 break;
             }
             let failed = self.step(at, step).await;
-            if failed == Outcome::Failure && step.continue_on_error != json!(true) {
+            if failed == TaskResult::Failure && step.continue_on_error != json!(true) {
                 self.state = JobState::Failure;
             }
         }
         self.outputs()?;
         Ok(match self.state {
-            JobState::Success => Outcome::Success,
-            JobState::Failure | JobState::Cancelled | JobState::Skipped => Outcome::Failure,
+            JobState::Success => TaskResult::Success,
+            JobState::Failure | JobState::Cancelled | JobState::Skipped => TaskResult::Failure,
         })
     }
 
     /// Runs one step; what goes wrong around its script is its failure.
-    async fn step(&mut self, at: usize, step: &Step) -> Outcome {
+    async fn step(&mut self, at: usize, step: &Step) -> TaskResult {
         let outcome = match self.holds(step.condition.as_ref()) {
-            Ok(false) => Outcome::Skipped,
+            Ok(false) => TaskResult::Skipped,
             Ok(true) => {
                 self.progress.start_step(at);
                 match self.script(at, step).await {
                     Ok(outcome) => outcome,
                     Err(error) => {
                         self.progress.log(&format!("##[error]{error}"));
-                        Outcome::Failure
+                        TaskResult::Failure
                     }
                 }
             }
             Err(error) => {
                 self.progress.log(&format!("##[error]{error}"));
-                Outcome::Failure
+                TaskResult::Failure
             }
         };
         let outputs = self.collect();
         self.progress.end_step(at, outcome);
         if let Some(id) = &step.id {
             let word = match outcome {
-                Outcome::Success => "success",
-                Outcome::Failure => "failure",
-                Outcome::Cancelled => "cancelled",
-                Outcome::Skipped => "skipped",
+                TaskResult::Success => "success",
+                TaskResult::Failure => "failure",
+                TaskResult::Cancelled => "cancelled",
+                TaskResult::Skipped => "skipped",
             };
             self.contexts["steps"][id] =
                 json!({"outputs": outputs, "outcome": word, "conclusion": word});
@@ -143,7 +144,7 @@ impl Context<'_> {
         outcome
     }
 
-    async fn script(&mut self, at: usize, step: &Step) -> Result<Outcome, String> {
+    async fn script(&mut self, at: usize, step: &Step) -> Result<TaskResult, String> {
         let run = match (&step.run, &step.uses) {
             (Some(run), _) => run,
             (None, Some(uses)) => {
@@ -183,8 +184,8 @@ impl Context<'_> {
         };
         let outcome = run_script(&script, &self.files, self.progress, &mut self.cancelled).await?;
         self.progress.log(match outcome {
-            Outcome::Success => "✅ Success",
-            Outcome::Failure | Outcome::Cancelled | Outcome::Skipped => "❌ Failure",
+            TaskResult::Success => "✅ Success",
+            TaskResult::Failure | TaskResult::Cancelled | TaskResult::Skipped => "❌ Failure",
         });
         Ok(outcome)
     }

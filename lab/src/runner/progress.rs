@@ -16,14 +16,14 @@ const LAST_REPORT_PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 24];
 
 /// The protocol's results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum TaskResult {
     Success,
     Failure,
     Cancelled,
     Skipped,
 }
 
-impl Outcome {
+impl TaskResult {
     const fn word(self) -> &'static str {
         match self {
             Self::Success => "RESULT_SUCCESS",
@@ -36,7 +36,7 @@ impl Outcome {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct StepProgress {
-    outcome: Option<Outcome>,
+    outcome: Option<TaskResult>,
     started: Option<Timestamp>,
     stopped: Option<Timestamp>,
     log_index: usize,
@@ -89,7 +89,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn end_step(&self, at: usize, outcome: Outcome) {
+    pub(super) fn end_step(&self, at: usize, outcome: TaskResult) {
         let mut inner = self.lock();
         let rows = inner.rows.len();
         if let Some(step) = inner.steps.get_mut(at) {
@@ -110,7 +110,7 @@ impl Progress {
         &self,
         client: &Client,
         task: &str,
-        end: Option<Outcome>,
+        end: Option<TaskResult>,
     ) -> Result<bool, Error> {
         loop {
             let (index, rows, all) = self.unsent();
@@ -134,7 +134,7 @@ impl Progress {
 
     /// The last report, tried for almost a minute: a forge that forgot this runner answers no
     /// better then, and the real one tries all the same.
-    pub(super) async fn report_end(&self, client: &Client, task: &str, end: Outcome) {
+    pub(super) async fn report_end(&self, client: &Client, task: &str, end: TaskResult) {
         for pause_s in LAST_REPORT_PAUSES_S {
             match self.report(client, task, Some(end)).await {
                 Ok(_) => return,
@@ -159,7 +159,7 @@ impl Progress {
         (inner.sent, rows, all)
     }
 
-    fn state(&self, task: &str, end: Option<Outcome>) -> Value {
+    fn state(&self, task: &str, end: Option<TaskResult>) -> Value {
         let inner = self.lock();
         let steps: Vec<Value> = inner
             .steps
@@ -168,7 +168,7 @@ impl Progress {
             .map(|(at, step)| {
                 json!({
                     "id": at.to_string(),
-                    "result": step.outcome.map_or("RESULT_UNSPECIFIED", Outcome::word),
+                    "result": step.outcome.map_or("RESULT_UNSPECIFIED", TaskResult::word),
                     "startedAt": step.started.map(|time| time.to_string()),
                     "stoppedAt": step.stopped.map(|time| time.to_string()),
                     "logIndex": step.log_index.to_string(),

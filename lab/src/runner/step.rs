@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::progress::{Outcome, Progress};
+use super::progress::{Progress, TaskResult};
 
 /// Longest line of a log; longer ones are broken.
 const LINE_MAX_BYTES: usize = 16 << 10;
@@ -135,7 +135,7 @@ pub(super) async fn run_script(
     files: &Files,
     progress: &Progress,
     cancelled: &mut watch::Receiver<bool>,
-) -> Result<Outcome, String> {
+) -> Result<TaskResult, String> {
     files.empty();
     let file = files.folder.join(format!("{}.sh", script.number));
     std::fs::write(&file, script.text)
@@ -194,16 +194,16 @@ pub(super) async fn run_script(
         progress.log(
             "##[error]this step has been cancelled: ctx: context canceled, exec: RUN exit code -1",
         );
-        return Ok(Outcome::Cancelled);
+        return Ok(TaskResult::Cancelled);
     };
     if status.success() {
-        return Ok(Outcome::Success);
+        return Ok(TaskResult::Success);
     }
     match status.code() {
         Some(code) => progress.log(&format!("##[error]exit status {code}")),
         None => progress.log(&format!("##[error]ended by a signal: {status}")),
     }
-    Ok(Outcome::Failure)
+    Ok(TaskResult::Failure)
 }
 
 /// A running step's process group, killed when dropped.

@@ -25,7 +25,7 @@ const BLOB_MAX_BYTES: u64 = 10 << 20;
 const BULK_MAX_BYTES: usize = 100 << 20;
 
 /// A repository that is asked about.
-struct Place {
+struct RepositoryCode {
     folder: PathBuf,
     /// Its address in the API.
     api: String,
@@ -44,19 +44,19 @@ pub(super) async fn answer(
     if request.method != Method::GET {
         return None;
     }
-    let place = || {
+    let code = || {
         shared.with(|state, _| {
             let id = state.repository(owner, name).ok_or(Refusal::NotFound)?.id;
-            let place = state.place(id);
-            Ok(Place {
+            let hosted = state.hosted(id);
+            Ok(RepositoryCode {
                 folder: git::folder(&shared.data, owner, name),
-                api: place.api(),
-                branch: place.repository.default_branch.clone(),
+                api: hosted.api(),
+                branch: hosted.repository.default_branch.clone(),
                 version: state.version,
             })
         })
     };
-    Some(match (place(), rest) {
+    Some(match (code(), rest) {
         (
             Err(refusal),
             [
@@ -64,20 +64,20 @@ pub(super) async fn answer(
                 ..,
             ],
         ) => Err(refusal),
-        (Ok(place), ["git", "trees", id]) => place.tree(request, id).await,
-        (Ok(place), ["git", "blobs", id]) => place.blob(id).await,
-        (Ok(place), ["git", "commits", id]) => place.commit(id).await,
-        (Ok(place), ["branches", name @ ..]) if !name.is_empty() => {
-            place.branch(&name.join("/")).await
+        (Ok(code), ["git", "trees", id]) => code.tree(request, id).await,
+        (Ok(code), ["git", "blobs", id]) => code.blob(id).await,
+        (Ok(code), ["git", "commits", id]) => code.commit(id).await,
+        (Ok(code), ["branches", name @ ..]) if !name.is_empty() => {
+            code.branch(&name.join("/")).await
         }
-        (Ok(place), ["tags", name @ ..]) if !name.is_empty() => place.tag(&name.join("/")).await,
-        (Ok(place), ["contents", path @ ..]) => place.contents(request, &path.join("/")).await,
-        (Ok(place), ["file-contents"]) => place.files(request).await,
+        (Ok(code), ["tags", name @ ..]) if !name.is_empty() => code.tag(&name.join("/")).await,
+        (Ok(code), ["contents", path @ ..]) => code.contents(request, &path.join("/")).await,
+        (Ok(code), ["file-contents"]) => code.files(request).await,
         (Ok(_) | Err(_), _) => return None,
     })
 }
 
-impl Place {
+impl RepositoryCode {
     async fn tree(&self, request: &Request<'_>, name: &str) -> Answer {
         let missing = || Refusal::Bad(format!("sha not found [{name}]"));
         let id = objects::tip(&self.folder, name).await.ok_or_else(missing)?;

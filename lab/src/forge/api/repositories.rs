@@ -93,7 +93,7 @@ pub(super) async fn create_repository(
             updated: now(),
         };
         state.repositories.insert(id, repository);
-        Ok(created(&to_value(payload::repository(state.place(id)))))
+        Ok(created(&to_value(payload::repository(state.hosted(id)))))
     })
 }
 
@@ -201,7 +201,7 @@ fn repository(state: &mut State, method: &Method, owner: &str, name: &str) -> An
     let id = state.repository(owner, name).ok_or(Refusal::NotFound)?.id;
     match *method {
         Method::GET => {
-            let body = to_value(payload::repository(state.place(id)));
+            let body = to_value(payload::repository(state.hosted(id)));
             Ok(reply(StatusCode::OK, &body))
         }
         Method::DELETE => {
@@ -221,7 +221,7 @@ fn by_number(state: &State, number: &str) -> Answer {
     let id = id(number)?;
     let known = state.repositories.contains_key(&id);
     known.then_some(()).ok_or_else(missing)?;
-    let body = to_value(payload::repository(state.place(id)));
+    let body = to_value(payload::repository(state.hosted(id)));
     Ok(reply(StatusCode::OK, &body))
 }
 
@@ -243,7 +243,7 @@ fn combined(state: &State, request: &Request<'_>, repository: i64, sha: &str) ->
         "sha": sha,
         "total_count": page.len(),
         "statuses": (!page.is_empty()).then_some(&page),
-        "repository": to_value(payload::repository(state.place(repository))),
+        "repository": to_value(payload::repository(state.hosted(repository))),
     });
     with_total(reply(StatusCode::OK, &body), all.len())
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::model::{Account, Hook, Job, Run, Runner, Scope, Status, Task};
-use super::{Email, OrganizationBody, Place, RepositoryBody, UserBody, time, user};
+use super::{Email, HostedRepository, OrganizationBody, RepositoryBody, UserBody, time, user};
 
 #[derive(Debug, Serialize)]
 struct StepBody {
@@ -45,7 +45,12 @@ pub(crate) struct JobBody {
 
 /// One job. Its steps exist once a runner has it, and each shows the *job's* status: a quirk of the
 /// forge's (measured), by which a job cancelled by its runner shows every step as a success.
-pub(crate) fn job(place: Place<'_>, run: &Run, job: &Job, task: Option<&Task>) -> JobBody {
+pub(crate) fn job(
+    hosted: HostedRepository<'_>,
+    run: &Run,
+    job: &Job,
+    task: Option<&Task>,
+) -> JobBody {
     let steps = task.map_or_else(Vec::new, |task| {
         job.steps
             .iter()
@@ -63,10 +68,10 @@ pub(crate) fn job(place: Place<'_>, run: &Run, job: &Job, task: Option<&Task>) -
     });
     JobBody {
         id: job.id,
-        url: format!("{}/actions/jobs/{}", place.api(), job.id),
-        html_url: format!("{}/actions/runs/{}/jobs/{}", place.page(), run.id, job.id),
+        url: format!("{}/actions/jobs/{}", hosted.api(), job.id),
+        html_url: format!("{}/actions/runs/{}/jobs/{}", hosted.page(), run.id, job.id),
         run_id: run.id,
-        run_url: format!("{}/actions/runs/{}", place.api(), run.id),
+        run_url: format!("{}/actions/runs/{}", hosted.api(), run.id),
         name: job.name.clone(),
         labels: job.labels.clone(),
         run_attempt: job.attempt,
@@ -107,11 +112,11 @@ pub(crate) struct RunBody {
 }
 
 /// One run. Its attempt stays 0 (measured).
-pub(crate) fn run(place: Place<'_>, actor: &Account, run: &Run) -> RunBody {
+pub(crate) fn run(hosted: HostedRepository<'_>, actor: &Account, run: &Run) -> RunBody {
     RunBody {
         id: run.id,
-        url: format!("{}/actions/runs/{}", place.api(), run.id),
-        html_url: format!("{}/actions/runs/{}", place.page(), run.id),
+        url: format!("{}/actions/runs/{}", hosted.api(), run.id),
+        html_url: format!("{}/actions/runs/{}", hosted.page(), run.id),
         display_title: run.title.clone(),
         path: format!("{}@{}", run.file(), run.reference),
         event: "push",
@@ -120,9 +125,9 @@ pub(crate) fn run(place: Place<'_>, actor: &Account, run: &Run) -> RunBody {
         head_sha: run.sha.clone(),
         head_branch: run.branch().map(str::to_owned),
         status: run.status.word(),
-        actor: user(place.site, actor, Email::NoReply),
-        trigger_actor: user(place.site, actor, Email::NoReply),
-        repository: super::repository_for(place, super::View::Nobody),
+        actor: user(hosted.site, actor, Email::NoReply),
+        trigger_actor: user(hosted.site, actor, Email::NoReply),
+        repository: super::repository_for(hosted, super::View::Nobody),
         conclusion: run.status.conclusion(),
         started_at: time(run.started),
         completed_at: time(run.stopped),
@@ -140,13 +145,13 @@ pub(crate) struct JobEvent {
     sender: UserBody,
 }
 
-pub(crate) fn job_event(place: Place<'_>, actor: &Account, body: JobBody) -> JobEvent {
+pub(crate) fn job_event(hosted: HostedRepository<'_>, actor: &Account, body: JobBody) -> JobEvent {
     JobEvent {
         action: body.status,
         workflow_job: body,
-        organization: place.organization(),
-        repository: super::repository(place),
-        sender: user(place.site, actor, Email::NoReply),
+        organization: hosted.organization(),
+        repository: super::repository(hosted),
+        sender: user(hosted.site, actor, Email::NoReply),
     }
 }
 
@@ -188,13 +193,13 @@ pub(crate) const fn run_action(status: Status) -> Option<&'static str> {
 
 /// `committed` is when the workflow's file was last changed.
 pub(crate) fn run_event(
-    place: Place<'_>,
+    hosted: HostedRepository<'_>,
     actor: &Account,
     of: &Run,
     action: &'static str,
     committed: i64,
 ) -> RunEvent {
-    let branch = &place.repository.default_branch;
+    let branch = &hosted.repository.default_branch;
     let file = of.file().to_owned();
     RunEvent {
         action,
@@ -204,19 +209,19 @@ pub(crate) fn run_event(
             state: "active",
             created_at: time(committed),
             updated_at: time(committed),
-            url: format!("{}/actions/workflows/{file}", place.api()),
-            html_url: format!("{}/src/branch/{branch}/{}", place.page(), of.path),
+            url: format!("{}/actions/workflows/{file}", hosted.api()),
+            html_url: format!("{}/src/branch/{branch}/{}", hosted.page(), of.path),
             badge_url: format!(
                 "{}/actions/workflows/{file}/badge.svg?branch={branch}",
-                place.page()
+                hosted.page()
             ),
             deleted_at: super::NEVER,
             id: file,
         },
-        workflow_run: run(place, actor, of),
-        organization: place.organization(),
-        repository: super::repository(place),
-        sender: user(place.site, actor, Email::NoReply),
+        workflow_run: run(hosted, actor, of),
+        organization: hosted.organization(),
+        repository: super::repository(hosted),
+        sender: user(hosted.site, actor, Email::NoReply),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::model::Account;
-use super::{Email, Place, RepositoryBody, UserBody, user};
+use super::{Email, HostedRepository, RepositoryBody, UserBody, user};
 
 /// The forge cuts its list of commits here (`FEED_MAX_COMMIT_NUM`).
 pub(crate) const COMMITS_MAX: usize = 5;
@@ -80,11 +80,15 @@ pub(crate) struct PushEvent {
     sender: UserBody,
 }
 
-pub(crate) fn push_event(place: Place<'_>, actor: &Account, pushed: &Pushed) -> PushEvent {
+pub(crate) fn push_event(
+    hosted: HostedRepository<'_>,
+    actor: &Account,
+    pushed: &Pushed,
+) -> PushEvent {
     let commit = |commit: &Commit| CommitBody {
         id: commit.id.clone(),
         message: commit.message.clone(),
-        url: format!("{}/commit/{}", place.page(), commit.id),
+        url: format!("{}/commit/{}", hosted.page(), commit.id),
         author: commit.author.clone(),
         committer: commit.committer.clone(),
         verification: None,
@@ -94,11 +98,11 @@ pub(crate) fn push_event(place: Place<'_>, actor: &Account, pushed: &Pushed) -> 
         modified: commit.modified.clone(),
     };
     let compare_url = if pushed.after == ZERO {
-        format!("{}/", place.site.root)
+        format!("{}/", hosted.site.root)
     } else {
         format!(
             "{}/compare/{}...{}",
-            place.page(),
+            hosted.page(),
             pushed.base,
             pushed.after
         )
@@ -116,8 +120,8 @@ pub(crate) fn push_event(place: Place<'_>, actor: &Account, pushed: &Pushed) -> 
             .collect(),
         total_commits: pushed.total,
         head_commit: pushed.head.as_ref().map(commit),
-        repository: super::repository(place),
-        pusher: user(place.site, actor, Email::NoReply),
-        sender: user(place.site, actor, Email::NoReply),
+        repository: super::repository(hosted),
+        pusher: user(hosted.site, actor, Email::NoReply),
+        sender: user(hosted.site, actor, Email::NoReply),
     }
 }

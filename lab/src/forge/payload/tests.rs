@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::model::{Account, Repository, Run, Site, Status};
 use super::super::model::{Conclusion, Job, StepTimes, Task};
 use super::push::{Commit, Person, Pushed};
-use super::{Place, actions, bytes, push};
+use super::{HostedRepository, actions, bytes, push};
 
 fn recording(name: &str) -> (String, Value) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries");
@@ -185,13 +185,13 @@ fn job_events_are_the_recorded_bytes() {
             stopped: seconds(&of["completed_at"]),
             queued: 0,
         };
-        let place = Place {
+        let hosted = HostedRepository {
             site: &site,
             owner: &owner,
             repository: &repository,
         };
-        let body = actions::job(place, &run, &job, task.as_ref());
-        let event = actions::job_event(place, &sender, body);
+        let body = actions::job(hosted, &run, &job, task.as_ref());
+        let event = actions::job_event(hosted, &sender, body);
         assert_same(name, &bytes(&event), &recorded);
     }
 }
@@ -204,7 +204,7 @@ fn run_events_are_the_recorded_bytes() {
         let owner = account(&value["repository"]["owner"], true);
         let sender = account(&value["sender"], false);
         let repository = repository(&value["repository"]);
-        let place = Place {
+        let hosted = HostedRepository {
             site: &site,
             owner: &owner,
             repository: &repository,
@@ -212,7 +212,7 @@ fn run_events_are_the_recorded_bytes() {
         let run = run(of, of["id"].as_i64().unwrap(), status(of));
         let action = actions::run_action(run.status).unwrap();
         let committed = seconds(&value["workflow"]["created_at"]);
-        let event = actions::run_event(place, &sender, &run, action, committed);
+        let event = actions::run_event(hosted, &sender, &run, action, committed);
         assert_same(name, &bytes(&event), &recorded);
     }
 }
@@ -252,7 +252,7 @@ fn push_events_are_the_recorded_bytes() {
         let owner = account(&value["repository"]["owner"], true);
         let sender = account(&value["sender"], false);
         let repository = repository(&value["repository"]);
-        let place = Place {
+        let hosted = HostedRepository {
             site: &site,
             owner: &owner,
             repository: &repository,
@@ -278,7 +278,7 @@ fn push_events_are_the_recorded_bytes() {
                 .map(commit),
             files: Vec::new(),
         };
-        let event = push::push_event(place, &sender, &pushed);
+        let event = push::push_event(hosted, &sender, &pushed);
         assert_same(name, &bytes(&event), &recorded);
     }
 }

@@ -41,99 +41,102 @@ fn plan(token: &str, zone: &str, fingerprint: &str) -> Plan {
 
 #[test]
 fn the_same_token_with_the_same_parameters_gives_the_same_instances_even_ended_ones() {
-    let mut world = World::new(start());
-    let (first, new) = world.launch(&plan("t", "a", "x"), start()).unwrap();
+    let mut state = Ec2State::new(start());
+    let (first, new) = state.launch(&plan("t", "a", "x"), start()).unwrap();
     assert!(new);
-    world.change(&first.ids[0], Change::Terminate(Reason::User), later(1));
-    world.change(&first.ids[0], Change::Gone, later(2));
-    let (second, new) = world.launch(&plan("t", "a", "x"), later(3)).unwrap();
+    state.change(&first.ids[0], Change::Terminate(Reason::User), later(1));
+    state.change(&first.ids[0], Change::Gone, later(2));
+    let (second, new) = state.launch(&plan("t", "a", "x"), later(3)).unwrap();
     assert!(!new);
     assert_eq!(first, second);
-    assert_eq!(world.instances.len(), 1);
-    assert_eq!(world.instances[&first.ids[0]].state, State::Terminated);
+    assert_eq!(state.instances.len(), 1);
+    assert_eq!(
+        state.instances[&first.ids[0]].state,
+        InstanceState::Terminated
+    );
 }
 
 #[test]
 fn the_same_token_with_other_parameters_is_a_mismatch_and_in_another_zone_a_new_launch() {
-    let mut world = World::new(start());
-    world.launch(&plan("t", "a", "x"), start()).unwrap();
-    let error = world.launch(&plan("t", "a", "y"), start()).unwrap_err();
+    let mut state = Ec2State::new(start());
+    state.launch(&plan("t", "a", "x"), start()).unwrap();
+    let error = state.launch(&plan("t", "a", "y"), start()).unwrap_err();
     assert_eq!(error.code, "IdempotentParameterMismatch");
-    let (_, new) = world.launch(&plan("t", "b", "y"), start()).unwrap();
+    let (_, new) = state.launch(&plan("t", "b", "y"), start()).unwrap();
     assert!(new);
-    assert_eq!(world.instances.len(), 2);
+    assert_eq!(state.instances.len(), 2);
 }
 
 #[test]
 fn a_token_whose_launch_found_no_capacity_is_good_for_the_same_request_only() {
-    let mut world = World::new(start());
-    world.faults.capacity = vec![Capacity {
+    let mut state = Ec2State::new(start());
+    state.faults.capacity = vec![Capacity {
         instance_type: None,
         subnet: None,
         left: 0,
     }];
-    let error = world.launch(&plan("t", "a", "x"), start()).unwrap_err();
+    let error = state.launch(&plan("t", "a", "x"), start()).unwrap_err();
     assert_eq!(error.code, "InsufficientInstanceCapacity");
-    world.faults.capacity.clear();
-    let error = world.launch(&plan("t", "a", "y"), start()).unwrap_err();
+    state.faults.capacity.clear();
+    let error = state.launch(&plan("t", "a", "y"), start()).unwrap_err();
     assert_eq!(error.code, "IdempotentParameterMismatch");
-    let (_, new) = world.launch(&plan("t", "a", "x"), start()).unwrap();
+    let (_, new) = state.launch(&plan("t", "a", "x"), start()).unwrap();
     assert!(new);
 }
 
 #[test]
 fn five_requests_come_at_once_and_two_more_each_second() {
-    let mut world = World::new(start());
+    let mut state = Ec2State::new(start());
     for _ in 0..5 {
-        world.admit(Call::Run, start()).unwrap();
+        state.admit(Call::Run, start()).unwrap();
     }
-    let error = world.admit(Call::Run, start()).unwrap_err();
+    let error = state.admit(Call::Run, start()).unwrap_err();
     assert_eq!(error.code, "RequestLimitExceeded");
-    world.admit(Call::Run, later(1)).unwrap();
-    world.admit(Call::Run, later(1)).unwrap();
-    assert!(world.admit(Call::Run, later(1)).is_err());
-    world.admit(Call::Describe, later(1)).unwrap();
+    state.admit(Call::Run, later(1)).unwrap();
+    state.admit(Call::Run, later(1)).unwrap();
+    assert!(state.admit(Call::Run, later(1)).is_err());
+    state.admit(Call::Describe, later(1)).unwrap();
 }
 
 #[test]
 fn a_thousand_instances_come_at_once_and_then_the_resources_are_out() {
-    let mut world = World::new(start());
+    let mut state = Ec2State::new(start());
     let mut many = plan("t1", "a", "x");
     (many.min, many.max) = (1, 1000);
-    let (launched, _) = world.launch(&many, start()).unwrap();
+    let (launched, _) = state.launch(&many, start()).unwrap();
     assert_eq!(launched.ids.len(), 1000);
-    let error = world.launch(&plan("t2", "a", "x"), start()).unwrap_err();
+    let error = state.launch(&plan("t2", "a", "x"), start()).unwrap_err();
     assert_eq!(error.code, "ResourceLimitExceeded");
-    world.launch(&plan("t2", "a", "x"), later(1)).unwrap();
+    state.launch(&plan("t2", "a", "x"), later(1)).unwrap();
 }
 
 #[test]
 fn short_capacity_gives_fewer_instances_and_less_than_the_minimum_gives_none() {
-    let mut world = World::new(start());
-    world.faults.capacity = vec![Capacity {
+    let mut state = Ec2State::new(start());
+    state.faults.capacity = vec![Capacity {
         instance_type: Some("t3.small".to_owned()),
         subnet: None,
         left: 3,
     }];
     let mut five = plan("t1", "a", "x");
     (five.min, five.max) = (1, 5);
-    assert_eq!(world.launch(&five, start()).unwrap().0.ids.len(), 3);
-    let error = world.launch(&plan("t2", "a", "x"), start()).unwrap_err();
+    assert_eq!(state.launch(&five, start()).unwrap().0.ids.len(), 3);
+    let error = state.launch(&plan("t2", "a", "x"), start()).unwrap_err();
     assert_eq!(error.code, "InsufficientInstanceCapacity");
-    assert_eq!(world.instances.len(), 3);
+    assert_eq!(state.instances.len(), 3);
 }
 
 #[test]
 fn an_injected_error_is_used_up_and_makes_nothing() {
-    let mut world = World::new(start());
-    world.faults.run_error = Some(RunError {
+    let mut state = Ec2State::new(start());
+    state.faults.run_error = Some(RunError {
         code: "SpotMaxPriceTooLow".to_owned(),
         count: 1,
     });
-    let error = world.launch(&plan("t", "a", "x"), start()).unwrap_err();
+    let error = state.launch(&plan("t", "a", "x"), start()).unwrap_err();
     assert_eq!(error.code, "SpotMaxPriceTooLow");
-    assert!(world.instances.is_empty());
-    assert!(world.launch(&plan("t", "a", "x"), start()).unwrap().1);
+    assert!(state.instances.is_empty());
+    assert!(state.launch(&plan("t", "a", "x"), start()).unwrap().1);
 }
 
 #[test]
@@ -141,43 +144,51 @@ fn an_instance_goes_through_ec2s_states_and_never_back() {
     let by_user = Change::Terminate(Reason::User);
     let (stop, end) = (OnShutdown::Stop, OnShutdown::Terminate);
     for (behaviour, changes, last) in [
-        (end, vec![Change::Booted], State::Running),
-        (end, vec![Change::Booted, by_user], State::ShuttingDown),
+        (end, vec![Change::Booted], InstanceState::Running),
+        (
+            end,
+            vec![Change::Booted, by_user],
+            InstanceState::ShuttingDown,
+        ),
         (
             end,
             vec![Change::Booted, Change::PoweredOff, Change::Gone],
-            State::Terminated,
+            InstanceState::Terminated,
         ),
-        (end, vec![by_user, Change::Booted], State::ShuttingDown),
+        (
+            end,
+            vec![by_user, Change::Booted],
+            InstanceState::ShuttingDown,
+        ),
         (
             stop,
             vec![Change::Booted, Change::PoweredOff, Change::Gone],
-            State::Stopped,
+            InstanceState::Stopped,
         ),
         (
             stop,
             vec![Change::PoweredOff, Change::Gone, by_user],
-            State::Terminated,
+            InstanceState::Terminated,
         ),
-        (end, vec![Change::Gone, by_user], State::Terminated),
+        (end, vec![Change::Gone, by_user], InstanceState::Terminated),
     ] {
-        let mut world = World::new(start());
+        let mut state = Ec2State::new(start());
         let mut one = plan("t", "a", "x");
         one.blueprint.on_shutdown = behaviour;
-        let (launched, _) = world.launch(&one, start()).unwrap();
+        let (launched, _) = state.launch(&one, start()).unwrap();
         for change in &changes {
-            world.change(&launched.ids[0], *change, start());
+            state.change(&launched.ids[0], *change, start());
         }
-        let state = world.instances[&launched.ids[0]].state;
+        let state = state.instances[&launched.ids[0]].state;
         assert_eq!(state, last, "{behaviour:?} {changes:?}");
     }
 }
 
 #[test]
 fn ended_instances_are_forgotten_after_an_hour() {
-    let mut world = World::new(start());
-    let (launched, _) = world.launch(&plan("t", "a", "x"), start()).unwrap();
-    world.change(&launched.ids[0], Change::Gone, start());
-    world.launch(&plan("t2", "a", "x"), later(3601)).unwrap();
-    assert!(!world.instances.contains_key(&launched.ids[0]));
+    let mut state = Ec2State::new(start());
+    let (launched, _) = state.launch(&plan("t", "a", "x"), start()).unwrap();
+    state.change(&launched.ids[0], Change::Gone, start());
+    state.launch(&plan("t2", "a", "x"), later(3601)).unwrap();
+    assert!(!state.instances.contains_key(&launched.ids[0]));
 }

@@ -25,7 +25,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 const INSTANCES_MAX: usize = 2000;
 
 /// Everything that the endpoint knows.
-pub(crate) struct World {
+pub(crate) struct Ec2State {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) faults: FaultInjection,
     pub(crate) calls: Calls,
@@ -96,7 +96,7 @@ pub(crate) struct Instance {
     pub(crate) token: Option<String>,
     pub(crate) address: String,
     pub(crate) blueprint: Blueprint,
-    pub(crate) state: State,
+    pub(crate) state: InstanceState,
     pub(crate) reason: Option<Reason>,
     pub(crate) launched: Timestamp,
     pub(crate) visible: Timestamp,
@@ -106,7 +106,7 @@ pub(crate) struct Instance {
 
 /// EC2's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum InstanceState {
     Pending,
     Running,
     ShuttingDown,
@@ -149,7 +149,7 @@ impl Reason {
     }
 }
 
-impl State {
+impl InstanceState {
     /// EC2's name for it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -222,7 +222,7 @@ pub(crate) enum Call {
     Terminate,
 }
 
-impl World {
+impl Ec2State {
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {
             instances: BTreeMap::new(),
@@ -333,7 +333,12 @@ impl World {
     }
 
     /// Applies `change`; the new state if there is one.
-    pub(crate) fn change(&mut self, id: &str, change: Change, now: Timestamp) -> Option<State> {
+    pub(crate) fn change(
+        &mut self,
+        id: &str,
+        change: Change,
+        now: Timestamp,
+    ) -> Option<InstanceState> {
         let instance = self.instances.get_mut(id)?;
         let state = instance
             .state
@@ -364,7 +369,7 @@ impl World {
                 token: plan.token.clone(),
                 address: format!("172.31.{}.{}", fastrand::u8(0..48), fastrand::u8(4..=254)),
                 blueprint: plan.blueprint.clone(),
-                state: State::Pending,
+                state: InstanceState::Pending,
                 reason: None,
                 launched,
                 visible,
@@ -390,7 +395,7 @@ impl World {
     fn forget(&mut self, now: Timestamp) {
         let old = |at: Timestamp| now.duration_since(at) > REMEMBERED;
         self.instances
-            .retain(|_, one| one.state != State::Terminated || !one.ended.is_some_and(old));
+            .retain(|_, one| one.state != InstanceState::Terminated || !one.ended.is_some_and(old));
         self.tokens.retain(|_, launched| !old(launched.at));
         self.spent.retain(|_, (_, at)| !old(*at));
     }
@@ -428,5 +433,5 @@ impl Bucket {
 }
 
 #[cfg(test)]
-#[path = "world_tests.rs"]
+#[path = "state_tests.rs"]
 mod tests;
