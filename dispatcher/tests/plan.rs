@@ -8,10 +8,10 @@ use dispatcher::model::world::{ForgeJobState, Launch, WaitingJob, World};
 use dispatcher::plan::{self, Action, Because, LAUNCHES_MAX};
 use stacks::pool::{CapacityType, Label, Pool, Scope};
 
+#[path = "plan/scale_in.rs"]
+mod scale_in;
 #[path = "plan/sweep.rs"]
 mod sweep;
-#[path = "plan/trim.rs"]
-mod trim;
 
 const MINUTE_MS: u64 = 60_000;
 const NOW_MS: u64 = 1_000 * MINUTE_MS;

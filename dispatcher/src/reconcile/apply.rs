@@ -1,8 +1,8 @@
 //! Acts on what the planner decided: one match, each arm repeatable. An action whose conditions no
 //! longer hold does nothing; the next round sees the new world.
 
+mod scale_in;
 mod terminate;
-mod trim;
 mod verify;
 
 use std::collections::BTreeMap;

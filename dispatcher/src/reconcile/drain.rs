@@ -18,7 +18,7 @@ use crate::plan::{self, Action, Held, Plan};
 
 /// Most times that one drain takes the lease: while jobs keep coming, its time is out long before.
 const LOOKS_MAX: usize = 1000;
-/// Most times that a drain waits for another one's look into an event, and how long each time.
+/// How often a drain waits while another invocation evaluates the same event, and how long each time.
 const WAITS_MAX: usize = 4;
 const WAIT: Duration = Duration::from_secs(1);
 /// Most rounds under one lease. A thousand jobs are about a dozen launches, all in one round; rounds
@@ -65,7 +65,7 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
             return failure.map_or(Ok(()), Err);
         }
     }
-    tracing::warn!("drain stops while jobs keep coming; the next tick goes on");
+    tracing::warn!("drain stops while jobs keep coming; the next reconcile goes on");
     Ok(())
 }
 
@@ -76,7 +76,7 @@ async fn rounds(context: Context<'_>, holder: &str) -> Result<(Outbox, Option<Fa
     let mut first_failure = None;
     for round in 0..ROUNDS_MAX {
         if context.out_of_time() {
-            tracing::warn!("drain is out of time; the next tick goes on");
+            tracing::warn!("drain is out of time; the next reconcile goes on");
             break;
         }
         if round > 0 && !context.ledger.take_lease(holder, context.now_ms()).await? {

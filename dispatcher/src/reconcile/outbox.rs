@@ -25,7 +25,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Takes it out of what was read.
+    /// Splits the pending calls to the forge off what was read.
     pub(crate) fn take(live: &mut Live) -> Self {
         Self {
             stale_registrations: std::mem::take(&mut live.stale_registrations),

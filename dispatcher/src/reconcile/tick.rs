@@ -39,7 +39,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
         Ok(false) => Ok(()),
         Ok(true) => drain(context, holder, Woken::Otherwise).await,
         Err(error) => {
-            tracing::warn!(%error, "the forge does not list its waiting jobs; the next tick asks again");
+            tracing::warn!(%error, "the forge does not list its waiting jobs; the next reconcile asks again");
             Ok(())
         }
     };

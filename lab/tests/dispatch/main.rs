@@ -24,11 +24,11 @@ mod recordings;
 mod refused;
 mod replaced;
 mod runner_route;
+mod scale_in;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 mod thousand;
 mod tick;
-mod trim;
 mod twice;
 mod world;

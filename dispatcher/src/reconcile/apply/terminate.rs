@@ -105,7 +105,7 @@ impl Context<'_> {
         tracing::warn!(
             instance = runner.instance,
             pool = runner.pool,
-            "runner's row kept changing; the next tick closes it"
+            "runner's row kept changing; the next reconcile closes it"
         );
         Ok(())
     }

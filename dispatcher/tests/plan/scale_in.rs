@@ -1,7 +1,7 @@
 //! Machines that nobody needs.
 
 use dispatcher::model::runner::{EndReason, Runner, RunnerState};
-use dispatcher::plan::{IDLE_MARGIN_MS, SETTLE_MS, SURPLUS_GRACE_MS, TRIM_MAX};
+use dispatcher::plan::{IDLE_MARGIN_MS, SCALE_IN_MAX, SETTLE_MS, SURPLUS_GRACE_MS};
 
 use super::{
     MINUTE_MS, NOW_MS, claimed, ending, in_state, open_launch, runner, told, waiting, world,
@@ -170,7 +170,7 @@ fn one_round_takes_a_bounded_number_of_steps() {
     let machines = (0..1000).map(|n| surplus(&format!("i-{n}"))).collect();
     let steps = told(&world(vec![], machines));
     assert_eq!(steps.len(), 1);
-    assert_eq!(steps[0].split(',').count(), TRIM_MAX);
+    assert_eq!(steps[0].split(',').count(), SCALE_IN_MAX);
 }
 
 #[test]

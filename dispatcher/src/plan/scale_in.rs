@@ -34,10 +34,10 @@ pub const SETTLE_MS: u64 = 30_000;
 
 /// Most machines of one kind of step in one round: each is a write or a request to the forge, and
 /// the next round or tick goes on.
-pub const TRIM_MAX: usize = 40;
+pub const SCALE_IN_MAX: usize = 40;
 
 /// The steps for machines that nobody needs. Jobs are launched for before: nobody waits for these.
-pub(super) fn trim(world: &World) -> Vec<Action> {
+pub(super) fn scale_in(world: &World) -> Vec<Action> {
     let mut steps = Steps::default();
     for pool in &world.pools {
         steps.decide(world, pool);
@@ -81,7 +81,7 @@ impl Steps {
 
     fn into_actions(self) -> Vec<Action> {
         let some = |mut list: Vec<String>| {
-            list.truncate(TRIM_MAX);
+            list.truncate(SCALE_IN_MAX);
             (!list.is_empty()).then_some(list)
         };
         let mut actions = Vec::new();

@@ -9,7 +9,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::progress::Progress;
 
 impl Context<'_> {
-    /// Notes which machines are too many from now on, and which are not any more.
+    /// Notes which machines became surplus, and which are needed again.
     pub(super) async fn mark_surplus(
         &self,
         surplus: &[String],
