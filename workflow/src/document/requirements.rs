@@ -32,7 +32,7 @@ impl Requirements {
         })
     }
 
-    /// Whether a `host` label would leave the job without what it asks for, and say nothing.
+    /// Whether a runner with a `host` label runs the job without its services, and says nothing.
     #[must_use]
     pub fn is_silently_lacking(self) -> bool {
         self.services && !self.container
