@@ -66,7 +66,8 @@ metadata_token() {
 field() { printf '%s' "$1" | sed -n 's/.*"'"$2"'" *: *"\([^"]*\)".*/\1/p'; }
 
 # route BODY FILE SECONDS: asks the dispatcher, signed as this instance; the answer goes to FILE, the
-# HTTP status to standard output. The API answers within 29 seconds or not at all. Role keys are read each time: they rotate while a job runs.
+# HTTP status to standard output. The API answers within 29 seconds or not at all. The role's keys are
+# read each time: they rotate while a job runs.
 route() (
   token=$(metadata_token) || return 1
   role=$(metadata "$token" iam/security-credentials/) || return 1

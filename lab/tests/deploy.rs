@@ -16,17 +16,17 @@ use provisioner::package::{self, Code};
 use provisioner::plan::{Action, Plan, Repair};
 use provisioner::progress::{Event, Silent};
 use provisioner::secrets::{SecretValue, Secrets};
-use provisioner::show::{self, Colour, Words};
+use provisioner::show::{self, Palette, Presentation};
 use provisioner::teardown::Kind;
-use provisioner::{Deployment, Environment, Stack, Target};
-use stacks::names::Secret;
+use provisioner::{AwsEndpoint, Deployment, Environment, Stack};
+use stacks::names::SecretName;
 use support::Bench;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-fn target(bench: &Bench) -> Target {
+fn target(bench: &Bench) -> AwsEndpoint {
     let lab = bench.lab.file();
-    Target {
+    AwsEndpoint {
         region: lab.region.clone(),
         endpoint: Some(lab.aws_endpoint.clone()),
         ec2_endpoint: Some(lab.ec2_endpoint.clone()),
@@ -42,9 +42,9 @@ fn deployment(bench: &Bench, change: impl Fn(String) -> String) -> Deployment {
     Deployment::new(environment, target(bench)).unwrap()
 }
 
-fn words() -> Words {
-    Words {
-        colour: Colour::Off,
+fn presentation() -> Presentation {
+    Presentation {
+        palette: Palette::PLAIN,
         set_secret: "cargo xtask secret set NAME lab".to_owned(),
     }
 }
@@ -89,7 +89,7 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     let code = code("binary");
 
     let plan = provisioner::diff(&first, &code, &Silent).await.unwrap();
-    println!("{}", show::plan(&plan, &words()));
+    println!("{}", show::plan(&plan, &presentation()));
     assert!(
         plan.stacks
             .iter()
@@ -110,7 +110,7 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     assert!(outcome.api_endpoint().is_some());
     println!(
         "{}",
-        show::hand_over(&first.environment, &outcome, None, &words())
+        show::hand_over(&first.environment, &outcome, None, &presentation())
     );
     let seen = events.into_inner().unwrap();
     assert!(seen.iter().any(|event| matches!(event, Event::Resource { id, status, .. } if id == "Function" && status == "CREATE_COMPLETE")), "{seen:?}");
@@ -119,14 +119,14 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     assert!(
         again.is_empty(),
         "{}\n{again:?}",
-        show::plan(&again, &words())
+        show::plan(&again, &presentation())
     );
 
     // Secrets that are given are written once.
-    let value = SecretValue::new(Secret::ForgeToken, "0123456789abcdef").unwrap();
+    let value = SecretValue::new(SecretName::ForgeToken, "0123456789abcdef").unwrap();
     let given = first
         .clone()
-        .with_secrets(Secrets::from([(Secret::ForgeToken, value)]));
+        .with_secrets(Secrets::from([(SecretName::ForgeToken, value)]));
     let plan = provisioner::diff(&given, &code, &Silent).await.unwrap();
     assert_eq!(plan.write_secrets, ["forge-token"]);
     provisioner::up(&given, &plan, &code, &Silent)
@@ -147,7 +147,7 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
             .replace("memory_mb = 256", "memory_mb = 512")
     });
     let plan = provisioner::diff(&edited, &code, &Silent).await.unwrap();
-    println!("{}", show::plan(&plan, &words()));
+    println!("{}", show::plan(&plan, &presentation()));
     assert_eq!(
         properties(&plan),
         [
@@ -169,18 +169,18 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     // Other code is another key.
     let other = self::code("other binary");
     let plan = provisioner::diff(&edited, &other, &Silent).await.unwrap();
-    println!("{}", show::plan(&plan, &words()));
+    println!("{}", show::plan(&plan, &presentation()));
     assert_eq!(properties(&plan), ["dispatch: parameter.CodeKey"]);
     assert_eq!(plan.upload_code, Some(other.key()));
 
     let found = provisioner::survey(&edited).await.unwrap();
-    println!("{}", show::survey(&found, Colour::Off));
+    println!("{}", show::survey(&found, Palette::PLAIN));
     assert_eq!(found.of(Kind::Stack).count(), 3);
     let left = provisioner::down(&edited, &found, &Silent).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
     let nothing = provisioner::survey(&edited).await.unwrap();
     assert!(nothing.is_empty());
-    assert!(show::survey(&nothing, Colour::Off).starts_with("There is nothing"));
+    assert!(show::survey(&nothing, Palette::PLAIN).starts_with("There is nothing"));
     bench.down().await;
 }
 
@@ -225,7 +225,7 @@ async fn a_second_up_makes_no_call_that_changes_anything() {
 
     let (address, sent) = wiretap(&bench).await;
     let mut tapped = first.clone();
-    tapped.target.endpoint = Some(address);
+    tapped.aws.endpoint = Some(address);
     let plan = provisioner::diff(&tapped, &code, &Silent).await.unwrap();
     provisioner::up(&tapped, &plan, &code, &Silent)
         .await
@@ -283,7 +283,7 @@ async fn a_pool_that_is_taken_out_leaves_its_stack() {
         source.split("[pool.team]").next().unwrap().to_owned()
     });
     let plan = provisioner::diff(&fewer, &code, &Silent).await.unwrap();
-    println!("{}", show::plan(&plan, &words()));
+    println!("{}", show::plan(&plan, &presentation()));
     let runner = plan
         .stacks
         .iter()
@@ -370,7 +370,7 @@ async fn an_up_that_failed_says_why_and_the_next_one_repairs_it() {
     let plan = provisioner::diff(&deployment, &code, &Silent)
         .await
         .unwrap();
-    println!("{}", show::plan(&plan, &words()));
+    println!("{}", show::plan(&plan, &presentation()));
     assert_eq!(plan.stacks[2].repair, Some(Repair::DeleteFailedCreate));
     provisioner::up(&deployment, &plan, &code, &Silent)
         .await

@@ -7,25 +7,25 @@ use stacks::names;
 use crate::deployment::Deployment;
 use crate::error::Error;
 use crate::package::Code;
-use crate::plan::{Action, Plan, Repair, StackPlan, Wish};
+use crate::plan::{Action, ParameterValue, Plan, Repair, StackPlan};
 use crate::progress::{Event, Progress};
 use crate::render::{Stack, stack_name};
 use crate::secrets::SecretValue;
 use crate::shell::Request;
 use crate::shell::{ChangeKind, Shell};
 
-/// What a deployment tells those who use it.
+/// The outputs of all stacks of a deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Outputs of all stacks.
-    pub outputs: BTreeMap<String, String>,
+pub struct StackOutputs {
+    /// Their values.
+    pub by_name: BTreeMap<String, String>,
 }
 
-impl Outcome {
+impl StackOutputs {
     /// Address of the HTTP API, without a path.
     #[must_use]
     pub fn api_endpoint(&self) -> Option<&str> {
-        self.outputs
+        self.by_name
             .get(names::OUTPUT_API_ENDPOINT)
             .map(String::as_str)
     }
@@ -33,7 +33,7 @@ impl Outcome {
     /// Id of the HTTP API.
     #[must_use]
     pub fn api_id(&self) -> Option<&str> {
-        self.outputs.get(names::OUTPUT_API_ID).map(String::as_str)
+        self.by_name.get(names::OUTPUT_API_ID).map(String::as_str)
     }
 }
 
@@ -104,7 +104,7 @@ async fn apply_stack(
             stack: &plan.name,
             kind,
             template: &deployment.rendered.template(plan.stack).body,
-            parameters: &granted(shell, deployment, plan).await?,
+            parameters: &resolve_parameters(shell, deployment, plan).await?,
             tags: &plan.tags,
         };
         shell.deploy(&request, progress).await?;
@@ -115,17 +115,17 @@ async fn apply_stack(
     Ok(())
 }
 
-/// The values of a stack's parameters, now that the stacks before it are made.
-async fn granted(
+/// The values of a stack's parameters: outputs of the state stack are known once that is made.
+async fn resolve_parameters(
     shell: &Shell,
     deployment: &Deployment,
     plan: &StackPlan,
 ) -> Result<BTreeMap<String, String>, Error> {
     let mut values = BTreeMap::new();
-    for (name, wish) in &plan.parameters {
-        let value = match wish {
-            Wish::Value(value) => value.clone(),
-            Wish::StateOutput(output) => state_output(shell, deployment, output).await?,
+    for (name, value) in &plan.parameters {
+        let value = match value {
+            ParameterValue::Value(value) => value.clone(),
+            ParameterValue::StateOutput(output) => state_output(shell, deployment, output).await?,
         };
         values.insert(name.clone(), value);
     }
@@ -179,7 +179,7 @@ async fn write_secrets(
         progress.report(Event::Step("making the webhook secret".to_owned()));
         let value = SecretValue::random()?;
         shell
-            .write_secret(&names, names::Secret::Webhook, &value)
+            .write_secret(&names, names::SecretName::Webhook, &value)
             .await?;
     }
     Ok(())

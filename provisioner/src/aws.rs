@@ -14,7 +14,7 @@ use aws_types::region::Region;
 
 /// One region of AWS, or something that stands in for it.
 #[derive(Clone, Default)]
-pub struct Target {
+pub struct AwsEndpoint {
     /// The region.
     pub region: String,
     /// Address of everything but EC2, when it is not AWS's own.
@@ -25,9 +25,9 @@ pub struct Target {
     pub credentials: Option<(String, String)>,
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for AwsEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
+        f.debug_struct("AwsEndpoint")
             .field("region", &self.region)
             .field("endpoint", &self.endpoint)
             .field("ec2_endpoint", &self.ec2_endpoint)
@@ -35,7 +35,7 @@ impl fmt::Debug for Target {
     }
 }
 
-impl Target {
+impl AwsEndpoint {
     /// AWS itself, in `region`, with the shell's credentials.
     #[must_use]
     pub fn aws(region: &str) -> Self {
@@ -136,7 +136,7 @@ fn chain(error: &dyn StdError) -> String {
     said
 }
 
-/// The clients of one target.
+/// The clients of one endpoint.
 pub(crate) struct Clients {
     pub(crate) cloudformation: aws_sdk_cloudformation::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
@@ -154,7 +154,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Clients {
     /// Clients with credentials that were found, but not yet tried.
-    pub(crate) async fn connect(target: &Target) -> Result<Self, CallError> {
+    pub(crate) async fn connect(endpoint: &AwsEndpoint) -> Result<Self, CallError> {
         let https = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(
                 tls::rustls_provider::CryptoMode::Ring,
@@ -167,8 +167,8 @@ impl Clients {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(https)
             .timeout_config(timeouts)
-            .region(Region::new(target.region.clone()));
-        if let Some((id, secret)) = &target.credentials {
+            .region(Region::new(endpoint.region.clone()));
+        if let Some((id, secret)) = &endpoint.credentials {
             loader = loader.credentials_provider(Credentials::new(
                 id,
                 secret,
@@ -177,19 +177,19 @@ impl Clients {
                 "environment of the lab",
             ));
         }
-        if let Some(endpoint) = &target.endpoint {
+        if let Some(endpoint) = &endpoint.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
         let config = loader.load().await;
         found_credentials(&config).await?;
 
         let mut ec2 = aws_sdk_ec2::config::Builder::from(&config);
-        if let Some(endpoint) = &target.ec2_endpoint {
+        if let Some(endpoint) = &endpoint.ec2_endpoint {
             ec2 = ec2.endpoint_url(endpoint);
         }
         // An address of one's own has no name per bucket.
         let s3 = aws_sdk_s3::config::Builder::from(&config)
-            .force_path_style(target.endpoint.is_some())
+            .force_path_style(endpoint.endpoint.is_some())
             .build();
         Ok(Self {
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
@@ -233,23 +233,23 @@ mod tests {
     }
 
     #[test]
-    fn a_target_never_shows_its_credentials() {
-        let target = Target {
+    fn an_endpoint_never_shows_its_credentials() {
+        let endpoint = AwsEndpoint {
             credentials: Some(("id".to_owned(), "hidden".to_owned())),
-            ..Target::aws("eu-west-1")
+            ..AwsEndpoint::aws("eu-west-1")
         };
-        assert!(!format!("{target:?}").contains("hidden"));
+        assert!(!format!("{endpoint:?}").contains("hidden"));
     }
 
     #[tokio::test]
     async fn an_aws_that_does_not_answer_is_said_with_what_to_look_at() {
         // Port 9 of this machine: nobody discards anything any more.
-        let target = Target {
+        let endpoint = AwsEndpoint {
             endpoint: Some("http://127.0.0.1:9".to_owned()),
             credentials: Some(("id".to_owned(), "secret".to_owned())),
-            ..Target::aws("eu-west-1")
+            ..AwsEndpoint::aws("eu-west-1")
         };
-        let clients = Clients::connect(&target).await.unwrap();
+        let clients = Clients::connect(&endpoint).await.unwrap();
         let call = clients.sts.get_caller_identity().send().await;
         let error = call.map_err(failed("GetCallerIdentity")).unwrap_err();
         assert!(

@@ -1,6 +1,6 @@
 //! One environment in one account: what every command is about.
 
-use crate::aws::Target;
+use crate::aws::AwsEndpoint;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::render::{self, Rendered};
@@ -15,19 +15,19 @@ pub struct Deployment {
     /// The templates of that.
     pub rendered: Rendered,
     /// Where it is.
-    pub target: Target,
+    pub aws: AwsEndpoint,
     /// Values of secrets that were given; others are left as they are.
     pub secrets: Secrets,
 }
 
 impl Deployment {
-    /// The deployment of `environment` at `target`.
-    pub fn new(environment: Environment, target: Target) -> Result<Self, Error> {
+    /// The deployment of `environment` at `aws`.
+    pub fn new(environment: Environment, aws: AwsEndpoint) -> Result<Self, Error> {
         let rendered = render::render(&environment)?;
         Ok(Self {
             environment,
             rendered,
-            target,
+            aws,
             secrets: Secrets::new(),
         })
     }
@@ -40,15 +40,15 @@ impl Deployment {
     }
 }
 
-/// Refuses a deployment that would end up in the wrong place. Where the target is told outright, the
-/// shell's variables mean nothing.
-pub(crate) fn guard_target(deployment: &Deployment, account: &str) -> Result<(), Error> {
-    let told = deployment.target.endpoint.is_some();
-    let ambient = if told { None } else { ambient_region() };
+/// Refuses to act in another account or region than the environment's. `AWS_REGION` is ignored where
+/// the endpoint is given outright.
+pub(crate) fn guard_account(deployment: &Deployment, account: &str) -> Result<(), Error> {
+    let is_given = deployment.aws.endpoint.is_some();
+    let ambient = if is_given { None } else { ambient_region() };
     guard(&deployment.environment, account, ambient)
 }
 
-/// Refuses what would end up in the wrong place. `ambient` is the region that the shell means.
+/// `ambient` is the region that the shell's variables name.
 fn guard(environment: &Environment, account: &str, ambient: Option<String>) -> Result<(), Error> {
     if let Some(found) = ambient.filter(|region| *region != environment.region) {
         return Err(Error::WrongRegion {

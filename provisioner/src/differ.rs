@@ -46,7 +46,7 @@ pub enum Effect {
 /// One property that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PropertyChange {
-    /// Where it is: `Value.types[0]`.
+    /// Where it is: `Value.instance_types[0]`.
     pub path: String,
     /// What is deployed; `None` when nothing is.
     pub before: Option<Value>,

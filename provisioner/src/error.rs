@@ -24,22 +24,24 @@ pub enum Error {
     /// A call of AWS.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The credentials are another account's.
+    /// The credentials belong to another account than the environment's.
     #[error(
-        "the credentials open account {found}, and the environment says {expected}; use the right profile, or correct `account_id`"
+        "the credentials open account {found}, and the environment says {expected}; use the \
+         right profile, or correct `account_id`"
     )]
     WrongAccount {
-        /// Whose the credentials are.
+        /// The credentials' account.
         found: String,
         /// What the environment says.
         expected: String,
     },
-    /// The shell means another region.
+    /// `AWS_REGION` names another region than the environment.
     #[error(
-        "the shell says region {found} (AWS_REGION), and the environment says {expected}; unset it, or correct `region`"
+        "the shell says region {found} (AWS_REGION), and the environment says {expected}; \
+         unset it, or correct `region`"
     )]
     WrongRegion {
-        /// What the shell says.
+        /// The shell's.
         found: String,
         /// What the environment says.
         expected: String,

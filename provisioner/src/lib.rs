@@ -2,7 +2,7 @@
 //!
 //! `environment` parses once, `render` is pure, then observe → plan → apply: `world` holds what is
 //! deployed as plain data, `plan` decides what differs, `apply` executes exactly that, and `shell`
-//! alone calls AWS. `teardown` is the way back. Invariant: nothing here knows the lab; a [`Target`]
+//! alone calls AWS. `teardown` is the way back. Invariant: nothing here knows the lab; a [`AwsEndpoint`]
 //! says where AWS is.
 
 mod apply;
@@ -22,12 +22,12 @@ pub mod teardown;
 mod up;
 pub mod world;
 
-pub use apply::Outcome;
-pub use aws::Target;
+pub use apply::StackOutputs;
+pub use aws::AwsEndpoint;
 pub use deployment::Deployment;
 pub use environment::Environment;
 pub use error::Error;
 pub use plan::Plan;
 pub use render::{Rendered, Stack, render};
 pub use teardown::{Teardown, down, survey};
-pub use up::{diff, identity, outcome, read_secret, set_secret, up};
+pub use up::{diff, identity, outputs, read_secret, set_secret, up};

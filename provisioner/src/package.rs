@@ -72,7 +72,8 @@ pub enum PackageError {
     },
     /// A program failed.
     #[error(
-        "{program} failed ({status}); its own messages are above. For the other architecture it needs a C compiler: apt-get install gcc-aarch64-linux-gnu or gcc-x86-64-linux-gnu"
+        "{program} failed ({status}); its own messages are above. For the other architecture it \
+         needs a C compiler: apt-get install gcc-aarch64-linux-gnu or gcc-x86-64-linux-gnu"
     )]
     Failed {
         /// The program and its arguments.
@@ -113,7 +114,7 @@ pub async fn build(root: &Path, profile: Profile) -> Result<Code, PackageError> 
     Ok(Code { zip, sha256 })
 }
 
-/// Where this process writes what becomes `path`: two that build at once never see half a file.
+/// A file of this process alone, to be renamed to `path`: others never see half of it.
 fn aside(path: &Path) -> PathBuf {
     path.with_extension(format!("{}.new", std::process::id()))
 }
@@ -184,7 +185,7 @@ pub async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, P
             cargo.args(["--profile", "lambda", "--target", triple]);
             cargo.env("CARGO_ENCODED_RUSTFLAGS", without_paths());
             for (variable, program) in tools(arch) {
-                // What somebody set is what they want.
+                // A variable that is set already wins.
                 if std::env::var_os(&variable).is_none() {
                     cargo.env(variable, program);
                 }

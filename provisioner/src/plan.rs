@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use stacks::names::{self, Secret};
+use stacks::names::{self, SecretName};
 use stacks::pool::Scope;
 
 use crate::differ::{self, Effect, PropertyChange, ResourceChange};
 use crate::environment::{Environment, Pool, Users};
-use crate::render::context::stack_tags;
+use crate::render::tags::stack_tags;
 use crate::render::{Rendered, Stack, Template, stack_name};
-use crate::world::{Deployed, Standing, World};
+use crate::world::{Deployed, StackCondition, World};
 
 /// Everything that `up` would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,7 +57,7 @@ pub struct StackPlan {
     /// Parameters and tags of the stack itself that change.
     pub settings: Vec<PropertyChange>,
     /// Values of its parameters.
-    pub parameters: BTreeMap<String, Wish>,
+    pub parameters: BTreeMap<String, ParameterValue>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -84,14 +84,14 @@ pub enum Repair {
     DeleteLeftover,
     /// Delete what a failed creation left behind.
     DeleteFailedCreate,
-    /// Continue the way back of a failed update.
+    /// Continue the rollback of a failed update.
     ContinueRollback,
 }
 
 /// The value of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Wish {
+pub enum ParameterValue {
     /// It is known.
     Value(String),
     /// It is an output of the state stack, which has to be made first.
@@ -167,8 +167,8 @@ pub fn plan(environment: &Environment, rendered: &Rendered, code_key: &str, worl
         .into_iter()
         .map(|stack| stack_plan(environment, rendered.template(stack), code_key, world))
         .collect();
-    let webhook_known = world.secrets.contains(&Secret::Webhook)
-        || world.secrets_to_write.contains(&Secret::Webhook);
+    let webhook_known = world.secrets.contains(&SecretName::Webhook)
+        || world.secrets_to_write.contains(&SecretName::Webhook);
     Plan {
         name: environment.name.clone(),
         account: world.account.clone(),
@@ -195,8 +195,8 @@ fn stack_plan(
 ) -> StackPlan {
     let stack = template.stack;
     let deployed = world.stacks.get(&stack);
-    let (mut action, repair) = standing(deployed);
-    let parameters = wishes(stack, code_key, world);
+    let (mut action, repair) = what_to_do(deployed);
+    let parameters = parameter_values(stack, code_key, world);
     let tags = stack_tags(environment, stack);
     let (mut resources, mut settings) = (Vec::new(), Vec::new());
     match (&action, deployed) {
@@ -231,43 +231,50 @@ fn stack_plan(
     }
 }
 
-fn standing(deployed: Option<&Deployed>) -> (Action, Option<Repair>) {
+/// What can be done with a stack as it is, and what has to be repaired before.
+fn what_to_do(deployed: Option<&Deployed>) -> (Action, Option<Repair>) {
     let Some(deployed) = deployed else {
         return (Action::Create, None);
     };
-    match deployed.standing() {
-        Standing::Usable => (Action::Update, None),
-        Standing::Leftover => (Action::Create, Some(Repair::DeleteLeftover)),
-        Standing::FailedRollback => (Action::Update, Some(Repair::ContinueRollback)),
-        Standing::FailedCreate if deployed.data.is_empty() => {
+    match deployed.condition() {
+        StackCondition::Usable => (Action::Update, None),
+        StackCondition::Leftover => (Action::Create, Some(Repair::DeleteLeftover)),
+        StackCondition::FailedRollback => (Action::Update, Some(Repair::ContinueRollback)),
+        StackCondition::FailedCreate if deployed.data.is_empty() => {
             (Action::Create, Some(Repair::DeleteFailedCreate))
         }
-        Standing::FailedCreate => (
+        StackCondition::FailedCreate => (
             Action::Blocked(format!(
-                "its creation failed, and it still holds {}: look at it, then `cargo xtask down`",
+                "its creation failed, and it still holds {}: look at it, then `cargo xtask down ENV`",
                 deployed.data.join(", ")
             )),
             None,
         ),
-        Standing::FailedDelete => (
-            Action::Blocked("its deletion failed: `cargo xtask down` goes on with it".to_owned()),
+        StackCondition::FailedDelete => (
+            Action::Blocked(
+                "its deletion failed: `cargo xtask down ENV` goes on with it".to_owned(),
+            ),
             None,
         ),
-        Standing::Busy => (
+        StackCondition::Busy => (
             Action::Blocked(format!("an operation is running ({})", deployed.status)),
             None,
         ),
     }
 }
 
-fn wishes(stack: Stack, code_key: &str, world: &World) -> BTreeMap<String, Wish> {
+fn parameter_values(
+    stack: Stack,
+    code_key: &str,
+    world: &World,
+) -> BTreeMap<String, ParameterValue> {
     let api = world
         .stacks
         .get(&Stack::State)
-        .filter(|state| state.standing() == Standing::Usable)
+        .filter(|state| state.condition() == StackCondition::Usable)
         .and_then(|state| state.outputs.get(names::OUTPUT_API_ID));
-    let api = api.map_or(Wish::StateOutput(names::OUTPUT_API_ID), |id| {
-        Wish::Value(id.clone())
+    let api = api.map_or(ParameterValue::StateOutput(names::OUTPUT_API_ID), |id| {
+        ParameterValue::Value(id.clone())
     });
     let subnets: Vec<&str> = world
         .network
@@ -275,36 +282,42 @@ fn wishes(stack: Stack, code_key: &str, world: &World) -> BTreeMap<String, Wish>
         .iter()
         .map(|subnet| subnet.id.as_str())
         .collect();
-    let subnets = Wish::Value(subnets.join(","));
-    let wishes: Vec<(&str, Wish)> = match stack {
+    let subnets = ParameterValue::Value(subnets.join(","));
+    let values: Vec<(&str, ParameterValue)> = match stack {
         Stack::State => Vec::new(),
         Stack::Runner => vec![
             (names::PARAM_API_ID, api),
             (names::PARAM_SUBNET_IDS, subnets),
-            (names::PARAM_VPC_ID, Wish::Value(world.network.vpc.clone())),
+            (
+                names::PARAM_VPC_ID,
+                ParameterValue::Value(world.network.vpc.clone()),
+            ),
         ],
         Stack::Dispatch => vec![
             (names::PARAM_API_ID, api),
             (names::PARAM_SUBNET_IDS, subnets),
-            (names::PARAM_CODE_KEY, Wish::Value(code_key.to_owned())),
+            (
+                names::PARAM_CODE_KEY,
+                ParameterValue::Value(code_key.to_owned()),
+            ),
         ],
     };
-    wishes
+    values
         .into_iter()
-        .map(|(name, wish)| (name.to_owned(), wish))
+        .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
 
 fn settings_changes(
     deployed: &Deployed,
-    parameters: &BTreeMap<String, Wish>,
+    parameters: &BTreeMap<String, ParameterValue>,
     tags: &BTreeMap<String, String>,
 ) -> Vec<PropertyChange> {
     let wanted: BTreeMap<&String, &str> = parameters
         .iter()
-        .map(|(name, wish)| match wish {
-            Wish::Value(value) => (name, value.as_str()),
-            Wish::StateOutput(_) => (name, "(known once the state stack is made)"),
+        .map(|(name, value)| match value {
+            ParameterValue::Value(value) => (name, value.as_str()),
+            ParameterValue::StateOutput(_) => (name, "(known once the state stack is made)"),
         })
         .collect();
     let mut changes = Vec::new();
@@ -325,18 +338,18 @@ fn settings_changes(
 }
 
 fn missing_secrets(environment: &Environment, world: &World) -> Vec<MissingSecret> {
-    let without = |secret: Secret| match secret {
+    let without = |secret: SecretName| match secret {
         // Made, when nobody gives it.
-        Secret::Webhook => None,
-        Secret::ForgeToken => {
+        SecretName::Webhook => None,
+        SecretName::ForgeToken => {
             Some("the forge's waiting jobs can't be read and used-up runners stay in its list")
         }
-        Secret::RegistrationToken => Some("no runner can register, so no job runs"),
-        Secret::CloneToken => environment
+        SecretName::RegistrationToken => Some("no runner can register, so no job runs"),
+        SecretName::CloneToken => environment
             .uses_clone_token()
             .then_some("pools with clone_token can't clone private repositories"),
     };
-    Secret::ALL
+    SecretName::ALL
         .into_iter()
         .filter(|secret| {
             !world.secrets.contains(secret) && !world.secrets_to_write.contains(secret)

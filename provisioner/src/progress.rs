@@ -1,4 +1,4 @@
-//! What happens while it happens, for whoever watches.
+//! Progress of what takes seconds to minutes, as events.
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Event {
     },
 }
 
-/// Whoever watches.
+/// Receives the events of one command.
 pub trait Progress: Send + Sync {
     /// Takes note of `event`.
     fn report(&self, event: Event);
@@ -39,7 +39,7 @@ impl<F: Fn(Event) + Send + Sync> Progress for F {
     }
 }
 
-/// Nobody watches.
+/// Drops them.
 pub struct Silent;
 
 impl Progress for Silent {

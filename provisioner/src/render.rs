@@ -4,10 +4,11 @@
 //! the environment's checks confine to letters, digits and dashes), so nothing can break out of it.
 
 mod alarms;
-pub(crate) mod context;
+mod context;
 mod document;
 mod pools;
 mod roles;
+pub(crate) mod tags;
 mod user_data;
 mod yaml;
 
@@ -251,17 +252,6 @@ pub fn stack_name(environment: &Environment, stack: Stack) -> String {
         Stack::Runner => names.stack_runner,
         Stack::Dispatch => names.stack_dispatch,
     }
-}
-
-/// `go-arm` as a part of an id of CloudFormation: `GoArm`.
-pub(crate) fn logical_id(prefix: &str, name: &str) -> String {
-    let mut id = prefix.to_owned();
-    for word in name.split('-') {
-        let mut letters = word.chars();
-        id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        id.push_str(letters.as_str());
-    }
-    id
 }
 
 /// Path of the parameter that holds a pool's image, if one does.

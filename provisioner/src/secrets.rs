@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
 /// Longest value that a standard parameter holds.
 const VALUE_MAX_BYTES: usize = 4096;
@@ -14,7 +14,7 @@ const WEBHOOK_MIN_CHARS: usize = 16;
 const WEBHOOK_BYTES: usize = 32;
 
 /// Values that were given, by secret.
-pub type Secrets = BTreeMap<Secret, SecretValue>;
+pub type Secrets = BTreeMap<SecretName, SecretValue>;
 
 /// One secret's value.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,13 +38,13 @@ pub enum SecretError {
     #[error("the value of {0} holds spaces or control characters; give the token alone")]
     NotOneWord(&'static str),
     /// The operating system has no random numbers.
-    #[error("the operating system gave no random bytes: {0}")]
-    Random(String),
+    #[error("the operating system gives no random bytes")]
+    Random(#[from] getrandom::Error),
 }
 
 impl SecretValue {
     /// A value for `secret`, without the newline that files and pipes end with.
-    pub fn new(secret: Secret, text: &str) -> Result<Self, SecretError> {
+    pub fn new(secret: SecretName, text: &str) -> Result<Self, SecretError> {
         let name = secret.name();
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
@@ -56,7 +56,7 @@ impl SecretValue {
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(SecretError::NotOneWord(name));
         }
-        if secret == Secret::Webhook && text.chars().count() < WEBHOOK_MIN_CHARS {
+        if secret == SecretName::Webhook && text.chars().count() < WEBHOOK_MIN_CHARS {
             return Err(SecretError::TooShort(name));
         }
         Ok(Self(text.to_owned()))
@@ -65,9 +65,7 @@ impl SecretValue {
     /// A new webhook secret from the operating system's random numbers.
     pub fn random() -> Result<Self, SecretError> {
         let mut bytes = [0; WEBHOOK_BYTES];
-        std::fs::File::open("/dev/urandom")
-            .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut bytes))
-            .map_err(|error| SecretError::Random(error.to_string()))?;
+        getrandom::fill(&mut bytes)?;
         Ok(Self(hex::encode(bytes)))
     }
 
@@ -90,18 +88,18 @@ mod tests {
 
     #[test]
     fn values_are_one_word_and_are_never_shown() {
-        let value = SecretValue::new(Secret::ForgeToken, "token-of-the-forge\n").unwrap();
+        let value = SecretValue::new(SecretName::ForgeToken, "token-of-the-forge\n").unwrap();
         assert_eq!(value.reveal(), "token-of-the-forge");
         assert!(!format!("{value:?}").contains("token"));
         for (secret, text) in [
-            (Secret::ForgeToken, ""),
-            (Secret::ForgeToken, "two words"),
-            (Secret::Webhook, "guessable"),
+            (SecretName::ForgeToken, ""),
+            (SecretName::ForgeToken, "two words"),
+            (SecretName::Webhook, "guessable"),
         ] {
             let error = SecretValue::new(secret, text).unwrap_err().to_string();
             assert!(text.is_empty() || !error.contains(text), "{error}");
         }
-        assert!(SecretValue::new(Secret::CloneToken, &"x".repeat(5000)).is_err());
+        assert!(SecretValue::new(SecretName::CloneToken, &"x".repeat(5000)).is_err());
     }
 
     #[test]

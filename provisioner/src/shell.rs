@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) use account::ambient_region;
 pub(crate) use change_sets::{ChangeKind, Request};
 
-use crate::aws::{CallError, Clients, Target};
+use crate::aws::{AwsEndpoint, CallError, Clients};
 
 /// Between two looks at something that takes seconds to minutes.
 const POLL: Duration = Duration::from_secs(1);
@@ -26,9 +26,9 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) async fn connect(target: &Target) -> Result<Self, CallError> {
+    pub(crate) async fn connect(endpoint: &AwsEndpoint) -> Result<Self, CallError> {
         Ok(Self {
-            clients: Clients::connect(target).await?,
+            clients: Clients::connect(endpoint).await?,
         })
     }
 }

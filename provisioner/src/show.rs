@@ -1,34 +1,55 @@
 //! Plans, surveys and the hand-over as people read them.
 
+use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
-use crate::apply::Outcome;
+use crate::apply::StackOutputs;
 use crate::differ::{Effect, PropertyChange, ResourceChange};
 use crate::environment::Environment;
 use crate::plan::{Action, Plan, Repair, StackPlan};
 use crate::teardown::{Kind, Teardown};
 
-/// Whether what is printed may be coloured.
+/// The styles of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
-    /// It goes to a terminal.
-    On,
-    /// It doesn't.
-    Off,
+pub struct Palette {
+    added: Style,
+    changed: Style,
+    removed: Style,
+    faint: Style,
+    title: Style,
 }
 
-/// How what is printed addresses its reader.
+impl Palette {
+    /// For a file, a pipe, or a terminal whose owner wants no colours.
+    pub const PLAIN: Self = Self {
+        added: Style::new(),
+        changed: Style::new(),
+        removed: Style::new(),
+        faint: Style::new(),
+        title: Style::new(),
+    };
+    /// For a terminal.
+    pub const COLOURS: Self = Self {
+        added: AnsiColor::Green.on_default(),
+        changed: AnsiColor::Yellow.on_default(),
+        removed: AnsiColor::Red.on_default(),
+        faint: Style::new().dimmed(),
+        title: Style::new().bold(),
+    };
+}
+
+/// How what is printed looks and addresses its reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
-    /// Whether it may be coloured.
-    pub colour: Colour,
+pub struct Presentation {
+    /// Its styles.
+    pub palette: Palette,
     /// The command that sets the secret NAME of this deployment.
     pub set_secret: String,
 }
 
-impl Words {
+impl Presentation {
     fn set_secret(&self, name: &str) -> String {
         self.set_secret.replace("NAME", name)
     }
@@ -37,43 +58,22 @@ impl Words {
 /// Longest value that is shown in full; the rest of it is in the templates.
 const VALUE_MAX_CHARS: usize = 100;
 
-#[derive(Clone, Copy)]
-enum Ink {
-    Green,
-    Yellow,
-    Red,
-    Dim,
-    Bold,
-}
-
-impl Colour {
-    fn paint(self, ink: Ink, text: &str) -> String {
-        let code = match ink {
-            Ink::Green => 32,
-            Ink::Yellow => 33,
-            Ink::Red => 31,
-            Ink::Dim => 2,
-            Ink::Bold => 1,
-        };
-        match self {
-            Self::On => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
-            Self::Off => text.to_owned(),
-        }
-    }
+fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
 }
 
 /// The plan for people.
 #[must_use]
-pub fn plan(plan: &Plan, words: &Words) -> String {
-    let colour = words.colour;
+pub fn plan(plan: &Plan, presentation: &Presentation) -> String {
+    let palette = presentation.palette;
     let mut text = format!(
         "{}  account {}  {}\n",
-        colour.paint(Ink::Bold, &plan.name),
+        paint(palette.title, &plan.name),
         plan.account,
         plan.region
     );
     for one in &plan.stacks {
-        stack(&mut text, one, colour);
+        stack(&mut text, one, palette);
     }
     let mut also = Vec::new();
     if plan.make_spot_role {
@@ -90,28 +90,28 @@ pub fn plan(plan: &Plan, words: &Words) -> String {
             .map(|secret| format!("write the secret {secret}")),
     );
     if plan.make_webhook_secret {
-        also.push(format!("make the secret {}", Secret::Webhook.name()));
+        also.push(format!("make the secret {}", SecretName::Webhook.name()));
     }
     for step in also {
         line(
             &mut text,
-            &format!("\n{} {step}", colour.paint(Ink::Green, "+")),
+            &format!("\n{} {step}", paint(palette.added, "+")),
         );
     }
     for notice in &plan.notices {
         line(
             &mut text,
-            &format!("\n{} {notice}", colour.paint(Ink::Yellow, "!")),
+            &format!("\n{} {notice}", paint(palette.changed, "!")),
         );
     }
     for missing in &plan.missing_secrets {
         let (name, without) = (missing.name, missing.without);
-        let sign = colour.paint(Ink::Yellow, "!");
+        let sign = paint(palette.changed, "!");
         line(
             &mut text,
             &format!(
                 "\n{sign} no {name}: {without}\n  {}",
-                words.set_secret(name)
+                presentation.set_secret(name)
             ),
         );
     }
@@ -138,12 +138,12 @@ pub fn summary(plan: &Plan) -> String {
     format!("{made} to make, {changed} to change, {ended} to end.")
 }
 
-fn stack(text: &mut String, plan: &StackPlan, colour: Colour) {
-    let (sign, ink, word) = match &plan.action {
-        Action::Create => ("+", Ink::Green, "create".to_owned()),
-        Action::Update => ("~", Ink::Yellow, "update".to_owned()),
-        Action::Unchanged => ("=", Ink::Dim, "unchanged".to_owned()),
-        Action::Blocked(because) => ("!", Ink::Red, because.clone()),
+fn stack(text: &mut String, plan: &StackPlan, palette: Palette) {
+    let (sign, style, word) = match &plan.action {
+        Action::Create => ("+", palette.added, "create".to_owned()),
+        Action::Update => ("~", palette.changed, "update".to_owned()),
+        Action::Unchanged => ("=", palette.faint, "unchanged".to_owned()),
+        Action::Blocked(because) => ("!", palette.removed, because.clone()),
     };
     let repair = match plan.repair {
         None => "",
@@ -152,27 +152,27 @@ fn stack(text: &mut String, plan: &StackPlan, colour: Colour) {
         Some(Repair::ContinueRollback) => ", after continuing its rollback",
     };
     let head = format!("{sign} {:<24} {word}{repair}", plan.name);
-    line(text, &format!("\n{}", colour.paint(ink, &head)));
+    line(text, &format!("\n{}", paint(style, &head)));
     if plan.protect {
         line(text, "    protect it from deletion");
     }
     for setting in &plan.settings {
-        property(text, setting, colour);
+        property(text, setting, palette);
     }
     for one in &plan.resources {
-        resource(text, one, colour);
+        resource(text, one, palette);
     }
 }
 
-fn resource(text: &mut String, change: &ResourceChange, colour: Colour) {
-    let (sign, ink, word) = match change.effect {
-        Effect::Create => ("+", Ink::Green, ""),
-        Effect::InPlace => ("~", Ink::Yellow, "in place"),
-        Effect::MayReplace => ("~", Ink::Yellow, "may be replaced"),
-        Effect::Replace => ("-/+", Ink::Red, "is replaced"),
-        Effect::Delete => ("-", Ink::Red, "is deleted"),
-        Effect::Keep => ("-", Ink::Yellow, "leaves the stack and stays"),
-        Effect::Unknown => ("~", Ink::Yellow, ""),
+fn resource(text: &mut String, change: &ResourceChange, palette: Palette) {
+    let (sign, style, word) = match change.effect {
+        Effect::Create => ("+", palette.added, ""),
+        Effect::InPlace => ("~", palette.changed, "in place"),
+        Effect::MayReplace => ("~", palette.changed, "may be replaced"),
+        Effect::Replace => ("-/+", palette.removed, "is replaced"),
+        Effect::Delete => ("-", palette.removed, "is deleted"),
+        Effect::Keep => ("-", palette.changed, "leaves the stack and stays"),
+        Effect::Unknown => ("~", palette.changed, ""),
     };
     let data = match (change.holds_data, change.effect) {
         (true, Effect::Replace | Effect::Delete) => "  ITS DATA IS LOST",
@@ -186,22 +186,22 @@ fn resource(text: &mut String, change: &ResourceChange, colour: Colour) {
         text,
         &format!(
             "    {}{}",
-            colour.paint(ink, head.trim_end()),
-            colour.paint(Ink::Red, data)
+            paint(style, head.trim_end()),
+            paint(palette.removed, data)
         ),
     );
     for one in &change.properties {
-        property(text, one, colour);
+        property(text, one, palette);
     }
 }
 
-fn property(text: &mut String, change: &PropertyChange, colour: Colour) {
+fn property(text: &mut String, change: &PropertyChange, palette: Palette) {
     if let (Some(Value::String(before)), Some(Value::String(after))) =
         (&change.before, &change.after)
         && (before.contains('\n') || after.contains('\n'))
     {
         line(text, &format!("        {}", change.path));
-        script(text, before, after, colour);
+        script(text, before, after, palette);
         return;
     }
     let before = change
@@ -217,23 +217,23 @@ fn property(text: &mut String, change: &PropertyChange, colour: Colour) {
         &format!(
             "        {}  {} {} {}",
             change.path,
-            colour.paint(Ink::Red, &before),
-            colour.paint(Ink::Dim, "→"),
-            colour.paint(Ink::Green, &after)
+            paint(palette.removed, &before),
+            paint(palette.faint, "→"),
+            paint(palette.added, &after)
         ),
     );
 }
 
 /// The lines of a script that differ.
-fn script(text: &mut String, before: &str, after: &str, colour: Colour) {
+fn script(text: &mut String, before: &str, after: &str, palette: Palette) {
     for change in TextDiff::from_lines(before, after).iter_all_changes() {
-        let (sign, ink) = match change.tag() {
+        let (sign, style) = match change.tag() {
             ChangeTag::Equal => continue,
-            ChangeTag::Delete => ("-", Ink::Red),
-            ChangeTag::Insert => ("+", Ink::Green),
+            ChangeTag::Delete => ("-", palette.removed),
+            ChangeTag::Insert => ("+", palette.added),
         };
         let changed = format!("{sign} {}", change.value().trim_end());
-        line(text, &format!("          {}", colour.paint(ink, &changed)));
+        line(text, &format!("          {}", paint(style, &changed)));
     }
 }
 
@@ -258,7 +258,7 @@ fn shortened(key: &str) -> String {
 
 /// What exists, and what of it holds data.
 #[must_use]
-pub fn survey(teardown: &Teardown, colour: Colour) -> String {
+pub fn survey(teardown: &Teardown, palette: Palette) -> String {
     if teardown.is_empty() {
         return format!(
             "There is nothing of {} in account {}, {}.\n",
@@ -267,7 +267,7 @@ pub fn survey(teardown: &Teardown, colour: Colour) -> String {
     }
     let mut text = format!(
         "{}  account {}  {}\n\n",
-        colour.paint(Ink::Bold, &teardown.name),
+        paint(palette.title, &teardown.name),
         teardown.account,
         teardown.region
     );
@@ -290,7 +290,7 @@ pub fn survey(teardown: &Teardown, colour: Colour) -> String {
         let row = format!("- {kind:<16} {:<44} {}", found.name, found.detail);
         line(
             &mut text,
-            &format!("{}  {}", row.trim_end(), colour.paint(Ink::Red, holds)),
+            &format!("{}  {}", row.trim_end(), paint(palette.removed, holds)),
         );
     }
     text
@@ -300,12 +300,12 @@ pub fn survey(teardown: &Teardown, colour: Colour) -> String {
 #[must_use]
 pub fn hand_over(
     environment: &Environment,
-    outcome: &Outcome,
+    outputs: &StackOutputs,
     hook_url: Option<&str>,
-    words: &Words,
+    presentation: &Presentation,
 ) -> String {
     let names = environment.names();
-    let own = outcome
+    let own = outputs
         .api_endpoint()
         .map(|endpoint| format!("{endpoint}/dispatch"));
     let url = hook_url.map(str::to_owned).or(own);
@@ -324,28 +324,28 @@ pub fn hand_over(
             format!(
                 "aws ssm get-parameter --region {} --name {} --with-decryption --query Parameter.Value --output text",
                 environment.region,
-                names.secret(Secret::Webhook)
+                names.secret(SecretName::Webhook)
             ),
         ),
         (
-            Secret::ForgeToken.name(),
+            SecretName::ForgeToken.name(),
             "a site administrator's, scopes write:admin, write:organization, write:repository"
                 .to_owned(),
         ),
         (
-            Secret::RegistrationToken.name(),
+            SecretName::RegistrationToken.name(),
             "from Site administration, Actions, Runners, \"Create new runner\"".to_owned(),
         ),
     ];
     if environment.uses_clone_token() {
         rows.push((
-            Secret::CloneToken.name(),
+            SecretName::CloneToken.name(),
             "scope read:repository, of a user who sees only what jobs may clone".to_owned(),
         ));
     }
-    rows.push(("set a token", words.set_secret.clone()));
+    rows.push(("set a token", presentation.set_secret.clone()));
     let title = "For the administrator of the forge";
-    let mut text = format!("{}\n", words.colour.paint(Ink::Bold, title));
+    let mut text = format!("{}\n", paint(presentation.palette.title, title));
     for (word, value) in rows {
         line(&mut text, &format!("  {word:<19} {value}"));
     }

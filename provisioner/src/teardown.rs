@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::progress::{Event, Progress};
 use crate::render::{Stack, stack_name};
 use crate::shell::{ChangeKind, Request, Shell};
-use crate::world::Standing;
+use crate::world::StackCondition;
 
 /// Everything that exists of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -97,9 +97,9 @@ impl Teardown {
 
 /// What exists of the deployment. Changes nothing.
 pub async fn survey(deployment: &Deployment) -> Result<Teardown, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     let account = shell.account().await?;
-    deployment::guard_target(deployment, &account)?;
+    deployment::guard_account(deployment, &account)?;
     survey_with(&shell, deployment, account).await
 }
 
@@ -109,9 +109,9 @@ pub async fn down(
     before: &Teardown,
     progress: &dyn Progress,
 ) -> Result<Teardown, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     let account = shell.account().await?;
-    deployment::guard_target(deployment, &account)?;
+    deployment::guard_account(deployment, &account)?;
     let environment = &deployment.environment;
     let names = environment.names();
     if before.is_empty() {
@@ -199,7 +199,7 @@ async fn delete_state(
     let Some(mut deployed) = shell.settled(name, progress).await? else {
         return Ok(());
     };
-    if deployed.standing() == Standing::FailedRollback {
+    if deployed.condition() == StackCondition::FailedRollback {
         // Deleted like this, it would leave everything that it retains.
         progress.report(Event::Step(format!("{name}: continuing its rollback")));
         shell.continue_rollback(name, progress).await?;
@@ -209,11 +209,11 @@ async fn delete_state(
         progress.report(Event::Step(format!("{name}: lifting its protection")));
         shell.protect(name, false).await?;
     }
-    if deployed.standing() == Standing::Usable {
+    if deployed.condition() == StackCondition::Usable {
         let template = lifted(&deployed.template);
         if template != deployed.template {
             progress.report(Event::Step(format!(
-                "{name}: letting go of what it retains"
+                "{name}: lifting its deletion policies"
             )));
             let request = Request {
                 stack: name,
@@ -232,8 +232,8 @@ async fn delete_state(
     shell.delete_stack(name, progress).await
 }
 
-/// The deployed template with nothing retained and nothing protected. What is deployed is taken, not
-/// what would be rendered now, so that nothing else changes on the way out.
+/// The deployed template without what retains or protects its resources. The one that is deployed is
+/// taken, not the one that would be rendered now, so that nothing else changes before the deletion.
 fn lifted(template: &Value) -> Value {
     let mut lifted = template.clone();
     let resources = lifted["Resources"].as_object_mut().into_iter().flatten();

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
-use crate::apply::{self, Outcome};
-use crate::deployment::{Deployment, guard_target};
+use crate::apply::{self, StackOutputs};
+use crate::deployment::{Deployment, guard_account};
 use crate::error::Error;
 use crate::package::Code;
-use crate::plan::{self, Action, Plan, StackPlan, Wish};
+use crate::plan::{self, Action, ParameterValue, Plan, StackPlan};
 use crate::progress::Progress;
 use crate::render::{Stack, stack_name};
 use crate::secrets::SecretValue;
@@ -16,9 +16,9 @@ use crate::shell::{ChangeKind, Request, Shell};
 
 /// The account that the target's credentials open, if the environment admits it.
 pub async fn identity(deployment: &Deployment) -> Result<String, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     let account = shell.account().await?;
-    guard_target(deployment, &account)?;
+    guard_account(deployment, &account)?;
     Ok(account)
 }
 
@@ -29,9 +29,9 @@ pub async fn diff(
     code: &Code,
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+    let shell = Shell::connect(&deployment.aws).await?;
     let account = shell.account().await?;
-    guard_target(deployment, &account)?;
+    guard_account(deployment, &account)?;
     let world = shell.observe(deployment, &code.key(), progress).await?;
     let mut plan = plan::plan(
         &deployment.environment,
@@ -51,29 +51,29 @@ pub async fn up(
     plan: &Plan,
     code: &Code,
     progress: &dyn Progress,
-) -> Result<Outcome, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
+) -> Result<StackOutputs, Error> {
+    let shell = Shell::connect(&deployment.aws).await?;
     if !plan.is_empty() {
         apply::apply(&shell, deployment, plan, code, progress).await?;
     }
-    outputs(&shell, deployment).await
+    read_outputs(&shell, deployment).await
 }
 
-/// What is deployed tells its users; empty when nothing is deployed.
-pub async fn outcome(deployment: &Deployment) -> Result<Outcome, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
-    guard_target(deployment, &shell.account().await?)?;
-    outputs(&shell, deployment).await
+/// The outputs of the deployed stacks; none when nothing is deployed.
+pub async fn outputs(deployment: &Deployment) -> Result<StackOutputs, Error> {
+    let shell = Shell::connect(&deployment.aws).await?;
+    guard_account(deployment, &shell.account().await?)?;
+    read_outputs(&shell, deployment).await
 }
 
 /// Writes one secret.
 pub async fn set_secret(
     deployment: &Deployment,
-    secret: Secret,
+    secret: SecretName,
     value: &SecretValue,
 ) -> Result<(), Error> {
-    let shell = Shell::connect(&deployment.target).await?;
-    guard_target(deployment, &shell.account().await?)?;
+    let shell = Shell::connect(&deployment.aws).await?;
+    guard_account(deployment, &shell.account().await?)?;
     let names = deployment.environment.names();
     Ok(shell.write_secret(&names, secret, value).await?)
 }
@@ -81,10 +81,10 @@ pub async fn set_secret(
 /// The deployed value of one secret, if it has one.
 pub async fn read_secret(
     deployment: &Deployment,
-    secret: Secret,
+    secret: SecretName,
 ) -> Result<Option<SecretValue>, Error> {
-    let shell = Shell::connect(&deployment.target).await?;
-    guard_target(deployment, &shell.account().await?)?;
+    let shell = Shell::connect(&deployment.aws).await?;
+    guard_account(deployment, &shell.account().await?)?;
     let path = deployment.environment.names().secret(secret);
     let value = shell.parameter(&path).await?;
     Ok(value
@@ -92,15 +92,15 @@ pub async fn read_secret(
         .transpose()?)
 }
 
-async fn outputs(shell: &Shell, deployment: &Deployment) -> Result<Outcome, Error> {
-    let mut outcome = Outcome::default();
+async fn read_outputs(shell: &Shell, deployment: &Deployment) -> Result<StackOutputs, Error> {
+    let mut outputs = StackOutputs::default();
     for stack in Stack::ALL {
         let name = stack_name(&deployment.environment, stack);
         if let Some(deployed) = shell.stack(&name).await? {
-            outcome.outputs.extend(deployed.outputs);
+            outputs.by_name.extend(deployed.outputs);
         }
     }
-    Ok(outcome)
+    Ok(outputs)
 }
 
 async fn ask_effects(
@@ -111,9 +111,9 @@ async fn ask_effects(
     let known: Option<BTreeMap<String, String>> = stack
         .parameters
         .iter()
-        .map(|(name, wish)| match wish {
-            Wish::Value(value) => Some((name.clone(), value.clone())),
-            Wish::StateOutput(_) => None,
+        .map(|(name, value)| match value {
+            ParameterValue::Value(value) => Some((name.clone(), value.clone())),
+            ParameterValue::StateOutput(_) => None,
         })
         .collect();
     // A stack that has to be repaired first takes no change set yet.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
 use crate::render::Stack;
 
@@ -17,9 +17,9 @@ pub struct World {
     /// The stacks that exist in any form.
     pub stacks: BTreeMap<Stack, Deployed>,
     /// Secrets that hold a value.
-    pub secrets: BTreeSet<Secret>,
+    pub secrets: BTreeSet<SecretName>,
     /// Given secrets whose stored value is another one, or missing.
-    pub secrets_to_write: BTreeSet<Secret>,
+    pub secrets_to_write: BTreeSet<SecretName>,
     /// Whether the function's code is in its bucket.
     pub code_uploaded: bool,
     /// Whether the account may launch Spot instances.
@@ -49,7 +49,7 @@ pub struct Subnet {
 /// A stack that exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deployed {
-    /// CloudFormation's word for its state.
+    /// CloudFormation's status.
     pub status: String,
     /// The template as it was sent.
     pub template: Value,
@@ -67,7 +67,7 @@ pub struct Deployed {
 
 /// What can be done with a stack, told from its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum StackCondition {
     /// It can be updated.
     Usable,
     /// An operation is running.
@@ -76,7 +76,7 @@ pub enum Standing {
     Leftover,
     /// Its creation failed and was rolled back: it can only be deleted.
     FailedCreate,
-    /// An update failed and so did its way back: that has to be continued first.
+    /// An update failed and so did its rollback, which has to be continued first.
     FailedRollback,
     /// Its deletion failed.
     FailedDelete,
@@ -85,22 +85,22 @@ pub enum Standing {
 impl Deployed {
     /// What can be done with it.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        standing(&self.status)
+    pub fn condition(&self) -> StackCondition {
+        condition_of(&self.status)
     }
 }
 
 /// What can be done with a stack in `status`.
 #[must_use]
-pub fn standing(status: &str) -> Standing {
+pub fn condition_of(status: &str) -> StackCondition {
     match status {
-        "REVIEW_IN_PROGRESS" => Standing::Leftover,
-        "CREATE_FAILED" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" => Standing::FailedCreate,
-        "UPDATE_ROLLBACK_FAILED" | "IMPORT_ROLLBACK_FAILED" => Standing::FailedRollback,
-        "DELETE_FAILED" => Standing::FailedDelete,
-        status if status.ends_with("_IN_PROGRESS") => Standing::Busy,
+        "REVIEW_IN_PROGRESS" => StackCondition::Leftover,
+        "CREATE_FAILED" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" => StackCondition::FailedCreate,
+        "UPDATE_ROLLBACK_FAILED" | "IMPORT_ROLLBACK_FAILED" => StackCondition::FailedRollback,
+        "DELETE_FAILED" => StackCondition::FailedDelete,
+        status if status.ends_with("_IN_PROGRESS") => StackCondition::Busy,
         // CREATE_COMPLETE, UPDATE_COMPLETE, UPDATE_FAILED, UPDATE_ROLLBACK_COMPLETE, IMPORT_…
-        _ => Standing::Usable,
+        _ => StackCondition::Usable,
     }
 }
 
@@ -121,35 +121,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_of_a_stack_has_a_standing() {
+    fn every_status_of_a_stack_is_a_condition() {
         for (status, expected) in [
-            ("CREATE_IN_PROGRESS", Standing::Busy),
-            ("CREATE_FAILED", Standing::FailedCreate),
-            ("CREATE_COMPLETE", Standing::Usable),
-            ("ROLLBACK_IN_PROGRESS", Standing::Busy),
-            ("ROLLBACK_FAILED", Standing::FailedCreate),
-            ("ROLLBACK_COMPLETE", Standing::FailedCreate),
-            ("DELETE_IN_PROGRESS", Standing::Busy),
-            ("DELETE_FAILED", Standing::FailedDelete),
-            ("UPDATE_IN_PROGRESS", Standing::Busy),
-            ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", Standing::Busy),
-            ("UPDATE_COMPLETE", Standing::Usable),
-            ("UPDATE_FAILED", Standing::Usable),
-            ("UPDATE_ROLLBACK_IN_PROGRESS", Standing::Busy),
-            ("UPDATE_ROLLBACK_FAILED", Standing::FailedRollback),
+            ("CREATE_IN_PROGRESS", StackCondition::Busy),
+            ("CREATE_FAILED", StackCondition::FailedCreate),
+            ("CREATE_COMPLETE", StackCondition::Usable),
+            ("ROLLBACK_IN_PROGRESS", StackCondition::Busy),
+            ("ROLLBACK_FAILED", StackCondition::FailedCreate),
+            ("ROLLBACK_COMPLETE", StackCondition::FailedCreate),
+            ("DELETE_IN_PROGRESS", StackCondition::Busy),
+            ("DELETE_FAILED", StackCondition::FailedDelete),
+            ("UPDATE_IN_PROGRESS", StackCondition::Busy),
+            ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", StackCondition::Busy),
+            ("UPDATE_COMPLETE", StackCondition::Usable),
+            ("UPDATE_FAILED", StackCondition::Usable),
+            ("UPDATE_ROLLBACK_IN_PROGRESS", StackCondition::Busy),
+            ("UPDATE_ROLLBACK_FAILED", StackCondition::FailedRollback),
             (
                 "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
-                Standing::Busy,
+                StackCondition::Busy,
             ),
-            ("UPDATE_ROLLBACK_COMPLETE", Standing::Usable),
-            ("REVIEW_IN_PROGRESS", Standing::Leftover),
-            ("IMPORT_IN_PROGRESS", Standing::Busy),
-            ("IMPORT_COMPLETE", Standing::Usable),
-            ("IMPORT_ROLLBACK_IN_PROGRESS", Standing::Busy),
-            ("IMPORT_ROLLBACK_FAILED", Standing::FailedRollback),
-            ("IMPORT_ROLLBACK_COMPLETE", Standing::Usable),
+            ("UPDATE_ROLLBACK_COMPLETE", StackCondition::Usable),
+            ("REVIEW_IN_PROGRESS", StackCondition::Leftover),
+            ("IMPORT_IN_PROGRESS", StackCondition::Busy),
+            ("IMPORT_COMPLETE", StackCondition::Usable),
+            ("IMPORT_ROLLBACK_IN_PROGRESS", StackCondition::Busy),
+            ("IMPORT_ROLLBACK_FAILED", StackCondition::FailedRollback),
+            ("IMPORT_ROLLBACK_COMPLETE", StackCondition::Usable),
         ] {
-            assert_eq!(standing(status), expected, "{status}");
+            assert_eq!(condition_of(status), expected, "{status}");
         }
     }
 }

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use provisioner::environment::{self, Environment};
-use provisioner::plan::{self, Action, Plan, Repair, Wish};
+use provisioner::plan::{self, Action, ParameterValue, Plan, Repair};
 use provisioner::render::{self, Stack};
-use provisioner::show::{self, Colour, Words};
+use provisioner::show::{self, Palette, Presentation};
 use provisioner::world::{Deployed, Network, Subnet, World};
 use serde_json::Value;
-use stacks::names::{OUTPUT_API_ID, Secret};
+use stacks::names::{OUTPUT_API_ID, SecretName};
 
 const CODE: &str = "dispatch/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.zip";
 
@@ -49,10 +49,13 @@ fn executed(environment: &Environment, world: &World) -> World {
     let rendered = render::render(environment).unwrap();
     let plan = plan_of(environment, world);
     let stacks = plan.stacks.into_iter().map(|stack| {
-        let parameters = stack.parameters.into_iter().map(|(name, wish)| match wish {
-            Wish::Value(value) => (name, value),
-            Wish::StateOutput(_) => (name, "api1".to_owned()),
-        });
+        let parameters = stack
+            .parameters
+            .into_iter()
+            .map(|(name, value)| match value {
+                ParameterValue::Value(value) => (name, value),
+                ParameterValue::StateOutput(_) => (name, "api1".to_owned()),
+            });
         let deployed = Deployed {
             status: "CREATE_COMPLETE".to_owned(),
             template: rendered.template(stack.stack).value.clone(),
@@ -66,7 +69,7 @@ fn executed(environment: &Environment, world: &World) -> World {
     });
     World {
         stacks: stacks.collect(),
-        secrets: BTreeSet::from(Secret::ALL),
+        secrets: BTreeSet::from(SecretName::ALL),
         code_uploaded: true,
         spot_role: true,
         ..world.clone()
@@ -113,7 +116,7 @@ fn in_an_empty_account_everything_is_made_and_the_api_is_waited_for() {
     assert_eq!(plan.upload_code.as_deref(), Some(CODE));
     assert_eq!(
         plan.stacks[1].parameters["ApiId"],
-        Wish::StateOutput(OUTPUT_API_ID)
+        ParameterValue::StateOutput(OUTPUT_API_ID)
     );
     let missing: Vec<&str> = plan
         .missing_secrets
@@ -308,11 +311,11 @@ fn who_can_use_what_a_trusting_pool_holds_is_said_with_every_plan() {
                  token (trust_all_repositories = true)",
             ]
         );
-        let words = Words {
-            colour: Colour::Off,
+        let presentation = Presentation {
+            palette: Palette::PLAIN,
             set_secret: String::new(),
         };
-        let shown = show::plan(&plan, &words);
+        let shown = show::plan(&plan, &presentation);
         assert!(shown.contains("! pool base: whoever can push"), "{shown}");
     }
 }
@@ -338,7 +341,7 @@ fn what_an_accepted_credential_means_is_said_with_every_plan() {
 fn people_read_what_changes() {
     let before = lab();
     let mut world = executed(&before, &nothing());
-    world.secrets.remove(&Secret::RegistrationToken);
+    world.secrets.remove(&SecretName::RegistrationToken);
     let runner = &mut world.stacks.get_mut(&Stack::Runner).unwrap().template;
     runner["Resources"]["Extra"] = serde_json::json!({"Type": "AWS::SNS::Topic"});
     let script = &mut runner["Resources"]["PoolGoTemplate"]["Properties"]["LaunchTemplateData"];
@@ -359,10 +362,14 @@ fn people_read_what_changes() {
             }
         }
     }
-    let words = Words {
-        colour: Colour::Off,
+    let presentation = Presentation {
+        palette: Palette::PLAIN,
         set_secret: "cargo xtask secret set NAME lab".to_owned(),
     };
-    let text = format!("{}\n{}", show::plan(&plan, &words), show::summary(&plan));
+    let text = format!(
+        "{}\n{}",
+        show::plan(&plan, &presentation),
+        show::summary(&plan)
+    );
     insta::assert_snapshot!(text);
 }

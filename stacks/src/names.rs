@@ -174,7 +174,7 @@ impl Names {
 
     /// Parameter of one secret.
     #[must_use]
-    pub fn secret(&self, secret: Secret) -> String {
+    pub fn secret(&self, secret: SecretName) -> String {
         format!("{}{}", self.parameter_secrets, secret.name())
     }
 
@@ -185,12 +185,25 @@ impl Names {
     }
 }
 
+/// Id of a resource in a template, which has letters and digits only: `Pool` and `go-arm` give
+/// `PoolGoArm`.
+#[must_use]
+pub fn logical_id(prefix: &str, name: &str) -> String {
+    let mut id = prefix.to_owned();
+    for word in name.split('-') {
+        let mut letters = word.chars();
+        id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        id.push_str(letters.as_str());
+    }
+    id
+}
+
 /// The set of permissions whose role has the plain name `<name>-runner`, as in the reference.
 pub const PERMISSIONS_RUNNER: &str = "runner";
 
 /// What lives in `SecureString` parameters, written by `up` and `secret set`, never by a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Secret {
+pub enum SecretName {
     /// Shared with the forge; signs every delivery.
     Webhook,
     /// The forge's API token of the dispatcher.
@@ -201,7 +214,7 @@ pub enum Secret {
     CloneToken,
 }
 
-impl Secret {
+impl SecretName {
     /// Every secret, in the order in which people are asked for them.
     pub const ALL: [Self; 4] = [
         Self::Webhook,
@@ -252,9 +265,9 @@ mod tests {
 
     #[test]
     fn every_secret_is_found_by_its_name() {
-        for secret in Secret::ALL {
-            assert_eq!(Secret::named(secret.name()), Some(secret));
+        for secret in SecretName::ALL {
+            assert_eq!(SecretName::named(secret.name()), Some(secret));
         }
-        assert_eq!(Secret::named("password"), None);
+        assert_eq!(SecretName::named("password"), None);
     }
 }

@@ -4,8 +4,9 @@ use provisioner::Plan;
 use provisioner::show;
 use serde_json::json;
 
-use crate::place::{Error, OnStderr, Place};
-use crate::say;
+use crate::output::say;
+use crate::target::{Error, Target};
+use crate::terminal::OnStderr;
 
 /// Nothing differs.
 pub const EXIT_SAME: u8 = 0;
@@ -13,14 +14,14 @@ pub const EXIT_SAME: u8 = 0;
 pub const EXIT_CHANGES: u8 = 2;
 
 /// Prints the plan, and says by the exit code whether it is empty.
-pub async fn run(place: &Place, json: bool) -> Result<u8, Error> {
+pub async fn run(target: &Target, json: bool) -> Result<u8, Error> {
     let progress = OnStderr::default();
-    let code = place.code(&progress).await?;
-    let plan = provisioner::diff(&place.deployment, &code, &progress).await?;
+    let code = target.code(&progress).await?;
+    let plan = provisioner::diff(&target.deployment, &code, &progress).await?;
     if json {
         say(&as_json(&plan).to_string());
     } else {
-        say(&show::plan(&plan, &place.words()));
+        say(&show::plan(&plan, &target.presentation()));
         say(&show::summary(&plan));
     }
     Ok(if plan.is_empty() {

@@ -1,17 +1,18 @@
-//! `cargo xtask down [ENV]`: lists what exists and what of it holds data, asks, ends all of it, and
+//! `cargo xtask down ENV`: lists what exists and what of it holds data, asks, ends all of it, and
 //! counts what is left.
 
 use provisioner::show;
 use provisioner::teardown::{self, Kind};
 
-use crate::place::{Error, OnStderr, Place, colour, consent};
-use crate::say;
+use crate::output::say;
+use crate::target::{Error, Target};
+use crate::terminal::{OnStderr, consent, palette};
 
-/// Ends the place's deployment.
-pub async fn run(place: &Place, yes: bool) -> Result<(), Error> {
+/// Ends the deployment of `target`.
+pub async fn run(target: &Target, yes: bool) -> Result<(), Error> {
     let progress = OnStderr::default();
-    let found = teardown::survey(&place.deployment).await?;
-    say(&show::survey(&found, colour()));
+    let found = teardown::survey(&target.deployment).await?;
+    say(&show::survey(&found, palette()));
     if found.is_empty() {
         return Ok(());
     }
@@ -23,8 +24,8 @@ pub async fn run(place: &Place, yes: bool) -> Result<(), Error> {
         ),
         yes,
     )?;
-    let left = teardown::down(&place.deployment, &found, &progress).await?;
-    say(&show::survey(&left, colour()));
+    let left = teardown::down(&target.deployment, &found, &progress).await?;
+    say(&show::survey(&left, palette()));
     if left.is_empty() {
         return Ok(());
     }

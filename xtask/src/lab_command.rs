@@ -2,7 +2,7 @@
 
 use lab::{Folder, ForgeProgram, Lab};
 
-use crate::say;
+use crate::output::say;
 
 /// Starts the lab, or says that it runs.
 pub async fn up(kind: ForgeProgram) -> Result<(), lab::Error> {

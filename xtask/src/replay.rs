@@ -9,11 +9,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use lab::http::{HttpError, send};
 use serde_json::Value;
 use sha2::Sha256;
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
-use crate::locate;
-use crate::place::{self, Place};
-use crate::say;
+use crate::output::say;
+use crate::target::{self, Target};
 
 /// What is sent.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub enum ReplayError {
     },
     /// The deployment.
     #[error(transparent)]
-    Place(#[from] place::Error),
+    Target(#[from] target::Error),
     /// Nothing is deployed.
     #[error("nothing is deployed there: run `cargo xtask up` first")]
     NotDeployed,
@@ -61,7 +60,7 @@ const NOT_SENT: [&str; 5] = [
 ];
 
 /// Sends the delivery and prints the answer. Exit code 0 for a 2xx answer.
-pub async fn run(place: &Place, replay: &Replay) -> Result<ExitCode, ReplayError> {
+pub async fn run(target: &Target, replay: &Replay) -> Result<ExitCode, ReplayError> {
     let body = read(&replay.body)?;
     let mut headers = match &replay.headers {
         Some(path) => recorded(path)?,
@@ -70,12 +69,12 @@ pub async fn run(place: &Place, replay: &Replay) -> Result<ExitCode, ReplayError
     let secret = match (&replay.secret, &replay.headers) {
         (Some(secret), _) => Some(secret.clone()),
         (None, Some(_)) => None,
-        (None, None) => Some(deployed_secret(place).await?),
+        (None, None) => Some(deployed_secret(target).await?),
     };
     if let Some(secret) = secret {
         sign(&mut headers, &body, &secret);
     }
-    let url = locate::hook_url(place)
+    let url = target::hook_url(target)
         .await?
         .ok_or(ReplayError::NotDeployed)?;
     let (status, answer) = send(http::Method::POST, &url, &headers, Bytes::from(body)).await?;
@@ -84,10 +83,10 @@ pub async fn run(place: &Place, replay: &Replay) -> Result<ExitCode, ReplayError
     Ok(ExitCode::from(u8::from(!status.is_success())))
 }
 
-async fn deployed_secret(place: &Place) -> Result<String, ReplayError> {
-    let secret = provisioner::read_secret(&place.deployment, Secret::Webhook)
+async fn deployed_secret(target: &Target) -> Result<String, ReplayError> {
+    let secret = provisioner::read_secret(&target.deployment, SecretName::Webhook)
         .await
-        .map_err(place::Error::from)?;
+        .map_err(target::Error::from)?;
     let secret = secret.ok_or(ReplayError::NoSecret)?;
     Ok(secret.reveal().to_owned())
 }

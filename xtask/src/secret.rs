@@ -5,10 +5,10 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use provisioner::secrets::SecretValue;
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
-use crate::place::{Error, Place};
-use crate::say;
+use crate::output::say;
+use crate::target::{Error, Target};
 
 /// Longest value that is read: one byte more than a parameter takes, so that too long is said.
 const READ_MAX_BYTES: u64 = 4097;
@@ -23,12 +23,12 @@ pub enum Source {
 }
 
 /// Writes the secret called `name`.
-pub async fn set(place: &Place, name: &str, source: &Source) -> Result<(), Error> {
-    let secret = Secret::named(name).ok_or_else(|| Error::NoSuchSecret(name.to_owned()))?;
+pub async fn set(target: &Target, name: &str, source: &Source) -> Result<(), Error> {
+    let secret = SecretName::named(name).ok_or_else(|| Error::NoSuchSecret(name.to_owned()))?;
     let text = read(name, source)?;
     let value = SecretValue::new(secret, &text).map_err(provisioner::Error::from)?;
-    provisioner::set_secret(&place.deployment, secret, &value).await?;
-    let path = place.deployment.environment.names().secret(secret);
+    provisioner::set_secret(&target.deployment, secret, &value).await?;
+    let path = target.deployment.environment.names().secret(secret);
     say(&format!(
         "{path} is set; the dispatcher reads it within minutes."
     ));

@@ -4,26 +4,27 @@ use std::io::IsTerminal;
 
 use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::show;
-use provisioner::{Outcome, Plan};
-use stacks::names::Secret;
+use provisioner::{Plan, StackOutputs};
+use stacks::names::SecretName;
 
-use crate::place::{Error, OnStderr, Place, consent};
-use crate::say;
+use crate::output::say;
+use crate::target::{Error, Target};
+use crate::terminal::{OnStderr, consent};
 
-/// Deploys the place's environment.
-pub async fn run(place: &Place, yes: bool) -> Result<Outcome, Error> {
+/// Deploys the environment of `target`.
+pub async fn run(target: &Target, yes: bool) -> Result<StackOutputs, Error> {
     let progress = OnStderr::default();
-    let code = place.code(&progress).await?;
-    let mut place = place.clone();
-    let mut plan = provisioner::diff(&place.deployment, &code, &progress).await?;
+    let code = target.code(&progress).await?;
+    let mut target = target.clone();
+    let mut plan = provisioner::diff(&target.deployment, &code, &progress).await?;
     if !yes && std::io::stdin().is_terminal() {
         let given = ask_secrets(&plan)?;
         if !given.is_empty() {
-            place.deployment.secrets.extend(given);
-            plan = provisioner::diff(&place.deployment, &code, &progress).await?;
+            target.deployment.secrets.extend(given);
+            plan = provisioner::diff(&target.deployment, &code, &progress).await?;
         }
     }
-    say(&show::plan(&plan, &place.words()));
+    say(&show::plan(&plan, &target.presentation()));
     say(&show::summary(&plan));
     if !plan.is_empty() {
         let question = format!(
@@ -32,30 +33,30 @@ pub async fn run(place: &Place, yes: bool) -> Result<Outcome, Error> {
         );
         consent(&question, yes)?;
     }
-    let outcome = provisioner::up(&place.deployment, &plan, &code, &progress).await?;
+    let outputs = provisioner::up(&target.deployment, &plan, &code, &progress).await?;
     if !plan.is_empty() {
         say("");
-        for (name, value) in &outcome.outputs {
+        for (name, value) in &outputs.by_name {
             say(&format!("{name:<12} {value}"));
         }
-        let environment = &place.deployment.environment;
-        let hook_url = place.hook_url.as_deref();
+        let environment = &target.deployment.environment;
+        let hook_url = target.hook_url.as_deref();
         say("");
         say(&show::hand_over(
             environment,
-            &outcome,
+            &outputs,
             hook_url,
-            &place.words(),
+            &target.presentation(),
         ));
     }
-    Ok(outcome)
+    Ok(outputs)
 }
 
 /// The missing secrets that somebody gives now; the others can follow.
 fn ask_secrets(plan: &Plan) -> Result<Secrets, Error> {
     let mut given = Secrets::new();
     for missing in &plan.missing_secrets {
-        let Some(secret) = Secret::named(missing.name) else {
+        let Some(secret) = SecretName::named(missing.name) else {
             continue;
         };
         let prompt = format!(

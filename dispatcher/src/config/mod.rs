@@ -5,7 +5,7 @@ pub mod no_pool;
 
 use std::sync::Arc;
 
-use stacks::names::{Names, Secret as SecretName};
+use stacks::names::{Names, SecretName};
 use stacks::pool::{ForgeKind, Pool, Settings};
 use tokio::time::Instant;
 

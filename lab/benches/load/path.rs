@@ -15,8 +15,8 @@ use hyper_util::rt::TokioExecutor;
 use provisioner::package::{self, Profile};
 use provisioner::progress::Silent;
 use provisioner::secrets::{SecretValue, Secrets};
-use provisioner::{Deployment, Environment, Target};
-use stacks::names::Secret;
+use provisioner::{Deployment, Environment};
+use stacks::names::SecretName;
 use tokio::task::JoinSet;
 
 use crate::delivery::{Job, delivery};
@@ -69,21 +69,21 @@ async fn deploy(bench: &Bench) {
     let source = source.replace("\"lab-ci\"", &format!("\"{NAME}\""));
     let environment = Environment::parse(&source, &root).unwrap();
     let lab = bench.lab.file();
-    let target = Target {
+    let endpoint = provisioner::AwsEndpoint {
         region: lab.region.clone(),
         endpoint: Some(lab.aws_endpoint.clone()),
         ec2_endpoint: Some(lab.ec2_endpoint.clone()),
         credentials: Some((lab.access_key_id.clone(), lab.secret_access_key.clone())),
     };
     let secrets: Secrets = [
-        (Secret::Webhook, &lab.webhook_secret),
-        (Secret::ForgeToken, &lab.forge_token),
-        (Secret::RegistrationToken, &lab.registration_token),
+        (SecretName::Webhook, &lab.webhook_secret),
+        (SecretName::ForgeToken, &lab.forge_token),
+        (SecretName::RegistrationToken, &lab.registration_token),
     ]
     .into_iter()
     .map(|(secret, value)| (secret, SecretValue::new(secret, value).unwrap()))
     .collect();
-    let deployment = Deployment::new(environment, target).unwrap();
+    let deployment = Deployment::new(environment, endpoint).unwrap();
     let deployment = deployment.with_secrets(secrets);
     let code = package::build(&root, Profile::Lab).await.unwrap();
     let plan = provisioner::diff(&deployment, &code, &Silent);

@@ -2,13 +2,17 @@
 //!
 //! Invariant: every change of a job's status goes through here and is announced here.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
-use super::expression::{Standing, View, condition};
+use serde_json::{Map, Value, json};
+use workflow::expression;
+use workflow::jobs::contexts::Contexts;
+use workflow::jobs::needs::{self, JobNode, Next};
+
 use super::model::{Conclusion, Job, Run, Scope, Status, StepTimes, Task};
 use super::payload::actions::run_action;
+use super::runs::PlannedJob;
 use super::state::{Kind, State};
-use super::workflow::PlannedJob;
 
 /// One workflow file that a push starts.
 #[derive(Debug, Clone)]
@@ -91,6 +95,7 @@ impl State {
                     labels: planned.labels,
                     needs: planned.needs,
                     condition: planned.condition,
+                    matrix: planned.matrix,
                     steps: planned.steps,
                     payload: planned.payload,
                     status,
@@ -348,60 +353,63 @@ impl State {
         }
     }
 
-    /// Jobs whose needs have all ended are queued or skipped; a skipped one may free the next.
+    /// Jobs whose needs have all ended are queued or skipped, as the trigger rules have it.
     fn unblock(&mut self, run: i64, now: i64) {
         let jobs = self.jobs_of(run);
-        for _ in 0..jobs.len() {
-            let mut changed = false;
-            for id in &jobs {
-                let job = &self.jobs[id];
-                if job.status != Status::Blocked || !self.needs_are_done(job) {
-                    continue;
-                }
-                changed = true;
-                if self.may_start(job) {
+        let nodes: Vec<JobNode> = jobs.iter().map(|job| node(&self.jobs[job])).collect();
+        let outputs = jobs.iter().map(|job| {
+            let job = &self.jobs[job];
+            (job.key.clone(), job.outputs.clone())
+        });
+        let mut of_ids: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for (id, outputs) in outputs {
+            of_ids.entry(id).or_default().extend(outputs);
+        }
+        let contexts = Contexts {
+            github: expression::Value::json(&self.runs[&run].github),
+            job_outputs: of_ids,
+            ..Contexts::default()
+        };
+        let becomes = needs::resolve(&nodes, &contexts, self.version.server());
+        for (place, next) in &becomes {
+            let id = jobs[*place];
+            match next {
+                Next::Waiting => {
                     self.tasks_version += 1;
-                    if let Some(job) = self.jobs.get_mut(id) {
+                    if let Some(job) = self.jobs.get_mut(&id) {
                         (job.status, job.queued) = (Status::Waiting, now);
                     }
-                    self.announce_job(*id, now);
-                } else {
-                    self.end_job(*id, Conclusion::Skipped, now);
+                    self.announce_job(id, now);
+                }
+                Next::Skipped => self.end_job(id, Conclusion::Skipped, now),
+                Next::Stuck(why) | Next::Unknown(why) => {
+                    tracing::warn!(job = id, why, "a job stays blocked");
                 }
             }
-            if !changed {
-                break;
-            }
+        }
+        if !becomes.is_empty() {
             self.settle_run(run, now);
         }
     }
+}
 
-    fn needs_are_done(&self, job: &Job) -> bool {
-        self.jobs
-            .values()
-            .filter(|other| other.run == job.run && job.needs.contains(&other.key))
-            .all(|other| other.status.is_done())
-    }
-
-    /// Its `if`, asked by the server because it has needs; one that cannot be read does not hold.
-    fn may_start(&self, job: &Job) -> bool {
-        let needs = self.needs_of(job);
-        let any = |result: &str| needs.values().any(|need| need["result"] == result);
-        let standing = if any("cancelled") {
-            Standing::Cancelled
-        } else if any("failure") {
-            Standing::Failure
-        } else if any("skipped") {
-            Standing::Skipped
-        } else {
-            Standing::Success
-        };
-        let contexts = json!({"github": self.runs[&job.run].github, "needs": needs});
-        let view = View {
-            contexts: &contexts,
-            standing,
-        };
-        condition(job.condition.as_deref().unwrap_or_default(), view).unwrap_or(false)
+/// A job as the rules of `needs` look at it.
+fn node(job: &Job) -> JobNode {
+    JobNode {
+        id: job.key.clone(),
+        status: match job.status {
+            Status::Waiting => needs::Status::Waiting,
+            Status::Blocked => needs::Status::Blocked,
+            Status::Running => needs::Status::Running,
+            Status::Done(Conclusion::Success) => needs::Status::Success,
+            Status::Done(Conclusion::Failure) => needs::Status::Failure,
+            Status::Done(Conclusion::Cancelled) => needs::Status::Cancelled,
+            Status::Done(Conclusion::Skipped) => needs::Status::Skipped,
+        },
+        needs: job.needs.clone(),
+        condition: job.condition.clone(),
+        continue_on_error: false,
+        matrix: job.matrix.clone(),
     }
 }
 

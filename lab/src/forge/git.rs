@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
+use workflow::discovery::git_tree::{EntryKind, TreeEntry};
+use workflow::discovery::{self, FoundFile, FoundFiles};
+use workflow::server::Server;
 
 use super::git_command::{Error, command, git, run};
-use super::objects::{self, TreeLine};
+use super::objects;
 use super::payload::push::{COMMITS_MAX, Commit, Person, Pushed, ZERO};
 
 /// The forge counts at most so many commits of a new branch.
 const NEW_BRANCH_COMMITS_MAX: usize = 10;
-/// Workflow files of one commit; more is a mistake.
-const WORKFLOWS_MAX: usize = 50;
-/// As much of a workflow file as the forge reads.
-const WORKFLOW_MAX_BYTES: usize = 1 << 20;
 
 /// The folder of one repository. Names are checked when a repository is made.
 pub(crate) fn folder(data: &Path, owner: &str, name: &str) -> PathBuf {
@@ -203,45 +202,58 @@ fn signature(line: &str) -> Option<(Person, String, i64)> {
     Some((person, timestamp, seconds))
 }
 
-/// The workflow files at a commit, of the first of `folders` that there is: path and text. One that
-/// is a submodule keeps the forge from reading any (read in its source).
+/// The workflow files at a commit, as `server` finds them.
 pub(crate) async fn workflows(
     folder: &Path,
     id: &str,
-    folders: &[&str],
-) -> Result<Vec<(String, String)>, Error> {
+    server: Server,
+) -> Result<FoundFiles, Error> {
     let all = objects::tree(folder, id, true)
         .await
         .ok_or_else(|| Error::Strange(format!("the tree of {id}")))?;
-    let exists = |of: &&&str| {
-        all.iter()
-            .any(|line| line.path == **of && line.kind == "tree")
+    let exists = |dir: &String| {
+        let mut lines = all.iter();
+        lines.any(|line| line.path == *dir && line.kind == "tree")
     };
-    let Some(of) = folders.iter().find(exists) else {
-        return Ok(Vec::new());
+    let dirs = discovery::workflow_dirs(server);
+    let Some(dir) = dirs.into_iter().find(exists) else {
+        return Ok(FoundFiles::default());
     };
-    let is_one = |line: &&TreeLine| {
-        let below = line
-            .path
-            .strip_prefix(of)
-            .is_some_and(|rest| rest.starts_with('/'));
-        let extension = Path::new(&line.path).extension();
-        below
-            && line.kind != "tree"
-            && extension.is_some_and(|extension| extension == "yml" || extension == "yaml")
-    };
-    let lines: Vec<&TreeLine> = all.iter().filter(is_one).collect();
-    if lines.iter().any(|line| line.kind == "commit") {
-        return Ok(Vec::new());
-    }
+    let below = format!("{dir}/");
+    let entries = all.iter().filter_map(|line| {
+        Some(TreeEntry {
+            path: line.path.strip_prefix(&below)?.to_owned(),
+            kind: match (line.kind.as_str(), line.mode.as_str()) {
+                ("tree", _) => EntryKind::Tree,
+                ("commit", _) => EntryKind::Submodule,
+                (_, "120000") => EntryKind::Link,
+                (_, _) => EntryKind::File,
+            },
+            mode: u32::from_str_radix(&line.mode, 8).unwrap_or_default(),
+            sha: line.id.clone(),
+            size_bytes: line.size,
+        })
+    });
+    let entries = discovery::workflows_in(&dir, entries.collect());
+    let refused = discovery::why_refused(&entries);
     let mut files = Vec::new();
-    for line in lines.into_iter().take(WORKFLOWS_MAX) {
-        let mut text = git(folder, &["cat-file", "blob", &line.id]).await?;
-        let end = text.floor_char_boundary(WORKFLOW_MAX_BYTES);
-        text.truncate(end);
-        files.push((line.path.clone(), text));
+    for entry in entries.into_iter().filter(|_| refused.is_none()) {
+        let bytes = if let Some(why) = discovery::why_unread(&entry) {
+            Err(why)
+        } else {
+            let bytes = objects::blob(folder, &entry.sha).await;
+            bytes.ok_or_else(|| "git does not have it".to_owned())
+        };
+        files.push(FoundFile {
+            path: entry.path,
+            bytes,
+        });
     }
-    Ok(files)
+    Ok(FoundFiles {
+        dir: Some(dir),
+        files,
+        refused,
+    })
 }
 
 /// Kilobytes on disk, as the forge shows them.

@@ -237,6 +237,8 @@ pub(crate) struct Job {
     pub(crate) labels: Vec<String>,
     pub(crate) needs: Vec<String>,
     pub(crate) condition: Option<String>,
+    /// The context `matrix`: its one combination.
+    pub(crate) matrix: workflow::expression::Value,
     pub(crate) steps: Vec<String>,
     /// What its runner gets: the workflow with this one job.
     pub(crate) payload: String,

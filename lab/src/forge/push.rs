@@ -3,24 +3,15 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use workflow::discovery::FoundFiles;
 
-use super::engine;
 use super::engine::NewRun;
 use super::git::{self, HttpAnswer, HttpRequest};
 use super::git_command::Error;
-use super::payload::push::{Pushed, ZERO, push_event};
+use super::payload::push::{Commit, Pushed, ZERO, push_event};
+use super::runs::{self, Facts, PlannedRun};
 use super::shared::Shared;
 use super::state::State;
-use super::workflow::{Push, Workflow};
-
-/// Texts in the head commit's message that keep the forge from starting anything.
-const SKIP_WORDS: [&str; 5] = [
-    "[skip ci]",
-    "[ci skip]",
-    "[no ci]",
-    "[skip actions]",
-    "[actions skip]",
-];
 
 /// Hands a push to git, and afterwards does what a push causes.
 pub(super) async fn receive(
@@ -59,31 +50,22 @@ pub(super) async fn receive(
         let base = before.get(&default).filter(|_| *name != default);
         let pushed = git::pushed(folder, name, old, new, base).await?;
         let files = match &pushed.head {
-            Some(head) if starts_workflows(&pushed) => {
-                git::workflows(folder, &head.id, version.workflow_folders()).await?
+            Some(head) if pushed.after != ZERO => {
+                git::workflows(folder, &head.id, version.server()).await?
             }
-            Some(_) | None => Vec::new(),
+            Some(_) | None => FoundFiles::default(),
         };
-        shared.with(|state, now| settle(state, repository, actor, pushed, &files, now));
+        shared.with(|state, now| settle(state, (repository, actor), pushed, files, now));
     }
     Ok(answer)
-}
-
-fn starts_workflows(pushed: &Pushed) -> bool {
-    pushed.after != ZERO
-        && pushed
-            .head
-            .as_ref()
-            .is_some_and(|head| !SKIP_WORDS.iter().any(|word| head.message.contains(word)))
 }
 
 /// Tells the push, then starts a run for each workflow file that asks for it.
 fn settle(
     state: &mut State,
-    repository: i64,
-    actor: i64,
+    (repository, actor): (i64, i64),
     mut pushed: Pushed,
-    files: &[(String, String)],
+    files: FoundFiles,
     now: i64,
 ) {
     for commit in pushed.commits.iter_mut().chain(&mut pushed.head) {
@@ -97,21 +79,26 @@ fn settle(
         }
     }
     state.announce_push(repository, actor, &pushed);
-    let github = context(state, repository, actor, &pushed);
-    for (path, text) in files {
-        let key = (repository, below_folder(path).to_owned());
-        if state.disabled.contains(&key) {
-            continue;
-        }
-        match plan(path, text, &pushed, &github) {
-            Ok(Some(mut run)) => {
-                (run.repository, run.actor) = (repository, actor);
-                state.start_run(run, now);
-            }
-            Ok(None) => {}
-            // The forge ignores such files silently, which is no help to the demo's author.
-            Err(error) => tracing::warn!(path, %error, "a workflow file starts nothing"),
-        }
+    let Some(head) = pushed.head.clone() else {
+        return;
+    };
+    let event = push_event(state.place(repository), &state.accounts[&actor], &pushed);
+    let event = serde_json::to_value(event).unwrap_or_default();
+    let facts = Facts {
+        message: &head.message,
+        changed: &pushed.files,
+        variables: &state.variables_of(repository),
+        disabled: &state.disabled_in(repository),
+    };
+    let (runs, refused) = runs::started(state.version, &event, files, facts);
+    for why in refused {
+        // The forge ignores such files silently, which is no help to the demo's author.
+        tracing::warn!(why, "a workflow file starts nothing");
+    }
+    let github = context(state, repository, actor, &pushed, &event);
+    for run in runs {
+        let new = new_run(run, (repository, actor), (&pushed, &head), &github);
+        state.start_run(new, now);
     }
 }
 
@@ -121,41 +108,33 @@ pub(super) fn below_folder(path: &str) -> &str {
         .map_or(path, |(_, below)| below)
 }
 
-fn plan(
-    path: &str,
-    text: &str,
-    pushed: &Pushed,
+fn new_run(
+    run: PlannedRun,
+    (repository, actor): (i64, i64),
+    (pushed, head): (&Pushed, &Commit),
     github: &Value,
-) -> Result<Option<engine::NewRun>, super::workflow::Error> {
-    let workflow = Workflow::parse(text)?;
-    let push = Push {
-        reference: &pushed.reference,
-        files: &pushed.files,
-    };
-    let Some(head) = pushed.head.as_ref().filter(|_| workflow.starts_on(&push)) else {
-        return Ok(None);
-    };
-    let file = path.rsplit('/').next().unwrap_or(path);
-    let name = workflow.name.clone().unwrap_or_else(|| file.to_owned());
+) -> NewRun {
+    let file = run.path.rsplit('/').next().unwrap_or(&run.path);
+    let workflow = run.name.clone().unwrap_or_else(|| file.to_owned());
     let mut github = github.clone();
-    github["workflow"] = json!(name);
-    Ok(Some(NewRun {
-        repository: 0,
-        actor: 0,
-        path: path.to_owned(),
-        name: workflow.name.clone(),
-        workflow: name,
+    github["workflow"] = json!(workflow);
+    NewRun {
+        repository,
+        actor,
+        path: run.path,
+        name: run.name,
+        workflow,
         title: head.message.lines().next().unwrap_or_default().to_owned(),
         reference: pushed.reference.clone(),
         sha: head.id.clone(),
         committed: head.committed,
-        jobs: workflow.plan(&github)?,
+        jobs: run.jobs,
         github,
-    }))
+    }
 }
 
 /// The `github` context of a push, without what only a run or a task knows.
-fn context(state: &State, repository: i64, actor: i64, pushed: &Pushed) -> Value {
+fn context(state: &State, repository: i64, actor: i64, pushed: &Pushed, event: &Value) -> Value {
     let place = state.place(repository);
     let actor = &state.accounts[&actor];
     let reference = pushed.reference.as_str();
@@ -166,7 +145,6 @@ fn context(state: &State, repository: i64, actor: i64, pushed: &Pushed) -> Value
             reference.strip_prefix("refs/heads/").unwrap_or(reference),
         ),
     };
-    let event = serde_json::to_value(push_event(place, actor, pushed)).unwrap_or_default();
     json!({
         "actor": actor.login,
         "api_url": format!("{}/api/v1", place.site.root),

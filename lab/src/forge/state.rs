@@ -142,6 +142,26 @@ impl State {
         }
     }
 
+    /// The variables that jobs of a repository see: its own before those of its owner.
+    pub(crate) fn variables_of(&self, repository: i64) -> BTreeMap<String, String> {
+        let owner = self.repositories[&repository].owner;
+        let scopes = [Scope::Owner(owner), Scope::Repository(repository)];
+        let of = |scope: Scope| {
+            let all = self.variables.iter();
+            all.filter(move |((of, _), _)| *of == scope)
+                .map(|((_, name), value)| (name.clone(), value.clone()))
+        };
+        scopes.into_iter().flat_map(of).collect()
+    }
+
+    /// The workflows of a repository that somebody disabled.
+    pub(crate) fn disabled_in(&self, repository: i64) -> BTreeSet<String> {
+        let all = self.disabled.iter();
+        all.filter(|(of, _)| *of == repository)
+            .map(|(_, name)| name.clone())
+            .collect()
+    }
+
     pub(crate) fn job_body(&self, job: &Job) -> actions::JobBody {
         let task = job.task.and_then(|task| self.tasks.get(&task));
         actions::job(self.place(job.repository), &self.runs[&job.run], job, task)

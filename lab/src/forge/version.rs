@@ -3,6 +3,8 @@
 
 use std::str::FromStr;
 
+use workflow::server::Server;
+
 /// Gitea or Forgejo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flavour {
@@ -81,17 +83,10 @@ impl Version {
         }
     }
 
-    /// Folders of workflows, of which the first that exists wins.
+    /// Its trigger rules.
     #[must_use]
-    pub const fn workflow_folders(self) -> &'static [&'static str] {
-        match self.flavour() {
-            Flavour::Gitea => &[".gitea/workflows", ".github/workflows"],
-            Flavour::Forgejo => &[
-                ".forgejo/workflows",
-                ".gitea/workflows",
-                ".github/workflows",
-            ],
-        }
+    pub fn server(self) -> Server {
+        Server::parse(self.told()).expect("every version is told as forges tell theirs")
     }
 
     /// Whether hooks hear of `event`. Elsewhere one can ask for it, and it never comes.
@@ -145,6 +140,11 @@ mod tests {
     fn every_version_is_found_by_its_word_alone() {
         for version in Version::ALL {
             assert_eq!(version.word().parse(), Ok(version));
+            assert!(
+                version
+                    .told()
+                    .starts_with(&version.server().version.to_string())
+            );
         }
         assert_eq!("stand-in-gitea-1.22".parse::<Version>(), Err(NoSuchVersion));
         assert_eq!("stand-in".parse(), Ok(Version::default()));

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::config::Config;
+use super::expressions::{JobState, fill, holds};
 use super::payload::{Job, Step, Task, scalar};
 use super::progress::{Outcome, Progress};
 use super::step::{Files, Script, run_script};
-use crate::forge::expression::{Standing, View, condition, interpolate};
 
 /// What the steps of a job share and change.
 struct Context<'a> {
@@ -25,7 +25,7 @@ struct Context<'a> {
     /// Variables of every step, beside the daemon's own environment.
     env: BTreeMap<String, String>,
     files: Files,
-    standing: Standing,
+    state: JobState,
 }
 
 pub(super) async fn execute(
@@ -54,7 +54,7 @@ pub(super) async fn execute(
         cancelled,
         workspace,
         files,
-        standing: Standing::Success,
+        state: JobState::Success,
     };
     let timeout = job
         .timeout_minutes
@@ -82,12 +82,12 @@ impl Context<'_> {
                     .to_owned(),
             );
         }
-        self.standing = standing(&self.contexts["needs"]);
+        self.state = state_after(&self.contexts["needs"]);
         if !self.holds(self.job.condition.as_ref())? {
             (0..self.job.steps.len()).for_each(|at| self.progress.end_step(at, Outcome::Skipped));
             return Ok(Outcome::Skipped);
         }
-        self.standing = Standing::Success;
+        self.state = JobState::Success;
         let env = self.job.env.clone().unwrap_or_default();
         for (key, value) in &env {
             let value = self.fill(&scalar(value))?;
@@ -99,13 +99,13 @@ impl Context<'_> {
             }
             let failed = self.step(at, step).await;
             if failed == Outcome::Failure && step.continue_on_error != json!(true) {
-                self.standing = Standing::Failure;
+                self.state = JobState::Failure;
             }
         }
         self.outputs()?;
-        Ok(match self.standing {
-            Standing::Success => Outcome::Success,
-            Standing::Failure | Standing::Cancelled | Standing::Skipped => Outcome::Failure,
+        Ok(match self.state {
+            JobState::Success => Outcome::Success,
+            JobState::Failure | JobState::Cancelled | JobState::Skipped => Outcome::Failure,
         })
     }
 
@@ -223,37 +223,30 @@ impl Context<'_> {
         Ok(())
     }
 
-    fn view(&self) -> View<'_> {
-        View {
-            contexts: &self.contexts,
-            standing: self.standing,
-        }
-    }
-
     fn fill(&self, text: &str) -> Result<String, String> {
-        interpolate(text, self.view()).map_err(|error| error.to_string())
+        fill(text, &self.contexts, self.state)
     }
 
     fn holds(&self, text: Option<&Value>) -> Result<bool, String> {
         let text = text.map(scalar).unwrap_or_default();
-        condition(&text, self.view()).map_err(|error| error.to_string())
+        holds(&text, &self.contexts, self.state)
     }
 }
 
-/// How things stand for the job's own `if`.
-fn standing(needs: &Value) -> Standing {
+/// What the job's own `if` asks about: how those ended that it needs.
+fn state_after(needs: &Value) -> JobState {
     let any = |result: &str| {
         let needs = needs.as_object();
         needs.is_some_and(|needs| needs.values().any(|need| need["result"] == result))
     };
     if any("cancelled") {
-        Standing::Cancelled
+        JobState::Cancelled
     } else if any("failure") {
-        Standing::Failure
+        JobState::Failure
     } else if any("skipped") {
-        Standing::Skipped
+        JobState::Skipped
     } else {
-        Standing::Success
+        JobState::Success
     }
 }
 

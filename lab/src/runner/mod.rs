@@ -15,6 +15,7 @@ mod command;
 mod config;
 mod daemon;
 mod execute;
+mod expressions;
 mod log;
 mod payload;
 mod progress;

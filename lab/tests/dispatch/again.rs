@@ -1,7 +1,7 @@
 //! Jobs that are queued again before a runner ever had them: the forge counts attempts only when a
 //! runner takes a job, so they come back under the key of before.
 
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
 use crate::delivery::{Job, delivery};
 use crate::replaced::ONE_JOB;
@@ -99,7 +99,7 @@ async fn while_the_forge_cannot_tell_a_machine_too_many_is_better_than_a_job_tha
     let job = Job::new(1);
     world.deliver(&job.ended("cancelled", None)).await;
     world
-        .delete_parameter(&world.names.secret(Secret::ForgeToken))
+        .delete_parameter(&world.names.secret(SecretName::ForgeToken))
         .await;
     let blind = world.cold(NO_FORGE);
     let answer = world.invoke(&blind, &delivery(&job.queued())).await;

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatcher::webhook::delivery::BODY_MAX_BYTES;
 use serde_json::{Value, json};
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
 use crate::delivery::{Job, delivery, signature, signed, with_signature};
 use crate::replaced::ONE_JOB;
@@ -50,7 +50,7 @@ async fn a_deployment_without_a_secret_takes_nothing() {
         return;
     };
     world
-        .delete_parameter(&world.names.secret(Secret::Webhook))
+        .delete_parameter(&world.names.secret(SecretName::Webhook))
         .await;
     let body = Job::new(1).queued().to_string();
     for secret in ["", lab::WEBHOOK_SECRET] {
@@ -372,7 +372,7 @@ async fn a_rotated_secret_works_at_once_and_the_old_one_no_longer() {
     };
     world.queue(&[Job::new(1)]).await;
     let rotated = "another-webhook-secret-9876543210";
-    world.set_secret(Secret::Webhook, rotated).await;
+    world.set_secret(SecretName::Webhook, rotated).await;
     let body = Job::new(2).queued().to_string();
     let new = signature(rotated, body.as_bytes());
     let new = with_signature("workflow_job", body.as_bytes(), &new);

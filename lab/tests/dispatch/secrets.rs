@@ -1,7 +1,7 @@
 //! Nothing leaked: the whole path, with everything going wrong that quotes a secret.
 
 use serde_json::json;
-use stacks::names::Secret;
+use stacks::names::SecretName;
 
 use crate::delivery::{Job, signature, with_signature};
 use crate::log;
@@ -29,7 +29,7 @@ async fn no_secret_is_in_the_table_an_answer_or_the_log_whatever_fails() {
 
     // The forge refuses the registration token, is away, and takes it at last.
     let wrong = "a-registration-token-of-another-forge";
-    world.set_secret(Secret::RegistrationToken, wrong).await;
+    world.set_secret(SecretName::RegistrationToken, wrong).await;
     let misled = world.cold(&file.forge);
     assert_eq!(world.ask_of(&misled, &machines[0]).await.status, 502);
     let blind = world.cold(NO_FORGE);

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use stacks::names::PERMISSIONS_RUNNER;
+use stacks::names::{PERMISSIONS_RUNNER, logical_id};
 use stacks::pool::{ForgeKind, Scope};
 
 use super::pool::Found;
 use super::read::Problems;
 use super::{Environment, Image, POOLS_MAX, Users, repositories};
-use crate::render::logical_id;
 
 pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &[Found]) {
     if pools.len() > POOLS_MAX {

@@ -87,10 +87,14 @@ fn name(root: &mut Section<'_, '_>) -> String {
     if name.is_empty() {
         root.problem("name", "must not be empty");
     } else if name.chars().count() > NAME_MAX_CHARS {
-        root.problem("name", format_args!(
-            "has {} characters and may have {NAME_MAX_CHARS}: buckets and roles are named after it, and AWS allows no more",
-            name.chars().count()
-        ));
+        root.problem(
+            "name",
+            format_args!(
+                "has {} characters and may have {NAME_MAX_CHARS}: buckets and roles are \
+             named after it, and AWS allows no more",
+                name.chars().count()
+            ),
+        );
     } else if !syntax::is_name(&name, NAME_MAX_CHARS) {
         root.problem(
             "name",
@@ -249,22 +253,10 @@ fn dispatcher(root: &mut Section<'_, '_>) -> Dispatcher {
         dispatcher.memory_mb = section
             .number("memory_mb", 128..=10_240)
             .unwrap_or(dispatcher.memory_mb);
-        dispatcher.arch = arch(&mut section);
+        dispatcher.arch = syntax::arch(&mut section);
         section.finish();
     }
     dispatcher
-}
-
-/// `arch`, x86_64 when left out.
-pub(super) fn arch(section: &mut Section<'_, '_>) -> Arch {
-    match section.string("arch").map(|at| at.value).as_deref() {
-        None | Some("x86_64") => Arch::X86_64,
-        Some("arm64") => Arch::Arm64,
-        Some(_) => {
-            section.problem("arch", "must be x86_64 or arm64");
-            Arch::X86_64
-        }
-    }
 }
 
 fn network(root: &mut Section<'_, '_>) -> Network {

@@ -3,7 +3,7 @@
 use stacks::pool::{CapacityType, CpuCredits, Label, Scope};
 
 use super::read::Section;
-use super::{Image, Pool, parse, syntax};
+use super::{Image, Pool, syntax};
 
 /// Most runners: what one ledger and one region's request quota are built for.
 pub(super) const RUNNERS_MAX: u32 = 1000;
@@ -62,15 +62,20 @@ fn one(name: String, mut section: Section<'_, '_>, max_runners: u32) -> Found {
         .number("idle_timeout_minutes", 1..=IDLE_TIMEOUT_MAX_MINUTES)
         .unwrap_or(5);
     if boot_timeout_minutes + idle_timeout_minutes > max_lifetime_minutes {
-        section.problem("max_lifetime_minutes", format_args!(
-            "is {max_lifetime_minutes}, which boot_timeout_minutes ({boot_timeout_minutes}) and idle_timeout_minutes ({idle_timeout_minutes}) use up together"
-        ));
+        section.problem(
+            "max_lifetime_minutes",
+            format_args!(
+                "is {max_lifetime_minutes}, which \
+             boot_timeout_minutes ({boot_timeout_minutes}) and \
+             idle_timeout_minutes ({idle_timeout_minutes}) use up together"
+            ),
+        );
     }
     let instance_types = instance_types(&mut section);
     let pool = Pool {
         labels,
         image: image(&mut section),
-        arch: parse::arch(&mut section),
+        arch: syntax::arch(&mut section),
         cpu_credits: cpu_credits(&mut section, &instance_types),
         instance_types,
         root_volume_gb: section.number("root_volume_gb", 8..=2000).unwrap_or(20),
@@ -161,7 +166,7 @@ fn instance_types(section: &mut Section<'_, '_>) -> Vec<String> {
             );
         }
     }
-    let arch = parse::arch(section);
+    let arch = syntax::arch(section);
     for instance_type in &instance_types {
         if syntax::is_graviton(instance_type) != (arch == super::Arch::Arm64) {
             section.problem(
@@ -227,8 +232,14 @@ fn cpu_credits(section: &mut Section<'_, '_>, instance_types: &[String]) -> Opti
         }
     };
     match (burstable, mode) {
-        (true, None) => section.problem("cpu_credits", "is missing: T types need standard or unlimited (which charges for busy minutes beyond the baseline)"),
-        (false, Some(_)) => section.problem("cpu_credits", "is for T types only, and the pool has none"),
+        (true, None) => section.problem(
+            "cpu_credits",
+            "is missing: T types need standard, or unlimited (which charges for busy minutes \
+             beyond the baseline)",
+        ),
+        (false, Some(_)) => {
+            section.problem("cpu_credits", "is for T types only, and the pool has none");
+        }
         (true, Some(_)) | (false, None) => {}
     }
     mode

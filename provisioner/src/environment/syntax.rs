@@ -1,5 +1,8 @@
 //! What single words of an environment may look like: AWS's rules for names, and the forge's.
 
+use super::Arch;
+use super::read::Section;
+
 /// Whether `text` consists of 1 to `max` characters that are all letters, digits or in `extra`.
 pub(super) fn is_word(text: &str, extra: &str, max: usize) -> bool {
     !text.is_empty()
@@ -120,6 +123,18 @@ pub(super) fn forge_port(url: &str) -> Option<u16> {
         Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
     };
     (is_word(host, "-.", 253) && (path.is_empty() || is_word(path, "-._/", 200))).then_some(port)
+}
+
+/// `arch`, x86_64 when left out.
+pub(super) fn arch(section: &mut Section<'_, '_>) -> Arch {
+    match section.string("arch").map(|at| at.value).as_deref() {
+        None | Some("x86_64") => Arch::X86_64,
+        Some("arm64") => Arch::Arm64,
+        Some(_) => {
+            section.problem("arch", "must be x86_64 or arm64");
+            Arch::X86_64
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! What the templates see.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use stacks::names::{self, Names};
+use stacks::names;
 use stacks::pool;
 use tera::Context;
 
 use super::{
     DOCUMENT_MAX_BYTES, RenderError, Stack, UserData, alarms, document, image_parameter, pools,
-    roles, within,
+    roles, tags, within,
 };
 use crate::environment::Environment;
 
@@ -45,8 +45,8 @@ pub(super) fn of(
         &format!("arn:{partition}:ec2:{}:*:subnet/", environment.region),
     );
 
-    let tags = tags(environment, &names, stack.word());
-    context.insert("tags", &tag_list(&tags));
+    let tags = tags::of(environment, &names, stack.word());
+    context.insert("tags", &tags::list(&tags));
     context.insert("tag_map", &tags);
 
     context.insert("roles", &roles::roles(environment, &names));
@@ -95,28 +95,6 @@ fn partition(region: &str) -> &'static str {
         Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
         _ => "aws",
     }
-}
-
-/// The deployment's own tag with `value`, and the environment's.
-pub(super) fn tags(
-    environment: &Environment,
-    names: &Names,
-    value: &str,
-) -> BTreeMap<String, String> {
-    let mut tags = environment.tags.clone();
-    tags.insert(names.tag.clone(), value.to_owned());
-    tags
-}
-
-pub(super) fn tag_list(tags: &BTreeMap<String, String>) -> Value {
-    tags.iter()
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect()
-}
-
-/// Tags of the stack `stack` itself.
-pub(crate) fn stack_tags(environment: &Environment, stack: Stack) -> BTreeMap<String, String> {
-    tags(environment, &environment.names(), stack.word())
 }
 
 #[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]

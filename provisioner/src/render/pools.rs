@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use stacks::names::{self, Names};
+use stacks::names::{self, Names, logical_id};
 use stacks::pool;
 
 use super::{
-    DOCUMENT_MAX_BYTES, RenderError, UserData, context, document, image_parameter, logical_id,
-    user_data, within,
+    DOCUMENT_MAX_BYTES, RenderError, UserData, document, image_parameter, tags, user_data, within,
 };
 use crate::environment::{Environment, Image, Pool};
 
@@ -47,7 +46,7 @@ pub(super) fn pools(
                 profile: names.runner_role(pool.permissions.as_deref()),
                 image,
                 root_volume_gb: pool.root_volume_gb,
-                tags: context::tag_list(&context::tags(environment, names, &pool.name)),
+                tags: tags::list(&tags::of(environment, names, &pool.name)),
                 user_data: user_data::property(&user_data.script),
                 parameter: names.pool(&pool.name),
                 description: format!(

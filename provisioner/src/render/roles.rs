@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use stacks::names::Names;
+use stacks::names::{Names, logical_id};
 
-use super::logical_id;
 use crate::environment::{Environment, Permissions};
 
 #[derive(Serialize)]
@@ -139,7 +138,7 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<State
             ],
             arns("ecr", "repository/", &permissions.ecr),
         ),
-        // This call knows no resources.
+        // No resource can be named for this action.
         (
             vec!["ecr:GetAuthorizationToken"],
             everything(&permissions.ecr),
@@ -148,7 +147,7 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<State
             vec!["ecs:DescribeServices", "ecs:UpdateService"],
             arns("ecs", "service/", &permissions.ecs),
         ),
-        // Neither do these.
+        // Nor for these.
         (
             vec!["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"],
             everything(&permissions.ecs),

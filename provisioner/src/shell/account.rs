@@ -3,6 +3,7 @@
 use aws_sdk_ec2::types::{Filter, Subnet as Ec2Subnet};
 
 use super::Shell;
+use super::storage::absent_is_false;
 use crate::aws::{CallError, failed};
 use crate::environment;
 use crate::error::Error;
@@ -13,7 +14,7 @@ const SPOT_ROLE_PATH: &str = "/aws-service-role/spot.amazonaws.com/";
 /// Most subnets of a VPC that are looked at: AWS allows 200.
 const SUBNETS_MAX: i32 = 200;
 
-/// The region that the shell means, if it says so.
+/// The region in the shell's variables, if one is set.
 pub(crate) fn ambient_region() -> Option<String> {
     ["AWS_REGION", "AWS_DEFAULT_REGION"]
         .into_iter()
@@ -52,19 +53,8 @@ impl Shell {
     }
 
     pub(crate) async fn has_role(&self, name: &str) -> Result<bool, CallError> {
-        match self
-            .clients
-            .iam
-            .get_role()
-            .role_name(name)
-            .send()
-            .await
-            .map_err(failed("GetRole"))
-        {
-            Ok(_) => Ok(true),
-            Err(error) if error.is("NoSuchEntity") => Ok(false),
-            Err(error) => Err(error),
-        }
+        let answer = self.clients.iam.get_role().role_name(name).send().await;
+        absent_is_false(answer.map(drop).map_err(failed("GetRole")))
     }
 
     pub(crate) async fn make_spot_role(&self) -> Result<(), CallError> {

@@ -8,7 +8,7 @@ use aws_sdk_cloudformation::types::{
     Capability, Change, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement, Tag,
 };
 
-use super::stacks::{PAGES_MAX, succeeded};
+use super::stacks::succeeded;
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::differ::Effect;
@@ -17,6 +17,9 @@ use crate::progress::Progress;
 
 /// Longest that CloudFormation takes to make a change set out of fifty resources.
 const CHANGE_SET_TIMEOUT_S: u64 = 300;
+/// Most pages of changes that are read: a template has 500 resources at most.
+const PAGES_MAX: usize = 20;
+
 /// What a change set is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChangeKind {

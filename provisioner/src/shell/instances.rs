@@ -9,8 +9,7 @@ use crate::aws::{CallError, failed};
 use crate::error::Error;
 use crate::progress::{Event, Progress};
 
-/// Most pages of a hundred: ten times the largest deployment.
-const PAGES_MAX: usize = 100;
+/// Instances that one page of an answer tells of.
 const PAGE: i32 = 100;
 /// Most ids that one call ends, so that one bad id spoils little.
 const END_MAX: usize = 100;
@@ -38,30 +37,23 @@ impl Shell {
                 .set_values(Some(states))
                 .build(),
         ];
-        let mut instances = Vec::new();
-        let mut next = None;
-        for _ in 0..PAGES_MAX {
-            let page = self
-                .clients
-                .ec2
-                .describe_instances()
-                .set_filters(Some(filters.clone()))
-                .max_results(PAGE)
-                .set_next_token(next)
-                .send()
-                .await
-                .map_err(failed("DescribeInstances"))?;
-            let reservations = page.reservations.unwrap_or_default();
-            let found = reservations
-                .into_iter()
-                .flat_map(|one| one.instances.unwrap_or_default());
-            instances.extend(found.filter_map(|found| instance(found, tag)));
-            next = page.next_token.filter(|token| !token.is_empty());
-            if next.is_none() {
-                break;
-            }
-        }
-        Ok(instances)
+        let reservations: Vec<_> = self
+            .clients
+            .ec2
+            .describe_instances()
+            .set_filters(Some(filters))
+            .max_results(PAGE)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(failed("DescribeInstances"))?;
+        Ok(reservations
+            .into_iter()
+            .flat_map(|one| one.instances.unwrap_or_default())
+            .filter_map(|found| instance(found, tag))
+            .collect())
     }
 
     /// Ends every instance that carries `tag`, and returns when none is left. Outright: a graceful

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::Filter;
 
 use super::Shell;
+use super::storage::absent_is_false;
 use crate::aws::{CallError, failed};
 use crate::environment::Environment;
 use crate::error::Error;
@@ -81,11 +82,7 @@ impl Shell {
             .function_name(name)
             .send()
             .await;
-        match answer.map_err(failed("GetFunctionConfiguration")) {
-            Ok(_) => Ok(true),
-            Err(error) if error.is("ResourceNotFoundException") => Ok(false),
-            Err(error) => Err(error),
-        }
+        absent_is_false(answer.map(drop).map_err(failed("GetFunctionConfiguration")))
     }
 
     async fn launch_templates(&self, tag: &str) -> Result<Vec<String>, CallError> {

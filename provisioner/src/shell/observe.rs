@@ -7,7 +7,7 @@ use crate::deployment::Deployment;
 use crate::error::Error;
 use crate::progress::{Event, Progress};
 use crate::render::{Stack, stack_name};
-use crate::world::{Deployed, Standing, World, holds_data};
+use crate::world::{Deployed, StackCondition, World, holds_data};
 
 impl Shell {
     /// The account as it is now. Waits for operations that are running.
@@ -57,7 +57,7 @@ impl Shell {
         let Some(mut deployed) = self.stack(name).await? else {
             return Ok(None);
         };
-        if deployed.standing() == Standing::Busy {
+        if deployed.condition() == StackCondition::Busy {
             progress.report(Event::Step(format!(
                 "{name}: an operation is running ({}), going on when it has ended",
                 deployed.status
@@ -68,11 +68,11 @@ impl Shell {
                 None => return Ok(None),
             }
         }
-        match deployed.standing() {
-            Standing::Usable | Standing::FailedRollback => {
+        match deployed.condition() {
+            StackCondition::Usable | StackCondition::FailedRollback => {
                 deployed.template = self.template(name).await?;
             }
-            Standing::FailedCreate => {
+            StackCondition::FailedCreate => {
                 deployed.data = self
                     .remaining_resources(name)
                     .await?
@@ -81,7 +81,7 @@ impl Shell {
                     .map(|(_, id)| id)
                     .collect();
             }
-            Standing::Busy | Standing::Leftover | Standing::FailedDelete => {}
+            StackCondition::Busy | StackCondition::Leftover | StackCondition::FailedDelete => {}
         }
         Ok(Some(deployed))
     }

@@ -3,24 +3,22 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ssm::types::{ParameterStringFilter, ParameterType, Tag};
-use stacks::names::{Names, Secret};
+use stacks::names::{Names, SecretName};
 
 use super::Shell;
 use crate::aws::{CallError, failed};
 use crate::secrets::SecretValue;
 
-/// Most pages of ten that a deployment's parameters fill: pools, settings, CA and secrets are two.
-const PAGES_MAX: usize = 20;
 /// Most names that one call deletes.
 const DELETE_MAX: usize = 10;
 
 impl Shell {
     /// The secrets that have a value. No value is read.
-    pub(crate) async fn secrets(&self, names: &Names) -> Result<BTreeSet<Secret>, CallError> {
+    pub(crate) async fn secrets(&self, names: &Names) -> Result<BTreeSet<SecretName>, CallError> {
         let found = self.parameters_under(&names.parameter_secrets).await?;
         Ok(found
             .iter()
-            .filter_map(|path| Secret::named(path.strip_prefix(&names.parameter_secrets)?))
+            .filter_map(|path| SecretName::named(path.strip_prefix(&names.parameter_secrets)?))
             .collect())
     }
 
@@ -32,24 +30,19 @@ impl Shell {
             .values(path.trim_end_matches('/'))
             .build()
             .expect("the key is set above");
+        let mut pages = self
+            .clients
+            .ssm
+            .describe_parameters()
+            .parameter_filters(filter)
+            .into_paginator()
+            .send();
         let mut names = Vec::new();
-        let mut next = None;
-        for _ in 0..PAGES_MAX {
-            let page = self
-                .clients
-                .ssm
-                .describe_parameters()
-                .parameter_filters(filter.clone())
-                .set_next_token(next)
-                .send()
-                .await
-                .map_err(failed("DescribeParameters"))?;
+        // Pages may be empty: AWS cuts them before it filters.
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("DescribeParameters"))?;
             let found = page.parameters.unwrap_or_default();
             names.extend(found.into_iter().filter_map(|parameter| parameter.name));
-            next = page.next_token;
-            if next.is_none() {
-                break;
-            }
         }
         names.sort();
         Ok(names)
@@ -87,7 +80,7 @@ impl Shell {
     pub(crate) async fn write_secret(
         &self,
         names: &Names,
-        secret: Secret,
+        secret: SecretName,
         value: &SecretValue,
     ) -> Result<(), CallError> {
         let tag = Tag::builder()

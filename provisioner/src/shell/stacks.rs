@@ -3,20 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use aws_sdk_cloudformation::types::{Stack as CfnStack, StackEvent, TemplateStage};
+use aws_sdk_cloudformation::types::{ResourceStatus, Stack as CfnStack, StackEvent, TemplateStage};
 use serde_json::Value;
 
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::error::Error;
 use crate::progress::{Event, Progress};
-use crate::world::{Deployed, Standing, standing};
+use crate::world::{Deployed, StackCondition, condition_of};
 
 /// Longest operation on a stack: an instance profile alone takes two minutes.
 const STACK_TIMEOUT_S: u64 = 1800;
-/// Most pages of a hundred events, resources or changes that are read at once.
-pub(super) const PAGES_MAX: usize = 20;
-
 /// How an operation ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -29,21 +26,8 @@ pub(crate) struct Ended {
 impl Shell {
     /// The stack of that name or id, without its template; `None` when there is none.
     pub(crate) async fn stack(&self, name: &str) -> Result<Option<Deployed>, CallError> {
-        let answer = self
-            .clients
-            .cloudformation
-            .describe_stacks()
-            .stack_name(name)
-            .send()
-            .await;
-        let answer = match answer.map_err(failed("DescribeStacks")) {
-            Err(error) if error.message.contains("does not exist") => return Ok(None),
-            answer => answer?,
-        };
-        let found = answer.stacks.unwrap_or_default().into_iter().next();
-        Ok(found
-            .map(deployed)
-            .filter(|stack| stack.status != "DELETE_COMPLETE"))
+        let found = self.describe(name).await?.map(deployed);
+        Ok(found.filter(|stack| stack.status != "DELETE_COMPLETE"))
     }
 
     /// The template as it was sent.
@@ -70,35 +54,28 @@ impl Shell {
         &self,
         name: &str,
     ) -> Result<Vec<(String, String)>, CallError> {
-        let mut remaining = Vec::new();
-        let mut next = None;
-        for _ in 0..PAGES_MAX {
-            let page = self
-                .clients
-                .cloudformation
-                .list_stack_resources()
-                .stack_name(name)
-                .set_next_token(next)
-                .send()
-                .await
-                .map_err(failed("ListStackResources"))?;
-            for resource in page.stack_resource_summaries.unwrap_or_default() {
-                let status = resource
-                    .resource_status
-                    .map(|status| status.as_str().to_owned());
-                if status.as_deref() != Some("DELETE_COMPLETE") {
-                    remaining.push((
-                        resource.resource_type.unwrap_or_default(),
-                        resource.logical_resource_id.unwrap_or_default(),
-                    ));
-                }
-            }
-            next = page.next_token;
-            if next.is_none() {
-                break;
-            }
-        }
-        Ok(remaining)
+        let resources: Vec<_> = self
+            .clients
+            .cloudformation
+            .list_stack_resources()
+            .stack_name(name)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(failed("ListStackResources"))?;
+        let is_there = |status: &ResourceStatus| !matches!(status, ResourceStatus::DeleteComplete);
+        Ok(resources
+            .into_iter()
+            .filter(|resource| resource.resource_status.as_ref().is_none_or(is_there))
+            .map(|resource| {
+                (
+                    resource.resource_type.unwrap_or_default(),
+                    resource.logical_resource_id.unwrap_or_default(),
+                )
+            })
+            .collect())
     }
 
     /// Deletes the stack and returns when it is gone.
@@ -119,7 +96,7 @@ impl Shell {
         succeeded(name, ended, &["DELETE_COMPLETE"])
     }
 
-    /// Continues the way back of a failed update.
+    /// Continues the rollback of a failed update.
     pub(crate) async fn continue_rollback(
         &self,
         name: &str,
@@ -165,7 +142,7 @@ impl Shell {
         let mut seen = seen;
         loop {
             // The status first: whatever led to it is then among the events.
-            let Some((id, status)) = self.describe(&stack_id).await? else {
+            let Some(stack) = self.describe(&stack_id).await? else {
                 let status = "DELETE_COMPLETE".to_owned();
                 return Ok(Ended {
                     stack_id,
@@ -173,13 +150,19 @@ impl Shell {
                     cause,
                 });
             };
-            stack_id = id;
+            let status = status_of(&stack);
+            stack_id = stack.stack_id.unwrap_or_default();
             for event in self.events_since(&stack_id, &mut seen).await? {
                 is_new |= event.physical_resource_id.as_deref() == Some(&stack_id);
                 cause = cause.or_else(|| failure(&event));
                 progress.report(resource_event(name, event));
             }
-            if is_new && !matches!(standing(&status), Standing::Busy | Standing::Leftover) {
+            if is_new
+                && !matches!(
+                    condition_of(&status),
+                    StackCondition::Busy | StackCondition::Leftover
+                )
+            {
                 return Ok(Ended {
                     stack_id,
                     status,
@@ -196,8 +179,8 @@ impl Shell {
         }
     }
 
-    /// Id and status of the stack, also when it is deleted and asked for by id.
-    async fn describe(&self, name: &str) -> Result<Option<(String, String)>, CallError> {
+    /// The stack as CloudFormation tells of it, also when it is deleted and asked for by id.
+    async fn describe(&self, name: &str) -> Result<Option<CfnStack>, CallError> {
         let answer = self
             .clients
             .cloudformation
@@ -209,21 +192,7 @@ impl Shell {
             Err(error) if error.message.contains("does not exist") => return Ok(None),
             answer => answer?,
         };
-        Ok(answer
-            .stacks
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .map(|stack| {
-                let status = stack
-                    .stack_status
-                    .as_ref()
-                    .map(|status| status.as_str().to_owned());
-                (
-                    stack.stack_id.unwrap_or_default(),
-                    status.unwrap_or_default(),
-                )
-            }))
+        Ok(answer.stacks.unwrap_or_default().into_iter().next())
     }
 
     pub(super) async fn last_event(&self, name: &str) -> Result<Option<String>, CallError> {
@@ -249,27 +218,21 @@ impl Shell {
         stack_id: &str,
         seen: &mut Option<String>,
     ) -> Result<Vec<StackEvent>, CallError> {
+        let mut pages = self
+            .clients
+            .cloudformation
+            .describe_stack_events()
+            .stack_name(stack_id)
+            .into_paginator()
+            .send();
         let mut fresh = Vec::new();
-        let mut next = None;
-        'pages: for _ in 0..PAGES_MAX {
-            let page = self
-                .clients
-                .cloudformation
-                .describe_stack_events()
-                .stack_name(stack_id)
-                .set_next_token(next)
-                .send()
-                .await
-                .map_err(failed("DescribeStackEvents"))?;
+        'pages: while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("DescribeStackEvents"))?;
             for event in page.stack_events.unwrap_or_default() {
                 if event.event_id.is_some() && event.event_id == *seen {
                     break 'pages;
                 }
                 fresh.push(event);
-            }
-            next = page.next_token;
-            if next.is_none() {
-                break;
             }
         }
         if let Some(newest) = fresh.first() {
@@ -318,6 +281,11 @@ fn resource_event(stack: &str, event: StackEvent) -> Event {
     }
 }
 
+fn status_of(stack: &CfnStack) -> String {
+    let status = stack.stack_status.as_ref();
+    status.map_or_else(String::new, |status| status.as_str().to_owned())
+}
+
 fn deployed(stack: CfnStack) -> Deployed {
     let pairs = |pairs: Vec<(Option<String>, Option<String>)>| -> BTreeMap<String, String> {
         pairs
@@ -325,15 +293,12 @@ fn deployed(stack: CfnStack) -> Deployed {
             .filter_map(|(key, value)| Some((key?, value?)))
             .collect()
     };
-    let status = stack
-        .stack_status
-        .as_ref()
-        .map(|status| status.as_str().to_owned());
+    let status = status_of(&stack);
     let parameters = stack.parameters.unwrap_or_default().into_iter();
     let outputs = stack.outputs.unwrap_or_default().into_iter();
     let tags = stack.tags.unwrap_or_default().into_iter();
     Deployed {
-        status: status.unwrap_or_default(),
+        status,
         template: Value::Null,
         parameters: pairs(
             parameters

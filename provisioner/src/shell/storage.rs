@@ -10,6 +10,15 @@ use crate::package::Code;
 /// Most rounds of a thousand objects that emptying takes: one object is added per change of code.
 const ROUNDS_MAX: usize = 100;
 
+/// What S3, Lambda and IAM say of what is not there.
+const ABSENT: [&str; 5] = [
+    "NotFound",
+    "NoSuchKey",
+    "NoSuchBucket",
+    "ResourceNotFoundException",
+    "NoSuchEntity",
+];
+
 impl Shell {
     pub(crate) async fn has_object(&self, bucket: &str, key: &str) -> Result<bool, CallError> {
         let answer = self
@@ -99,17 +108,11 @@ impl Shell {
     }
 }
 
-/// HEAD answers have no body, so the status becomes the code.
-fn absent_is_false(answer: Result<(), CallError>) -> Result<bool, CallError> {
+/// Whether what was asked for exists. HEAD answers have no body, so their status becomes the code.
+pub(super) fn absent_is_false(answer: Result<(), CallError>) -> Result<bool, CallError> {
     match answer {
         Ok(()) => Ok(true),
-        Err(error)
-            if ["NotFound", "NoSuchKey", "NoSuchBucket"]
-                .iter()
-                .any(|code| error.is(code)) =>
-        {
-            Ok(false)
-        }
+        Err(error) if ABSENT.iter().any(|code| error.is(code)) => Ok(false),
         Err(error) => Err(error),
     }
 }

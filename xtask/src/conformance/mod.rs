@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use workflow::Server;
 
-use crate::say;
+use crate::output::say;
 
 /// Largest file that is read, in bytes: some hundred thousand cases.
 const FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;

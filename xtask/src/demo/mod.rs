@@ -14,8 +14,8 @@ use lab::{Folder, ForgeProgram, Lab};
 use self::report::{JobReport, Promise, Report, summary};
 use self::watch::{Seen, Watch};
 use crate::forge::Forge;
-use crate::say;
-use crate::stage::{PlayError, Stage};
+use crate::lab_deployment::{LabDeployment, PlayError};
+use crate::output::say;
 
 /// What is pushed when no other workflow is given.
 const WORKFLOW: &str = include_str!("workflow.yml");
@@ -89,14 +89,14 @@ async fn tell(
     workflow: &str,
 ) -> Result<Seen, PlayError> {
     let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
-    let stage = Stage::new(root, lab.file())?;
+    let deployment = LabDeployment::new(root, lab.file())?;
     say("stacks: going up");
-    stage.up().await?;
+    deployment.up().await?;
 
     let forge = Forge::of(&lab);
     forge.make_organization(ORGANIZATION).await?;
     forge
-        .make_hook(ORGANIZATION, &stage.hook_url(), hook.events())
+        .make_hook(ORGANIZATION, &deployment.hook_url(), hook.events())
         .await?;
     if hook == Hook::PushOnly {
         // The dispatcher is told of the push alone; the watcher has a hook of its own for the rest.
@@ -106,7 +106,7 @@ async fn tell(
     }
     forge.make_repository(ORGANIZATION, "app").await?;
     let checkout = forge.checkout(REPOSITORY).await?;
-    let mut watch = Watch::new(lab.file(), &stage);
+    let mut watch = Watch::new(lab.file(), &deployment);
     watch.break_one_boot().await?;
     let files = [(".gitea/workflows/demo.yml", workflow), BUILD_SCRIPT];
     checkout.push("Build, test, fail once", &files).await?;
@@ -132,7 +132,7 @@ async fn tell(
 
     say("stacks: going down");
     let mut seen = watch.into_seen();
-    seen.left.extend(stage.down().await?);
+    seen.left.extend(deployment.down().await?);
     let runners = forge.runners().await?;
     if runners > 0 {
         seen.left.push(format!("{runners} runners at the forge"));

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::report::Promise;
 use super::story::{ANNOUNCED, Delivery, JobStory, Machine, STARTED, stories};
 use crate::forge::{Forge, ForgeJob};
-use crate::say;
-use crate::stage::{PlayError, Stage};
+use crate::lab_deployment::{LabDeployment, PlayError};
+use crate::output::say;
 
 /// EC2's reason code for an instance whose host failed.
 const HOST_FAILED: &str = "Server.InternalError";
@@ -35,7 +35,7 @@ pub struct Seen {
 /// The watcher.
 pub struct Watch<'a> {
     lab: &'a LabFile,
-    stage: &'a Stage,
+    deployment: &'a LabDeployment,
     pushed_ms: u64,
     told: BTreeSet<String>,
     deliveries: Vec<Delivery>,
@@ -51,10 +51,10 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// A watcher of `lab`.
-    pub fn new(lab: &'a LabFile, stage: &'a Stage) -> Self {
+    pub fn new(lab: &'a LabFile, deployment: &'a LabDeployment) -> Self {
         Self {
             lab,
-            stage,
+            deployment,
             pushed_ms: 0,
             told: BTreeSet::new(),
             deliveries: Vec::new(),
@@ -82,7 +82,7 @@ impl<'a> Watch<'a> {
         let url = format!("{}/_lab/instances", self.lab.ec2_endpoint);
         self.machines = shaped(&url, get(&url).await?)?;
         self.forge_jobs = forge.jobs(super::REPOSITORY).await?;
-        for runner in self.stage.ledger.live().await?.runners {
+        for runner in self.deployment.ledger.live().await?.runners {
             if let Some(at) = runner.timeline.get("registering").copied() {
                 self.registered.insert(runner.instance, at);
             }
@@ -110,7 +110,7 @@ impl<'a> Watch<'a> {
         for machine in &self.machines {
             let pool = machine
                 .tags
-                .get(&self.stage.names.tag)
+                .get(&self.deployment.names.tag)
                 .cloned()
                 .unwrap_or_default();
             let market = if machine.spot { "Spot" } else { "On-Demand" };
@@ -255,7 +255,7 @@ impl<'a> Watch<'a> {
             self.lab.webhook_secret.as_str(),
         ];
         let written = self
-            .stage
+            .deployment
             .written(folder)
             .map_err(|source| PlayError::File { source })?;
         self.searched = written.len();

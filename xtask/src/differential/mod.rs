@@ -31,7 +31,7 @@ use self::receiver::{Received, Receiver};
 use self::report::{Difference, Report};
 use self::site::{Read, Site};
 use self::stream::Mark;
-use crate::say;
+use crate::output::say;
 
 /// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
 /// core busy half of the time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Asked, Outcome};
-use crate::say;
+use crate::output::say;
 
 /// Files that are shown of one difference.
 pub const FILES_MAX: usize = 6;

@@ -10,16 +10,17 @@ use std::process::ExitCode;
 
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
 use dispatcher::model::secret::Secret;
-use stacks::names::Secret as SecretName;
+use stacks::names::SecretName;
 use stacks::pool::{ForgeKind, Pool};
 use workflow::{Event, Facts, Server, gather};
 
 use self::local::{LocalClone, Settings};
-use crate::place::{self, Place};
-use crate::say;
+use crate::output::say;
+use crate::target::{self, Target};
 
 /// What is to be explained.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Explain {
     /// The body of a webhook delivery; `-` is standard input.
     #[arg(long, value_name = "FILE")]
@@ -36,9 +37,6 @@ pub struct Explain {
     /// Print the verdict as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Name in stacks/environments, or a path: its pools are meant.
-    #[arg(long)]
-    pub env: Option<String>,
 }
 
 /// Why nothing can be explained.
@@ -52,7 +50,7 @@ pub enum ExplainError {
     Clone(#[from] local::BadClone),
     /// The deployment.
     #[error(transparent)]
-    Place(#[from] place::Error),
+    Target(#[from] target::Error),
     /// The forge.
     #[error(transparent)]
     Forge(#[from] ForgeError),
@@ -74,9 +72,9 @@ const GITEA: &str = "1.26.0";
 const FORGEJO: &str = "12.0.0+gitea-1.22.0";
 
 /// Explains. Exit code 0, whatever the verdict is.
-pub async fn run(place: &Place, explain: &Explain) -> Result<ExitCode, ExplainError> {
+pub async fn run(target: &Target, explain: &Explain) -> Result<ExitCode, ExplainError> {
     let event = event::read(&explain.event, explain.kind.as_deref())?;
-    let environment = &place.deployment.environment;
+    let environment = &target.deployment.environment;
     let facts = match &explain.repo {
         Some(folder) => {
             let version = explain
@@ -91,7 +89,7 @@ pub async fn run(place: &Place, explain: &Explain) -> Result<ExitCode, ExplainEr
             let clone = LocalClone::open(folder, Settings::default())?;
             gather(&clone, &event, server).await?
         }
-        None => from_forge(place, &event).await?,
+        None => from_forge(target, &event).await?,
     };
     let pools: Vec<Pool> = environment
         .pools
@@ -108,18 +106,18 @@ pub async fn run(place: &Place, explain: &Explain) -> Result<ExitCode, ExplainEr
 }
 
 /// The facts as the forge has them now.
-async fn from_forge(place: &Place, event: &Event) -> Result<Facts, ExplainError> {
-    let environment = &place.deployment.environment;
-    let token = provisioner::read_secret(&place.deployment, SecretName::ForgeToken)
+async fn from_forge(target: &Target, event: &Event) -> Result<Facts, ExplainError> {
+    let environment = &target.deployment.environment;
+    let token = provisioner::read_secret(&target.deployment, SecretName::ForgeToken)
         .await
-        .map_err(place::Error::from)?
+        .map_err(target::Error::from)?
         .and_then(|token| Secret::new(token.reveal().to_owned()))
         .ok_or(ExplainError::NoToken)?;
     let forge = Forge::new(ForgeConfig {
         kind: environment.forge.kind,
         labels: Vec::new(),
         url: environment.forge.url.clone(),
-        endpoint: place.forge_endpoint.clone(),
+        endpoint: target.forge_endpoint.clone(),
         ca: environment.forge.ca.clone(),
         token: Some(token),
         registration_token: None,

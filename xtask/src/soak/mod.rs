@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use self::scenario::{Kind, Told, play};
 use self::watch::{Seen, Watch};
 use crate::forge::Forge;
-use crate::say;
-use crate::stage::{PlayError, Stage};
+use crate::lab_deployment::{LabDeployment, PlayError};
+use crate::output::say;
 
 const ORGANIZATION: &str = "soak";
 /// The organization that the lab's pool `team` serves.
@@ -81,15 +81,15 @@ async fn whole(
     runs: usize,
 ) -> Result<Report, PlayError> {
     let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
-    let stage = Stage::new(root, lab.file())?;
+    let deployment = LabDeployment::new(root, lab.file())?;
     say("stacks: going up");
-    stage.up().await?;
+    deployment.up().await?;
     let forge = Forge::of(&lab);
     for organization in [ORGANIZATION, TEAM] {
         forge.make_organization(organization).await?;
         let events = ["push", "workflow_job"];
         forge
-            .make_hook(organization, &stage.hook_url(), &events)
+            .make_hook(organization, &deployment.hook_url(), &events)
             .await?;
     }
 
@@ -104,11 +104,11 @@ async fn whole(
                 .map(move |problem| format!("{at}: {problem}"))
         })
         .collect();
-    problems.extend(settle(&stage, &forge, &mut watch).await?);
+    problems.extend(settle(&deployment, &forge, &mut watch).await?);
     problems.extend(watch.doubled());
 
     say("stacks: going down");
-    let mut left = stage.down().await?;
+    let mut left = deployment.down().await?;
     let runners = forge.runners().await?;
     if runners > 0 {
         left.push(format!("{runners} runners at the forge"));
@@ -161,12 +161,16 @@ async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<T
 }
 
 /// Waits until the last machine is gone and the ledger is at rest; says what is not in time.
-async fn settle(stage: &Stage, forge: &Forge, watch: &mut Watch) -> Result<Vec<String>, PlayError> {
+async fn settle(
+    deployment: &LabDeployment,
+    forge: &Forge,
+    watch: &mut Watch,
+) -> Result<Vec<String>, PlayError> {
     say("every job has ended; waiting for the last machine to go");
     let start = Instant::now();
     loop {
         watch.look().await?;
-        let live = stage.ledger.live().await?;
+        let live = deployment.ledger.live().await?;
         let open = [
             (watch.alive(), "machines"),
             (live.jobs.len(), "jobs on the list"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::forge::{Checkout, Forge, ForgeJob};
-use crate::stage::PlayError;
+use crate::lab_deployment::PlayError;
 
 /// Longest for one scenario: a machine that found no job idles a minute before another comes.
 const LIMIT: Duration = Duration::from_mins(5);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::run::{Done, Run, TestError, files, output, pass};
-use crate::say;
+use crate::output::say;
 use crate::tidy;
 
 /// The crate whose tests start machines and services.

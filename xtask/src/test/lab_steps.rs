@@ -5,7 +5,7 @@ use lab::gitea::Programs;
 
 use super::code::{named, tests_of};
 use super::run::{Done, Run, TestError, output, pass};
-use crate::say;
+use crate::output::say;
 
 /// The trigger rules against cases of what forges do.
 pub fn conformance(run: &mut Run) -> Result<Done, TestError> {

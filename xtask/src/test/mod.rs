@@ -19,7 +19,7 @@ use self::run::Run;
 pub use self::run::TestError;
 use self::steps::{STEPS, Step, When};
 use self::summary::{Ended, Summary};
-use crate::say;
+use crate::output::say;
 
 /// Which steps are asked for.
 #[derive(Debug, clap::Args)]

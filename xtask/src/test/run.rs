@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::say;
+use crate::output::say;
 
 /// How a step ended that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::run::{Done, Run};
 use super::steps::{BUDGET_S, BUILD_S, Step};
-use crate::say;
+use crate::output::say;
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

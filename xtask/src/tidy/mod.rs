@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use self::tree::Tree;
-use crate::say;
+use crate::output::say;
 
 pub use self::found::{Error, Found};
 

@@ -13,7 +13,7 @@ use super::super::objects::{self, TreeLine};
 use super::super::reply::reply;
 use super::super::shared::Shared;
 use super::super::version::Version;
-use super::request::{Answer, Refusal, Request, with_total};
+use super::request::{Answer, Refusal, Request, strings, with_total};
 
 /// Entries of one page of a tree: the most that the forge gives, and what it gives unasked.
 const TREE_PAGE_MAX: usize = 1000;
@@ -214,7 +214,7 @@ impl Place {
             .map_err(|_| Refusal::Bad("invalid body parameter".to_owned()))?;
         let lines = self.all(request).await?;
         let (mut files, mut bytes) = (Vec::new(), 0);
-        for path in super::super::workflow::strings(Some(&asked["files"])) {
+        for path in strings(&asked["files"]) {
             let line = lines.iter().find(|line| line.path == path);
             let (body, size) = match line {
                 Some(line) => self.file(line).await,

@@ -11,9 +11,8 @@ use super::super::payload::{self, Email, actions, time};
 use super::super::reply::reply;
 use super::super::shared::{Shared, now};
 use super::super::state::{Kind, State};
-use super::super::workflow::strings;
 use super::super::{git, objects};
-use super::request::{Answer, Refusal, Request, created, id, with_total};
+use super::request::{Answer, Refusal, Request, created, id, strings, with_total};
 use crate::ids::random_hex;
 
 /// Longest name of an account or repository, as in the forge.
@@ -172,7 +171,7 @@ fn create_token(state: &mut State, request: &Request<'_>, token: &Token, login: 
         let message = "access token name has been used already".to_owned();
         return Err(Refusal::Bad(message));
     }
-    let scopes = strings(Some(&body["scopes"]));
+    let scopes = strings(&body["scopes"]);
     let admin = scopes
         .iter()
         .any(|scope| scope == "all" || scope == "write:admin");
@@ -398,7 +397,7 @@ fn new_hook(id: i64, scope: Scope, body: &Value, now: i64) -> Result<Hook, Refus
             "the stand-in delivers to http:// addresses only, not to {url:?}"
         )));
     }
-    let mut events = strings(Some(&body["events"]));
+    let mut events = strings(&body["events"]);
     if events.is_empty() {
         events.push("push".to_owned());
     }

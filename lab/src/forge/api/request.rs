@@ -126,3 +126,15 @@ pub(super) fn created(body: &Value) -> Response {
 pub(super) fn id(text: &str) -> Result<i64, Refusal> {
     text.parse().map_err(|_| Refusal::NotFound)
 }
+
+/// A text or a list of them.
+pub(super) fn strings(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(list) => list
+            .iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}

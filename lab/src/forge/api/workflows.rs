@@ -5,6 +5,8 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
+use workflow::discovery::FoundFile;
+
 use super::super::push::below_folder;
 use super::super::reply::reply;
 use super::super::shared::Shared;
@@ -38,8 +40,8 @@ pub(super) async fn answer(
     let folder = git::folder(&shared.data, owner, name);
     let found = async {
         let commit = objects::tip(&folder, &branch).await?;
-        let files = git::workflows(&folder, &commit, version.workflow_folders()).await;
-        files.ok()
+        let found = git::workflows(&folder, &commit, version.server()).await;
+        Some(found.ok()?.files)
     };
     let Some(files) = found.await else {
         return Some(Err(Refusal::NotFound));
@@ -48,7 +50,7 @@ pub(super) async fn answer(
         (&Method::GET, []) => Ok(list(shared, id, &files)),
         (&Method::PUT, [file @ .., word @ ("disable" | "enable")]) => {
             let file = file.join("/").replace("%2F", "/");
-            if !files.iter().any(|(path, _)| below_folder(path) == file) {
+            if !files.iter().any(|one| below_folder(&one.path) == file) {
                 return Some(Err(Refusal::NotFound));
             }
             shared.with(|state, _| {
@@ -65,9 +67,9 @@ pub(super) async fn answer(
     })
 }
 
-fn list(shared: &Shared, id: i64, files: &[(String, String)]) -> axum::response::Response {
+fn list(shared: &Shared, id: i64, files: &[FoundFile]) -> axum::response::Response {
     let entries: Vec<Value> = shared.with(|state, _| {
-        let entry = |(path, _): &(String, String)| {
+        let entry = |FoundFile { path, .. }: &FoundFile| {
             let below = below_folder(path);
             let is_disabled = state.disabled.contains(&(id, below.to_owned()));
             let word = if is_disabled {

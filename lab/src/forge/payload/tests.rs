@@ -173,6 +173,7 @@ fn job_events_are_the_recorded_bytes() {
             labels: texts(&of["labels"]),
             needs: Vec::new(),
             condition: None,
+            matrix: workflow::expression::Value::Map(None),
             steps: steps.iter().map(|step| text(&step["name"])).collect(),
             payload: String::new(),
             status: status(of),

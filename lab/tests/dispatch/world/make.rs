@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_ssm::types::ParameterType;
 use lab::forge::{Flavour, Version};
-use stacks::names::Secret;
+use stacks::names::SecretName;
 use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
 
 use super::{CLONE_TOKEN, Shape, World};
@@ -65,10 +65,10 @@ impl World {
         }
         let file = self.bench.lab.file();
         for (secret, value) in [
-            (Secret::Webhook, file.webhook_secret.as_str()),
-            (Secret::ForgeToken, &file.forge_token),
-            (Secret::RegistrationToken, &file.registration_token),
-            (Secret::CloneToken, CLONE_TOKEN),
+            (SecretName::Webhook, file.webhook_secret.as_str()),
+            (SecretName::ForgeToken, &file.forge_token),
+            (SecretName::RegistrationToken, &file.registration_token),
+            (SecretName::CloneToken, CLONE_TOKEN),
         ] {
             self.set_secret(secret, value).await;
         }
@@ -80,7 +80,7 @@ impl World {
         put.send().await.unwrap();
     }
 
-    pub(crate) async fn set_secret(&self, secret: Secret, value: &str) {
+    pub(crate) async fn set_secret(&self, secret: SecretName, value: &str) {
         let name = self.names.secret(secret);
         let put = self.ssm.put_parameter().name(name).value(value);
         let put = put.r#type(ParameterType::SecureString).overwrite(true);

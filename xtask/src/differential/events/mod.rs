@@ -8,13 +8,13 @@ mod history;
 mod talk;
 mod workflows;
 
-use dispatcher::webhook::delivery::Delivery;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::model::secret::Secret;
+use dispatcher::webhook::delivery::Delivery;
 use http::Method;
 use lab::gitea::StandaloneGitea;
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
-//! The deployment that the demo and the soak are about: the lab's environment, put up and taken down by the same
-//! calls as `up` and `down`.
+//! The lab's environment as the demo and the soak deploy it: by the same calls as `up` and `down`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,13 +12,11 @@ use provisioner::progress::{Event, Progress};
 use provisioner::teardown;
 use stacks::names::Names;
 
+use crate::environments;
 use crate::forge;
-use crate::locate;
-use crate::place::{Error, Place, environment_path};
-use crate::say;
+use crate::output::say;
+use crate::target::{self, Error, Target};
 
-/// The environment of the lab.
-const ENVIRONMENT: &str = "lab";
 /// Largest file that is searched for secrets, in bytes: consoles and logs are far smaller.
 const SEARCH_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -40,7 +37,7 @@ impl Progress for Steps {
     }
 }
 
-/// Why what is played on the stage could not go on.
+/// Why a demo or a soak could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
     /// The lab.
@@ -48,7 +45,7 @@ pub enum PlayError {
     Lab(#[from] lab::Error),
     /// The stacks.
     #[error(transparent)]
-    Place(#[from] Error),
+    Target(#[from] Error),
     /// The forge.
     #[error(transparent)]
     Forge(#[from] forge::Error),
@@ -76,21 +73,22 @@ pub enum PlayError {
 }
 
 /// The deployment in the lab.
-pub struct Stage {
-    place: Place,
+pub struct LabDeployment {
+    target: Target,
     /// Its ledger.
     pub ledger: Ledger,
     /// The deployment's names.
     pub names: Names,
 }
 
-impl Stage {
+impl LabDeployment {
     /// The deployment in `lab`.
     pub fn new(root: &Path, lab: &LabFile) -> Result<Self, Error> {
-        let environment = provisioner::environment::load(&environment_path(root, ENVIRONMENT))
-            .map_err(provisioner::Error::from)?;
+        let environment =
+            provisioner::environment::load(&environments::path(root, environments::LAB))
+                .map_err(provisioner::Error::from)?;
         let names = environment.names();
-        let place = locate::in_lab(root, ENVIRONMENT, environment, lab)?;
+        let target = target::in_lab(root, environments::LAB, environment, lab)?;
         let (key, secret) = (&lab.access_key_id, &lab.secret_access_key);
         let aws = Aws::new(
             names.clone(),
@@ -103,7 +101,7 @@ impl Stage {
         );
         let ledger = Ledger::new(&aws);
         Ok(Self {
-            place,
+            target,
             ledger,
             names,
         })
@@ -111,14 +109,14 @@ impl Stage {
 
     /// Where the forge sends its deliveries.
     pub fn hook_url(&self) -> String {
-        self.place.hook_url.clone().unwrap_or_default()
+        self.target.hook_url.clone().unwrap_or_default()
     }
 
     /// Puts the stacks up.
     pub async fn up(&self) -> Result<(), Error> {
         let progress = Steps;
-        let code = self.place.code(&progress).await?;
-        let deployment = &self.place.deployment;
+        let code = self.target.code(&progress).await?;
+        let deployment = &self.target.deployment;
         let plan = provisioner::diff(deployment, &code, &progress).await?;
         provisioner::up(deployment, &plan, &code, &progress).await?;
         Ok(())
@@ -127,7 +125,7 @@ impl Stage {
     /// Takes them down, and says what AWS still has.
     pub async fn down(&self) -> Result<Vec<String>, Error> {
         let progress = Steps;
-        let deployment = &self.place.deployment;
+        let deployment = &self.target.deployment;
         let found = teardown::survey(deployment).await.map_err(Error::from)?;
         let left = teardown::down(deployment, &found, &progress).await?;
         Ok(left
@@ -140,7 +138,7 @@ impl Stage {
     /// Everything that was written where people and machines may look: templates, user-data, the
     /// lab's logs and its instances' consoles.
     pub fn written(&self, folder: &Folder) -> io::Result<Vec<(String, Vec<u8>)>> {
-        let rendered = &self.place.deployment.rendered;
+        let rendered = &self.target.deployment.rendered;
         let templates = rendered
             .templates
             .iter()

@@ -1,21 +1,21 @@
-//! What the deployment commands share: where they act, how they ask, how they show progress.
+//! Which deployment a command is about: an environment on AWS, or in the running lab.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
-use provisioner::Deployment;
+use lab::{Folder, Lab, LabFile};
 use provisioner::package::{self, Code, Profile};
 use provisioner::progress::{Event, Progress};
-use provisioner::show::{Colour, Words};
+use provisioner::secrets::{SecretValue, Secrets};
+use provisioner::show::Presentation;
+use provisioner::{AwsEndpoint, Deployment, Environment};
+use stacks::names::SecretName;
 
-/// Between two lines that only say that something still takes its time.
-const WAITING_EVERY: Duration = Duration::from_secs(10);
+use crate::environments;
+use crate::terminal::palette;
 
 /// One deployment, and how its commands are called.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Target {
     /// The environment as it was named on the command line.
     pub env: String,
     /// Whether it is the lab.
@@ -36,8 +36,16 @@ pub enum Error {
     /// The deployment.
     #[error(transparent)]
     Deployment(#[from] provisioner::Error),
+    /// No environment is named, and the command takes none for granted.
+    #[error("`{command}` has to be told which environment is meant: {known}")]
+    Unnamed {
+        /// The command.
+        command: &'static str,
+        /// The environments that there are.
+        known: String,
+    },
     /// There is nobody to ask.
-    #[error("nobody is there to be asked; say --yes to go on without asking")]
+    #[error("there is no terminal to ask at; --yes goes on without asking")]
     NobodyToAsk,
     /// The answer was no.
     #[error("nothing was changed")]
@@ -74,6 +82,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Deployment(error) => error.hint(),
+            Self::Unnamed { command, .. } => Some(format!(
+                "`cargo xtask {command} NAME`, or `cargo xtask --lab {command}` for the lab's"
+            )),
             Self::NobodyToAsk
             | Self::NoLab
             | Self::Refused
@@ -84,17 +95,17 @@ impl Error {
     }
 }
 
-impl Place {
+impl Target {
     /// How its commands are written.
     #[must_use]
-    pub fn words(&self) -> Words {
+    pub fn presentation(&self) -> Presentation {
         let set_secret = if self.lab {
             "cargo xtask --lab secret set NAME".to_owned()
         } else {
             format!("cargo xtask secret set NAME {}", self.env)
         };
-        Words {
-            colour: colour(),
+        Presentation {
+            palette: palette(),
             set_secret,
         }
     }
@@ -118,78 +129,62 @@ impl Place {
     }
 }
 
-/// The file of the environment called `env`: a path as it is, a name in `stacks/environments`.
-#[must_use]
-pub fn environment_path(root: &Path, env: &str) -> PathBuf {
-    let is_path = Path::new(env).extension().is_some_and(|end| end == "toml");
-    if is_path {
-        return PathBuf::from(env);
+/// The deployment of the environment called `env`, on AWS or in the running lab.
+pub fn of(root: &Path, env: &str, lab: bool) -> Result<Target, Error> {
+    let environment = provisioner::environment::load(&environments::path(root, env))
+        .map_err(provisioner::Error::from)?;
+    if !lab {
+        let endpoint = AwsEndpoint::aws(&environment.region);
+        return Ok(Target {
+            env: env.to_owned(),
+            lab,
+            root: root.to_owned(),
+            deployment: Deployment::new(environment, endpoint)?,
+            hook_url: None,
+            forge_endpoint: None,
+        });
     }
-    root.join("stacks/environments").join(format!("{env}.toml"))
+    let lab = Lab::find(&Folder::default_one()).ok_or(Error::NoLab)?;
+    in_lab(root, env, environment, lab.file())
 }
 
-/// Colour for terminals whose owner didn't object.
-#[must_use]
-pub fn colour() -> Colour {
-    if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        Colour::On
-    } else {
-        Colour::Off
-    }
-}
-
-/// Asks until it is answered, and goes on only after a yes.
-pub fn consent(question: &str, yes: bool) -> Result<(), Error> {
-    if yes {
-        return Ok(());
-    }
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Error::NobodyToAsk);
-    }
-    let terminal = |source| Error::File {
-        what: "reading the answer".to_owned(),
-        source,
+/// The deployment of `environment` in `lab`, with the lab's own secrets.
+pub fn in_lab(
+    root: &Path,
+    env: &str,
+    environment: Environment,
+    lab: &LabFile,
+) -> Result<Target, Error> {
+    let endpoint = AwsEndpoint {
+        region: lab.region.clone(),
+        endpoint: Some(lab.aws_endpoint.clone()),
+        ec2_endpoint: Some(lab.ec2_endpoint.clone()),
+        credentials: Some((lab.access_key_id.clone(), lab.secret_access_key.clone())),
     };
-    let mut stderr = std::io::stderr();
-    write!(stderr, "{question} [y/N] ").map_err(terminal)?;
-    stderr.flush().map_err(terminal)?;
-    let mut answer = String::new();
-    stdin.read_line(&mut answer).map_err(terminal)?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Error::Refused),
+    let mut secrets = Secrets::new();
+    for (secret, value) in [
+        (SecretName::Webhook, &lab.webhook_secret),
+        (SecretName::ForgeToken, &lab.forge_token),
+        (SecretName::RegistrationToken, &lab.registration_token),
+    ] {
+        let value = SecretValue::new(secret, value).map_err(provisioner::Error::from)?;
+        secrets.insert(secret, value);
     }
+    Ok(Target {
+        env: env.to_owned(),
+        lab: true,
+        root: root.to_owned(),
+        deployment: Deployment::new(environment, endpoint)?.with_secrets(secrets),
+        hook_url: Some(format!("{}/dispatch", lab.front_door)),
+        forge_endpoint: Some(lab.forge.clone()),
+    })
 }
 
-/// Shows progress on standard error, so that standard output stays what was asked for.
-#[derive(Debug, Default)]
-pub struct OnStderr {
-    last_wait: Mutex<Option<Instant>>,
-}
-
-impl Progress for OnStderr {
-    fn report(&self, event: Event) {
-        match event {
-            Event::Step(what) => eprintln!("· {what}"),
-            Event::Resource {
-                id, status, reason, ..
-            } => {
-                // Failures carry their reason; successes need none.
-                let reason = reason
-                    .filter(|_| status.contains("FAILED") || status.contains("ROLLBACK"))
-                    .map(|reason| format!("  {reason}"));
-                eprintln!("    {status:<24} {id}{}", reason.unwrap_or_default());
-            }
-            Event::Waiting { what, seconds } => {
-                let Ok(mut last) = self.last_wait.lock() else {
-                    return;
-                };
-                if seconds > 0 && last.is_none_or(|last| last.elapsed() >= WAITING_EVERY) {
-                    *last = Some(Instant::now());
-                    eprintln!("    … {what}, {seconds} s");
-                }
-            }
-        }
+/// Where deliveries go, if anything is deployed.
+pub async fn hook_url(target: &Target) -> Result<Option<String>, Error> {
+    if let Some(url) = &target.hook_url {
+        return Ok(Some(url.clone()));
     }
+    let outputs = provisioner::outputs(&target.deployment).await?;
+    Ok(outputs.api_endpoint().map(|url| format!("{url}/dispatch")))
 }

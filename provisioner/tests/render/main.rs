@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says so")]
 
+mod roles;
+
 use std::path::{Path, PathBuf};
 
 use provisioner::environment::{self, Environment};
@@ -188,37 +190,6 @@ fn nothing_reaches_a_runner_and_it_reaches_only_the_listed_ports() {
 }
 
 #[test]
-fn every_runner_role_is_denied_what_is_the_deployments_own() {
-    for (_, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
-        let roles = resources(&rendered.template(Stack::Runner).value, "AWS::IAM::Role");
-        assert!(!roles.is_empty());
-        for role in roles {
-            let denied: Vec<&str> = role["Policies"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
-                .filter(|statement| statement["Effect"] == "Deny")
-                .map(|statement| statement["Action"].as_str().unwrap())
-                .collect();
-            assert_eq!(
-                denied,
-                [
-                    "ssm:*",
-                    "ssm:GetParametersByPath",
-                    "s3:*",
-                    "dynamodb:*",
-                    "lambda:*",
-                    "cloudformation:*",
-                    "iam:PassRole"
-                ]
-            );
-        }
-    }
-}
-
-#[test]
 fn what_holds_data_outlives_its_stack() {
     for (_, environment) in environments() {
         let rendered = render::render(&environment).unwrap();
@@ -342,90 +313,6 @@ fn no_pool_on_aws_starts_throttled() {
                 pool.name
             );
         }
-    }
-}
-
-/// EC2 asks the policy for each kind of resource that a launch tags. Of a Spot request it does not
-/// say which template it comes from, so a right to it could not be bound to ours: a launch tags none
-/// (the lab's EC2 refuses one that does).
-#[test]
-fn the_dispatcher_has_no_right_to_spot_requests() {
-    for (name, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
-        let template = rendered.template(Stack::Dispatch);
-        assert!(!template.body.contains("spot-instances-request"), "{name}");
-    }
-}
-
-/// A right that nothing uses is one too many, and a call without its right fails on AWS alone: no
-/// emulator would tell.
-#[test]
-fn the_dispatcher_has_the_rights_of_the_calls_that_it_makes_and_no_others() {
-    const CALLS: [(&str, &str); 17] = [
-        (".run_instances()", "ec2:RunInstances"),
-        (".terminate_instances()", "ec2:TerminateInstances"),
-        (".describe_instances()", "ec2:DescribeInstances"),
-        (
-            ".describe_spot_price_history()",
-            "ec2:DescribeSpotPriceHistory",
-        ),
-        (".describe_subnets()", "ec2:DescribeSubnets"),
-        (
-            ".describe_instance_type_offerings()",
-            "ec2:DescribeInstanceTypeOfferings",
-        ),
-        (".get_item()", "dynamodb:GetItem"),
-        (".batch_get_item()", "dynamodb:BatchGetItem"),
-        ("Put::builder()", "dynamodb:PutItem"),
-        ("Update::builder()", "dynamodb:UpdateItem"),
-        ("Delete::builder()", "dynamodb:DeleteItem"),
-        (".query()", "dynamodb:Query"),
-        (".scan()", "dynamodb:Scan"),
-        ("AmazonSSM.GetParametersByPath", "ssm:GetParametersByPath"),
-        ("AmazonSSM.GetParameters\"", "ssm:GetParameters"),
-        ("AmazonSSM.PutParameter", "ssm:PutParameter"),
-        ("/invocations", "lambda:InvokeFunction"),
-    ];
-    // What AWS asks for beside a call: tags and the role of RunInstances, images by parameter, logs.
-    const BESIDE: [&str; 5] = [
-        "ec2:CreateTags",
-        "iam:PassRole",
-        "logs:CreateLogStream",
-        "logs:PutLogEvents",
-        "ssm:GetParameters",
-    ];
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dispatcher/src/shell");
-    let source: String = std::fs::read_dir(sources)
-        .unwrap()
-        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
-        .collect();
-    let mut used: Vec<&str> = CALLS
-        .into_iter()
-        .filter(|(call, _)| source.contains(call))
-        .map(|(_, action)| action)
-        .collect();
-    used.sort_unstable();
-    for (name, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
-        let role =
-            &rendered.template(Stack::Dispatch).value["Resources"]["FunctionRole"]["Properties"];
-        let mut granted: Vec<&str> = role["Policies"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
-            .flat_map(|statement| {
-                let action = &statement["Action"];
-                action
-                    .as_array()
-                    .map_or_else(|| vec![action], |all| all.iter().collect())
-            })
-            .map(|action| action.as_str().unwrap())
-            .filter(|action| !BESIDE.contains(action))
-            .collect();
-        granted.sort_unstable();
-        granted.dedup();
-        assert_eq!(granted, used, "{name}");
     }
 }
 

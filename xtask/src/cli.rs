@@ -1,0 +1,217 @@
+//! What can be typed: commands, options, and the help that lists them.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use lab::ForgeProgram;
+
+use crate::{differential, explain, test};
+
+/// A self-cleaning CI fleet for Gitea and Forgejo on EC2 Spot.
+#[derive(Debug, Parser)]
+#[command(name = "tinqs-ci", bin_name = "tinqs-ci", version)]
+pub struct Cli {
+    /// Act on the local lab instead of AWS; ENV is then `lab` unless named.
+    #[arg(long, global = true)]
+    pub lab: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, in the order in which help lists them: hidden ones are developers' and stand below
+/// the others.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole path on this machine: stacks up, push, machines, green, gone.
+    Demo {
+        /// Print the report as one JSON object on the last line.
+        #[arg(long)]
+        json: bool,
+        /// Push this workflow instead of the demo's own.
+        #[arg(long, value_name = "FILE")]
+        workflow: Option<PathBuf>,
+        /// stand-in (our own), or gitea: a real one, which is built once.
+        #[arg(long, default_value_t)]
+        forge: ForgeProgram,
+        /// Tell the dispatcher of the push alone, as older forges and many webhooks do.
+        #[arg(long)]
+        push_only: bool,
+    },
+    /// Write the templates and user-data of an environment as files.
+    Render {
+        #[command(flatten)]
+        env: EnvArg,
+        /// Folder to write to.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Show what `up` would change. Exit code 0: nothing, 2: something, 1: error.
+    Diff {
+        #[command(flatten)]
+        env: EnvArg,
+        /// Print the plan as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Deploy an environment: show, ask, do exactly that.
+    Up {
+        #[command(flatten)]
+        env: EnvArg,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// End a deployment with everything that it made. ENV has to be named.
+    Down {
+        #[command(flatten)]
+        env: EnvArg,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Manage the secrets in the Parameter Store.
+    Secret {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: SecretCommand,
+    },
+    /// Send a stored delivery to the deployed endpoint and print its answer.
+    Replay {
+        /// The raw body.
+        body: PathBuf,
+        #[command(flatten)]
+        env: EnvArg,
+        /// Headers as recorded: {"headers": [[name, value], …]}.
+        #[arg(long, value_name = "FILE")]
+        headers: Option<PathBuf>,
+        /// Sign anew with this secret instead.
+        #[arg(long, value_name = "S")]
+        secret: Option<String>,
+    },
+    /// Say what the forge makes of an event: which workflows it starts, rule by rule, which jobs they
+    /// have, and what would be launched.
+    Explain {
+        #[command(flatten)]
+        env: EnvArg,
+        #[command(flatten)]
+        explain: explain::Explain,
+    },
+    /// The local lab: a cloud and a forge on this machine.
+    Lab {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: LabCommand,
+    },
+    /// Play many runs of what makes trouble (reruns, cancellations, needs, a large matrix) in the
+    /// lab, and count what got lost.
+    #[command(hide = true)]
+    Soak {
+        /// stand-in (our own), or gitea: a real one, which is built once.
+        #[arg(long, default_value_t)]
+        forge: ForgeProgram,
+        /// How many; ten kinds take turns.
+        #[arg(long, default_value_t = 10)]
+        runs: usize,
+        /// Print the report as one JSON object on the last line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Push and do other things at random at a real Gitea, and compare what it queues with what their
+    /// deliveries foretell.
+    #[command(hide = true)]
+    Differential(differential::Asked),
+    /// Put cases of what forges do to the trigger rules, one line of JSON each.
+    #[command(hide = true)]
+    Conformance {
+        /// The cases.
+        file: PathBuf,
+    },
+    /// Run everything that CI runs, or parts of it.
+    #[command(hide = true)]
+    Test(test::Asked),
+    /// Check the rules of the house that no compiler checks.
+    #[command(hide = true)]
+    Tidy,
+}
+
+/// The environment that a command is about: the same two ways to name it in every command.
+#[derive(Debug, Args)]
+pub struct EnvArg {
+    /// The environment: a name in stacks/environments, or a path.
+    #[arg(value_name = "ENV")]
+    positional: Option<String>,
+    /// The same, as an option.
+    #[arg(
+        id = "env",
+        short,
+        long = "env",
+        value_name = "ENV",
+        conflicts_with = "positional"
+    )]
+    option: Option<String>,
+}
+
+impl EnvArg {
+    /// The name, if one was given.
+    pub fn name(self) -> Option<String> {
+        self.positional.or(self.option)
+    }
+}
+
+/// What can be done with secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Set one from a prompt, standard input or a file.
+    Set {
+        /// webhook, forge-token, registration-token or clone-token.
+        name: String,
+        #[command(flatten)]
+        env: EnvArg,
+        /// Read the value from this file.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// What can be done with the lab.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum LabCommand {
+    /// Start it.
+    Up {
+        /// stand-in (our own), or gitea: a real one, which is built once.
+        #[arg(long, default_value_t)]
+        forge: ForgeProgram,
+    },
+    /// End it with everything in it.
+    Down,
+    /// Show what runs in it.
+    Status,
+}
+
+/// What was typed. Ends the program where that is no command, or asks for help.
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The commands, with the hidden ones under a heading of their own: clap has one heading for all.
+fn command() -> clap::Command {
+    let command = Cli::command();
+    let styles = command.get_styles();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let hidden = command.get_subcommands().filter(|it| it.is_hide_set());
+    let rows = hidden.map(|it| {
+        let about = it.get_about().map(ToString::to_string);
+        let name = it.get_name();
+        format!(
+            "\n  {literal}{name:<14}{literal:#}{}",
+            about.unwrap_or_default()
+        )
+    });
+    let help = format!(
+        "{header}For developers of tinqs-ci:{header:#}{}",
+        rows.collect::<String>()
+    );
+    command.after_help(help)
+}
