@@ -332,10 +332,7 @@ jobs:
         assert_eq!(runs[0].name.as_deref(), Some("ci"));
         let jobs = &runs[0].jobs;
         let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["build", "test (go, a)", "test (go, b)", "last"]
-        );
+        assert_eq!(names, ["build", "test (go, a)", "test (go, b)", "last"]);
         assert_eq!(jobs[0].labels, ["self-hosted", "base"]);
         assert_eq!(jobs[0].steps, [r#"Run echo "build $(uname -m)""#, "two"]);
         assert_eq!(jobs[1].labels, ["go"]);
