@@ -156,6 +156,24 @@ pub enum Because {
     ForgeSilent,
 }
 
+impl Because {
+    /// The same in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::PoolFull => "its pool runs as many machines as it may",
+            Self::FleetFull => "the deployment runs as many machines as it may",
+            Self::BackingOff => "its last launch came to nothing, the next try is later",
+            Self::PoolGone => {
+                "its pool was taken out, and the machine launched for it may still take it"
+            }
+            Self::ForgeSilent => {
+                "its machines ended without it, and the forge does not say whether it waits"
+            }
+        }
+    }
+}
+
 /// Plans one round of a drain.
 #[must_use]
 pub fn drain(world: &World) -> Plan {

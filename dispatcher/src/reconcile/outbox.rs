@@ -48,10 +48,10 @@ enum Stop {
 /// that it refuses keeps no other from being made.
 pub(crate) async fn flush(context: Context<'_>, outbox: &Outbox) {
     if let Err(stop) = set_statuses(context, &outbox.status_updates).await {
-        tracing::warn!(%stop, "commit statuses wait for the next drain");
+        tracing::warn!(error = %stop, "commit statuses wait for the next drain");
     }
     if let Err(stop) = delete_registrations(context, &outbox.stale_registrations).await {
-        tracing::warn!(%stop, "stale registrations wait for the next drain");
+        tracing::warn!(error = %stop, "stale registrations wait for the next drain");
     }
 }
 
@@ -133,7 +133,7 @@ async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), F
         StatusKind::NotServed | StatusKind::NoServices => "error",
         StatusKind::Served => "success",
     };
-    tracing::info!(job = %update.job, state, reason = update.reason, "commit status set");
+    tracing::info!(job = %update.job, repository = update.job.repository, state, reason = update.reason, "commit status set");
     context
         .config
         .forge
@@ -172,7 +172,7 @@ async fn delete_registrations(
                 context.ledger.clear_stale_registration(instance).await?;
             }
             Err(error) => {
-                tracing::warn!(instance = one.instance, %error, "stale registration not deleted; tried again later");
+                tracing::warn!(instance = one.instance, pool = one.pool, %error, "stale registration not deleted; tried again later");
                 context
                     .ledger
                     .postpone_stale_registration(one, now_ms)

@@ -38,7 +38,7 @@ impl Context<'_> {
                 Ok(()) => self.ledger.runner_disabled(instance, now_ms).await?,
                 Err(error) => {
                     self.ledger.runner_surplus(instance, now_ms).await?;
-                    tracing::info!(instance, %error, "runner not disabled: left to its idle timeout");
+                    tracing::info!(instance, pool = runner.pool, %error, "runner not disabled: left to its idle timeout");
                     if matches!(error, ForgeError::Unreachable { .. }) {
                         break;
                     }
@@ -77,7 +77,12 @@ impl Context<'_> {
                 })
                 | Err(_) => self.ledger.runner_disabled(instance, now_ms).await?,
             }
-            tracing::info!(instance, ?state, "runner not ended as idle");
+            tracing::info!(
+                instance,
+                pool = runner.pool,
+                ?state,
+                "runner not ended as idle"
+            );
             if matches!(state, Err(ForgeError::Unreachable { .. })) {
                 break;
             }
