@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::aws::{Failure, WriteResult};
 use crate::forge::{CommitStatus, ForgeError};
 use crate::ledger::{Live, PendingEvent, StaleRegistration, StatusKind, StatusUpdate};
-use workflow::document::requirements::Requirements;
+use workflow::Requirements;
 
 /// Most calls of each kind that one drain makes.
 const CALLS_MAX: usize = 40;
@@ -120,9 +120,12 @@ async fn is_true(
             .await?;
         workflows.insert(key.clone(), workflow);
     }
-    let workflow = workflows.get(&key).and_then(Option::as_ref);
-    let asks = workflow.and_then(|text| Requirements::read(text, &update.name));
-    Ok(asks.is_some_and(Requirements::is_silently_lacking))
+    let Some(workflow) = workflows.get(&key).and_then(Option::as_ref) else {
+        return Ok(false);
+    };
+    let server = context.config.forge.server().await?;
+    let requirements = Requirements::read(workflow, &update.name, server);
+    Ok(requirements.is_some_and(Requirements::is_silently_lacking))
 }
 
 async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), ForgeError> {
