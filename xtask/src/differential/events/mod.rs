@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::model::secret::Secret;
+use dispatcher::webhook::delivery::Delivery;
 use http::Method;
 use lab::gitea::StandaloneGitea;
 use serde_json::{Value, json};
