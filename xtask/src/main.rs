@@ -13,6 +13,7 @@ mod diff;
 mod differential;
 mod down;
 mod environments;
+mod error;
 mod explain;
 mod forge;
 mod lab_command;

@@ -15,8 +15,9 @@ use stacks::pool::{ForgeKind, Pool};
 use workflow::{Event, Facts, Server, gather};
 
 use self::local::{LocalClone, Settings};
+use crate::error;
 use crate::output::say;
-use crate::target::{self, Target};
+use crate::target::Target;
 
 /// What is to be explained.
 #[derive(Debug, clap::Args)]
@@ -50,7 +51,7 @@ pub enum ExplainError {
     Clone(#[from] local::BadClone),
     /// The deployment.
     #[error(transparent)]
-    Target(#[from] target::Error),
+    Target(#[from] error::Error),
     /// The forge.
     #[error(transparent)]
     Forge(#[from] ForgeError),
@@ -110,7 +111,7 @@ async fn from_forge(target: &Target, event: &Event) -> Result<Facts, ExplainErro
     let environment = &target.deployment.environment;
     let token = provisioner::read_secret(&target.deployment, SecretName::ForgeToken)
         .await
-        .map_err(target::Error::from)?
+        .map_err(error::Error::from)?
         .and_then(|token| Secret::new(token.reveal().to_owned()))
         .ok_or(ExplainError::NoToken)?;
     let forge = Forge::new(ForgeConfig {
