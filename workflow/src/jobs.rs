@@ -2,7 +2,7 @@
 //!
 //! Every job gives one for each combination of its matrix, in the order of the file; each has a name,
 //! labels and what it waits for. A job's `if` is not looked at here: a runner is needed all the same,
-//! unless it has `needs` ([`crate::needs`]).
+//! unless it has `needs` ([`needs`]).
 
 pub mod concurrency;
 pub mod contexts;
