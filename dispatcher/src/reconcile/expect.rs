@@ -1,7 +1,7 @@
 //! Which jobs an event has started, found out after its delivery was answered: for forges that send
 //! no `workflow_job`, and for hooks that were given the push alone.
 //!
-//! The verdict is the forge's own, come to from the same files ([`crate::workflow`]). Its jobs go on
+//! The verdict is the forge's own, come to from the same files ([`workflow`]). Its jobs go on
 //! the list under keys of ours, so that machines are launched at once; the forge then tells of the
 //! same jobs, by deliveries or because we ask what waits there, and each takes the place of the one
 //! that was expected. Machines are counted against jobs, never paired with them, so neither telling

@@ -1,5 +1,5 @@
 //! `cargo xtask conformance`: cases of what forges do, each put to the rules of
-//! [`dispatcher::workflow`]. One line of JSON a case, and a sum.
+//! [`workflow`]. One line of JSON a case, and a sum.
 
 mod events;
 mod jobs;
