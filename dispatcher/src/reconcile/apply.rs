@@ -210,7 +210,7 @@ impl Context<'_> {
                         launch = launch.id,
                         pool = launch.pool,
                         code,
-                        message,
+                        words = message,
                         "RunInstances refused"
                     );
                     if code == launch::REQUESTS_EXCEEDED {

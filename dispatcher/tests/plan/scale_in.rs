@@ -3,7 +3,7 @@
 use dispatcher::model::runner::{EndReason, Runner, RunnerState};
 use dispatcher::plan::{IDLE_MARGIN_MS, SCALE_IN_MAX, SETTLE_MS, SURPLUS_GRACE_MS};
 
-use super::{
+use super::story::{
     MINUTE_MS, NOW_MS, claimed, ending, in_state, open_launch, runner, told, waiting, world,
 };
 

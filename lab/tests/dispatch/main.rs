@@ -13,6 +13,7 @@ mod delivery;
 mod forge_answers;
 mod forgejo;
 mod hostile;
+mod hostile_forge;
 mod launches;
 mod lease;
 mod log;
