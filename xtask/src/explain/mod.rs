@@ -2,7 +2,6 @@
 //! for it. It asks the same code that runs in the Lambda.
 
 mod event;
-pub mod local;
 mod show;
 
 use std::path::PathBuf;
@@ -10,11 +9,11 @@ use std::process::ExitCode;
 
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
 use dispatcher::model::secret::Secret;
+use git::{BadClone, LocalClone, Settings};
 use stacks::names::SecretName;
 use stacks::pool::{ForgeKind, Pool};
 use workflow::{Event, Facts, Server, gather};
 
-use self::local::{LocalClone, Settings};
 use crate::error;
 use crate::output::say;
 use crate::target::Target;
@@ -48,7 +47,7 @@ pub enum ExplainError {
     Event(#[from] event::BadEvent),
     /// The clone.
     #[error(transparent)]
-    Clone(#[from] local::BadClone),
+    Clone(#[from] BadClone),
     /// The deployment.
     #[error(transparent)]
     Target(#[from] error::Error),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dispatcher::webhook::delivery::Delivery;
+use git::{BadClone, LocalClone, Settings};
 use serde_json::Value;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
 use workflow::event::{Event, EventKind};
@@ -18,22 +19,21 @@ use super::Error;
 use super::clone::Clone;
 use super::compare::{Predicted, Told};
 use super::site::{Stands, VARIABLES};
-use crate::explain::local::{BadClone, LocalClone, Settings};
 
 /// The verdict on one delivery.
 #[derive(Debug, Default)]
-pub struct Prediction {
+pub(crate) struct Prediction {
     /// Its jobs.
-    pub jobs: Vec<Predicted>,
+    pub(crate) jobs: Vec<Predicted>,
     /// Each file and what was said of it.
-    pub words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// Files and events of which the delivery does not tell whether they start a run.
-    pub open: BTreeSet<(String, &'static str)>,
+    pub(crate) open: BTreeSet<(String, &'static str)>,
 }
 
 /// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's, and
 /// `disabled` the workflows that start nothing there.
-pub async fn predict(
+pub(crate) async fn predict(
     delivery: &Value,
     clone: &Clone,
     refs: &BTreeMap<String, String>,
@@ -55,7 +55,7 @@ pub async fn predict(
 }
 
 /// Whether the forge's code fails on a workflow file of the commit `sha`.
-pub fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
+pub(crate) fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
     let server = Server::GITEA_1_26;
     let found = LocalClone::open(clone.folder(), Settings::default())
         .and_then(|clone| clone.files(sha, &discovery::workflow_dirs(server)))
@@ -98,7 +98,7 @@ impl Prediction {
     }
 
     /// Adds what `facts` say of what happened.
-    pub fn add_verdict(&mut self, happened: &Event, facts: &Facts) {
+    pub(crate) fn add_verdict(&mut self, happened: &Event, facts: &Facts) {
         let verdict = facts.evaluate(happened);
         self.words.extend(words(happened, &verdict));
         let event = happened.kind.word();

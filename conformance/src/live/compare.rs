@@ -8,7 +8,7 @@ use super::site::{Queued, Stands};
 
 /// Something that a delivery may not tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told<T> {
+pub(crate) enum Told<T> {
     /// It does.
     Known(T),
     /// It does not, and why.
@@ -17,36 +17,36 @@ pub enum Told<T> {
 
 /// A job that a delivery foretells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Predicted {
+pub(crate) struct Predicted {
     /// The path of its file under the workflows' directory.
-    pub workflow: String,
+    pub(crate) workflow: String,
     /// Its run's event, as hooks call it.
-    pub event: &'static str,
+    pub(crate) event: &'static str,
     /// Its run's ref.
-    pub reference: String,
+    pub(crate) reference: String,
     /// Its run's commit.
-    pub commit: String,
+    pub(crate) commit: String,
     /// Its name.
-    pub name: Told<String>,
+    pub(crate) name: Told<String>,
     /// Its labels.
-    pub labels: Told<Vec<String>>,
+    pub(crate) labels: Told<Vec<String>>,
     /// Whether it waits for a runner at once.
-    pub stands: Told<Stands>,
+    pub(crate) stands: Told<Stands>,
 }
 
 /// The outcome of one push, or of something else.
 #[derive(Debug, Default)]
-pub struct Compared {
+pub(crate) struct Compared {
     /// Jobs that were foretold as they are.
-    pub equal: usize,
+    pub(crate) equal: usize,
     /// Among them those of which something was not told, by what and why.
-    pub untold: BTreeMap<String, usize>,
+    pub(crate) untold: BTreeMap<String, usize>,
     /// Foretold, and not there.
-    pub missing: Vec<Predicted>,
+    pub(crate) missing: Vec<Predicted>,
     /// There, and not foretold.
-    pub unforeseen: Vec<Queued>,
+    pub(crate) unforeseen: Vec<Queued>,
     /// There, and by its nature nothing that a push delivery tells; by why.
-    pub beyond: BTreeMap<String, usize>,
+    pub(crate) beyond: BTreeMap<String, usize>,
 }
 
 impl<T: PartialEq> Told<T> {
@@ -97,7 +97,7 @@ impl Predicted {
 
 /// What a push queued without what is by its nature nothing that a push delivery tells, and how much
 /// that is, by why; `branch_gone` says that the push deleted a branch.
-pub fn without_beyond(
+pub(crate) fn without_beyond(
     queued: Vec<Queued>,
     branch_gone: bool,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
@@ -113,7 +113,7 @@ pub fn without_beyond(
 }
 
 /// The same without what may or may not start.
-pub fn without_open(
+pub(crate) fn without_open(
     queued: Vec<Queued>,
     open: &BTreeSet<(String, &'static str)>,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
@@ -134,7 +134,7 @@ pub fn without_open(
 }
 
 /// Compares what deliveries foretold with what was queued.
-pub fn compare(mut predicted: Vec<Predicted>, queued: Vec<Queued>) -> Compared {
+pub(crate) fn compare(mut predicted: Vec<Predicted>, queued: Vec<Queued>) -> Compared {
     let mut compared = Compared::default();
     let mut left = queued;
     predicted.sort_by_key(|job| std::cmp::Reverse(job.known()));
@@ -208,7 +208,7 @@ impl std::fmt::Display for Queued {
 }
 
 /// What of a delivery rules look at, for people.
-pub fn abstract_of(delivery: &Value) -> String {
+pub(crate) fn abstract_of(delivery: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     format!(
         "{} {}..{} {:?}",

@@ -62,18 +62,18 @@ const WORKFLOWS_MAX: usize = 8;
 
 /// A file of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
+pub(crate) struct File {
     /// As git writes it: `100644`, `100755`, `120000`, `160000`.
-    pub mode: &'static str,
+    pub(crate) mode: &'static str,
     /// What is in it; a submodule's commit.
-    pub bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<[u8]>,
 }
 
 /// All files of a commit.
-pub type Files = BTreeMap<String, File>;
+pub(crate) type Files = BTreeMap<String, File>;
 
 /// Changes a few.
-pub fn change(rng: &mut Rng, files: &mut Files, refs: &[String]) {
+pub(crate) fn change(rng: &mut Rng, files: &mut Files, refs: &[String]) {
     for _ in 0..rng.usize(1..5) {
         if rng.u8(..5) < 2 {
             change_workflow(rng, files, refs);
@@ -84,12 +84,12 @@ pub fn change(rng: &mut Rng, files: &mut Files, refs: &[String]) {
 }
 
 /// The name of what is a workflow, if it is there.
-pub fn likely(rng: &mut Rng) -> &'static str {
+pub(crate) fn likely(rng: &mut Rng) -> &'static str {
     WORKFLOWS[rng.usize(..LIKELY)]
 }
 
 /// Adds a workflow in every place but the last, so that a first push has something to start.
-pub fn begin(rng: &mut Rng, refs: &[String]) -> Files {
+pub(crate) fn begin(rng: &mut Rng, refs: &[String]) -> Files {
     let mut files = Files::new();
     for other in OTHERS {
         if rng.u8(..3) == 0 {
@@ -224,7 +224,7 @@ fn rename(files: &mut Files, from: &str, to: &str) {
 }
 
 /// A file where a directory was takes its place, and the other way round.
-pub fn put(files: &mut Files, path: &str, file: File) {
+pub(crate) fn put(files: &mut Files, path: &str, file: File) {
     let inside = format!("{path}/");
     files.retain(|other, _| !other.starts_with(&inside) && !path.starts_with(&format!("{other}/")));
     files.insert(path.to_owned(), file);

@@ -12,12 +12,12 @@ use fastrand::Rng;
 
 use super::stream::{Mark, Stream};
 use files::Files;
-pub use files::Files as CommitFiles;
+pub(crate) use files::Files as CommitFiles;
 
 /// The repository's default branch.
-pub const DEFAULT: &str = "main";
+pub(crate) const DEFAULT: &str = "main";
 /// A commit without files: it starts nothing anywhere.
-pub const NOTHING: Mark = Mark(1);
+pub(crate) const NOTHING: Mark = Mark(1);
 const BRANCHES: [&str; 12] = [
     DEFAULT,
     "dev",
@@ -62,7 +62,7 @@ const MANY_COMMITS: usize = 25;
 const REFS_MAX: usize = 4;
 
 /// One of them.
-pub fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
+pub(crate) fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
     from[rng.usize(..from.len())]
 }
 
@@ -75,16 +75,16 @@ struct Tip {
 
 /// One ref of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
+pub(crate) struct Move {
     /// Its full name.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it shall be; `None`: deleted.
-    pub to: Option<Mark>,
+    pub(crate) to: Option<Mark>,
 }
 
 /// Somebody disables a workflow on the forge's page, or enables those that are disabled.
 #[derive(Debug, Clone, Copy, Default)]
-pub enum Switch {
+pub(crate) enum Switch {
     /// One is disabled.
     Off(&'static str),
     /// All are enabled.
@@ -96,22 +96,22 @@ pub enum Switch {
 
 /// One push.
 #[derive(Debug)]
-pub struct Push {
+pub(crate) struct Push {
     /// The objects that it brings.
-    pub stream: Stream,
+    pub(crate) stream: Stream,
     /// Where refs go, each once.
-    pub moves: Vec<Move>,
+    pub(crate) moves: Vec<Move>,
     /// A pull request that is opened after it: from this branch to the default one.
-    pub pull: Option<String>,
+    pub(crate) pull: Option<String>,
     /// What happens to workflows before it.
-    pub switch: Switch,
+    pub(crate) switch: Switch,
     /// What it is, for people.
-    pub words: Vec<String>,
+    pub(crate) words: Vec<String>,
 }
 
 /// A repository's state and the chance that goes on from it.
 #[derive(Debug)]
-pub struct Generator {
+pub(crate) struct Generator {
     rng: Rng,
     branches: BTreeMap<String, Tip>,
     /// With every commit that a branch once had: force pushes go back to them.
@@ -123,7 +123,7 @@ pub struct Generator {
 
 impl Generator {
     /// The repository number `world` of `seed`.
-    pub fn new(seed: u64, world: u64) -> Self {
+    pub(crate) fn new(seed: u64, world: u64) -> Self {
         // Any odd number spreads neighbouring seeds; this is the golden ratio's.
         let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(world);
         Self {
@@ -137,7 +137,7 @@ impl Generator {
     }
 
     /// The commit [`NOTHING`].
-    pub fn nothing() -> Stream {
+    pub(crate) fn nothing() -> Stream {
         let mut stream = Stream::default();
         stream.commit(NOTHING, 0, "nothing", &[]);
         stream.files(&Files::new());
@@ -145,7 +145,7 @@ impl Generator {
     }
 
     /// The next push.
-    pub fn push(&mut self) -> Push {
+    pub(crate) fn push(&mut self) -> Push {
         let mut push = Push {
             stream: Stream::default(),
             moves: Vec::new(),

@@ -20,16 +20,16 @@ const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// One delivery.
 #[derive(Debug)]
-pub struct Received {
+pub(crate) struct Received {
     /// The forge's own name of its event.
-    pub event: String,
+    pub(crate) event: String,
     /// What it says.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 /// A running receiver.
 #[derive(Debug, Clone)]
-pub struct Receiver {
+pub(crate) struct Receiver {
     url: String,
     heard: Arc<Heard>,
 }
@@ -42,7 +42,7 @@ struct Heard {
 
 impl Receiver {
     /// Starts one; it ends with the runtime.
-    pub async fn start() -> Result<Self, Error> {
+    pub(crate) async fn start() -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let heard = Arc::new(Heard::default());
@@ -55,13 +55,13 @@ impl Receiver {
     }
 
     /// The hook's address for `repository`.
-    pub fn hook(&self, repository: &str) -> String {
+    pub(crate) fn hook(&self, repository: &str) -> String {
         format!("{}/{repository}", self.url)
     }
 
     /// Takes the deliveries of `repository` as soon as they are `enough`, or those that are there
     /// after `limit`.
-    pub async fn take(
+    pub(crate) async fn take(
         &self,
         repository: &str,
         limit: Duration,

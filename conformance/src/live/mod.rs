@@ -28,10 +28,10 @@ use self::events::Events;
 use self::generator::{Generator, NOTHING, Push, Switch};
 use self::predict::predict;
 use self::receiver::{Received, Receiver};
-use self::report::{Difference, Report};
 use self::site::{Read, Site};
 use self::stream::Mark;
-use crate::output::say;
+
+pub use self::report::{Difference, Report};
 
 /// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
 /// core busy half of the time.
@@ -44,23 +44,16 @@ const SILENCE: Duration = Duration::from_secs(5);
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub struct Asked {
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
     /// How many pushes; each moves one to four refs.
-    #[arg(long, default_value_t = 300)]
     pub pushes: usize,
     /// How many other things are done, in a repository of their own: pull requests, issues, releases…
-    #[arg(long, default_value_t = 100)]
     pub events: usize,
     /// What chance begins with: the same seed pushes the same.
-    #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Leave the forge up afterwards, until Ctrl-C.
-    #[arg(long)]
     pub keep: bool,
-    /// Print the report as one JSON object on the last line.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Why there is no comparison.
@@ -91,16 +84,16 @@ pub enum Error {
     Stopped,
 }
 
-/// Pushes, foretells and compares; cleans up whatever happens.
-pub async fn run(asked: Asked) -> Result<Report, Error> {
+/// Pushes, foretells and compares; cleans up whatever happens. `print` gets lines for people.
+pub async fn run(options: Options, mut print: impl FnMut(&str)) -> Result<Report, Error> {
     let folder = tempfile::tempdir()?;
-    let gitea = StandaloneGitea::start(folder.path(), say).await?;
+    let gitea = StandaloneGitea::start(folder.path(), &mut print).await?;
     let played = tokio::select! {
-        played = play(asked, &gitea, folder.path()) => played,
+        played = play(options, &gitea, folder.path(), &mut print) => played,
         _ = tokio::signal::ctrl_c() => Err(Error::Stopped),
     };
-    if asked.keep {
-        say(&format!(
+    if options.keep {
+        print(&format!(
             "Gitea stays at {} (its log: {}; clones: {}) until Ctrl-C",
             gitea.url(),
             gitea.log().display(),
@@ -111,7 +104,12 @@ pub async fn run(asked: Asked) -> Result<Report, Error> {
     played
 }
 
-async fn play(asked: Asked, gitea: &StandaloneGitea, folder: &Path) -> Result<Report, Error> {
+async fn play(
+    options: Options,
+    gitea: &StandaloneGitea,
+    folder: &Path,
+    print: &mut impl FnMut(&str),
+) -> Result<Report, Error> {
     let start = Instant::now();
     let receiver = Receiver::start().await?;
     let site = Site::new(gitea.url(), gitea.user(), gitea.token());
@@ -119,30 +117,30 @@ async fn play(asked: Asked, gitea: &StandaloneGitea, folder: &Path) -> Result<Re
     let turns: Arc<RwLock<()>> = Arc::default();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..WORLDS {
-        let mut world = World::new(number, asked.seed, &site, &receiver, gitea, folder).await?;
+        let mut world = World::new(number, options.seed, &site, &receiver, gitea, folder).await?;
         world.turns = Arc::clone(&turns);
         let tell = tell.clone();
-        worlds.spawn(async move { world.play(asked.pushes, &tell).await });
+        worlds.spawn(async move { world.play(options.pushes, &tell).await });
     }
-    if asked.events > 0 {
-        let events = Events::new(asked.seed, &site, &receiver, gitea, &turns).await?;
+    if options.events > 0 {
+        let events = Events::new(options.seed, &site, &receiver, gitea, &turns).await?;
         let tell = tell.clone();
-        worlds.spawn(async move { events.play(asked.events, &tell).await });
+        worlds.spawn(async move { events.play(options.events, &tell).await });
     }
     drop(tell);
-    let mut report = Report::new(asked.seed);
+    let mut report = Report::new(options.seed);
     let mut said = Instant::now();
     while let Some(outcome) = told.recv().await {
         report.add(outcome);
         if said.elapsed() > SAY_EVERY {
             said = Instant::now();
-            say(&report.progress(asked));
+            print(&report.progress(options));
         }
     }
     while let Some(ended) = worlds.join_next().await {
         ended.map_err(|_| Error::Stopped)??;
     }
-    report.end(start.elapsed());
+    report.end(start.elapsed(), print);
     Ok(report)
 }
 

@@ -18,11 +18,10 @@ use dispatcher::webhook::delivery::Delivery;
 use http::Method;
 use lab::gitea::StandaloneGitea;
 use serde_json::{Value, json};
-use stacks::pool::ForgeKind;
 use tokio::sync::RwLock;
 use tokio::sync::mpsc::UnboundedSender;
 use workflow::event::EventKind;
-use workflow::gather;
+use workflow::{ForgeKind, gather};
 
 use self::deed::{By, Deed, GUEST};
 use self::history::History;
@@ -51,7 +50,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(100);
 
 /// One repository and the people around it.
-pub struct Events {
+pub(crate) struct Events {
     site: Site,
     receiver: Receiver,
     forge: Forge,
@@ -72,7 +71,7 @@ struct Seen {
 }
 
 impl Events {
-    pub async fn new(
+    pub(crate) async fn new(
         seed: u64,
         site: &Site,
         receiver: &Receiver,
@@ -120,7 +119,7 @@ impl Events {
     }
 
     /// Does `count` things, and tells of each.
-    pub async fn play(
+    pub(crate) async fn play(
         mut self,
         count: usize,
         tell: &UnboundedSender<Outcome>,

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Asked, Outcome};
-use crate::output::say;
+use super::{Options, Outcome};
 
 /// Files that are shown of one difference.
-pub const FILES_MAX: usize = 6;
+pub(super) const FILES_MAX: usize = 6;
 /// Characters that are shown of one file.
 const FILE_MAX_CHARS: usize = 3000;
 /// Differences that are shown whole; of the others the first line.
@@ -72,7 +71,7 @@ pub struct Difference {
 }
 
 impl Report {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             ok: false,
             seed,
@@ -110,30 +109,30 @@ impl Report {
         self.differences.extend(outcome.difference);
     }
 
-    pub fn progress(&self, asked: Asked) -> String {
+    pub(super) fn progress(&self, options: Options) -> String {
         format!(
             "  {:>4} of {} pushes, {} of {} other things, {} jobs as foretold, {} differences",
             self.pushes,
-            asked.pushes,
+            options.pushes,
             self.deeds + self.refused,
-            asked.events,
+            options.events,
             self.equal_jobs,
             self.differences.len()
         )
     }
 
-    pub fn end(&mut self, took: Duration) {
+    pub(super) fn end(&mut self, took: Duration, print: &mut impl FnMut(&str)) {
         self.ok = self.differences.is_empty();
         self.differences.sort_by_key(|difference| difference.number);
         self.seconds = took.as_secs_f64();
-        self.tell();
+        self.tell(print);
     }
 
-    fn tell(&self) {
+    fn tell(&self, print: &mut impl FnMut(&str)) {
         for (at, difference) in self.differences.iter().enumerate() {
-            difference.tell(self.seed, at < SHOWN_MAX);
+            difference.tell(self.seed, at < SHOWN_MAX, print);
         }
-        say(&format!(
+        print(&format!(
             "\n  seed {}: {} pushes and {} other things with {} deliveries started {} runs; {} jobs \
              as foretold, {} differences, {:.0} s",
             self.seed,
@@ -146,30 +145,30 @@ impl Report {
             self.seconds
         ));
         if self.withheld > 0 {
-            say(&format!(
+            print(&format!(
                 "  not pushed, {} times: to a pull request, with a file at which the forge's process \
                  ends",
                 self.withheld
             ));
         }
         if self.refused > 0 {
-            say(&format!(
+            print(&format!(
                 "  refused by the forge: {} other things",
                 self.refused
             ));
         }
         for (why, count) in &self.untold {
-            say(&format!("  not told, {count} jobs: {why}"));
+            print(&format!("  not told, {count} jobs: {why}"));
         }
         for (why, count) in &self.beyond {
-            say(&format!("  no push's, {count} jobs: {why}"));
+            print(&format!("  no push's, {count} jobs: {why}"));
         }
     }
 }
 
 impl Difference {
-    fn tell(&self, seed: u64, whole: bool) {
-        say(&format!(
+    fn tell(&self, seed: u64, whole: bool, print: &mut impl FnMut(&str)) {
+        print(&format!(
             "\n== {} {}: {} missing, {} unforeseen, {} silent; again: cargo xtask differential \
              --seed {seed} {}",
             self.repository,
@@ -192,14 +191,14 @@ impl Difference {
         ];
         for (what, lines) in lists {
             for line in lines {
-                say(&format!("  {what}: {line}"));
+                print(&format!("  {what}: {line}"));
             }
         }
         for (path, text) in &self.files {
-            say(&format!("  -- {path}"));
+            print(&format!("  -- {path}"));
             let text: String = text.chars().take(FILE_MAX_CHARS).collect();
             for line in text.lines() {
-                say(&format!("  | {line}"));
+                print(&format!("  | {line}"));
             }
         }
     }

@@ -106,7 +106,7 @@ const NAMES: [&str; 10] = [
 ];
 
 /// The text of the workflow `name`.
-pub fn workflow(rng: &mut Rng, name: &str) -> String {
+pub(crate) fn workflow(rng: &mut Rng, name: &str) -> String {
     let mut lines = vec![format!("name: {name}"), "on:".to_owned()];
     let mut seen = Vec::new();
     for _ in 0..rng.usize(2..8) {

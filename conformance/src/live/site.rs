@@ -15,7 +15,7 @@ const PAGE_SIZE: usize = 50;
 /// Most pages that are read after one push: it would have queued ten thousand jobs.
 const PAGES_MAX: usize = 200;
 /// What `vars` has. The forge keeps names in capitals.
-pub const VARIABLES: [(&str, &str); 3] = [
+pub(crate) const VARIABLES: [(&str, &str); 3] = [
     ("LABEL", "from-vars"),
     ("LIST", "[\"x\", \"y\"]"),
     ("SPACE", " "),
@@ -23,7 +23,7 @@ pub const VARIABLES: [(&str, &str); 3] = [
 
 /// A forge and its administrator.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub(crate) struct Site {
     url: String,
     token: String,
     user: String,
@@ -31,7 +31,7 @@ pub struct Site {
 
 /// Where a job stood when it was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stands {
+pub(crate) enum Stands {
     /// For a runner.
     Waiting,
     /// Behind other jobs or an approval.
@@ -44,26 +44,26 @@ pub enum Stands {
 
 /// A job as the forge's API shows it, with what its run says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Queued {
+pub(crate) struct Queued {
     /// The path of its file under the workflows' directory.
-    pub workflow: String,
+    pub(crate) workflow: String,
     /// The run's event.
-    pub event: String,
+    pub(crate) event: String,
     /// The run's ref.
-    pub reference: String,
+    pub(crate) reference: String,
     /// The run's commit.
-    pub commit: String,
+    pub(crate) commit: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its labels.
-    pub labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
     /// Where it stands.
-    pub stands: Stands,
+    pub(crate) stands: Stands,
 }
 
 /// How far a repository's jobs were read.
 #[derive(Debug, Default)]
-pub struct Read {
+pub(crate) struct Read {
     runs: BTreeMap<u64, Run>,
 }
 
@@ -86,7 +86,7 @@ struct Job {
 
 impl Site {
     /// The forge at `url`.
-    pub fn new(url: String, user: &str, token: &str) -> Self {
+    pub(crate) fn new(url: String, user: &str, token: &str) -> Self {
         Self {
             url,
             token: token.to_owned(),
@@ -95,12 +95,12 @@ impl Site {
     }
 
     /// Where `name` is pushed to.
-    pub fn remote(&self, name: &str) -> String {
+    pub(crate) fn remote(&self, name: &str) -> String {
         format!("{}/{}/{name}.git", self.url, self.user)
     }
 
     /// Makes an empty repository whose only hook sends `events` to `hook`: the hook's number.
-    pub async fn make_repository(
+    pub(crate) async fn make_repository(
         &self,
         name: &str,
         hook: &str,
@@ -129,7 +129,7 @@ impl Site {
     }
 
     /// Disables or enables a workflow; says whether the forge did: it must be on the default branch.
-    pub async fn switch(&self, name: &str, workflow: &str, off: bool) -> bool {
+    pub(crate) async fn switch(&self, name: &str, workflow: &str, off: bool) -> bool {
         let word = if off { "disable" } else { "enable" };
         let workflow = workflow.replace('/', "%2F");
         let path = format!(
@@ -140,14 +140,14 @@ impl Site {
     }
 
     /// Opens a pull request, if the forge finds that there is something to pull.
-    pub async fn open_pull(&self, name: &str, branch: &str) -> bool {
+    pub(crate) async fn open_pull(&self, name: &str, branch: &str) -> bool {
         let body = json!({ "head": branch, "base": DEFAULT, "title": format!("pull {branch}") });
         let path = format!("{}/pulls", self.repository(name));
         self.call(Method::POST, &path, body).await.is_ok()
     }
 
     /// The jobs of `name` that came since the last reading, and how many runs they are of.
-    pub async fn new_jobs(
+    pub(crate) async fn new_jobs(
         &self,
         name: &str,
         read: &mut Read,
@@ -211,12 +211,17 @@ impl Site {
     }
 
     /// The address of `name` within the API.
-    pub fn repository(&self, name: &str) -> String {
+    pub(crate) fn repository(&self, name: &str) -> String {
         format!("/repos/{}/{name}", self.user)
     }
 
     /// One call, as the administrator.
-    pub async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, Error> {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<Value, Error> {
         let url = format!("{}/api/v1{path}", self.url);
         Ok(call(method, &url, Some(&self.token), &body).await?)
     }

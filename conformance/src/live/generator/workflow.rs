@@ -64,15 +64,15 @@ const LONG_NAME: usize = 300;
 const READ_MAX_BYTES: usize = 1024 * 1024;
 
 /// What filters may be about.
-pub struct Names {
+pub(crate) struct Names {
     /// Branches and tags.
-    pub refs: Vec<String>,
+    pub(crate) refs: Vec<String>,
     /// Files.
-    pub paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
 }
 
 /// One file's bytes.
-pub fn workflow(rng: &mut Rng, names: &Names) -> Vec<u8> {
+pub(crate) fn workflow(rng: &mut Rng, names: &Names) -> Vec<u8> {
     // Most files are such as people write: one that the forge stumbles over starts nothing, and keeps
     // its neighbours from starting.
     let is_wild = rng.u8(..5) == 0;

@@ -51,7 +51,7 @@ const KNOWN: [&str; 42] = [
 ];
 
 /// One pattern; `names` are what it may be about.
-pub fn pattern(rng: &mut Rng, names: &[String]) -> String {
+pub(crate) fn pattern(rng: &mut Rng, names: &[String]) -> String {
     let mut pattern = match rng.u8(..10) {
         0..4 => pick(rng, &KNOWN).to_owned(),
         4 if !names.is_empty() => pick_name(rng, names),

@@ -5,11 +5,11 @@ use serde_json::Value;
 use workflow::event::EventKind;
 
 /// Somebody who may only read.
-pub const GUEST: &str = "guest";
+pub(crate) const GUEST: &str = "guest";
 
 /// Who does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub(crate) enum By {
     /// The owner of the repository.
     Owner,
     /// [`GUEST`].
@@ -18,22 +18,22 @@ pub enum By {
 
 /// One thing.
 #[derive(Debug)]
-pub struct Deed {
+pub(crate) struct Deed {
     /// For people.
-    pub words: String,
-    pub by: By,
-    pub method: Method,
+    pub(crate) words: String,
+    pub(crate) by: By,
+    pub(crate) method: Method,
     /// Below the repository, or the whole path if it begins with a slash.
-    pub path: String,
-    pub body: Value,
+    pub(crate) path: String,
+    pub(crate) body: Value,
     /// Events that the forge tells of then.
-    pub tells: Vec<EventKind>,
-    pub after: After,
+    pub(crate) tells: Vec<EventKind>,
+    pub(crate) after: After,
 }
 
 /// What there is then.
 #[derive(Debug)]
-pub enum After {
+pub(crate) enum After {
     Same,
     Branch(String),
     BranchGone(String),
@@ -67,7 +67,7 @@ pub enum After {
 }
 
 impl Deed {
-    pub fn new(
+    pub(crate) fn new(
         words: impl Into<String>,
         method: Method,
         path: impl Into<String>,
@@ -84,21 +84,21 @@ impl Deed {
         }
     }
 
-    pub fn by_guest(self) -> Self {
+    pub(crate) fn by_guest(self) -> Self {
         Self {
             by: By::Guest,
             ..self
         }
     }
 
-    pub fn telling(self, tells: &[EventKind]) -> Self {
+    pub(crate) fn telling(self, tells: &[EventKind]) -> Self {
         Self {
             tells: tells.to_vec(),
             ..self
         }
     }
 
-    pub fn then(self, after: After) -> Self {
+    pub(crate) fn then(self, after: After) -> Self {
         Self { after, ..self }
     }
 }

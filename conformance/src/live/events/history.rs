@@ -9,38 +9,44 @@ use super::super::generator::pick;
 use super::deed::{After, By, Deed};
 
 #[derive(Debug, Clone)]
-pub struct Pull {
-    pub number: u64,
-    pub head: String,
-    pub base: String,
-    pub is_of_fork: bool,
-    pub open: bool,
-    pub is_merged: bool,
+pub(crate) struct Pull {
+    pub(crate) number: u64,
+    pub(crate) head: String,
+    pub(crate) base: String,
+    pub(crate) is_of_fork: bool,
+    pub(crate) open: bool,
+    pub(crate) is_merged: bool,
 }
 
 /// What there is in the repository, as far as deeds are about it.
 #[derive(Debug)]
-pub struct History {
-    pub rng: Rng,
-    pub owner: String,
-    pub name: String,
-    pub labels: Vec<u64>,
-    pub milestone: u64,
-    pub is_begun: bool,
-    pub is_forked: bool,
-    pub branches: Vec<String>,
-    pub fork_branches: Vec<String>,
-    pub tags: Vec<String>,
-    pub pulls: Vec<Pull>,
-    pub issues: Vec<u64>,
-    pub comments: Vec<(u64, EventKind)>,
-    pub releases: Vec<u64>,
-    pub pages: Vec<String>,
-    pub changes: u32,
+pub(crate) struct History {
+    pub(crate) rng: Rng,
+    pub(crate) owner: String,
+    pub(crate) name: String,
+    pub(crate) labels: Vec<u64>,
+    pub(crate) milestone: u64,
+    pub(crate) is_begun: bool,
+    pub(crate) is_forked: bool,
+    pub(crate) branches: Vec<String>,
+    pub(crate) fork_branches: Vec<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) pulls: Vec<Pull>,
+    pub(crate) issues: Vec<u64>,
+    pub(crate) comments: Vec<(u64, EventKind)>,
+    pub(crate) releases: Vec<u64>,
+    pub(crate) pages: Vec<String>,
+    pub(crate) changes: u32,
 }
 
 impl History {
-    pub fn new(seed: u64, owner: &str, name: &str, labels: Vec<u64>, milestone: u64) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        owner: &str,
+        name: &str,
+        labels: Vec<u64>,
+        milestone: u64,
+    ) -> Self {
         Self {
             rng: Rng::with_seed(seed),
             owner: owner.to_owned(),
@@ -62,7 +68,7 @@ impl History {
     }
 
     /// The next thing.
-    pub fn deed(&mut self) -> Deed {
+    pub(crate) fn deed(&mut self) -> Deed {
         if !self.is_begun {
             return self.begin();
         }
@@ -103,7 +109,7 @@ impl History {
     }
 
     /// `deed` was done, and the forge said `answer`.
-    pub fn is_done(&mut self, deed: Deed, answer: &Value) {
+    pub(crate) fn is_done(&mut self, deed: Deed, answer: &Value) {
         let number = answer["number"].as_u64().unwrap_or_default();
         let id = answer["id"].as_u64().unwrap_or_default();
         match deed.after {
@@ -201,6 +207,6 @@ impl History {
 }
 
 /// One of them.
-pub fn some<T: Clone>(rng: &mut Rng, of: &[T]) -> Option<T> {
+pub(crate) fn some<T: Clone>(rng: &mut Rng, of: &[T]) -> Option<T> {
     (!of.is_empty()).then(|| of[rng.usize(..of.len())].clone())
 }

@@ -12,15 +12,15 @@ const BEGIN_S: u64 = 1_700_000_000;
 
 /// An object by the number under which it was made; numbers hold over all streams of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(pub u32);
+pub(crate) struct Mark(pub(crate) u32);
 
 /// What `git fast-import` reads.
 #[derive(Debug, Default)]
-pub struct Stream(Vec<u8>);
+pub(crate) struct Stream(Vec<u8>);
 
 impl Stream {
     /// Begins a commit; its files follow.
-    pub fn commit(&mut self, mark: Mark, number: u32, message: &str, parents: &[Mark]) {
+    pub(crate) fn commit(&mut self, mark: Mark, number: u32, message: &str, parents: &[Mark]) {
         // From nothing: the ref may stand where another stream left it.
         let mut head = format!("reset {REF}\n\ncommit {REF}\nmark :{}\n", mark.0);
         let time = BEGIN_S + u64::from(number);
@@ -37,7 +37,7 @@ impl Stream {
     }
 
     /// The files of the commit that was begun: these and no others.
-    pub fn files(&mut self, files: &CommitFiles) {
+    pub(crate) fn files(&mut self, files: &CommitFiles) {
         self.0.extend(b"deleteall\n");
         for (path, file) in files {
             let path = quoted(path);
@@ -57,7 +57,7 @@ impl Stream {
     }
 
     /// An annotated tag of `to`, which may be one itself.
-    pub fn tag(&mut self, mark: Mark, name: &str, to: Mark) -> Mark {
+    pub(crate) fn tag(&mut self, mark: Mark, name: &str, to: Mark) -> Mark {
         let message = format!("tag {name}");
         let text = format!(
             "tag {name}\nmark :{}\nfrom :{}\ntagger {WHO} {BEGIN_S} +0000\ndata {}\n{message}\n",
@@ -70,7 +70,7 @@ impl Stream {
     }
 
     /// Everything so far.
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 }

@@ -70,7 +70,7 @@ const ODD_KEYS: [&str; 10] = [
 
 /// One node.
 #[derive(Debug, Clone)]
-pub enum Yaml {
+pub(crate) enum Yaml {
     /// A text, in whatever quotes it needs or likes.
     Text(String),
     /// Characters that are written as they are.
@@ -85,22 +85,22 @@ pub enum Yaml {
 
 impl Yaml {
     /// A text.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
     /// Characters as they are.
-    pub fn raw(text: impl Into<String>) -> Self {
+    pub(crate) fn raw(text: impl Into<String>) -> Self {
         Self::Raw(text.into())
     }
 
     /// A list of texts.
-    pub fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
         Self::List(texts.into_iter().map(Self::text).collect())
     }
 
     /// A map of these pairs.
-    pub fn map<K: Into<String>>(pairs: impl IntoIterator<Item = (K, Yaml)>) -> Self {
+    pub(crate) fn map<K: Into<String>>(pairs: impl IntoIterator<Item = (K, Yaml)>) -> Self {
         Self::Map(
             pairs
                 .into_iter()
@@ -110,7 +110,7 @@ impl Yaml {
     }
 
     /// The whole document.
-    pub fn written(&self, rng: &mut Rng) -> String {
+    pub(crate) fn written(&self, rng: &mut Rng) -> String {
         match self {
             Self::Map(pairs) if !pairs.is_empty() => block(self, 0, rng),
             Self::Map(_) | Self::List(_) | Self::Text(_) | Self::Raw(_) | Self::Anchored(..) => {
@@ -148,7 +148,7 @@ impl Yaml {
     }
 
     /// Makes one thing of it odd, as a tree.
-    pub fn spoil(&mut self, rng: &mut Rng) {
+    pub(crate) fn spoil(&mut self, rng: &mut Rng) {
         match rng.u8(..9) {
             0 | 1 => *self.any(rng) = odd(rng),
             2 => self.alias(rng),
@@ -296,7 +296,7 @@ fn scalar(text: &str, in_flow: bool, rng: &mut Rng) -> String {
 }
 
 /// Makes one thing of a file odd, as bytes.
-pub fn garble(text: String, rng: &mut Rng) -> Vec<u8> {
+pub(crate) fn garble(text: String, rng: &mut Rng) -> Vec<u8> {
     let at = |text: &str, rng: &mut Rng| {
         let places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
         if places.is_empty() {

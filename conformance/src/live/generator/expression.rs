@@ -95,7 +95,7 @@ const BROKEN: [&str; 14] = [
 const DEPTH_MAX: u8 = 3;
 
 /// A text with one expression or two in it.
-pub fn text(rng: &mut Rng) -> String {
+pub(crate) fn text(rng: &mut Rng) -> String {
     match rng.u8(..12) {
         0 => pick(rng, &BROKEN).to_owned(),
         1 => format!("{}-{}", braced(rng), braced(rng)),
@@ -106,7 +106,7 @@ pub fn text(rng: &mut Rng) -> String {
 }
 
 /// The condition of a job, with braces or without.
-pub fn condition(rng: &mut Rng) -> String {
+pub(crate) fn condition(rng: &mut Rng) -> String {
     let inner = expression(rng, 0);
     match rng.u8(..5) {
         0 => pick(

@@ -17,20 +17,20 @@ const MARKS: &str = "marks";
 
 /// One entry of a tree, trees too, by their whole path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// As git writes it: `100644`, `040000`.
-    pub mode: String,
+    pub(crate) mode: String,
     /// `blob`, `tree` or `commit`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// The object.
-    pub id: String,
+    pub(crate) id: String,
     /// Its path, as it is.
-    pub path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
 }
 
 /// A bare repository.
 #[derive(Debug)]
-pub struct Clone {
+pub(crate) struct Clone {
     folder: PathBuf,
     remote: String,
     authorization: String,
@@ -38,7 +38,12 @@ pub struct Clone {
 
 impl Clone {
     /// A new one in `folder`, which pushes to `remote` as `user`.
-    pub async fn new(folder: &Path, remote: &str, user: &str, token: &str) -> Result<Self, Error> {
+    pub(crate) async fn new(
+        folder: &Path,
+        remote: &str,
+        user: &str,
+        token: &str,
+    ) -> Result<Self, Error> {
         std::fs::create_dir_all(folder)?;
         let credentials = STANDARD.encode(format!("{user}:{token}"));
         let clone = Self {
@@ -51,12 +56,12 @@ impl Clone {
     }
 
     /// Where it is.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The commit that `id` leads to; a tag's object is none.
-    pub fn peeled(&self, id: &str) -> Option<String> {
+    pub(crate) fn peeled(&self, id: &str) -> Option<String> {
         let output = std::process::Command::new("git")
             .args([
                 "rev-parse",
@@ -72,7 +77,7 @@ impl Clone {
     }
 
     /// Makes the objects of `stream`, and gives every object that was made so far.
-    pub async fn import(&self, stream: Stream) -> Result<BTreeMap<Mark, String>, Error> {
+    pub(crate) async fn import(&self, stream: Stream) -> Result<BTreeMap<Mark, String>, Error> {
         let import = format!("--import-marks-if-exists={MARKS}");
         let export = format!("--export-marks={MARKS}");
         self.git(
@@ -92,14 +97,14 @@ impl Clone {
     }
 
     /// Sends refs to the forge in one push: `+ID:NAME` each, or `:NAME` to delete.
-    pub async fn push(&self, refs: &[String]) -> Result<(), Error> {
+    pub(crate) async fn push(&self, refs: &[String]) -> Result<(), Error> {
         let mut args = vec!["push", "--quiet", "--force", &self.remote];
         args.extend(refs.iter().map(String::as_str));
         self.git(&args, b"").await.map(drop)
     }
 
     /// Everything in the tree of `commit`, trees too, in git's order.
-    pub async fn tree(&self, commit: &str) -> Result<Vec<Entry>, Error> {
+    pub(crate) async fn tree(&self, commit: &str) -> Result<Vec<Entry>, Error> {
         let listed = self
             .git(&["ls-tree", "-r", "-t", "-z", commit], b"")
             .await?;
@@ -118,7 +123,7 @@ impl Clone {
     }
 
     /// The bytes of these objects, in this order.
-    pub async fn objects(&self, ids: &[&str]) -> Result<Vec<Vec<u8>>, Error> {
+    pub(crate) async fn objects(&self, ids: &[&str]) -> Result<Vec<Vec<u8>>, Error> {
         let asked = ids
             .iter()
             .fold(String::new(), |all, id| format!("{all}{id}\n"));
