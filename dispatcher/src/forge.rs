@@ -204,7 +204,7 @@ impl Forge {
                 ForgeError::Refused { status: 404, .. } | ForgeError::BadAnswer { status: 404, .. },
             ) => self.state_of_404(key, token).await,
             Err(error) => {
-                tracing::warn!(job = %key, %error, "the forge can't tell whether the job waits");
+                tracing::warn!(job = %key, repository = key.repository, %error, "the forge can't tell whether the job waits");
                 ForgeJobState::Unknown
             }
         }

@@ -4,8 +4,8 @@
 //! The rule is *count, don't pair*: a forge gives a runner whichever matching job is oldest, so a
 //! pool needs as many free runners as it has waiting jobs, whoever was launched for whom.
 
+mod scale_in;
 mod sweep;
-mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::model::launch;
 use crate::model::runner::{EndReason, Runner, RunnerState};
 use crate::model::world::{COUNTER_ALL, ForgeJobState, Launch, WaitingJob, World, counter_of};
 
+pub use scale_in::{IDLE_MARGIN_MS, SCALE_IN_MAX, SETTLE_MS, SURPLUS_GRACE_MS};
 pub use sweep::{Sweep, UNKNOWN_GRACE_MS, UNTAGGED_LIMIT_MINUTES, sweep};
-pub use trim::{IDLE_MARGIN_MS, SETTLE_MS, SURPLUS_GRACE_MS, TRIM_MAX};
 
 /// Most launches for one job. A machine that ends without taking its job is bad luck once, and a
 /// broken image or network by the third time: more would only cost money.
@@ -87,7 +87,7 @@ pub enum Action {
         /// Why.
         reason: EndReason,
     },
-    /// Note which machines are too many from now on, and which are not any more.
+    /// Note which machines became surplus, and which are needed again.
     MarkSurplus {
         /// Too many.
         surplus: Vec<String>,
@@ -156,6 +156,24 @@ pub enum Because {
     ForgeSilent,
 }
 
+impl Because {
+    /// The same in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::PoolFull => "its pool runs as many machines as it may",
+            Self::FleetFull => "the deployment runs as many machines as it may",
+            Self::BackingOff => "its last launch came to nothing, the next try is later",
+            Self::PoolGone => {
+                "its pool was taken out, and the machine launched for it may still take it"
+            }
+            Self::ForgeSilent => {
+                "its machines ended without it, and the forge does not say whether it waits"
+            }
+        }
+    }
+}
+
 /// Plans one round of a drain.
 #[must_use]
 pub fn drain(world: &World) -> Plan {
@@ -182,7 +200,7 @@ pub fn drain(world: &World) -> Plan {
     }
     wanted.sort_by_key(|job| (job.recorded_ms, job.key.clone()));
     launch_within_caps(world, &wanted, &mut plan);
-    plan.actions.extend(trim::trim(world));
+    plan.actions.extend(scale_in::scale_in(world));
     plan
 }
 

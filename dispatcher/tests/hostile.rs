@@ -29,9 +29,15 @@ const SORT_KEY_MAX_BYTES: usize = 1024;
 /// Longest reason that still is one, in bytes.
 const REASON_MAX_BYTES: usize = 2048;
 
+/// How many of each: `cargo xtask test properties` asks for many more.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(4000)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 4000,
+        cases: cases(),
         // A failing case is printed whole; a file of seeds would be one more thing to keep.
         failure_persistence: None,
         ..ProptestConfig::default()

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// All of it. A unit is a step of matching, some 3 ns, so this is a second or two of one core, and ten
+/// What one event is given. A unit is a step of matching, some 3 ns, so this is a second or two of one core, and ten
 /// of a small function's. Twenty workflows with four plain patterns and eight jobs each use a twentieth
 /// of it for a thousand changed files.
 const UNITS: u64 = 400_000_000;
@@ -20,11 +20,11 @@ pub(super) const PART: u64 = 50;
 /// A byte of an expression that is read.
 pub(super) const READ_BYTE: u64 = 10;
 
-/// What is left.
+/// What is left of one event's work.
 #[derive(Debug)]
 pub struct Budget(AtomicU64);
 
-/// Nothing is.
+/// Nothing is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "all workflows together are more work than one event is given: fewer jobs, shorter expressions \

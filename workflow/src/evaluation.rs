@@ -1,8 +1,11 @@
-//! The whole verdict on one event: which workflows it starts and which jobs they have, each rule with
-//! what it said. What the Lambda does and what `cargo xtask explain` prints is this and nothing else.
+//! All of it for one event: which workflows it starts and which jobs they have, with what each rule
+//! said.
 //!
 //! The order is the forge's own (Gitea 1.26, `notify`): what starts nothing at all, words that skip,
 //! then every file and every event in it, and of those that match the jobs.
+
+mod status;
+mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,12 +25,16 @@ use crate::server::{Capability, Server};
 use crate::trigger::{self, Changed, Judgement, Outcome, TriggerInputs};
 use crate::yaml::{By, Refused};
 
-/// Everything that a verdict rests on.
+use status::{context_of, status_event};
+
+pub use summary::SUMMARY_MAX_BYTES;
+
+/// Everything that an evaluation rests on.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// Which forge.
     pub server: Server,
-    /// What happened.
+    /// The event.
     pub event: &'a Event,
     /// The commit that the files were read at.
     pub sha: &'a str,
@@ -45,18 +52,18 @@ pub struct Question<'a> {
     pub disabled: &'a BTreeSet<String>,
 }
 
-/// The verdict.
+/// Which workflows and jobs an event starts, and why.
 #[derive(Debug)]
 pub struct Evaluation {
     /// Why no workflow was even looked at, if that is so.
     pub nothing: Option<String>,
-    /// It was so for a limit of ours.
+    /// Nothing was evaluated because one of our limits was hit.
     pub is_over_limit: bool,
     /// Every file that was looked at.
     pub workflows: Vec<WorkflowEvaluation>,
 }
 
-/// The verdict on one file.
+/// What became of one workflow file.
 #[derive(Debug)]
 pub struct WorkflowEvaluation {
     /// Its path.
@@ -69,7 +76,7 @@ pub struct WorkflowEvaluation {
     pub events: Vec<EventEvaluation>,
 }
 
-/// The verdict on one event of one file.
+/// What became of one event in the `on` of a file.
 #[derive(Debug)]
 pub struct EventEvaluation {
     /// The event's name in the file.
@@ -102,7 +109,7 @@ pub struct PlannedJob {
     pub context: Option<String>,
 }
 
-/// The forge's verdict.
+/// Evaluates one event as the forge does.
 #[must_use]
 pub fn evaluate(question: &Question<'_>) -> Evaluation {
     if let Some(why) = starts_nothing(question) {
@@ -170,7 +177,7 @@ fn starts_nothing(question: &Question<'_>) -> Option<String> {
     })
 }
 
-/// Who goes through the files of one question.
+/// Goes through the files of one question.
 struct Evaluator<'a> {
     question: &'a Question<'a>,
     payload: serde_json::Value,
@@ -379,49 +386,12 @@ fn awaits_approval(event: &Event, on: &str) -> bool {
     !is_trusted && pull.is_some_and(is_of_fork)
 }
 
-/// The words in brackets under which the forge marks the commit of a run; `None` for events of which
-/// it marks none (Gitea 1.26, `getCommitStatusEventNameAndCommitID`).
-fn status_event(event: EventKind, on: &str) -> Option<&str> {
-    match event {
-        EventKind::Push => Some("push"),
-        EventKind::Release => Some("release"),
-        EventKind::PullRequest
-        | EventKind::PullRequestAssign
-        | EventKind::PullRequestLabel
-        | EventKind::PullRequestMilestone
-        | EventKind::PullRequestSync
-        | EventKind::PullRequestReviewRequest
-        | EventKind::PullRequestReviewApproved
-        | EventKind::PullRequestReviewRejected
-        | EventKind::PullRequestReviewComment => Some(on),
-        EventKind::Create
-        | EventKind::Delete
-        | EventKind::Fork
-        | EventKind::Issues
-        | EventKind::IssueAssign
-        | EventKind::IssueLabel
-        | EventKind::IssueMilestone
-        | EventKind::IssueComment
-        | EventKind::PullRequestComment
-        | EventKind::Wiki
-        | EventKind::Package
-        | EventKind::Schedule
-        | EventKind::WorkflowDispatch
-        | EventKind::WorkflowRun => None,
-    }
-}
-
 impl PlannedJob {
     /// Whether a runner may take it at once.
     #[must_use]
     pub fn waits_for_runner(&self) -> bool {
         self.start == Start::Waiting
     }
-}
-
-/// How the forge calls a job on its commit.
-fn context_of(workflow: &str, job: &str, event: &str) -> String {
-    format!("{workflow} / {job} ({event})").trim().to_owned()
 }
 
 impl Evaluation {
@@ -448,149 +418,7 @@ impl Evaluation {
                     || workflow.events.iter().any(is_unknown)
             })
     }
-
-    /// Why nothing starts, in one line.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        if let Some(why) = &self.nothing {
-            return why.clone();
-        }
-        let mut whys: Vec<String> = self
-            .workflows
-            .iter()
-            .map(|workflow| format!("{}: {}", workflow.name, workflow.why_not()))
-            .collect();
-        if whys.len() > SUMMARY_MAX {
-            let more = whys.len() - SUMMARY_MAX;
-            whys.truncate(SUMMARY_MAX);
-            whys.push(format!("and {more} more"));
-        }
-        let mut line = whys.join("; ");
-        line.truncate(line.floor_char_boundary(SUMMARY_MAX_BYTES));
-        line
-    }
-}
-
-/// Most files that a line of reasons names.
-const SUMMARY_MAX: usize = 8;
-/// Longest such line, in bytes: reasons may repeat what a file says, and the line is kept.
-pub const SUMMARY_MAX_BYTES: usize = 2_000;
-
-impl WorkflowEvaluation {
-    /// Why it starts no job.
-    fn why_not(&self) -> String {
-        if let Some(refused) = &self.refused {
-            return match refused.by {
-                By::Forge | By::Panic => format!("skipped by the forge: {refused}"),
-                By::Limit => format!("not followed: {refused}"),
-            };
-        }
-        let is_of = |event: &&EventEvaluation| event.judgement.outcome != Outcome::NotApplicable;
-        let Some(event) = self.events.iter().find(is_of) else {
-            return "not for this event".to_owned();
-        };
-        match &event.run {
-            Some(Err(refused)) if refused.by == By::Limit => format!("not followed: {refused}"),
-            Some(Err(refused)) => format!("the forge makes no run of it: {refused}"),
-            Some(Ok(_)) => "it has no job".to_owned(),
-            None => {
-                let broken = event
-                    .judgement
-                    .steps
-                    .iter()
-                    .find(|step| step.holds != Some(true));
-                broken.map_or_else(String::new, |step| step.why.clone())
-            }
-        }
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::discovery::{FoundFile, FoundFiles};
-    use crate::event::Body;
-
-    /// The label of the only job that `event` starts, and whether it can start at once.
-    fn started(
-        event: EventKind,
-        body: &serde_json::Value,
-        (on, label): (&str, &str),
-        server: Server,
-    ) -> (String, Start) {
-        let text = format!("on: {on}\njobs: {{a: {{runs-on: \"{label}\"}}}}\n");
-        let found = FoundFiles {
-            dir: Some(".gitea/workflows".to_owned()),
-            files: vec![FoundFile {
-                path: ".gitea/workflows/a.yml".to_owned(),
-                bytes: Ok(text.into_bytes()),
-            }],
-            refused: None,
-        };
-        let files = WorkflowSet::of(found, server);
-        let body: Body = serde_json::from_value(body.clone()).unwrap();
-        let evaluation = evaluate(&Question {
-            server,
-            event: &Event { kind: event, body },
-            sha: "1a",
-            message: "",
-            files: &files,
-            base: None,
-            changed: &Changed::NotFetched,
-            variables: None,
-            disabled: &BTreeSet::new(),
-        });
-        let (_, run) = evaluation.runs().next().unwrap();
-        let label = match &run.jobs[0].job.labels {
-            Resolved::Known(labels) => labels.join(","),
-            Resolved::Unknown(why) => panic!("{why}"),
-        };
-        (label, run.jobs[0].start.clone())
-    }
-
-    #[test]
-    fn an_old_gitea_makes_labels_without_github() {
-        let body = json!({"ref": "refs/heads/main", "before": "1a", "after": "2b"});
-        let asks = ("push", "l-${{ github.ref_name }}");
-        for (version, label) in [("1.26.0", "l-main"), ("1.25.0", "l-main"), ("1.24.0", "l-")] {
-            let server = Server::parse(version).unwrap();
-            assert_eq!(started(EventKind::Push, &body, asks, server).0, label);
-        }
-    }
-
-    #[test]
-    fn a_comment_on_a_pull_request_has_none_in_its_own_event() {
-        let body = json!({"action": "created", "pull_request": {"number": 5}});
-        let on = "{issue_comment: , pull_request: {types: [created]}}";
-        let label = |event| {
-            let asks = (on, "l-${{ github.event.pull_request.number }}");
-            started(event, &body, asks, Server::GITEA_1_26).0
-        };
-        assert_eq!(label(EventKind::PullRequestComment), "l-");
-        assert_eq!(label(EventKind::PullRequest), "l-5");
-    }
-
-    #[test]
-    fn pull_requests_of_forks_and_of_no_branch_wait_for_an_approval() {
-        let start = |event, repo: i64, label: &str, head: &str, merged| {
-            let body = json!({"action": "closed", "pull_request": {
-                "merged": merged,
-                "merge_commit_sha": "3c",
-                "base": {"repo_id": 1},
-                "head": {"repo_id": repo, "label": label, "ref": head},
-            }});
-            let on = "{pull_request: {types: [closed]}, pull_request_review: }";
-            started(event, &body, (on, "x"), Server::GITEA_1_26).1
-        };
-        let waits = Start::Blocked(jobs::Because::Approval);
-        let pull = EventKind::PullRequest;
-        assert_eq!(start(pull, 1, "dev", "dev", false), Start::Waiting);
-        assert_eq!(start(pull, 1, "", "refs/pull/7/head", false), waits);
-        assert_eq!(start(pull, 2, "me:dev", "dev", false), waits);
-        assert_eq!(start(pull, 2, "me:dev", "dev", true), Start::Waiting);
-        let review = EventKind::PullRequestReviewApproved;
-        assert_eq!(start(review, 2, "me:dev", "dev", false), Start::Waiting);
-    }
-}
+mod tests;

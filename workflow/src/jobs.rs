@@ -2,7 +2,7 @@
 //!
 //! Every job gives one for each combination of its matrix, in the order of the file; each has a name,
 //! labels and what it waits for. A job's `if` is not looked at here: a runner is needed all the same,
-//! unless it has `needs` ([`crate::needs`]).
+//! unless it has `needs` ([`needs`]).
 
 pub mod concurrency;
 pub mod contexts;
@@ -42,7 +42,7 @@ pub struct ExpandedJob {
     pub incomplete_matrix: Option<String>,
     /// What its `if` says.
     pub condition: Option<String>,
-    /// Whether its failure counts as one: evaluated by Gitea from 1.27 on.
+    /// `continue-on-error`, whether its failure is taken for success: evaluated by Gitea from 1.27 on.
     pub continue_on_error: Option<Resolved<yaml::Value>>,
     /// Its `concurrency`, not evaluated.
     pub concurrency: Option<Concurrency>,
@@ -54,12 +54,12 @@ pub struct ExpandedJob {
     pub services: bool,
     /// It has a `container:`.
     pub container: bool,
-    /// Where it stands in the file.
+    /// Its line in the file.
     pub line: usize,
 }
 
 impl ExpandedJob {
-    /// Why our side can't know yet which runner it needs.
+    /// Why it is not known yet which runner it needs.
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
         let labels = match &self.labels {
@@ -70,7 +70,7 @@ impl ExpandedJob {
     }
 }
 
-/// What a job is when its run is made.
+/// Whether a job can start when its run is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// A runner may take it.
@@ -93,7 +93,7 @@ pub enum Because {
     },
 }
 
-/// What a job is when its run is made (Gitea 1.26, `services/actions/run.go`): `run_blocked_by` is the
+/// Whether a job can start when its run is made (Gitea 1.26, `services/actions/run.go`): `run_blocked_by` is the
 /// group that holds the whole run, `job_blocked_by` the one that holds the job. A job with `needs` is
 /// asked for its own group only when they have ended.
 #[must_use]

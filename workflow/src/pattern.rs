@@ -36,7 +36,7 @@ struct Pattern {
 pub struct Decision<'a> {
     /// Whether the input is in (or ignored).
     pub holds: bool,
-    /// The pattern that decided, as it stands in the workflow; `None` if no pattern spoke.
+    /// The pattern that decided, as it stands in the workflow; `None` if none matched.
     pub by: Option<&'a str>,
 }
 
@@ -108,7 +108,7 @@ impl PatternList {
         }
     }
 
-    /// Whether one input is ignored, and by which pattern: the first that says so.
+    /// Whether one input is ignored, and by which pattern: the first that ignores it.
     #[must_use]
     pub fn ignores(&self, input: &str) -> Decision<'_> {
         let speaks = |pattern: &&Pattern| pattern.regex.matches(input) != pattern.is_negative;

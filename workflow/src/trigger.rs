@@ -34,7 +34,7 @@ const NAMED_MAX: usize = 3;
 /// The files that an event changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// Nobody asked for them.
+    /// They were not fetched: no rule looks at them.
     NotFetched,
     /// They can't be known, and why.
     Unknown(String),
@@ -127,10 +127,10 @@ pub fn skip_string(kind: EventKind, text: &str) -> Option<&'static str> {
         .find(|words| can_skip && is_in(words))
 }
 
-/// What rules are judged on.
+/// Inputs of the trigger rules.
 #[derive(Debug, Clone, Copy)]
 pub struct TriggerInputs<'a> {
-    /// What happened.
+    /// The kind of the event.
     pub kind: EventKind,
     /// Its delivery.
     pub payload: &'a Value,

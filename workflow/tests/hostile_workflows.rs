@@ -67,9 +67,15 @@ const PIECES: [&str; 36] = [
     "&x !!binary |\n  x\n",
 ];
 
+/// How many of each: `cargo xtask test properties` asks for many more.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(3000)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 3000,
+        cases: cases(),
         // A failing case is printed whole; a file of seeds would be one more thing to keep.
         failure_persistence: None,
         ..ProptestConfig::default()

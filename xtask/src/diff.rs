@@ -4,8 +4,9 @@ use provisioner::Plan;
 use provisioner::show;
 use serde_json::json;
 
+use crate::error::Error;
 use crate::output::say;
-use crate::target::{Error, Target};
+use crate::target::Target;
 use crate::terminal::OnStderr;
 
 /// Nothing differs.

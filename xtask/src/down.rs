@@ -4,8 +4,9 @@
 use provisioner::show;
 use provisioner::teardown::{self, Kind};
 
+use crate::error::Error;
 use crate::output::say;
-use crate::target::{Error, Target};
+use crate::target::Target;
 use crate::terminal::{OnStderr, consent, palette};
 
 /// Ends the deployment of `target`.

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use crate::target::Error;
+use crate::error::Error;
 use crate::terminal::consent;
 
 /// The environment that is meant where none is named.

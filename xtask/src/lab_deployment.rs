@@ -13,9 +13,10 @@ use provisioner::teardown;
 use stacks::names::Names;
 
 use crate::environments;
+use crate::error::Error;
 use crate::forge;
 use crate::output::say;
-use crate::target::{self, Error, Target};
+use crate::target::{self, Target};
 
 /// Largest file that is searched for secrets, in bytes: consoles and logs are far smaller.
 const SEARCH_MAX_BYTES: u64 = 64 * 1024 * 1024;

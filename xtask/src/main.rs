@@ -7,12 +7,12 @@
 )]
 
 mod cli;
-mod conformance;
 mod demo;
 mod diff;
 mod differential;
 mod down;
 mod environments;
+mod error;
 mod explain;
 mod forge;
 mod lab_command;
@@ -122,7 +122,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let target = checkout.target(env, "explain", Unnamed::Default)?;
             return Ok(explain::run(&target, &explain).await?);
         }
-        Command::Conformance { file } => return Ok(conformance::run(&file)?),
+        Command::Conformance { file } => {
+            let ok = conformance::cases::run(&file, say)?;
+            return Ok(ExitCode::from(u8::from(!ok)));
+        }
         Command::Lab { command } => match command {
             LabCommand::Up { forge } => lab_command::up(forge).await?,
             LabCommand::Down => lab_command::down().await?,

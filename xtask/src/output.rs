@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::target;
+use crate::error::Error;
 
 /// One line of output. A closed pipe is nobody's error.
 pub fn say(line: &str) {
@@ -36,7 +36,7 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 /// The failure with the hint that the error has.
-pub fn hinted(error: target::Error) -> Failure {
+pub fn hinted(error: Error) -> Failure {
     let hint = error.hint();
     Failure {
         hint,

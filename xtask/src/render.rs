@@ -5,8 +5,8 @@ use std::path::Path;
 
 use provisioner::environment;
 
+use crate::error::Error;
 use crate::output::say;
-use crate::target::Error;
 
 /// Renders the environment file into `out`: a template per stack, the user-data of each pool.
 pub fn run(environment: &Path, out: &Path) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use stacks::names::SecretName;
 
+use crate::error;
 use crate::output::say;
 use crate::target::{self, Target};
 
@@ -38,7 +39,7 @@ pub enum ReplayError {
     },
     /// The deployment.
     #[error(transparent)]
-    Target(#[from] target::Error),
+    Target(#[from] error::Error),
     /// Nothing is deployed.
     #[error("nothing is deployed there: run `cargo xtask up` first")]
     NotDeployed,
@@ -86,7 +87,7 @@ pub async fn run(target: &Target, replay: &Replay) -> Result<ExitCode, ReplayErr
 async fn deployed_secret(target: &Target) -> Result<String, ReplayError> {
     let secret = provisioner::read_secret(&target.deployment, SecretName::Webhook)
         .await
-        .map_err(target::Error::from)?;
+        .map_err(error::Error::from)?;
     let secret = secret.ok_or(ReplayError::NoSecret)?;
     Ok(secret.reveal().to_owned())
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use provisioner::secrets::SecretValue;
 use stacks::names::SecretName;
 
+use crate::error::Error;
 use crate::output::say;
-use crate::target::{Error, Target};
+use crate::target::Target;
 
 /// Longest value that is read: one byte more than a parameter takes, so that too long is said.
 const READ_MAX_BYTES: u64 = 4097;

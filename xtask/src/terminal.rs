@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use provisioner::progress::{Event, Progress};
 use provisioner::show::Palette;
 
-use crate::target::Error;
+use crate::error::Error;
 
 /// Between two lines that only say that something still takes its time.
 const WAITING_EVERY: Duration = Duration::from_secs(10);

@@ -7,8 +7,9 @@ use provisioner::show;
 use provisioner::{Plan, StackOutputs};
 use stacks::names::SecretName;
 
+use crate::error::Error;
 use crate::output::say;
-use crate::target::{Error, Target};
+use crate::target::Target;
 use crate::terminal::{OnStderr, consent};
 
 /// Deploys the environment of `target`.

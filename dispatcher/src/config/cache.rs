@@ -59,7 +59,7 @@ impl ConfigCache {
             }
             // What was good a minute ago serves better than nothing while AWS is not at its best.
             (Err(error), Some(old)) => {
-                tracing::error!(%error, "using the parameters as last read");
+                tracing::error!(%error, "parameters can't be read; using those read last");
                 Ok(Arc::clone(old))
             }
             (Err(error), _) => Err(error),

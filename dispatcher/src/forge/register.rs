@@ -114,7 +114,7 @@ impl Forge {
         match deleted.and_then(|answer| answer.nothing()) {
             Err(error) if error.is_own_404() => Ok(()),
             Err(error) if self.needs_no_deletion(scope, id, &error).await => {
-                tracing::info!(id, %error, "its registration is gone, or is left to the forge");
+                tracing::info!(forge_id = id, %error, "registration is gone already, or left to the forge");
                 Ok(())
             }
             other => other,

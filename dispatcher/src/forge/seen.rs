@@ -140,7 +140,10 @@ impl Forge {
             let of_job = job.id;
             let job = name.and_then(|name| of_forgejo(job, name));
             if job.is_none() {
-                tracing::warn!(job = of_job, "a listed job is left out");
+                tracing::warn!(
+                    forge_job_id = of_job,
+                    "listed job left out: its repository is not readable, or it is out of bounds"
+                );
             }
             seen.extend(job);
         }
@@ -170,14 +173,14 @@ impl Forge {
 /// The job of one entry. One that can't be kept, or is none, does not hide the others.
 fn of_gitea(entry: Value) -> Option<SeenJob> {
     let listed: GiteaJob = serde_json::from_value(entry)
-        .inspect_err(|error| tracing::warn!(%error, "a listed job can't be read"))
+        .inspect_err(|error| tracing::warn!(%error, "listed job left out: it can't be read"))
         .ok()?;
     let state = SeenState::of_gitea(&listed.status)?;
     let repository = repository_in(&listed.url, listed.job.id())?;
     let (job, runner) = listed
         .job
         .in_bounds(repository, JobSource::List)
-        .inspect_err(|error| tracing::warn!(%error, "a listed job can't be kept"))
+        .inspect_err(|error| tracing::warn!(%error, "listed job left out: it is out of bounds"))
         .ok()?;
     Some(SeenJob { job, state, runner })
 }

@@ -221,7 +221,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// It is one machine too many from now on.
+    /// It became surplus.
     pub async fn runner_surplus(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
         let update = RunnerUpdate::of(instance)
             .set("surplus_since_ms = :now")

@@ -92,8 +92,8 @@ pub enum JobSource {
 }
 
 impl Job {
-    /// What an expected job and the one that the forge then tells of have in common: jobs of one
-    /// commit that have one name. Two may share it; nothing rests on its being unique.
+    /// Hash of repository, commit and name: it matches an expected job to the one that the forge then
+    /// tells of. Not unique, and nothing rests on its being so.
     #[must_use]
     pub fn alias(&self) -> u64 {
         digest([self.key.repository.as_str(), &self.head_sha, &self.name])

@@ -1,8 +1,8 @@
 //! Acts on what the planner decided: one match, each arm repeatable. An action whose conditions no
 //! longer hold does nothing; the next round sees the new world.
 
+mod scale_in;
 mod terminate;
-mod trim;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ impl Context<'_> {
 
     /// Takes a job off the list as it was seen, and says why in its history.
     async fn take_off(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
-        tracing::warn!(job = %claim.job, reason, "dropped");
+        tracing::warn!(job = %claim.job, repository = claim.job.repository, reason, "job taken off the list");
         let now_ms = self.now_ms();
         let dropped = self.ledger.drop_job(claim, reason, now_ms).await?;
         if dropped != WriteResult::Written {
@@ -105,14 +105,17 @@ impl Context<'_> {
         job: &JobKey,
         reason: &str,
     ) -> Result<Progress, Failure> {
-        tracing::info!(%job, reason, "expected no longer");
+        tracing::info!(%job, repository = job.repository, reason, "job no longer expected");
         let note = Note {
             reason,
             ..Note::default()
         };
-        let fact = JobEvent::Ended { cancelled: false };
+        let event = JobEvent::Ended { cancelled: false };
         let now_ms = self.now_ms();
-        let moved = self.ledger.move_job(job, None, fact, &note, now_ms).await?;
+        let moved = self
+            .ledger
+            .move_job(job, None, event, &note, now_ms)
+            .await?;
         if moved != WriteResult::Written {
             self.ledger.unlist_expected(job).await?;
         }
@@ -121,7 +124,7 @@ impl Context<'_> {
 
     /// Gives a job up, and owes its owner a word about it.
     async fn refuse(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
-        tracing::warn!(job = %claim.job, reason, "refused");
+        tracing::warn!(job = %claim.job, repository = claim.job.repository, reason, "job refused");
         let job = self.ledger.job(&claim.job).await?;
         let refused = match &job {
             Some(job) => {
@@ -147,7 +150,7 @@ impl Context<'_> {
             let reason = "its pool is not configured any more, and no other serves it";
             return self.refuse(claim, reason).await;
         };
-        tracing::info!(job = %claim.job, pool = pool.name, "moved to another pool");
+        tracing::info!(job = %claim.job, repository = claim.job.repository, pool = pool.name, "job moved to another pool");
         let _result = self
             .ledger
             .reassign_pool(claim, &pool.name, self.now_ms())
@@ -172,7 +175,8 @@ impl Context<'_> {
         if claimed != WriteResult::Written {
             tracing::info!(
                 launch = launch.id,
-                "the claim lost against a change; looking again"
+                pool = launch.pool,
+                "claim lost against another writer; planning again"
             );
             return Ok(Progress::Changed);
         }
@@ -194,7 +198,7 @@ impl Context<'_> {
             let class = match outcome {
                 LaunchResult::Launched(made) => return self.record(&launch, &made).await,
                 LaunchResult::Unknown(failure) => {
-                    tracing::warn!(launch = launch.id, %failure, "no definite answer; asking again");
+                    tracing::warn!(launch = launch.id, pool = launch.pool, error = %failure, "RunInstances without a definite answer; sent again");
                     LaunchErrorClass::AskAgain
                 }
                 LaunchResult::Refused {
@@ -202,7 +206,13 @@ impl Context<'_> {
                     code,
                     message,
                 } => {
-                    tracing::warn!(launch = launch.id, code, message, "EC2 refused");
+                    tracing::warn!(
+                        launch = launch.id,
+                        pool = launch.pool,
+                        code,
+                        words = message,
+                        "RunInstances refused"
+                    );
                     if code == launch::REQUESTS_EXCEEDED {
                         self.rate_limit.is_empty_after_all();
                     }
@@ -244,7 +254,8 @@ impl Context<'_> {
         }
         tracing::warn!(
             launch = launch.id,
-            "left open; the next drain sends it again"
+            pool = launch.pool,
+            "launch left open; the next drain sends it again"
         );
         Ok(Progress::Waits)
     }
@@ -295,7 +306,8 @@ impl Context<'_> {
             pool = launch.pool,
             asked = launch.count,
             made = runners.len(),
-            "launched"
+            instances = ?runners.iter().map(|one| &one.instance).collect::<Vec<_>>(),
+            "instances launched"
         );
         for job in launch.jobs.iter().skip(runners.len()) {
             let _result = self.ledger.release_job(job, &launch.id, now_ms).await?;
@@ -309,7 +321,7 @@ impl Context<'_> {
             launch = launch.id,
             pool = launch.pool,
             why,
-            "launched nothing"
+            "launch came to nothing; its jobs wait"
         );
         let recorded = self.ledger.record_launched(launch, &[]).await?;
         if recorded != WriteResult::Written {
@@ -349,7 +361,7 @@ impl Context<'_> {
                 .move_job(&claim.job, None, JobEvent::Claimed, &note, self.now_ms())
                 .await;
             if let Err(failure) = noted {
-                tracing::warn!(job = %claim.job, %failure, "could not note the claim");
+                tracing::warn!(job = %claim.job, repository = claim.job.repository, error = %failure, "claim not noted in the job's history");
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::plan::{self, Action, Held, Plan};
 
 /// Most times that one drain takes the lease: while jobs keep coming, its time is out long before.
 const LOOKS_MAX: usize = 1000;
-/// Most times that a drain waits for another one's look into an event, and how long each time.
+/// How often a drain waits while another invocation evaluates the same event, and how long each time.
 const WAITS_MAX: usize = 4;
 const WAIT: Duration = Duration::from_secs(1);
 /// Most rounds under one lease. A thousand jobs are about a dozen launches, all in one round; rounds
@@ -34,7 +34,7 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
     let mut waits = 0;
     for _ in 0..LOOKS_MAX {
         if !context.ledger.take_lease(holder, context.now_ms()).await? {
-            tracing::info!("another drain is at it and will look again");
+            tracing::info!("another drain has the lease and will look again");
             return Ok(());
         }
         let drained = rounds(context, holder).await;
@@ -65,7 +65,7 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
             return failure.map_or(Ok(()), Err);
         }
     }
-    tracing::warn!("work kept coming; the tick goes on");
+    tracing::warn!("drain stops while jobs keep coming; the next reconcile goes on");
     Ok(())
 }
 
@@ -76,7 +76,7 @@ async fn rounds(context: Context<'_>, holder: &str) -> Result<(Outbox, Option<Fa
     let mut first_failure = None;
     for round in 0..ROUNDS_MAX {
         if context.out_of_time() {
-            tracing::warn!("out of time; the tick goes on");
+            tracing::warn!("drain is out of time; the next reconcile goes on");
             break;
         }
         if round > 0 && !context.ledger.take_lease(holder, context.now_ms()).await? {
@@ -100,7 +100,7 @@ async fn rounds(context: Context<'_>, holder: &str) -> Result<(Outbox, Option<Fa
                     forge_states.extend(states);
                 }
                 Err(failure) => {
-                    tracing::error!(%failure, "an action failed; the next drain plans it anew");
+                    tracing::error!(error = %failure, "an action failed; the next drain plans it again");
                     first_failure.get_or_insert(failure);
                 }
             }
@@ -139,9 +139,15 @@ async fn apply_all(
 
 fn log_held(held: &[Held]) {
     for held in held.iter().take(HELD_NAMED_MAX) {
-        tracing::info!(job = %held.job, because = ?held.because, "held");
+        tracing::info!(
+            job = %held.job,
+            repository = held.job.repository,
+            because = ?held.because,
+            "job waits: {}",
+            held.because.words(),
+        );
     }
     if held.len() > HELD_NAMED_MAX {
-        tracing::info!(held = held.len(), "more are held than are named");
+        tracing::info!(waiting = held.len(), "more jobs wait than are named");
     }
 }

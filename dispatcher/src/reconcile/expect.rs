@@ -1,7 +1,7 @@
 //! Which jobs an event has started, found out after its delivery was answered: for forges that send
 //! no `workflow_job`, and for hooks that were given the push alone.
 //!
-//! The verdict is the forge's own, come to from the same files ([`crate::workflow`]). Its jobs go on
+//! The verdict is the forge's own, come to from the same files ([`workflow`]). Its jobs go on
 //! the list under keys of ours, so that machines are launched at once; the forge then tells of the
 //! same jobs, by deliveries or because we ask what waits there, and each takes the place of the one
 //! that was expected. Machines are counted against jobs, never paired with them, so neither telling
@@ -107,7 +107,7 @@ async fn look(context: Context<'_>, pending: &PendingEvent, woken: Woken) -> boo
         Ok(grew) => grew,
         Err(stop) => {
             let (id, repository) = (&pending.id, &pending.repository);
-            tracing::warn!(event = id, repository, %stop, "looked into again later");
+            tracing::warn!(event = id, repository, error = %stop, "event not evaluated; tried again later");
             false
         }
     }
@@ -125,7 +125,12 @@ async fn look_into(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> R
     }
     if now_ms.saturating_sub(seen.recorded_ms) > FOLLOW_MS {
         let outcome = "given up: the forge could not tell what became of it";
-        tracing::error!(event = seen.id, repository = seen.repository, outcome);
+        tracing::error!(
+            event = seen.id,
+            repository = seen.repository,
+            outcome,
+            "event closed"
+        );
         context.ledger.close_event(&taken, outcome).await?;
         return Ok(false);
     }
@@ -139,7 +144,7 @@ async fn look_into(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> R
                 event = taken.id,
                 repository = taken.repository,
                 outcome,
-                "closed"
+                "event closed"
             );
             context.ledger.close_event(&taken, &outcome).await?;
         }
@@ -206,7 +211,7 @@ async fn judge(context: Context<'_>, pending: &PendingEvent) -> Result<(Look, bo
     if listed && reports.is_exact() {
         tracing::warn!(
             repository = pending.repository,
-            "no workflow_job delivery came for a push: its jobs are told from the push until one comes"
+            "no workflow_job delivery came for a push: jobs are expected from pushes until one comes"
         );
         context
             .ledger

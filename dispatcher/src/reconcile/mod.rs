@@ -2,7 +2,7 @@
 //!
 //! [`drain`] is woken by every delivery that recorded something, by the end of a machine and by the
 //! [`tick`], and is the only place that launches. [`expect`] finds out which jobs an event has
-//! started; [`outbox`] settles with the forge what can wait.
+//! started; `outbox` settles with the forge what can wait.
 
 pub mod apply;
 pub mod context;

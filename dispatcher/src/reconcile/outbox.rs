@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::aws::{Failure, WriteResult};
 use crate::forge::{CommitStatus, ForgeError};
 use crate::ledger::{Live, PendingEvent, StaleRegistration, StatusKind, StatusUpdate};
-use workflow::document::requirements::Requirements;
+use workflow::Requirements;
 
 /// Most calls of each kind that one drain makes.
 const CALLS_MAX: usize = 40;
@@ -25,7 +25,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Takes it out of what was read.
+    /// Splits the pending calls to the forge off what was read.
     pub(crate) fn take(live: &mut Live) -> Self {
         Self {
             stale_registrations: std::mem::take(&mut live.stale_registrations),
@@ -48,10 +48,10 @@ enum Stop {
 /// that it refuses keeps no other from being made.
 pub(crate) async fn flush(context: Context<'_>, outbox: &Outbox) {
     if let Err(stop) = set_statuses(context, &outbox.status_updates).await {
-        tracing::warn!(%stop, "commit statuses wait for the next drain");
+        tracing::warn!(error = %stop, "commit statuses wait for the next drain");
     }
     if let Err(stop) = delete_registrations(context, &outbox.stale_registrations).await {
-        tracing::warn!(%stop, "stale registrations wait for the next drain");
+        tracing::warn!(error = %stop, "stale registrations wait for the next drain");
     }
 }
 
@@ -120,9 +120,12 @@ async fn is_true(
             .await?;
         workflows.insert(key.clone(), workflow);
     }
-    let workflow = workflows.get(&key).and_then(Option::as_ref);
-    let asks = workflow.and_then(|text| Requirements::read(text, &update.name));
-    Ok(asks.is_some_and(Requirements::is_silently_lacking))
+    let Some(workflow) = workflows.get(&key).and_then(Option::as_ref) else {
+        return Ok(false);
+    };
+    let server = context.config.forge.server().await?;
+    let requirements = Requirements::read(workflow, &update.name, server);
+    Ok(requirements.is_some_and(Requirements::is_silently_lacking))
 }
 
 async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), ForgeError> {
@@ -130,7 +133,7 @@ async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), F
         StatusKind::NotServed | StatusKind::NoServices => "error",
         StatusKind::Served => "success",
     };
-    tracing::info!(job = %update.job, state, reason = update.reason, "commit status set");
+    tracing::info!(job = %update.job, repository = update.job.repository, state, reason = update.reason, "commit status set");
     context
         .config
         .forge
@@ -169,7 +172,7 @@ async fn delete_registrations(
                 context.ledger.clear_stale_registration(instance).await?;
             }
             Err(error) => {
-                tracing::warn!(instance = one.instance, %error, "stale registration not deleted; tried again later");
+                tracing::warn!(instance = one.instance, pool = one.pool, %error, "stale registration not deleted; tried again later");
                 context
                     .ledger
                     .postpone_stale_registration(one, now_ms)

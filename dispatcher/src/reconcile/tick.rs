@@ -19,7 +19,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
     let ledger = match context.ledger.live().await {
         Ok(live) => Some(world(live, context.config, context.now_ms())),
         Err(failure) => {
-            tracing::error!(%failure, "the ledger can't be read; sweeping by tag and age alone");
+            tracing::error!(error = %failure, "the ledger can't be read; sweeping by tag and age alone");
             None
         }
     };
@@ -39,7 +39,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
         Ok(false) => Ok(()),
         Ok(true) => drain(context, holder, Woken::Otherwise).await,
         Err(error) => {
-            tracing::warn!(%error, "could not ask the forge what waits there; the next tick does");
+            tracing::warn!(%error, "the forge does not list its waiting jobs; the next reconcile asks again");
             Ok(())
         }
     };

@@ -53,7 +53,9 @@ pub(crate) fn decided(
         ?decision,
         reason,
         job = job.map(|job| job.key.to_string()),
-        "delivery"
+        repository = job.map(|job| job.key.repository.as_str()),
+        pool,
+        "delivery answered"
     );
     HttpResponse::json(
         202,

@@ -182,7 +182,7 @@ impl Recorder<'_> {
     /// A lost nudge costs a tick, so it fails no delivery.
     async fn nudge(&self) {
         if let Err(failure) = self.aws.nudge().await {
-            tracing::warn!(%failure, "the nudge failed; the next tick launches");
+            tracing::warn!(error = %failure, "the nudge failed; the next reconcile launches");
         }
     }
 }

@@ -4,7 +4,7 @@ use dispatcher::model::runner::{EndReason, RunnerState};
 use dispatcher::model::world::Instance;
 use dispatcher::plan::{self, Sweep, UNKNOWN_GRACE_MS};
 
-use super::{MINUTE_MS, NOW_MS, in_state, open_launch, runner, world};
+use super::story::{MINUTE_MS, NOW_MS, in_state, open_launch, runner, world};
 
 fn instance(id: &str, age_minutes: u64) -> Instance {
     Instance {

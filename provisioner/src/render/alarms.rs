@@ -105,7 +105,7 @@ fn waiting(environment: &Environment, names: &Names) -> Alarm {
         name: format!("{}-waiting", names.function),
         description: format!(
             "A job waits for a machine for more than {minutes} minutes: caps, capacity or a boot \
-             that fails; see the lines `held` and `refused` in the log."
+             that fails; see the lines `job waits` and `job refused` in the log."
         ),
         namespace: names.name.clone(),
         metric: names::METRIC_OLDEST_WAITING,

@@ -187,7 +187,7 @@ fn nil(id: &str, line: usize) -> Refused {
     Refused::crash(line, reason)
 }
 
-/// What the server asks of a job it asks of the runner's struct, but for name and concurrency.
+/// A job: all but its name and concurrency comes from the runner's struct, as at the server.
 fn job(
     id: &str,
     line: usize,

@@ -17,20 +17,20 @@ pub struct OnEvent {
     /// Of `schedule`: each entry's pairs, `cron` among them. With any the clock starts it, and nothing
     /// else does; with none it is an event like any other.
     pub schedules: Vec<Vec<(String, String)>>,
-    /// Of `workflow_dispatch`: what can be asked of whoever starts it.
+    /// Of `workflow_dispatch`: its inputs.
     pub dispatch_inputs: Vec<DispatchInput>,
 }
 
-/// What `workflow_dispatch` asks for.
+/// An input of `workflow_dispatch`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DispatchInput {
     /// Its name.
     pub name: String,
     /// `type`: `string`, `choice`, `boolean`, `number`, `environment`, or what was written.
     pub kind: String,
-    /// What it is if nothing is said.
+    /// Its default.
     pub default: String,
-    /// Whether something must be said.
+    /// Whether it must be given.
     pub required: bool,
     /// What can be chosen.
     pub options: Vec<String>,
@@ -252,7 +252,7 @@ fn dispatch_input(key: &Node, input: &Node) -> Result<DispatchInput, Refused> {
     })
 }
 
-/// A key as it is written: what it means is not asked.
+/// A key as it is written, not resolved.
 fn key_text(key: &Node) -> Result<&str, Refused> {
     match &key.kind {
         Kind::Scalar(scalar) => Ok(&scalar.text),

@@ -1,7 +1,7 @@
-//! How a job gets lost on its way: Gitea writes each job out as YAML of its own and reads that again
+//! Jobs that the forge can't pass on: Gitea writes each job out as YAML of its own and reads that again
 //! (1.26, `jobparser.SetJob`), which not every job survives. Then the whole file is skipped.
 //!
-//! Two things don't survive. Raw nodes are written as they stand, an alias as an alias; what it asks for
+//! Two things don't survive. Raw nodes are written as they stand, an alias as an alias; its anchor
 //! must stand before it in the same job, in the order in which Gitea writes the fields. And a text of
 //! several lines is written as a block, whose first line can't begin with a tab.
 
@@ -46,7 +46,7 @@ const STEP: [&str; 11] = [
     "timeout-minutes",
 ];
 
-/// Whether the job comes through.
+/// Whether the job survives that.
 pub(super) fn check(
     job: &BTreeMap<String, Decoded<'_>>,
     line: usize,

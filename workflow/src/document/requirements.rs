@@ -20,8 +20,8 @@ impl Requirements {
     /// Reads what the job that the forge calls `name` asks for. `None` where the file does not tell:
     /// it can't be read, or has no such job, or the name is an expression.
     #[must_use]
-    pub fn read(workflow: &[u8], name: &str) -> Option<Self> {
-        let workflow = Workflow::read(workflow, Server::GITEA_1_26).ok()?;
+    pub fn read(workflow: &[u8], name: &str, server: Server) -> Option<Self> {
+        let workflow = Workflow::read(workflow, server).ok()?;
         let (_, job) = workflow
             .jobs
             .iter()
@@ -32,7 +32,7 @@ impl Requirements {
         })
     }
 
-    /// Whether a `host` label would leave the job without what it asks for, and say nothing.
+    /// Whether a runner with a `host` label runs the job without its services, and says nothing.
     #[must_use]
     pub fn is_silently_lacking(self) -> bool {
         self.services && !self.container
@@ -81,7 +81,11 @@ jobs:
             ("of refs/heads/main", None),
             ("other", None),
         ] {
-            assert_eq!(Requirements::read(WORKFLOW, name), expected, "{name}");
+            assert_eq!(
+                Requirements::read(WORKFLOW, name, Server::GITEA_1_26),
+                expected,
+                "{name}"
+            );
         }
     }
 
@@ -101,14 +105,14 @@ jobs:
             bomb.as_bytes(),
             deep.as_bytes(),
         ] {
-            assert_eq!(Requirements::read(bytes, "a"), None);
+            assert_eq!(Requirements::read(bytes, "a", Server::GITEA_1_26), None);
         }
     }
 
     #[test]
     fn only_services_without_a_container_are_lost_without_a_word() {
         for (name, lacking) in [("plain", false), ("db", true), ("both", false)] {
-            let requires = Requirements::read(WORKFLOW, name).unwrap();
+            let requires = Requirements::read(WORKFLOW, name, Server::GITEA_1_26).unwrap();
             assert_eq!(requires.is_silently_lacking(), lacking, "{name}");
         }
     }

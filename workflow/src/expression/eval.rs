@@ -1,6 +1,6 @@
 //! From a tree to a value (act 0.261, `exprparser`, interpreter).
 //!
-//! What our side can't know is a value like any other ([`Value::Unknown`]): what is made of it is
+//! What can't be known from outside is a value like any other ([`Value::Unknown`]): what is made of it is
 //! unknown, and `true || unknown` is true.
 
 use std::cell::Cell;

@@ -2,8 +2,8 @@
 //!
 //! Gitea up to 1.26 uses act's `exprparser` (its fork 0.261), which reads with actionlint; Forgejo's
 //! runner has the same with `forge` as one more name of `github`. A server has no `env`, `secrets`,
-//! `steps`, `runner` or `job`: they are empty there, which is not the same as unknown. What the server
-//! knows and our side does not is [`Value::Unknown`] with its reason.
+//! `steps`, `runner` or `job`: they are empty there, which is not the same as unknown. What only
+//! the server knows is [`Value::Unknown`] with its reason.
 
 mod eval;
 mod functions;
@@ -28,10 +28,10 @@ pub use value::{Odd, Record, RecordKind, Value};
 use eval::Evaluator;
 use template::Template;
 
-/// What an expression gave, as far as our side can know.
+/// What an expression comes to, as far as that can be known from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolved<T> {
-    /// What the forge gets as well.
+    /// The value that the forge gets as well.
     Known(T),
     /// Why it can't be known.
     Unknown(String),
@@ -46,7 +46,7 @@ impl<T> Resolved<T> {
         }
     }
 
-    /// What is made of the value.
+    /// Applies a function to the value.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Resolved<U> {
         match self {
             Self::Known(value) => Resolved::Known(make(value)),

@@ -15,7 +15,7 @@ const NODE_BYTES: usize = 16;
 /// Why a part can't be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeStop {
-    /// Our side can't know it.
+    /// It can't be known from outside.
     Unknown(String),
     /// The forge can't, either.
     Fails(String),

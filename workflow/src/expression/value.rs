@@ -32,7 +32,7 @@ pub enum Value {
     Record(Arc<Record>),
     /// What a workflow file can have and expressions can't do much with.
     Odd(Odd),
-    /// Our side can't know it, for this reason.
+    /// It can't be known from outside, for this reason.
     Unknown(Arc<str>),
 }
 

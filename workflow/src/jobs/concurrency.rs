@@ -41,7 +41,7 @@ pub enum Effect {
 /// What a run's group depends on where its workflow does not name one.
 #[derive(Debug, Clone, Copy)]
 pub struct RunFacts<'a> {
-    /// What happened.
+    /// The kind of the event.
     pub kind: EventKind,
     /// The name in `on` that it matched.
     pub event_name: &'a str,
@@ -52,7 +52,7 @@ pub struct RunFacts<'a> {
 }
 
 impl RunFacts<'_> {
-    /// The group that nobody named (Forgejo's `SetDefaultConcurrencyGroup`; Gitea compares the parts).
+    /// The group of a workflow that names none (Forgejo's `SetDefaultConcurrencyGroup`; Gitea compares the parts).
     fn group(self) -> String {
         let Self {
             event_name,
@@ -63,7 +63,7 @@ impl RunFacts<'_> {
         format!("{reference}_{workflow}_{event_name}__auto").to_lowercase()
     }
 
-    /// Whether it cancels earlier ones if nothing is said.
+    /// Whether it cancels earlier ones where the workflow does not say.
     fn cancels(self) -> bool {
         matches!(self.kind, EventKind::Push | EventKind::PullRequestSync)
     }
@@ -149,7 +149,7 @@ pub fn of_job(
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Written {
     name: String,
-    /// Nothing if it is not said.
+    /// `cancel-in-progress`; empty if it is not there.
     cancel: String,
 }
 
@@ -202,7 +202,7 @@ fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
     }))
 }
 
-/// A group that is not only its name.
+/// A group that is written as a map.
 const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("cancel-in-progress", Shape::Text)]);
 
 fn evaluate(written: &Concurrency, scope: &Scope) -> Result<Resolved<Written>, Refused> {

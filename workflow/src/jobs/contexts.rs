@@ -78,10 +78,10 @@ const GITHUB_FIELDS: [&str; 30] = [
     "run_attempt",
 ];
 
-/// What happened, for `github`.
+/// What the context `github` is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct GithubFacts<'a> {
-    /// What happened.
+    /// The kind of the event.
     pub kind: EventKind,
     /// The name in `on` that it matched.
     pub event_name: &'a str,

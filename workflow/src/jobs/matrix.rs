@@ -58,7 +58,7 @@ pub enum Include {
 type Lists = BTreeMap<String, Vec<Value>>;
 
 impl Combination {
-    /// Whether it says nothing: the job has no matrix.
+    /// Whether it has no keys: the job has no matrix.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -257,7 +257,7 @@ fn excludes(lists: &Lists) -> Result<Vec<Combination>, Refused> {
     Ok(excludes)
 }
 
-/// Whether nothing of the combination is otherwise in the entry; keys that don't count are not looked at.
+/// Whether both have the same value for each key that both have; keys that don't count are not looked at.
 fn agree(combination: &Combination, entry: &Combination, counts: impl Fn(&str) -> bool) -> bool {
     combination.0.iter().all(|(key, cell)| {
         let other = entry.0.get(key);

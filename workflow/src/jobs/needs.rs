@@ -12,7 +12,7 @@ use crate::expression::{History, JobState, Record, RecordKind, Resolved, Scope, 
 use crate::jobs::contexts::Contexts;
 use crate::server::{Capability, Server};
 
-/// What a job of a run is.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// It waits for something else than a runner.
@@ -25,7 +25,7 @@ pub enum Status {
     Success,
     /// It ended badly.
     Failure,
-    /// It was ended.
+    /// It was cancelled.
     Cancelled,
     /// It did not run.
     Skipped,
@@ -61,7 +61,7 @@ impl Status {
         all.into_iter().find(|status| status.word() == word)
     }
 
-    /// Whether nothing changes it any more.
+    /// Whether the job has ended.
     #[must_use]
     pub const fn is_done(self) -> bool {
         match self {
@@ -70,7 +70,7 @@ impl Status {
         }
     }
 
-    /// What a job is whose combinations are these (Gitea 1.26, `AggregateJobStatus`).
+    /// The status of a job from those of its combinations (Gitea 1.26, `AggregateJobStatus`).
     #[must_use]
     pub fn of_all(all: &[Self]) -> Self {
         let has = |status| all.contains(&status);
@@ -98,7 +98,7 @@ impl Status {
 pub struct JobNode {
     /// Its key in `jobs`.
     pub id: String,
-    /// What it is.
+    /// Its status.
     pub status: Status,
     /// The ids of the jobs that it needs.
     pub needs: Vec<String>,
@@ -119,7 +119,7 @@ pub enum Next {
     Skipped,
     /// It stays blocked for good: the forge can't evaluate its `if`.
     Stuck(String),
-    /// Our side can't know it.
+    /// That can't be known from outside.
     Unknown(String),
 }
 
@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
         self.statuses[place] == Status::Blocked && self.left[place] == 0
     }
 
-    /// Skips a job, and gives those that are free now.
+    /// Skips a job; the jobs that can start now because of it.
     fn skip(&mut self, place: usize) -> Vec<usize> {
         self.statuses[place] = Status::Skipped;
         let dependants = self.dependants.get(self.jobs[place].id.as_str());

@@ -68,7 +68,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_part)
 }
 
-/// A path of a YAML file that goes no detours.
+/// Whether it is the path of a YAML file without `.`, `..` or `.git` in it.
 fn is_workflow(path: &str) -> bool {
     let name = path
         .strip_suffix(".yml")

@@ -15,7 +15,7 @@ use crate::yaml::{By, Kind, Node, Refused, Value};
 /// The workflow files of one commit, read.
 #[derive(Debug)]
 pub struct WorkflowSet {
-    /// The folder that counts; `None`: there is none.
+    /// The folder of workflows; `None`: there is none.
     pub folder: Option<String>,
     /// Why nothing was read, if it is too much.
     pub refused: Option<String>,
@@ -174,8 +174,8 @@ fn kept(workflow: Workflow, nodes_left: &mut usize) -> Result<Workflow, Refused>
     Ok(workflow)
 }
 
-/// Gitea since 1.26 also makes the jobs of a file before it looks at what happened, with nothing to look
-/// at: a file of which that fails is none (`ValidateWorkflowContent`).
+/// Gitea since 1.26 also makes the jobs of a file before it looks at the event, with empty contexts:
+/// a file of which that fails is none (`ValidateWorkflowContent`).
 fn validated(workflow: Workflow, nothing: &Contexts, server: Server) -> Result<Workflow, Refused> {
     if server.has(Capability::ValidatesJobs) {
         jobs::expand(&workflow, nothing, server)?;
@@ -207,7 +207,7 @@ fn has_vars(text: &str) -> bool {
     text.to_ascii_lowercase().contains("vars")
 }
 
-/// Whether a node holds the word. What is behind an alias is not looked for again.
+/// Whether a node has `vars` somewhere. An alias counts as one that has.
 fn names_variables(node: &Node) -> bool {
     match &node.kind {
         Kind::Scalar(scalar) => has_vars(&scalar.text),

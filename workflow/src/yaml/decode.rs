@@ -59,12 +59,12 @@ impl Node {
     }
 }
 
-/// Steps before and of which this many through aliases the share of aliases is not looked at, and the
-/// share that is then too much (Go's `allowedAliasRatio`).
+/// A document may not grow by its aliases: once decoding has taken this many steps, and this many of them
+/// behind aliases, a larger share of them is refused (Go's `allowedAliasRatio`).
 const FREE_STEPS: u32 = 1_000;
 const FREE_ALIAS_STEPS: u32 = 100;
 const ALIAS_SHARE_MAX: f64 = 0.99;
-/// From so many steps on the share falls to a tenth, over so many more.
+/// From this many steps on the share that is allowed falls, over this many more, to a tenth.
 const SHARE_FALLS_FROM_STEPS: u32 = 400_000;
 const SHARE_FALLS_OVER_STEPS: u32 = 3_600_000;
 const SHARE_FALLS_BY: f64 = 0.89;
@@ -74,7 +74,7 @@ struct Decoder {
     steps: u32,
     alias_steps: u32,
     in_aliases: u32,
-    /// While what is merged is decoded: the keys that are there already and win.
+    /// While a `<<` is decoded: the keys that the map has already, which win.
     merged: Option<HashSet<String>>,
 }
 

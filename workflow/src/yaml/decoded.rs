@@ -1,11 +1,11 @@
-//! What decoding gives.
+//! Decoded YAML nodes.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::{Node, Value};
 
-/// What a node gave.
+/// A decoded YAML node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decoded<'a> {
     /// Null.

@@ -1,29 +1,8 @@
 //! From tokens to events: YAML's grammar, as libyaml has it, without recursion.
 
 use super::Refused;
+use super::node_event::{NodeEvent, Properties};
 use super::scan::{Scanner, Token};
-
-/// What a document consists of, in its order.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum NodeEvent {
-    Scalar {
-        properties: Properties,
-        text: String,
-        plain: bool,
-    },
-    SequenceStart(Properties),
-    MappingStart(Properties),
-    /// Of the list or map that was started last.
-    End,
-    Alias(String),
-}
-
-/// What stands before a value.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Properties {
-    pub(super) anchor: Option<String>,
-    pub(super) tag: Option<String>,
-}
 
 /// What may come next.
 #[derive(Clone, Copy)]
@@ -456,7 +435,7 @@ impl Events {
     }
 }
 
-/// Whether the token that opened is behind us: that of a list without indentation is its first item.
+/// Whether the token that opens a list or map is passed over; a list without indentation has none.
 fn state_takes(state: State) -> bool {
     !matches!(state, State::IndentlessEntry)
 }

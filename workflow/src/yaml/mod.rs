@@ -3,8 +3,8 @@
 //!
 //! Gitea 1.26 reads with `go.yaml.in/yaml/v4` rc.3, Forgejo and older Gitea with v3: libyaml's rules with
 //! changes of their own, which no parser to be had keeps, so that the steps are all here: characters
-//! (`read`), tokens (`scan`, `scalar`), events (`events`), nodes ([`parse`]). Nobody has asked nodes for
-//! their meaning yet; [`Shape`] says what is wanted of one, and decoding answers as Go's decoder does.
+//! (`read`), tokens (`scan`, `scalar`), events (`events`), nodes ([`parse`]). A node is
+//! not a value yet: [`Shape`] says of which type one should be, and it is decoded as Go's decoder does.
 //! Files come from strangers: bytes, nodes, depth and what aliases multiply have limits, and what is over
 //! one is refused with its reason.
 
@@ -25,6 +25,7 @@ mod decoded;
     reason = "a place in the grammar takes few tokens"
 )]
 mod events;
+mod node_event;
 mod parse;
 mod print;
 mod read;
@@ -41,7 +42,7 @@ pub use decode::Shape;
 pub use decoded::Decoded;
 pub use parse::{BYTES_MAX, DEPTH_MAX, NODES_MAX, parse};
 
-/// Why a text is not taken.
+/// Why a file, or a part of it, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
 pub struct Refused {
@@ -49,11 +50,11 @@ pub struct Refused {
     pub line: Option<usize>,
     /// What is wrong, for whoever wrote the file.
     pub reason: String,
-    /// Who does not take it.
+    /// Who refuses it.
     pub by: By,
 }
 
-/// Who does not take a text.
+/// Who refuses a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// The forge: it skips the file, or makes no run of it.
@@ -65,7 +66,7 @@ pub enum By {
 }
 
 impl Refused {
-    /// The forge does not take it.
+    /// The forge refuses it.
     #[must_use]
     pub fn new(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
         Self {
@@ -75,7 +76,7 @@ impl Refused {
         }
     }
 
-    /// The forge panics.
+    /// The forge panics at it.
     #[must_use]
     pub fn crash(line: impl Into<Option<usize>>, reason: impl Into<String>) -> Self {
         Self {
@@ -99,7 +100,7 @@ impl Refused {
 pub struct Node {
     /// Line in the file, from 1.
     pub line: usize,
-    /// The name it can be asked for by (`&name`); of an alias the name that it asks for.
+    /// Its anchor (`&name`); of an alias the anchor that it refers to.
     pub anchor: Option<Arc<str>>,
     /// What it is.
     pub kind: Kind,
@@ -126,7 +127,7 @@ pub struct Scalar {
     pub text: String,
     /// Whether it was neither quoted nor a block: only such ones mean anything but text.
     pub plain: bool,
-    /// Its tag in the short form, if it has one: `!!str`, `!Ref`. The `!` alone says nothing and is none.
+    /// Its tag in the short form, if it has one: `!!str`, `!Ref`. A lone `!` counts as none.
     pub tag: Option<String>,
 }
 
@@ -180,7 +181,7 @@ impl Node {
         }
     }
 
-    /// A text that is nothing but a text.
+    /// A quoted text.
     #[must_use]
     pub fn quoted(text: &str, line: usize) -> Self {
         Self {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::events::{Events, NodeEvent};
+use super::events::Events;
+use super::node_event::NodeEvent;
 use super::read;
 use super::scan::Scanner;
 use super::{Kind, Node, Refused, Scalar};
@@ -36,7 +37,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Node>, Refused> {
     Ok(tree.root)
 }
 
-/// The tree as far as it has been told.
+/// The tree as far as it has been read.
 #[derive(Default)]
 struct Tree {
     /// Lists and maps that have not ended.
@@ -54,12 +55,12 @@ struct Open {
     is_mapping: bool,
     /// Levels in it so far, its own included.
     depth: usize,
-    /// Nodes before it.
+    /// How many nodes the document has before it.
     before: usize,
 }
 
 enum Anchored {
-    /// The node with so many nodes before it, which has not ended.
+    /// A node that has not ended, by how many nodes are before it.
     Open(usize),
     /// The node and its levels.
     Known(Arc<Node>, usize),

@@ -3,11 +3,11 @@
 
 use super::Refused;
 
-/// Go's reader takes this many bytes at a time, and notices a bad one when it takes its piece: a
-/// document that ends in a piece before it is taken.
+/// Go's reader takes this many bytes at a time, and finds a bad one when it takes that piece: a document
+/// that ends in an earlier piece is read all the same.
 const PIECE_BYTES: usize = 512;
 
-/// Characters as far as they are good, and why there are no more.
+/// Characters up to the first bad one, and what is wrong with that.
 pub(super) struct Text {
     pub(super) chars: Vec<char>,
     pub(super) bad: Option<Refused>,

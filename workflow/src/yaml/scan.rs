@@ -45,7 +45,7 @@ pub(super) enum Token {
 
 pub(super) struct Scanner {
     pub(super) text: Text,
-    /// Whether it has looked behind the good characters.
+    /// Whether a character behind the last valid one was looked at.
     pub(super) looked_behind: Cell<bool>,
     pub(super) at: usize,
     /// From 0.

@@ -2,7 +2,6 @@
 //! for it. It asks the same code that runs in the Lambda.
 
 mod event;
-pub mod local;
 mod show;
 
 use std::path::PathBuf;
@@ -10,13 +9,14 @@ use std::process::ExitCode;
 
 use dispatcher::forge::{Forge, ForgeConfig, ForgeError};
 use dispatcher::model::secret::Secret;
+use git::{BadClone, LocalClone, Settings};
 use stacks::names::SecretName;
 use stacks::pool::{ForgeKind, Pool};
 use workflow::{Event, Facts, Server, gather};
 
-use self::local::{LocalClone, Settings};
+use crate::error;
 use crate::output::say;
-use crate::target::{self, Target};
+use crate::target::Target;
 
 /// What is to be explained.
 #[derive(Debug, clap::Args)]
@@ -47,10 +47,10 @@ pub enum ExplainError {
     Event(#[from] event::BadEvent),
     /// The clone.
     #[error(transparent)]
-    Clone(#[from] local::BadClone),
+    Clone(#[from] BadClone),
     /// The deployment.
     #[error(transparent)]
-    Target(#[from] target::Error),
+    Target(#[from] error::Error),
     /// The forge.
     #[error(transparent)]
     Forge(#[from] ForgeError),
@@ -110,7 +110,7 @@ async fn from_forge(target: &Target, event: &Event) -> Result<Facts, ExplainErro
     let environment = &target.deployment.environment;
     let token = provisioner::read_secret(&target.deployment, SecretName::ForgeToken)
         .await
-        .map_err(target::Error::from)?
+        .map_err(error::Error::from)?
         .and_then(|token| Secret::new(token.reveal().to_owned()))
         .ok_or(ExplainError::NoToken)?;
     let forge = Forge::new(ForgeConfig {

@@ -53,6 +53,7 @@ pub fn run(root: &Path, asked: &Asked) -> Result<ExitCode, TestError> {
     for step in steps {
         say(&format!("\n== {}", step.name));
         let (took, outcome) = run.step(step.run);
+        say(&format!("{}: {:.1} s", step.name, took.as_secs_f64()));
         let ended = match &outcome {
             Ok(done) => Ended::from(done),
             Err(_) => Ended::Failed,

@@ -55,7 +55,6 @@ impl Summary {
 
     /// One step more.
     pub fn add(&mut self, step: &Step, took: Duration, ended: Ended) {
-        say(&format!("{}: {}", step.name, seconds(took)));
         self.rows.push(Row {
             name: step.name,
             took,
@@ -146,10 +145,6 @@ fn since_start() -> Option<Duration> {
 
 fn minutes(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -48,7 +48,11 @@ impl Context<'_> {
     ) -> Option<String> {
         let noted = tokio::time::timeout_at(until, self.note_end(instance, reason)).await;
         let ends = noted.unwrap_or_else(|_| {
-            tracing::warn!(instance, "the ledger hangs; no note of why it ends");
+            tracing::warn!(
+                instance,
+                reason = reason.word(),
+                "the ledger does not answer: why the instance ends is not noted"
+            );
             reason.ends_only().is_none()
         });
         ends.then(|| instance.to_owned())
@@ -65,7 +69,7 @@ impl Context<'_> {
         match noted {
             Ok(result) => result == WriteResult::Written || is_unconditional,
             Err(failure) => {
-                tracing::warn!(instance, %failure, "could not note why the instance ends");
+                tracing::warn!(instance, reason = reason.word(), error = %failure, "why the instance ends is not noted");
                 is_unconditional
             }
         }
@@ -100,7 +104,8 @@ impl Context<'_> {
         }
         tracing::warn!(
             instance = runner.instance,
-            "its row kept changing; the tick closes it"
+            pool = runner.pool,
+            "runner's row kept changing; the next reconcile closes it"
         );
         Ok(())
     }

@@ -58,6 +58,6 @@ impl Context<'_> {
 }
 
 fn unknown(job: &JobKey, error: &dyn std::fmt::Display) -> ForgeJobState {
-    tracing::warn!(%job, %error, "the forge can't tell whether the job waits");
+    tracing::warn!(%job, repository = job.repository, %error, "the forge can't tell whether the job waits");
     ForgeJobState::Unknown
 }

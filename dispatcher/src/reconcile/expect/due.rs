@@ -43,7 +43,7 @@ pub(super) fn due_jobs(
                         workflow,
                         job,
                         because,
-                        "not known before the forge tells of it"
+                        "job can't be foretold: it gets a machine when the forge tells of it"
                     );
                     continue;
                 }
@@ -54,7 +54,7 @@ pub(super) fn due_jobs(
                     repository,
                     workflow,
                     job,
-                    "asks for more labels than a runner has"
+                    "job asks for more labels than a runner has"
                 );
                 continue;
             }

@@ -95,7 +95,7 @@ async fn by_list(
             }
             None if is_due => {
                 tracing::warn!(job = %key, name = expected.name, repository = pending.repository,
-                    "the forge has no such job waiting: it ended, or was never queued");
+                    "expected job is not at the forge: it ended, or was never queued");
                 let reason = "the forge has no such job waiting";
                 let _progress = context.drop_expected(&key, reason).await?;
             }

@@ -29,7 +29,7 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
     let pool = match served {
         Ok(pool) => pool,
         Err(reason) => {
-            tracing::info!(job = %job.key, name = job.name, reason, "refused");
+            tracing::info!(job = %job.key, repository = job.key.repository, name = job.name, reason, "job refused");
             let _result = context.ledger.record_refused(job, &reason, now_ms).await?;
             context.known_jobs.add(&job.key);
             return Ok(false);
@@ -37,7 +37,7 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
     };
     let recorded = context.ledger.record_waiting(job, pool, now_ms).await?;
     if recorded == WriteResult::Written {
-        tracing::info!(job = %job.key, name = job.name, source = ?job.source, "recorded");
+        tracing::info!(job = %job.key, repository = job.key.repository, name = job.name, pool = pool.name, source = ?job.source, "job recorded");
     } else {
         context.known_jobs.add(&job.key);
     }

@@ -1,0 +1,220 @@
+//! What was foretold beside what the forge queued, job by job, in no order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::site::{Queued, Stands};
+
+/// Something that a delivery may not tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told<T> {
+    /// It does.
+    Known(T),
+    /// It does not, and why.
+    Unknown(String),
+}
+
+/// A job that a delivery foretells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Predicted {
+    /// The path of its file under the workflows' directory.
+    pub(crate) workflow: String,
+    /// Its run's event, as hooks call it.
+    pub(crate) event: &'static str,
+    /// Its run's ref.
+    pub(crate) reference: String,
+    /// Its run's commit.
+    pub(crate) commit: String,
+    /// Its name.
+    pub(crate) name: Told<String>,
+    /// Its labels.
+    pub(crate) labels: Told<Vec<String>>,
+    /// Whether it waits for a runner at once.
+    pub(crate) stands: Told<Stands>,
+}
+
+/// The outcome of one push, or of something else.
+#[derive(Debug, Default)]
+pub(crate) struct Compared {
+    /// Jobs that were foretold as they are.
+    pub(crate) equal: usize,
+    /// Among them those of which something was not told, by what and why.
+    pub(crate) untold: BTreeMap<String, usize>,
+    /// Foretold, and not there.
+    pub(crate) missing: Vec<Predicted>,
+    /// There, and not foretold.
+    pub(crate) unforeseen: Vec<Queued>,
+    /// There, and by its nature nothing that a push delivery tells; by why.
+    pub(crate) beyond: BTreeMap<String, usize>,
+}
+
+impl<T: PartialEq> Told<T> {
+    fn allows(&self, seen: &T) -> bool {
+        match self {
+            Self::Known(told) => told == seen,
+            Self::Unknown(_) => true,
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+}
+
+impl Predicted {
+    fn allows(&self, seen: &Queued) -> bool {
+        self.workflow == seen.workflow
+            && self.event == seen.event
+            && self.reference == seen.reference
+            && self.commit == seen.commit
+            && self.name.allows(&seen.name)
+            && self.labels.allows(&seen.labels)
+            && (seen.stands == Stands::Cancelled || self.stands.allows(&seen.stands))
+    }
+
+    /// How much is told: who tells most chooses first.
+    fn known(&self) -> usize {
+        usize::from(self.name.is_known())
+            + usize::from(self.labels.is_known())
+            + usize::from(self.stands.is_known())
+    }
+
+    fn untold(&self) -> Vec<String> {
+        let mut untold = Vec::new();
+        if let Told::Unknown(why) = &self.name {
+            untold.push(format!("name: {why}"));
+        }
+        if let Told::Unknown(why) = &self.labels {
+            untold.push(format!("labels: {why}"));
+        }
+        if let Told::Unknown(why) = &self.stands {
+            untold.push(format!("waiting or blocked: {why}"));
+        }
+        untold
+    }
+}
+
+/// What a push queued without what is by its nature nothing that a push delivery tells, and how much
+/// that is, by why; `branch_gone` says that the push deleted a branch.
+pub(crate) fn without_beyond(
+    queued: Vec<Queued>,
+    branch_gone: bool,
+) -> (Vec<Queued>, BTreeMap<String, usize>) {
+    let mut set_aside: BTreeMap<String, usize> = BTreeMap::new();
+    let mut left = Vec::new();
+    for job in queued {
+        match beyond(&job, branch_gone) {
+            Some(why) => *set_aside.entry(why).or_default() += 1,
+            None => left.push(job),
+        }
+    }
+    (left, set_aside)
+}
+
+/// The same without what may or may not start.
+pub(crate) fn without_open(
+    queued: Vec<Queued>,
+    open: &BTreeSet<(String, &'static str)>,
+) -> (Vec<Queued>, BTreeMap<String, usize>) {
+    let is_open = |job: &Queued| {
+        let same = |it: &&(String, &'static str)| it.0 == job.workflow && it.1 == job.event;
+        open.iter().any(|it| same(&it))
+    };
+    let (set_aside, left): (Vec<Queued>, Vec<Queued>) = queued.into_iter().partition(is_open);
+    let mut counts = BTreeMap::new();
+    for job in set_aside {
+        let why = format!(
+            "{}: the delivery does not tell whether they start",
+            job.event
+        );
+        *counts.entry(why).or_default() += 1;
+    }
+    (left, counts)
+}
+
+/// Compares what deliveries foretold with what was queued.
+pub(crate) fn compare(mut predicted: Vec<Predicted>, queued: Vec<Queued>) -> Compared {
+    let mut compared = Compared::default();
+    let mut left = queued;
+    predicted.sort_by_key(|job| std::cmp::Reverse(job.known()));
+    for job in predicted {
+        let Some(at) = left.iter().position(|seen| job.allows(seen)) else {
+            compared.missing.push(job);
+            continue;
+        };
+        let seen = left.swap_remove(at);
+        compared.equal += 1;
+        for why in job.untold() {
+            *compared.untold.entry(why).or_default() += 1;
+        }
+        if seen.stands == Stands::Cancelled {
+            let why = "waiting or blocked: cancelled meanwhile by its concurrency group".to_owned();
+            *compared.untold.entry(why).or_default() += 1;
+        }
+    }
+    compared.unforeseen = left;
+    compared
+}
+
+fn beyond(job: &Queued, branch_gone: bool) -> Option<String> {
+    match job.event.as_str() {
+        "delete" if branch_gone => {
+            Some("delete of a branch: the forge sends no push for it".to_owned())
+        }
+        "push" | "create" | "delete" => None,
+        event => Some(format!("{event}: another event's delivery tells of it")),
+    }
+}
+
+impl std::fmt::Display for Predicted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match &self.name {
+            Told::Known(name) => format!("{name:?}"),
+            Told::Unknown(why) => format!("? ({why})"),
+        };
+        let labels = match &self.labels {
+            Told::Known(labels) => format!("{labels:?}"),
+            Told::Unknown(why) => format!("? ({why})"),
+        };
+        let stands = match &self.stands {
+            Told::Known(stands) => format!("{stands:?}"),
+            Told::Unknown(why) => format!("? ({why})"),
+        };
+        write!(
+            f,
+            "{} on {} of {}: {name} {labels} {stands}",
+            self.workflow, self.event, self.reference
+        )
+    }
+}
+
+impl std::fmt::Display for Queued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            workflow,
+            event,
+            reference,
+            name,
+            labels,
+            stands,
+            ..
+        } = self;
+        write!(
+            f,
+            "{workflow} on {event} of {reference}: {name:?} {labels:?} {stands:?}"
+        )
+    }
+}
+
+/// What of a delivery rules look at, for people.
+pub(crate) fn abstract_of(delivery: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    format!(
+        "{} {}..{} {:?}",
+        text(&delivery["ref"]),
+        text(&delivery["before"]),
+        text(&delivery["after"]),
+        text(&delivery["head_commit"]["message"]),
+    )
+}

@@ -1,0 +1,304 @@
+//! The same for everything else that happens at a forge: pull requests and their reviews, issues,
+//! comments, releases, wikis, forks, references that are made with buttons. The facts come from the
+//! live forge, in the way that the Lambda asks for them.
+
+mod code;
+mod deed;
+mod history;
+mod talk;
+mod workflows;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dispatcher::forge::{Forge, ForgeConfig};
+use dispatcher::model::secret::Secret;
+use dispatcher::webhook::delivery::Delivery;
+use http::Method;
+use lab::gitea::StandaloneGitea;
+use serde_json::{Value, json};
+use tokio::sync::RwLock;
+use tokio::sync::mpsc::UnboundedSender;
+use workflow::event::EventKind;
+use workflow::{ForgeKind, gather};
+
+use self::deed::{By, Deed, GUEST};
+use self::history::History;
+use super::compare::{Compared, abstract_of, compare, without_open};
+use super::predict::Prediction;
+use super::receiver::{Received, Receiver};
+use super::report::Difference;
+use super::site::{Queued, Read, Site};
+use super::{Error, Outcome};
+
+const NAME: &str = "events";
+/// What the hook is told to send. `pull_request` and `issues` are all that are of one.
+const HOOK_EVENTS: [&str; 8] = [
+    "push",
+    "create",
+    "delete",
+    "fork",
+    "issues",
+    "pull_request",
+    "release",
+    "wiki",
+];
+/// Longest until a deed is told of and its jobs are queued; it takes a second.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks.
+const STEP: Duration = Duration::from_millis(100);
+
+/// One repository and the people around it.
+pub(crate) struct Events {
+    site: Site,
+    receiver: Receiver,
+    forge: Forge,
+    hook: u64,
+    history: History,
+    read: Read,
+    /// Held while something is done: some pushes are to be made alone.
+    turns: Arc<RwLock<()>>,
+}
+
+/// What was told and queued since the last deed.
+#[derive(Default)]
+struct Seen {
+    deliveries: Vec<Received>,
+    prediction: Prediction,
+    queued: Vec<Queued>,
+    runs: usize,
+}
+
+impl Events {
+    pub(crate) async fn new(
+        seed: u64,
+        site: &Site,
+        receiver: &Receiver,
+        gitea: &StandaloneGitea,
+        turns: &Arc<RwLock<()>>,
+    ) -> Result<Self, Error> {
+        let user = json!({
+            "username": GUEST,
+            "email": "guest@forge.lab",
+            "password": "differential-guest",
+            "must_change_password": false,
+        });
+        site.call(Method::POST, "/admin/users", user).await?;
+        let hook = site
+            .make_repository(NAME, &receiver.hook(NAME), &HOOK_EVENTS)
+            .await?;
+        let repository = site.repository(NAME);
+        let mut labels = Vec::new();
+        for name in ["red", "green", "blue"] {
+            let label = json!({"name": name, "color": "#00aabb"});
+            let path = format!("{repository}/labels");
+            labels.push(id(&site.call(Method::POST, &path, label).await?)?);
+        }
+        let path = format!("{repository}/milestones");
+        let milestone = json!({"title": "someday"});
+        let milestone = id(&site.call(Method::POST, &path, milestone).await?)?;
+        let config = ForgeConfig {
+            kind: ForgeKind::Gitea,
+            labels: Vec::new(),
+            url: gitea.url(),
+            endpoint: None,
+            ca: None,
+            token: Secret::new(gitea.token().to_owned()),
+            registration_token: None,
+        };
+        Ok(Self {
+            site: site.clone(),
+            receiver: receiver.clone(),
+            forge: Forge::new(config).map_err(answer)?,
+            hook,
+            history: History::new(seed, gitea.user(), NAME, labels, milestone),
+            read: Read::default(),
+            turns: Arc::clone(turns),
+        })
+    }
+
+    /// Does `count` things, and tells of each.
+    pub(crate) async fn play(
+        mut self,
+        count: usize,
+        tell: &UnboundedSender<Outcome>,
+    ) -> Result<(), Error> {
+        for number in 0..count {
+            let outcome = self.step(number).await?;
+            let _ = tell.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, number: usize) -> Result<Outcome, Error> {
+        let turns = Arc::clone(&self.turns);
+        let _beside_others = turns.read().await;
+        let deed = self.history.deed();
+        let mut did = vec![deed.words.clone()];
+        let mut tells = Vec::new();
+        match self.act(&deed).await {
+            Ok(answer) => {
+                tells.clone_from(&deed.tells);
+                self.history.is_done(deed, &answer);
+            }
+            // Many things can't be done twice, or by everybody.
+            Err(error) => did.push(format!("the forge refuses: {error}")),
+        }
+        let is_refused = did.len() > 1;
+        let (seen, compared, silent) = self.settle(&tells).await?;
+        let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
+        let difference = (!is_equal || !silent.is_empty()).then(|| Difference {
+            number,
+            again: format!("--pushes 0 --events {}", number + 1),
+            repository: NAME.to_owned(),
+            did,
+            deliveries: seen
+                .deliveries
+                .iter()
+                .map(|it| {
+                    let action = &it.body["action"];
+                    format!("{} {action} {}", it.event, abstract_of(&it.body))
+                })
+                .collect(),
+            silent,
+            said: seen.prediction.words,
+            missing: compared.missing.iter().map(ToString::to_string).collect(),
+            unforeseen: compared
+                .unforeseen
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            files: BTreeMap::new(),
+        });
+        Ok(Outcome {
+            is_deed: true,
+            is_withheld: is_refused,
+            deliveries: seen.deliveries.len(),
+            runs: seen.runs,
+            compared,
+            difference,
+        })
+    }
+
+    async fn act(&self, deed: &Deed) -> Result<Value, Error> {
+        let place = match deed.path.strip_prefix('/') {
+            Some(_) => String::new(),
+            None => format!("{}/", self.site.repository(NAME)),
+        };
+        let sudo = match deed.by {
+            By::Owner => String::new(),
+            By::Guest => format!("?sudo={GUEST}"),
+        };
+        let path = format!("{place}{}{sudo}", deed.path);
+        self.site
+            .call(deed.method.clone(), &path, deed.body.clone())
+            .await
+    }
+
+    /// Waits until what must be told is told, then for a test delivery, which comes behind all that
+    /// was told before, and then until what is foretold is queued and the other way round.
+    async fn settle(
+        &mut self,
+        tells: &[EventKind],
+    ) -> Result<(Seen, Compared, Vec<String>), Error> {
+        let start = Instant::now();
+        let mut seen = Seen::default();
+        let mut is_fenced = false;
+        loop {
+            self.look(&mut seen).await?;
+            let silent = silent(tells, &seen.deliveries);
+            let (queued, beyond) = without_open(seen.queued.clone(), &seen.prediction.open);
+            let compared = Compared {
+                beyond,
+                ..compare(seen.prediction.jobs.clone(), queued)
+            };
+            let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
+            let is_behind = seen.deliveries.iter().any(is_test);
+            if (silent.is_empty() && is_equal && is_behind) || start.elapsed() > LIMIT {
+                return Ok((seen, compared, silent));
+            }
+            if silent.is_empty() && !is_fenced {
+                let path = format!("{}/hooks/{}/tests", self.site.repository(NAME), self.hook);
+                self.site.call(Method::POST, &path, json!({})).await?;
+                is_fenced = true;
+            }
+        }
+    }
+
+    async fn look(&mut self, seen: &mut Seen) -> Result<(), Error> {
+        let some = self
+            .receiver
+            .take(NAME, STEP, |some| !some.is_empty())
+            .await;
+        for received in some {
+            self.foretell(&received, &mut seen.prediction).await?;
+            seen.deliveries.push(received);
+        }
+        let (queued, runs) = self.site.new_jobs(NAME, &mut self.read).await?;
+        seen.queued.extend(queued);
+        seen.runs += runs;
+        Ok(())
+    }
+
+    async fn foretell(&self, received: &Received, to: &mut Prediction) -> Result<(), Error> {
+        let Some(event) = EventKind::parse(&received.event) else {
+            to.words
+                .push(format!("{:?} is no event of workflows", received.event));
+            return Ok(());
+        };
+        let body = serde_json::to_vec(&received.body).map_err(answer)?;
+        let read = Delivery::of_event(event, &body).map_err(answer)?;
+        // The hook tells of new and deleted references by themselves.
+        let Delivery::Happened { happened, .. } = read else {
+            return Ok(());
+        };
+        if let Some(why) = happened.starts_nothing() {
+            to.words.push(format!("{}: nothing: {why}", received.event));
+            return Ok(());
+        }
+        let facts = match self.forge.server().await {
+            Ok(server) => gather(&self.forge, &happened, server).await,
+            Err(error) => Err(error),
+        };
+        match facts {
+            Ok(facts) => to.add_verdict(&happened, &facts),
+            Err(error) => to.words.push(format!("{}: {error}", received.event)),
+        }
+        Ok(())
+    }
+}
+
+/// A delivery that the hook's test button sends.
+fn is_test(received: &Received) -> bool {
+    received.event == "push" && received.body["before"] == received.body["after"]
+}
+
+/// Those of `tells` that are not among `deliveries`, as often as they should be.
+fn silent(tells: &[EventKind], deliveries: &[Received]) -> Vec<String> {
+    let mut told: Vec<&str> = deliveries
+        .iter()
+        .filter(|it| !is_test(it))
+        .map(|it| it.event.as_str())
+        .collect();
+    let mut silent = Vec::new();
+    for event in tells {
+        match told.iter().position(|it| *it == event.word()) {
+            Some(at) => {
+                told.swap_remove(at);
+            }
+            None => silent.push(event.word().to_owned()),
+        }
+    }
+    silent
+}
+
+fn id(made: &Value) -> Result<u64, Error> {
+    made["id"]
+        .as_u64()
+        .ok_or_else(|| Error::Answer("what was made has no id".to_owned()))
+}
+
+fn answer(error: impl std::fmt::Display) -> Error {
+    Error::Answer(error.to_string())
+}

@@ -1,0 +1,443 @@
+//! `cargo xtask differential`: random pushes to a real Gitea, and other things that people do there.
+//! What it queues is what the dispatcher foretells from their deliveries alone.
+
+mod clone;
+mod compare;
+mod events;
+mod generator;
+mod predict;
+mod receiver;
+mod report;
+mod site;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lab::gitea::StandaloneGitea;
+use lab::http::HttpError;
+use serde_json::Value;
+use tokio::sync::RwLock;
+use tokio::task::JoinSet;
+
+use self::clone::Clone;
+use self::compare::{Compared, compare, without_beyond};
+use self::events::Events;
+use self::generator::{Generator, NOTHING, Push, Switch};
+use self::predict::predict;
+use self::receiver::{Received, Receiver};
+use self::site::{Read, Site};
+use self::stream::Mark;
+
+pub use self::report::{Difference, Report};
+
+/// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
+/// core busy half of the time.
+const WORLDS: usize = 3;
+/// Longest until the forge has told of a push and queued its jobs; it takes a second.
+const TOLD_LIMIT: Duration = Duration::from_secs(30);
+/// How long is waited where the forge's code is to fail, and to tell nothing.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Between two lines of progress.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many pushes; each moves one to four refs.
+    pub pushes: usize,
+    /// How many other things are done, in a repository of their own: pull requests, issues, releases…
+    pub events: usize,
+    /// What chance begins with: the same seed pushes the same.
+    pub seed: u64,
+    /// Leave the forge up afterwards, until Ctrl-C.
+    pub keep: bool,
+}
+
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The real forge.
+    #[error(transparent)]
+    Gitea(#[from] lab::Error),
+    /// Its API.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// Its API, which said something else than expected.
+    #[error("the forge's API answered in an unknown form: {0}")]
+    Answer(String),
+    /// git.
+    #[error("git {command} failed: {words}")]
+    Git {
+        /// Which of its commands.
+        command: String,
+        /// What it said.
+        words: String,
+    },
+    /// A file or a port.
+    #[error("a file or port of the test can't be used")]
+    Io(#[from] std::io::Error),
+    /// Somebody pressed Ctrl-C.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Pushes, foretells and compares; cleans up whatever happens. `print` gets lines for people.
+pub async fn run(options: Options, mut print: impl FnMut(&str)) -> Result<Report, Error> {
+    let folder = tempfile::tempdir()?;
+    let gitea = StandaloneGitea::start(folder.path(), &mut print).await?;
+    let played = tokio::select! {
+        played = play(options, &gitea, folder.path(), &mut print) => played,
+        _ = tokio::signal::ctrl_c() => Err(Error::Stopped),
+    };
+    if options.keep {
+        print(&format!(
+            "Gitea stays at {} (its log: {}; clones: {}) until Ctrl-C",
+            gitea.url(),
+            gitea.log().display(),
+            folder.path().display()
+        ));
+        let _ = tokio::signal::ctrl_c().await;
+    }
+    played
+}
+
+async fn play(
+    options: Options,
+    gitea: &StandaloneGitea,
+    folder: &Path,
+    print: &mut impl FnMut(&str),
+) -> Result<Report, Error> {
+    let start = Instant::now();
+    let receiver = Receiver::start().await?;
+    let site = Site::new(gitea.url(), gitea.user(), gitea.token());
+    let mut worlds = JoinSet::new();
+    let turns: Arc<RwLock<()>> = Arc::default();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    for number in 0..WORLDS {
+        let mut world = World::new(number, options.seed, &site, &receiver, gitea, folder).await?;
+        world.turns = Arc::clone(&turns);
+        let tell = tell.clone();
+        worlds.spawn(async move { world.play(options.pushes, &tell).await });
+    }
+    if options.events > 0 {
+        let events = Events::new(options.seed, &site, &receiver, gitea, &turns).await?;
+        let tell = tell.clone();
+        worlds.spawn(async move { events.play(options.events, &tell).await });
+    }
+    drop(tell);
+    let mut report = Report::new(options.seed);
+    let mut said = Instant::now();
+    while let Some(outcome) = told.recv().await {
+        report.add(outcome);
+        if said.elapsed() > SAY_EVERY {
+            said = Instant::now();
+            print(&report.progress(options));
+        }
+    }
+    while let Some(ended) = worlds.join_next().await {
+        ended.map_err(|_| Error::Stopped)??;
+    }
+    report.end(start.elapsed(), print);
+    Ok(report)
+}
+
+/// What one push came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Something else than a push.
+    is_deed: bool,
+    /// It was not made.
+    is_withheld: bool,
+    deliveries: usize,
+    runs: usize,
+    compared: Compared,
+    difference: Option<Difference>,
+}
+
+/// One repository, its clone and its history to be.
+struct World {
+    number: usize,
+    name: String,
+    site: Site,
+    receiver: Receiver,
+    clone: Clone,
+    generator: Generator,
+    /// What the forge's refs are.
+    refs: BTreeMap<String, String>,
+    read: Read,
+    /// Workflows that are disabled.
+    disabled: BTreeSet<String>,
+    /// Branches that have a pull request.
+    pulled: BTreeSet<String>,
+    /// Where the forge's code fails on a push, the pushes that it took from its queue together with
+    /// that one are lost too, whosever they are (measured): such a push is made alone.
+    turns: Arc<RwLock<()>>,
+}
+
+impl World {
+    async fn new(
+        number: usize,
+        seed: u64,
+        site: &Site,
+        receiver: &Receiver,
+        gitea: &StandaloneGitea,
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        let name = format!("world-{number}");
+        site.make_repository(&name, &receiver.hook(&name), &["push"])
+            .await?;
+        let clone = folder.join(format!("{name}.git"));
+        let clone = Clone::new(&clone, &site.remote(&name), gitea.user(), gitea.token()).await?;
+        clone.import(Generator::nothing()).await?;
+        Ok(Self {
+            number,
+            name,
+            site: site.clone(),
+            receiver: receiver.clone(),
+            clone,
+            generator: Generator::new(seed, number as u64),
+            refs: BTreeMap::new(),
+            read: Read::default(),
+            disabled: BTreeSet::new(),
+            pulled: BTreeSet::new(),
+            turns: Arc::default(),
+        })
+    }
+
+    /// Its share of all pushes, numbered over all worlds. Those that are withheld don't count, unless
+    /// they are more than the others.
+    async fn play(
+        mut self,
+        pushes: usize,
+        tell: &tokio::sync::mpsc::UnboundedSender<Outcome>,
+    ) -> Result<(), Error> {
+        let mut left = (self.number..pushes).step_by(WORLDS).len();
+        let numbers = (self.number..).step_by(WORLDS).take(2 * left);
+        for number in numbers {
+            if left == 0 {
+                break;
+            }
+            let outcome = self.push(number).await?;
+            left -= usize::from(!outcome.is_withheld);
+            let _ = tell.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn push(&mut self, number: usize) -> Result<Outcome, Error> {
+        let mut push = self.generator.push();
+        let stream = std::mem::take(&mut push.stream);
+        let marks = self.clone.import(stream).await?;
+        let crashes = self.crashes(&push, &marks)?;
+        let is_of_pull = |name: &str| {
+            let branch = name.strip_prefix("refs/heads/");
+            branch.is_some_and(|branch| self.pulled.contains(branch))
+        };
+        // Of a pull request Gitea 1.26 reads the workflows where no panic is caught (measured).
+        if crashes && push.moves.iter().any(|it| is_of_pull(&it.name)) {
+            return Ok(Outcome {
+                is_withheld: true,
+                ..Outcome::default()
+            });
+        }
+        self.switch(push.switch, &mut push.words).await;
+        let turns = Arc::clone(&self.turns);
+        let told = if crashes {
+            let _alone = turns.write().await;
+            self.send(number, &push, &marks, SILENCE).await?
+        } else {
+            let _beside_others = turns.read().await;
+            self.send(number, &push, &marks, TOLD_LIMIT).await?
+        };
+        let (queued, runs) = self.site.new_jobs(&self.name, &mut self.read).await?;
+        let mut predicted = Vec::new();
+        let mut words = Vec::new();
+        for delivery in &told.deliveries {
+            let prediction = predict(delivery, &self.clone, &self.refs, &self.disabled).await?;
+            predicted.extend(prediction.jobs);
+            words.extend(prediction.words);
+        }
+        let (queued, beyond) = without_beyond(queued, told.branch_gone);
+        let compared = Compared {
+            beyond,
+            ..compare(predicted, queued)
+        };
+        let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
+        // Where the forge's code fails on a file it tells nothing of the push's other refs either.
+        let is_told = told.silent.is_empty() || crashes;
+        let difference = if is_equal && is_told {
+            None
+        } else {
+            Some(
+                self.difference(number, &push, &told, words, &compared)
+                    .await?,
+            )
+        };
+        if let Some(branch) = &push.pull {
+            self.site.open_pull(&self.name, branch).await;
+            self.pulled.insert(branch.clone());
+        }
+        Ok(Outcome {
+            is_deed: false,
+            is_withheld: false,
+            deliveries: told.deliveries.len(),
+            runs,
+            compared,
+            difference,
+        })
+    }
+
+    async fn switch(&mut self, switch: Switch, words: &mut Vec<String>) {
+        match switch {
+            Switch::Off(workflow) => {
+                if self.site.switch(&self.name, workflow, true).await {
+                    words.push(format!("{workflow} is disabled"));
+                    self.disabled.insert(workflow.to_owned());
+                }
+            }
+            Switch::On => {
+                for workflow in self.disabled.clone() {
+                    if self.site.switch(&self.name, &workflow, false).await {
+                        words.push(format!("{workflow} is enabled"));
+                        self.disabled.remove(&workflow);
+                    }
+                }
+            }
+            Switch::Not => {}
+        }
+    }
+
+    /// Whether the forge's code fails on a workflow file of something that was pushed.
+    fn crashes(&self, push: &Push, marks: &BTreeMap<Mark, String>) -> Result<bool, Error> {
+        let mut ids: Vec<&String> = self.refs.get("refs/heads/main").into_iter().collect();
+        ids.extend(push.moves.iter().filter_map(|it| marks.get(&it.to?)));
+        for sha in ids.into_iter().filter_map(|id| self.clone.peeled(id)) {
+            if predict::crashes(&self.clone, &sha)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Pushes, with a tag behind all other refs. The forge goes through a push's refs in order and
+    /// queues the jobs of each before the next one's delivery: when it tells of the tag, all is queued.
+    async fn send(
+        &mut self,
+        number: usize,
+        push: &Push,
+        marks: &BTreeMap<Mark, String>,
+        limit: Duration,
+    ) -> Result<Told, Error> {
+        let mut refs = Vec::new();
+        let mut expected = Vec::new();
+        let mut branch_gone = false;
+        for it in &push.moves {
+            let to = it.to.and_then(|mark| marks.get(&mark)).cloned();
+            if self.refs.get(&it.name) == to.as_ref() {
+                continue;
+            }
+            if let Some(id) = &to {
+                refs.push(format!("+{id}:{}", it.name));
+                self.refs.insert(it.name.clone(), id.clone());
+            } else {
+                refs.push(format!(":{}", it.name));
+                self.refs.remove(&it.name);
+            }
+            let is_branch = it.name.starts_with("refs/heads/");
+            branch_gone |= is_branch && to.is_none();
+            if !is_branch || to.is_some() {
+                expected.push(it.name.clone());
+            }
+        }
+        // New each time: git sends new refs last.
+        let end = format!("refs/tags/end-{number}");
+        refs.push(format!(
+            "{}:{end}",
+            marks.get(&NOTHING).map_or("", String::as_str)
+        ));
+        expected.push(end.clone());
+        self.clone.push(&refs).await?;
+        let has = |deliveries: &[Received], name: &String| {
+            deliveries
+                .iter()
+                .any(|delivery| delivery.body["ref"] == name.as_str())
+        };
+        let enough = |deliveries: &[Received]| expected.iter().all(|name| has(deliveries, name));
+        let mut deliveries = self.receiver.take(&self.name, limit, enough).await;
+        let silent = expected
+            .iter()
+            .filter(|name| !has(&deliveries, name))
+            .cloned()
+            .collect();
+        deliveries.retain(|delivery| delivery.body["ref"] != end.as_str());
+        Ok(Told {
+            deliveries: deliveries.into_iter().map(|it| it.body).collect(),
+            silent,
+            branch_gone,
+        })
+    }
+
+    async fn difference(
+        &self,
+        number: usize,
+        push: &Push,
+        told: &Told,
+        words: Vec<String>,
+        compared: &Compared,
+    ) -> Result<Difference, Error> {
+        let of_missing = compared
+            .missing
+            .iter()
+            .map(|job| (job.commit.clone(), job.workflow.clone()));
+        let of_unforeseen = compared
+            .unforeseen
+            .iter()
+            .map(|job| (job.commit.clone(), job.workflow.clone()));
+        let mut files = BTreeMap::new();
+        for (commit, workflow) in of_missing.chain(of_unforeseen) {
+            if files.len() >= report::FILES_MAX {
+                break;
+            }
+            let tree = self.clone.tree(&commit).await?;
+            let end = format!("/workflows/{workflow}");
+            for entry in tree
+                .iter()
+                .filter(|it| it.kind == "blob" && it.path.ends_with(end.as_bytes()))
+            {
+                let bytes = self.clone.objects(&[&entry.id]).await?.concat();
+                let path = String::from_utf8_lossy(&entry.path).into_owned();
+                files.insert(
+                    format!("{path} at {commit}"),
+                    String::from_utf8_lossy(&bytes).into_owned(),
+                );
+            }
+        }
+        Ok(Difference {
+            number,
+            again: format!("--pushes {} --events 0", number + 1),
+            repository: self.name.clone(),
+            did: push.words.clone(),
+            deliveries: told.deliveries.iter().map(compare::abstract_of).collect(),
+            silent: told.silent.clone(),
+            said: words,
+            missing: compared.missing.iter().map(ToString::to_string).collect(),
+            unforeseen: compared
+                .unforeseen
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            files,
+        })
+    }
+}
+
+/// What the forge told of one push.
+struct Told {
+    deliveries: Vec<Value>,
+    /// Refs of which it told nothing.
+    silent: Vec<String>,
+    branch_gone: bool,
+}

@@ -1,0 +1,184 @@
+//! What a push delivery foretells: the dispatcher's own verdict, from the delivery, the repository's
+//! content and the variables, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dispatcher::webhook::delivery::Delivery;
+use git::{BadClone, LocalClone, Settings};
+use serde_json::Value;
+use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
+use workflow::event::{Event, EventKind};
+use workflow::expression::Resolved;
+use workflow::jobs::workflow_set::WorkflowSet;
+use workflow::jobs::{Because, Start};
+use workflow::trigger::Outcome as Judged;
+use workflow::yaml::By;
+use workflow::{Facts, Server, discovery, gather};
+
+use super::Error;
+use super::clone::Clone;
+use super::compare::{Predicted, Told};
+use super::site::{Stands, VARIABLES};
+
+/// The verdict on one delivery.
+#[derive(Debug, Default)]
+pub(crate) struct Prediction {
+    /// Its jobs.
+    pub(crate) jobs: Vec<Predicted>,
+    /// Each file and what was said of it.
+    pub(crate) words: Vec<String>,
+    /// Files and events of which the delivery does not tell whether they start a run.
+    pub(crate) open: BTreeSet<(String, &'static str)>,
+}
+
+/// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's, and
+/// `disabled` the workflows that start nothing there.
+pub(crate) async fn predict(
+    delivery: &Value,
+    clone: &Clone,
+    refs: &BTreeMap<String, String>,
+    disabled: &BTreeSet<String>,
+) -> Result<Prediction, Error> {
+    let body = serde_json::to_vec(delivery).map_err(|error| Error::Answer(error.to_string()))?;
+    let read = Delivery::of_event(EventKind::Push, &body)
+        .map_err(|error| Error::Answer(error.to_string()))?;
+    let mut prediction = Prediction::default();
+    let Delivery::Happened { happened, .. } = read else {
+        return Ok(prediction);
+    };
+    for happened in happened.implied().into_iter().chain([*happened]) {
+        if happened.starts_nothing().is_none() {
+            prediction.add(&happened, clone, (refs, disabled)).await?;
+        }
+    }
+    Ok(prediction)
+}
+
+/// Whether the forge's code fails on a workflow file of the commit `sha`.
+pub(crate) fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
+    let server = Server::GITEA_1_26;
+    let found = LocalClone::open(clone.folder(), Settings::default())
+        .and_then(|clone| clone.files(sha, &discovery::workflow_dirs(server)))
+        .map_err(|error| Error::Answer(error.to_string()))?;
+    let set = WorkflowSet::of(found, server);
+    let mut files = set.files.iter();
+    Ok(files.any(|file| {
+        file.read
+            .as_ref()
+            .is_err_and(|refused| refused.by == By::Panic)
+    }))
+}
+
+impl Prediction {
+    async fn add(
+        &mut self,
+        happened: &Event,
+        clone: &Clone,
+        (refs, disabled): (&BTreeMap<String, String>, &BTreeSet<String>),
+    ) -> Result<(), Error> {
+        let reads = happened.reads();
+        let at = refs.get(&format!("refs/heads/{}", reads.at));
+        if clone.peeled(at.unwrap_or(&reads.at)).is_none() {
+            let why = format!("{}: nothing is at {}", happened.kind.word(), reads.at);
+            self.words.push(why);
+            return Ok(());
+        }
+        let variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings {
+            references: Some(refs),
+            variables: Some(variables.into()),
+            disabled: disabled.clone(),
+        };
+        let bad = |error: BadClone| Error::Answer(error.to_string());
+        let clone = LocalClone::open(clone.folder(), settings).map_err(bad)?;
+        let facts = gather(&clone, happened, Server::GITEA_1_26).await;
+        let facts = facts.map_err(bad)?;
+        self.add_verdict(happened, &facts);
+        Ok(())
+    }
+
+    /// Adds what `facts` say of what happened.
+    pub(crate) fn add_verdict(&mut self, happened: &Event, facts: &Facts) {
+        let verdict = facts.evaluate(happened);
+        self.words.extend(words(happened, &verdict));
+        let event = happened.kind.word();
+        for workflow in &verdict.workflows {
+            let is_open = |on: &EventEvaluation| matches!(on.judgement.outcome, Judged::Unknown);
+            if workflow.events.iter().any(is_open) {
+                self.open.insert((workflow.name.clone(), event));
+            }
+        }
+        let reference = happened.reads().git_ref;
+        for (workflow, run) in verdict.runs() {
+            for job in &run.jobs {
+                self.jobs.push(Predicted {
+                    workflow: workflow.to_owned(),
+                    event,
+                    reference: reference.clone(),
+                    commit: facts.sha.clone(),
+                    name: told(&job.job.name),
+                    labels: told(&job.job.labels),
+                    stands: stands(run, job),
+                });
+            }
+        }
+    }
+}
+
+fn told<T: std::clone::Clone>(outcome: &Resolved<T>) -> Told<T> {
+    match outcome {
+        Resolved::Known(value) => Told::Known(value.clone()),
+        Resolved::Unknown(why) => Told::Unknown(why.clone()),
+    }
+}
+
+/// Whether it waits for a runner. Of a group nobody knows who else is in it.
+fn stands(run: &Run, job: &PlannedJob) -> Told<Stands> {
+    let of_run = !matches!(run.group, Resolved::Known(None));
+    match &job.start {
+        Start::Blocked(Because::Concurrency { .. }) | Start::Waiting
+            if of_run || job.job.concurrency.is_some() =>
+        {
+            Told::Unknown("others may be in its concurrency group".to_owned())
+        }
+        Start::Waiting => Told::Known(Stands::Waiting),
+        Start::Blocked(Because::Approval) => {
+            Told::Unknown("the forge asks for an approval only of strangers".to_owned())
+        }
+        Start::Blocked(_) => Told::Known(Stands::Blocked),
+    }
+}
+
+fn words(happened: &Event, verdict: &Evaluation) -> Vec<String> {
+    let event = happened.kind.word();
+    if let Some(why) = &verdict.nothing {
+        return vec![format!("{event}: nothing: {why}")];
+    }
+    let mut words = Vec::new();
+    for workflow in &verdict.workflows {
+        if let Some(refused) = &workflow.refused {
+            words.push(format!("{event}: {}: skipped: {refused}", workflow.name));
+        }
+        for on in &workflow.events {
+            let run = match &on.run {
+                Some(Ok(run)) => format!("{} jobs", run.jobs.len()),
+                Some(Err(refused)) => format!("no run: {refused}"),
+                None => String::new(),
+            };
+            let steps: Vec<String> = on
+                .judgement
+                .steps
+                .iter()
+                .map(|step| format!("{} {:?} ({})", step.rule, step.holds, step.why))
+                .collect();
+            words.push(format!(
+                "{event}: {}: on {}: {:?} {run} {}",
+                workflow.name,
+                on.on,
+                on.judgement.outcome,
+                steps.join("; ")
+            ));
+        }
+    }
+    words
+}

@@ -1,0 +1,205 @@
+//! The outcome of everything that was done, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Options, Outcome};
+
+/// Files that are shown of one difference.
+pub(super) const FILES_MAX: usize = 6;
+/// Characters that are shown of one file.
+const FILE_MAX_CHARS: usize = 3000;
+/// Differences that are shown whole; of the others the first line.
+const SHOWN_MAX: usize = 20;
+
+/// The verdict.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether everything was foretold, and nothing else.
+    pub ok: bool,
+    /// What chance began with.
+    pub seed: u64,
+    /// `git push` commands.
+    pub pushes: usize,
+    /// Pushes that were not made: they would have ended the forge's own process.
+    pub withheld: usize,
+    /// Other things that were done.
+    pub deeds: usize,
+    /// Other things that the forge refused to do.
+    pub refused: usize,
+    /// Deliveries: one for each ref of a push but a deleted branch.
+    pub deliveries: usize,
+    /// Runs that they started.
+    pub runs: usize,
+    /// Jobs that were foretold as they are: file, event, ref, commit, name, labels, waiting or not.
+    pub equal_jobs: usize,
+    /// Among them, what was not told, and why.
+    pub untold: BTreeMap<String, usize>,
+    /// Jobs that no push delivery tells of, and why.
+    pub beyond: BTreeMap<String, usize>,
+    /// Pushes that ended otherwise than foretold.
+    pub differences: Vec<Difference>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// A push, or something else, that ended otherwise than foretold.
+#[derive(Debug, Serialize)]
+pub struct Difference {
+    /// Which one.
+    pub number: usize,
+    /// How to come to it again.
+    pub again: String,
+    /// Where.
+    pub repository: String,
+    /// What was done.
+    pub did: Vec<String>,
+    /// What the forge told.
+    pub deliveries: Vec<String>,
+    /// Refs of which it told nothing.
+    pub silent: Vec<String>,
+    /// What the verdict said.
+    pub said: Vec<String>,
+    /// Jobs that were foretold, and are not there.
+    pub missing: Vec<String>,
+    /// Jobs that are there, and were not foretold.
+    pub unforeseen: Vec<String>,
+    /// The files that they are of.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Report {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            ok: false,
+            seed,
+            pushes: 0,
+            withheld: 0,
+            deeds: 0,
+            refused: 0,
+            deliveries: 0,
+            runs: 0,
+            equal_jobs: 0,
+            untold: BTreeMap::new(),
+            beyond: BTreeMap::new(),
+            differences: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+
+    pub(super) fn add(&mut self, outcome: Outcome) {
+        let count = match (outcome.is_deed, outcome.is_withheld) {
+            (false, false) => &mut self.pushes,
+            (false, true) => &mut self.withheld,
+            (true, false) => &mut self.deeds,
+            (true, true) => &mut self.refused,
+        };
+        *count += 1;
+        self.deliveries += outcome.deliveries;
+        self.runs += outcome.runs;
+        self.equal_jobs += outcome.compared.equal;
+        for (why, count) in outcome.compared.untold {
+            *self.untold.entry(why).or_default() += count;
+        }
+        for (why, count) in outcome.compared.beyond {
+            *self.beyond.entry(why).or_default() += count;
+        }
+        self.differences.extend(outcome.difference);
+    }
+
+    pub(super) fn progress(&self, options: Options) -> String {
+        format!(
+            "  {:>4} of {} pushes, {} of {} other things, {} jobs as foretold, {} differences",
+            self.pushes,
+            options.pushes,
+            self.deeds + self.refused,
+            options.events,
+            self.equal_jobs,
+            self.differences.len()
+        )
+    }
+
+    pub(super) fn end(&mut self, took: Duration, print: &mut impl FnMut(&str)) {
+        self.ok = self.differences.is_empty();
+        self.differences.sort_by_key(|difference| difference.number);
+        self.seconds = took.as_secs_f64();
+        self.tell(print);
+    }
+
+    fn tell(&self, print: &mut impl FnMut(&str)) {
+        for (at, difference) in self.differences.iter().enumerate() {
+            difference.tell(self.seed, at < SHOWN_MAX, print);
+        }
+        print(&format!(
+            "\n  seed {}: {} pushes and {} other things with {} deliveries started {} runs; {} jobs \
+             as foretold, {} differences, {:.0} s",
+            self.seed,
+            self.pushes,
+            self.deeds,
+            self.deliveries,
+            self.runs,
+            self.equal_jobs,
+            self.differences.len(),
+            self.seconds
+        ));
+        if self.withheld > 0 {
+            print(&format!(
+                "  not pushed, {} times: to a pull request, with a file at which the forge's process \
+                 ends",
+                self.withheld
+            ));
+        }
+        if self.refused > 0 {
+            print(&format!(
+                "  refused by the forge: {} other things",
+                self.refused
+            ));
+        }
+        for (why, count) in &self.untold {
+            print(&format!("  not told, {count} jobs: {why}"));
+        }
+        for (why, count) in &self.beyond {
+            print(&format!("  no push's, {count} jobs: {why}"));
+        }
+    }
+}
+
+impl Difference {
+    fn tell(&self, seed: u64, whole: bool, print: &mut impl FnMut(&str)) {
+        print(&format!(
+            "\n== {} {}: {} missing, {} unforeseen, {} silent; again: cargo xtask differential \
+             --seed {seed} {}",
+            self.repository,
+            self.number,
+            self.missing.len(),
+            self.unforeseen.len(),
+            self.silent.len(),
+            self.again
+        ));
+        if !whole {
+            return;
+        }
+        let lists = [
+            ("did", &self.did),
+            ("told", &self.deliveries),
+            ("no delivery", &self.silent),
+            ("said", &self.said),
+            ("foretold, not queued", &self.missing),
+            ("queued, not foretold", &self.unforeseen),
+        ];
+        for (what, lines) in lists {
+            for line in lines {
+                print(&format!("  {what}: {line}"));
+            }
+        }
+        for (path, text) in &self.files {
+            print(&format!("  -- {path}"));
+            let text: String = text.chars().take(FILE_MAX_CHARS).collect();
+            for line in text.lines() {
+                print(&format!("  | {line}"));
+            }
+        }
+    }
+}

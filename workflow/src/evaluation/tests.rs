@@ -1,0 +1,86 @@
+use serde_json::json;
+
+use super::*;
+use crate::discovery::{FoundFile, FoundFiles};
+use crate::event::Body;
+
+/// The label of the only job that `event` starts, and whether it can start at once.
+fn started(
+    event: EventKind,
+    body: &serde_json::Value,
+    (on, label): (&str, &str),
+    server: Server,
+) -> (String, Start) {
+    let text = format!("on: {on}\njobs: {{a: {{runs-on: \"{label}\"}}}}\n");
+    let found = FoundFiles {
+        dir: Some(".gitea/workflows".to_owned()),
+        files: vec![FoundFile {
+            path: ".gitea/workflows/a.yml".to_owned(),
+            bytes: Ok(text.into_bytes()),
+        }],
+        refused: None,
+    };
+    let files = WorkflowSet::of(found, server);
+    let body: Body = serde_json::from_value(body.clone()).unwrap();
+    let evaluation = evaluate(&Question {
+        server,
+        event: &Event { kind: event, body },
+        sha: "1a",
+        message: "",
+        files: &files,
+        base: None,
+        changed: &Changed::NotFetched,
+        variables: None,
+        disabled: &BTreeSet::new(),
+    });
+    let (_, run) = evaluation.runs().next().unwrap();
+    let label = match &run.jobs[0].job.labels {
+        Resolved::Known(labels) => labels.join(","),
+        Resolved::Unknown(why) => panic!("{why}"),
+    };
+    (label, run.jobs[0].start.clone())
+}
+
+#[test]
+fn an_old_gitea_makes_labels_without_github() {
+    let body = json!({"ref": "refs/heads/main", "before": "1a", "after": "2b"});
+    let asks = ("push", "l-${{ github.ref_name }}");
+    for (version, label) in [("1.26.0", "l-main"), ("1.25.0", "l-main"), ("1.24.0", "l-")] {
+        let server = Server::parse(version).unwrap();
+        assert_eq!(started(EventKind::Push, &body, asks, server).0, label);
+    }
+}
+
+#[test]
+fn a_comment_on_a_pull_request_has_none_in_its_own_event() {
+    let body = json!({"action": "created", "pull_request": {"number": 5}});
+    let on = "{issue_comment: , pull_request: {types: [created]}}";
+    let label = |event| {
+        let asks = (on, "l-${{ github.event.pull_request.number }}");
+        started(event, &body, asks, Server::GITEA_1_26).0
+    };
+    assert_eq!(label(EventKind::PullRequestComment), "l-");
+    assert_eq!(label(EventKind::PullRequest), "l-5");
+}
+
+#[test]
+fn pull_requests_of_forks_and_of_no_branch_wait_for_an_approval() {
+    let start = |event, repo: i64, label: &str, head: &str, merged| {
+        let body = json!({"action": "closed", "pull_request": {
+            "merged": merged,
+            "merge_commit_sha": "3c",
+            "base": {"repo_id": 1},
+            "head": {"repo_id": repo, "label": label, "ref": head},
+        }});
+        let on = "{pull_request: {types: [closed]}, pull_request_review: }";
+        started(event, &body, (on, "x"), Server::GITEA_1_26).1
+    };
+    let waits = Start::Blocked(jobs::Because::Approval);
+    let pull = EventKind::PullRequest;
+    assert_eq!(start(pull, 1, "dev", "dev", false), Start::Waiting);
+    assert_eq!(start(pull, 1, "", "refs/pull/7/head", false), waits);
+    assert_eq!(start(pull, 2, "me:dev", "dev", false), waits);
+    assert_eq!(start(pull, 2, "me:dev", "dev", true), Start::Waiting);
+    let review = EventKind::PullRequestReviewApproved;
+    assert_eq!(start(review, 2, "me:dev", "dev", false), Start::Waiting);
+}

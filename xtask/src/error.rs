@@ -1,0 +1,66 @@
+//! Why a command about a deployment stopped, and what to do then.
+
+/// Why a deployment command stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The deployment.
+    #[error(transparent)]
+    Deployment(#[from] provisioner::Error),
+    /// No environment is named, and the command takes none for granted.
+    #[error("`{command}` has to be told which environment is meant: {known}")]
+    Unnamed {
+        /// The command.
+        command: &'static str,
+        /// The environments that there are.
+        known: String,
+    },
+    /// There is nobody to ask.
+    #[error("there is no terminal to ask at; --yes goes on without asking")]
+    NobodyToAsk,
+    /// The answer was no.
+    #[error("nothing was changed")]
+    Refused,
+    /// Something is left.
+    #[error("{count} things of {name} are left; they are listed above")]
+    Left {
+        /// How many.
+        count: usize,
+        /// The deployment.
+        name: String,
+    },
+    /// There is no lab to act on.
+    #[error("no lab runs; start it with `cargo xtask lab up`")]
+    NoLab,
+    /// No such secret.
+    #[error(
+        "there is no secret {0}; there are webhook, forge-token, registration-token, clone-token"
+    )]
+    NoSuchSecret(String),
+    /// A file, or the terminal.
+    #[error("{what}: {source}")]
+    File {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// What to do next, where the message doesn't say it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Deployment(error) => error.hint(),
+            Self::Unnamed { command, .. } => Some(format!(
+                "`cargo xtask {command} NAME`, or `cargo xtask --lab {command}` for the lab's"
+            )),
+            Self::NobodyToAsk
+            | Self::NoLab
+            | Self::Refused
+            | Self::Left { .. }
+            | Self::NoSuchSecret(_)
+            | Self::File { .. } => None,
+        }
+    }
+}
