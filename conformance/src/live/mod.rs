@@ -130,8 +130,8 @@ async fn play(
     drop(tell);
     let mut report = Report::new(options.seed);
     let mut said = Instant::now();
-    while let Some(outcome) = told.recv().await {
-        report.add(outcome);
+    while let Some(result) = told.recv().await {
+        report.add(result);
         if said.elapsed() > SAY_EVERY {
             said = Instant::now();
             print(&report.progress(options));
@@ -144,12 +144,12 @@ async fn play(
     Ok(report)
 }
 
-/// What one push came to.
+/// The result of one push or of one other operation.
 #[derive(Debug, Default)]
-struct Outcome {
-    /// Something else than a push.
-    is_deed: bool,
-    /// It was not made.
+struct StepResult {
+    /// It is no push.
+    is_operation: bool,
+    /// A push that was not made, or an operation that the forge refused.
     is_withheld: bool,
     deliveries: usize,
     runs: usize,
@@ -207,12 +207,11 @@ impl World {
         })
     }
 
-    /// Its share of all pushes, numbered over all worlds. Those that are withheld don't count, unless
-    /// they are more than the others.
+    /// Makes every [`WORLDS`]th push; skipped pushes don't count, up to twice the share.
     async fn play(
         mut self,
         pushes: usize,
-        tell: &tokio::sync::mpsc::UnboundedSender<Outcome>,
+        tell: &tokio::sync::mpsc::UnboundedSender<StepResult>,
     ) -> Result<(), Error> {
         let mut left = (self.number..pushes).step_by(WORLDS).len();
         let numbers = (self.number..).step_by(WORLDS).take(2 * left);
@@ -220,14 +219,14 @@ impl World {
             if left == 0 {
                 break;
             }
-            let outcome = self.push(number).await?;
-            left -= usize::from(!outcome.is_withheld);
-            let _ = tell.send(outcome);
+            let result = self.push(number).await?;
+            left -= usize::from(!result.is_withheld);
+            let _ = tell.send(result);
         }
         Ok(())
     }
 
-    async fn push(&mut self, number: usize) -> Result<Outcome, Error> {
+    async fn push(&mut self, number: usize) -> Result<StepResult, Error> {
         let mut push = self.generator.push();
         let stream = std::mem::take(&mut push.stream);
         let marks = self.clone.import(stream).await?;
@@ -238,9 +237,9 @@ impl World {
         };
         // Of a pull request Gitea 1.26 reads the workflows where no panic is caught (measured).
         if crashes && push.moves.iter().any(|it| is_of_pull(&it.name)) {
-            return Ok(Outcome {
+            return Ok(StepResult {
                 is_withheld: true,
-                ..Outcome::default()
+                ..StepResult::default()
             });
         }
         self.switch(push.switch, &mut push.words).await;
@@ -280,8 +279,8 @@ impl World {
             self.site.open_pull(&self.name, branch).await;
             self.pulled.insert(branch.clone());
         }
-        Ok(Outcome {
-            is_deed: false,
+        Ok(StepResult {
+            is_operation: false,
             is_withheld: false,
             deliveries: told.deliveries.len(),
             runs,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Options, Outcome};
+use super::{Options, StepResult};
 
 /// Files that are shown of one difference.
 pub(super) const FILES_MAX: usize = 6;
@@ -25,8 +25,9 @@ pub struct Report {
     pub pushes: usize,
     /// Pushes that were not made: they would have ended the forge's own process.
     pub withheld: usize,
-    /// Other things that were done.
-    pub deeds: usize,
+    /// Operations of other kinds: pull requests, issues, releases… Programs know them by this word.
+    #[serde(rename = "deeds")]
+    pub operations: usize,
     /// Other things that the forge refused to do.
     pub refused: usize,
     /// Deliveries: one for each ref of a push but a deleted branch.
@@ -77,7 +78,7 @@ impl Report {
             seed,
             pushes: 0,
             withheld: 0,
-            deeds: 0,
+            operations: 0,
             refused: 0,
             deliveries: 0,
             runs: 0,
@@ -89,24 +90,24 @@ impl Report {
         }
     }
 
-    pub(super) fn add(&mut self, outcome: Outcome) {
-        let count = match (outcome.is_deed, outcome.is_withheld) {
+    pub(super) fn add(&mut self, result: StepResult) {
+        let count = match (result.is_operation, result.is_withheld) {
             (false, false) => &mut self.pushes,
             (false, true) => &mut self.withheld,
-            (true, false) => &mut self.deeds,
+            (true, false) => &mut self.operations,
             (true, true) => &mut self.refused,
         };
         *count += 1;
-        self.deliveries += outcome.deliveries;
-        self.runs += outcome.runs;
-        self.equal_jobs += outcome.compared.equal;
-        for (why, count) in outcome.compared.untold {
+        self.deliveries += result.deliveries;
+        self.runs += result.runs;
+        self.equal_jobs += result.compared.equal;
+        for (why, count) in result.compared.untold {
             *self.untold.entry(why).or_default() += count;
         }
-        for (why, count) in outcome.compared.beyond {
+        for (why, count) in result.compared.beyond {
             *self.beyond.entry(why).or_default() += count;
         }
-        self.differences.extend(outcome.difference);
+        self.differences.extend(result.difference);
     }
 
     pub(super) fn progress(&self, options: Options) -> String {
@@ -114,7 +115,7 @@ impl Report {
             "  {:>4} of {} pushes, {} of {} other things, {} jobs as foretold, {} differences",
             self.pushes,
             options.pushes,
-            self.deeds + self.refused,
+            self.operations + self.refused,
             options.events,
             self.equal_jobs,
             self.differences.len()
@@ -137,7 +138,7 @@ impl Report {
              as foretold, {} differences, {:.0} s",
             self.seed,
             self.pushes,
-            self.deeds,
+            self.operations,
             self.deliveries,
             self.runs,
             self.equal_jobs,

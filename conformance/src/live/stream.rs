@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::generator::CommitFiles;
+use super::generator::files::Files;
 
 /// Commits need some ref while they are made; no push sends it.
 const REF: &str = "refs/scratch/made";
@@ -37,7 +37,7 @@ impl Stream {
     }
 
     /// The files of the commit that was begun: these and no others.
-    pub(crate) fn files(&mut self, files: &CommitFiles) {
+    pub(crate) fn files(&mut self, files: &Files) {
         self.0.extend(b"deleteall\n");
         for (path, file) in files {
             let path = quoted(path);

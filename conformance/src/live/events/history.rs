@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use workflow::event::EventKind;
 
 use super::super::generator::pick;
-use super::deed::{After, By, Deed};
+use super::operation::{After, By, Operation};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Pull {
@@ -18,7 +18,7 @@ pub(crate) struct Pull {
     pub(crate) is_merged: bool,
 }
 
-/// What there is in the repository, as far as deeds are about it.
+/// What there is in the repository, as far as operations need it.
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) rng: Rng,
@@ -68,18 +68,18 @@ impl History {
     }
 
     /// The next thing.
-    pub(crate) fn deed(&mut self) -> Deed {
+    pub(crate) fn operation(&mut self) -> Operation {
         if !self.is_begun {
             return self.begin();
         }
         if !self.is_forked {
             let path = format!("/repos/{}/{}/forks", self.owner, self.name);
-            let mut deed = Deed::new("forks", Method::POST, path, json!({}));
-            (deed.by, deed.after) = (By::Guest, After::Forked);
-            return deed.telling(&[EventKind::Fork]);
+            let mut operation = Operation::new("forks", Method::POST, path, json!({}));
+            (operation.by, operation.after) = (By::Guest, After::Forked);
+            return operation.telling(&[EventKind::Fork]);
         }
         loop {
-            let deed = match self.rng.u8(..40) {
+            let operation = match self.rng.u8(..40) {
                 0..5 => Some(self.change()),
                 5..7 => Some(self.change_fork()),
                 7..9 => self.open_pull(),
@@ -102,17 +102,17 @@ impl History {
                 38 => Some(self.page()),
                 _ => self.new_branch(),
             };
-            if let Some(deed) = deed {
-                return deed;
+            if let Some(operation) = operation {
+                return operation;
             }
         }
     }
 
-    /// `deed` was done, and the forge said `answer`.
-    pub(crate) fn is_done(&mut self, deed: Deed, answer: &Value) {
+    /// `operation` was done, and the forge said `answer`.
+    pub(crate) fn is_done(&mut self, operation: Operation, answer: &Value) {
         let number = answer["number"].as_u64().unwrap_or_default();
         let id = answer["id"].as_u64().unwrap_or_default();
-        match deed.after {
+        match operation.after {
             After::Same => {}
             After::Branch(name) => {
                 self.is_begun = true;
@@ -162,7 +162,7 @@ impl History {
             After::Issue => self.issues.push(number),
             // Its comments are gone too, and can't be edited any more.
             After::IssueGone(number) => self.issues.retain(|it| *it != number),
-            After::Comment => self.comments.push((id, deed.tells[0])),
+            After::Comment => self.comments.push((id, operation.tells[0])),
             After::CommentGone(id) => self.comments.retain(|it| it.0 != id),
             After::Release => self.releases.push(id),
             After::ReleaseGone(id) => self.releases.retain(|it| *it != id),

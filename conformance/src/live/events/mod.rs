@@ -3,9 +3,9 @@
 //! live forge, in the way that the Lambda asks for them.
 
 mod code;
-mod deed;
+mod discussion;
 mod history;
-mod talk;
+mod operation;
 mod workflows;
 
 use std::collections::BTreeMap;
@@ -23,14 +23,14 @@ use tokio::sync::mpsc::UnboundedSender;
 use workflow::event::EventKind;
 use workflow::{ForgeKind, gather};
 
-use self::deed::{By, Deed, GUEST};
 use self::history::History;
+use self::operation::{By, GUEST, Operation};
 use super::compare::{Compared, abstract_of, compare, without_open};
 use super::predict::Prediction;
 use super::receiver::{Received, Receiver};
 use super::report::Difference;
 use super::site::{Queued, Read, Site};
-use super::{Error, Outcome};
+use super::{Error, StepResult};
 
 const NAME: &str = "events";
 /// What the hook is told to send. `pull_request` and `issues` are all that are of one.
@@ -44,7 +44,7 @@ const HOOK_EVENTS: [&str; 8] = [
     "release",
     "wiki",
 ];
-/// Longest until a deed is told of and its jobs are queued; it takes a second.
+/// Longest until an operation is told of and its jobs are queued; it takes a second.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(100);
@@ -61,7 +61,7 @@ pub(crate) struct Events {
     turns: Arc<RwLock<()>>,
 }
 
-/// What was told and queued since the last deed.
+/// What was told and queued since the last operation.
 #[derive(Default)]
 struct Seen {
     deliveries: Vec<Received>,
@@ -122,25 +122,25 @@ impl Events {
     pub(crate) async fn play(
         mut self,
         count: usize,
-        tell: &UnboundedSender<Outcome>,
+        tell: &UnboundedSender<StepResult>,
     ) -> Result<(), Error> {
         for number in 0..count {
-            let outcome = self.step(number).await?;
-            let _ = tell.send(outcome);
+            let result = self.step(number).await?;
+            let _ = tell.send(result);
         }
         Ok(())
     }
 
-    async fn step(&mut self, number: usize) -> Result<Outcome, Error> {
+    async fn step(&mut self, number: usize) -> Result<StepResult, Error> {
         let turns = Arc::clone(&self.turns);
         let _beside_others = turns.read().await;
-        let deed = self.history.deed();
-        let mut did = vec![deed.words.clone()];
+        let operation = self.history.operation();
+        let mut did = vec![operation.words.clone()];
         let mut tells = Vec::new();
-        match self.act(&deed).await {
+        match self.act(&operation).await {
             Ok(answer) => {
-                tells.clone_from(&deed.tells);
-                self.history.is_done(deed, &answer);
+                tells.clone_from(&operation.tells);
+                self.history.is_done(operation, &answer);
             }
             // Many things can't be done twice, or by everybody.
             Err(error) => did.push(format!("the forge refuses: {error}")),
@@ -171,8 +171,8 @@ impl Events {
                 .collect(),
             files: BTreeMap::new(),
         });
-        Ok(Outcome {
-            is_deed: true,
+        Ok(StepResult {
+            is_operation: true,
             is_withheld: is_refused,
             deliveries: seen.deliveries.len(),
             runs: seen.runs,
@@ -181,18 +181,18 @@ impl Events {
         })
     }
 
-    async fn act(&self, deed: &Deed) -> Result<Value, Error> {
-        let place = match deed.path.strip_prefix('/') {
+    async fn act(&self, operation: &Operation) -> Result<Value, Error> {
+        let place = match operation.path.strip_prefix('/') {
             Some(_) => String::new(),
             None => format!("{}/", self.site.repository(NAME)),
         };
-        let sudo = match deed.by {
+        let sudo = match operation.by {
             By::Owner => String::new(),
             By::Guest => format!("?sudo={GUEST}"),
         };
-        let path = format!("{place}{}{sudo}", deed.path);
+        let path = format!("{place}{}{sudo}", operation.path);
         self.site
-            .call(deed.method.clone(), &path, deed.body.clone())
+            .call(operation.method.clone(), &path, operation.body.clone())
             .await
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use super::pick;
-use super::workflow::{Names, workflow};
+use super::triggers::Names;
+use super::workflow::workflow;
 
 /// Where workflows lie, or seem to.
 const WORKFLOWS: [&str; 14] = [

@@ -1,8 +1,10 @@
 //! What is pushed: a repository's history as chance makes it, the same for the same seed.
 
 mod expression;
-mod files;
+pub(crate) mod files;
+mod matrix;
 mod pattern;
+mod triggers;
 mod workflow;
 mod yaml;
 
@@ -12,7 +14,6 @@ use fastrand::Rng;
 
 use super::stream::{Mark, Stream};
 use files::Files;
-pub(crate) use files::Files as CommitFiles;
 
 /// The repository's default branch.
 pub(crate) const DEFAULT: &str = "main";

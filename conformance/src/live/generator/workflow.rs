@@ -3,48 +3,11 @@
 use fastrand::Rng;
 
 use super::expression;
-use super::pattern::pattern;
+use super::matrix::strategy;
 use super::pick;
+use super::triggers::{Names, likely_on, on};
 use super::yaml::{Yaml, garble};
 
-/// Events that may start a workflow, the likeliest several times.
-const EVENTS: [&str; 24] = [
-    "push",
-    "push",
-    "push",
-    "push",
-    "push",
-    "push",
-    "push",
-    "create",
-    "create",
-    "delete",
-    "pull_request",
-    "pull_request",
-    "pull_request_target",
-    "workflow_dispatch",
-    "workflow_call",
-    "schedule",
-    "issues",
-    "release",
-    "fork",
-    "workflow_run",
-    "registry_package",
-    "gollum",
-    "Push",
-    "unknown",
-];
-const FILTERS: [&str; 9] = [
-    "branches",
-    "branches",
-    "branches-ignore",
-    "tags",
-    "tags-ignore",
-    "paths",
-    "paths",
-    "paths-ignore",
-    "types",
-];
 const JOB_IDS: [&str; 9] = [
     "a", "b", "c", "build", "test_1", "job-2", "1st", "ünï", "a.b",
 ];
@@ -62,14 +25,6 @@ const LABELS: [&str; 8] = [
 const LONG_NAME: usize = 300;
 /// The forge reads this much of a file.
 const READ_MAX_BYTES: usize = 1024 * 1024;
-
-/// What filters may be about.
-pub(crate) struct Names {
-    /// Branches and tags.
-    pub(crate) refs: Vec<String>,
-    /// Files.
-    pub(crate) paths: Vec<String>,
-}
 
 /// One file's bytes.
 pub(crate) fn workflow(rng: &mut Rng, names: &Names) -> Vec<u8> {
@@ -132,104 +87,6 @@ fn padded(text: &str) -> Vec<u8> {
     let half = text.find("jobs").unwrap_or_default();
     let comment = format!("#{}\n", "x".repeat(READ_MAX_BYTES));
     format!("{}\n{comment}{}", &text[..half], &text[half..]).into_bytes()
-}
-
-fn on(rng: &mut Rng, names: &Names) -> Yaml {
-    match rng.u8(..10) {
-        0 | 1 => Yaml::text(pick(rng, &EVENTS)),
-        2 => Yaml::texts(["push", "create"]),
-        3 => Yaml::texts((0..rng.usize(..4)).map(|_| pick(rng, &EVENTS).to_owned())),
-        _ => {
-            let count = rng.usize(1..4);
-            Yaml::map((0..count).map(|_| {
-                let event = pick(rng, &EVENTS);
-                (event, details(rng, event, names))
-            }))
-        }
-    }
-}
-
-/// What starts on pushes, with filters more often than not.
-fn likely_on(rng: &mut Rng, names: &Names) -> Yaml {
-    match rng.u8(..8) {
-        0 => Yaml::text("push"),
-        1 => Yaml::texts(["push", "create", "delete"]),
-        2 => Yaml::map([("push", filters(rng, names)), ("create", Yaml::raw(""))]),
-        _ => Yaml::map([("push", filters(rng, names))]),
-    }
-}
-
-fn details(rng: &mut Rng, event: &str, names: &Names) -> Yaml {
-    match event {
-        "schedule" => Yaml::raw(pick(
-            rng,
-            &[
-                "[{cron: '0 0 1 1 *'}]",
-                "[{cron: '0 0 1 1 *'}, {cron: '@yearly'}]",
-                "[{cron: 5}]",
-                "[]",
-                "{cron: x}",
-            ],
-        )),
-        "workflow_dispatch" => Yaml::raw(pick(
-            rng,
-            &[
-                "",
-                "{}",
-                "{inputs: {name: {type: string, default: x}}}",
-                "{inputs: {name: }}",
-                "{inputs: [name]}",
-            ],
-        )),
-        "workflow_call" => Yaml::raw(pick(
-            rng,
-            &[
-                "",
-                "{inputs: {name: {type: string}}}",
-                "{secrets: {TOKEN: {required: true}}}",
-                "{}",
-            ],
-        )),
-        "push" | "pull_request" | "pull_request_target" => filters(rng, names),
-        _ => Yaml::raw(pick(
-            rng,
-            &[
-                "",
-                "",
-                "{types: [opened, published]}",
-                "[opened]",
-                "{branches: main}",
-            ],
-        )),
-    }
-}
-
-fn filters(rng: &mut Rng, names: &Names) -> Yaml {
-    let count = rng.usize(..4);
-    if count == 0 {
-        return Yaml::raw(pick(rng, &["", "", "{}", "null", "[]", "~"]));
-    }
-    let mut keys: Vec<&str> = (0..count).map(|_| pick(rng, &FILTERS)).collect();
-    // Twice the same is an error of YAML, which `spoil` makes often enough.
-    keys.sort_unstable();
-    keys.dedup();
-    rng.shuffle(&mut keys);
-    if rng.u8(..25) == 0 {
-        keys.push("unknown");
-    }
-    Yaml::map(keys.into_iter().map(|key| {
-        let about = if key.starts_with("paths") {
-            &names.paths
-        } else {
-            &names.refs
-        };
-        let value = match rng.u8(..12) {
-            0 | 1 => Yaml::text(pattern(rng, about)),
-            2 => Yaml::raw(pick(rng, &["[]", "", "[1, true]", "{a: b}", "'**'"])),
-            _ => Yaml::texts((0..rng.usize(1..5)).map(|_| pattern(rng, about))),
-        };
-        (key, value)
-    }))
 }
 
 fn name(rng: &mut Rng) -> Yaml {
@@ -413,107 +270,6 @@ fn runs_on(rng: &mut Rng) -> Yaml {
                 "1.50",
             ],
         )),
-    }
-}
-
-fn strategy(rng: &mut Rng) -> Yaml {
-    let mut pairs = vec![("matrix", matrix(rng))];
-    if rng.u8(..4) == 0 {
-        pairs.push((
-            "fail-fast",
-            Yaml::raw(pick(rng, &["false", "x", "${{ true }}", "[a]", "1"])),
-        ));
-    }
-    if rng.u8(..4) == 0 {
-        pairs.push((
-            "max-parallel",
-            Yaml::raw(pick(rng, &["1", "x", "'2'", "${{ 1 }}", "-1", "1.5"])),
-        ));
-    }
-    Yaml::map(pairs)
-}
-
-fn matrix(rng: &mut Rng) -> Yaml {
-    if rng.u8(..12) == 0 {
-        return Yaml::raw(pick(
-            rng,
-            &[
-                "",
-                "{}",
-                "[]",
-                "3",
-                "${{ fromJSON('{\"os\": [\"x\"]}') }}",
-                "${{ fromJSON(needs.a.outputs.m) }}",
-                "{os: x}",
-                "{os: }",
-                "{os: []}",
-                "{os: [[x, y], {name: z}]}",
-                "{os: ${{ vars.LIST }}}",
-            ],
-        ));
-    }
-    let mut pairs = vec![(
-        "os",
-        values(rng, &["linux", "mac", "win", "${{ vars.LABEL }}"]),
-    )];
-    if rng.bool() {
-        pairs.push((
-            "version",
-            values(
-                rng,
-                &[
-                    "1", "1.0", "1.10", "'1'", "010", "1e3", "true", "null", "0x1f", "~",
-                ],
-            ),
-        ));
-    }
-    if rng.u8(..6) == 0 {
-        pairs.push(("experimental", values(rng, &["true", "false"])));
-    }
-    if rng.u8(..3) == 0 {
-        pairs.push(("include", clauses(rng)));
-    }
-    if rng.u8(..4) == 0 {
-        pairs.push(("exclude", clauses(rng)));
-    }
-    Yaml::map(pairs)
-}
-
-fn values(rng: &mut Rng, from: &[&str]) -> Yaml {
-    Yaml::List(
-        (0..rng.usize(1..4))
-            .map(|_| Yaml::raw(pick(rng, from)))
-            .collect(),
-    )
-}
-
-fn clauses(rng: &mut Rng) -> Yaml {
-    const CLAUSES: [&str; 14] = [
-        "{os: linux}",
-        "{os: linux, version: 1}",
-        "{os: linux, extra: yes}",
-        "{extra: 1}",
-        "{os: bsd, version: 9}",
-        "{version: '1'}",
-        "{os: [linux]}",
-        "{}",
-        "null",
-        "x",
-        "{os: mac, version: 1.0, note: [a, b]}",
-        "{note: {a: b}}",
-        "{1: 2}",
-        "{os: ${{ vars.LABEL }}}",
-    ];
-    match rng.u8(..8) {
-        0 => Yaml::raw(pick(
-            rng,
-            &["", "[]", "{os: linux}", "x", "${{ fromJSON('[]') }}"],
-        )),
-        _ => Yaml::List(
-            (0..rng.usize(1..4))
-                .map(|_| Yaml::raw(pick(rng, &CLAUSES)))
-                .collect(),
-        ),
     }
 }
 

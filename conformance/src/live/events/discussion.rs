@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use workflow::event::EventKind;
 
 use super::super::generator::{DEFAULT, pick};
-use super::deed::{After, By, Deed, GUEST};
 use super::history::{History, Pull, some};
+use super::operation::{After, By, GUEST, Operation};
 
 impl History {
-    pub(super) fn open_pull(&mut self) -> Option<Deed> {
+    pub(super) fn open_pull(&mut self) -> Option<Operation> {
         let head = some(&mut self.rng, &self.branches)?;
         let base = some(&mut self.rng, &self.branches)?;
         let body = json!({"head": head, "base": base, "title": self.title()});
         let words = format!("opens a pull request of {head} to {base}");
         (head != base).then(|| {
-            Deed::new(words, Method::POST, "pulls", body)
+            Operation::new(words, Method::POST, "pulls", body)
                 .telling(&[EventKind::PullRequest])
                 .then(After::Pull {
                     head,
@@ -25,20 +25,24 @@ impl History {
         })
     }
 
-    pub(super) fn open_pull_of_fork(&mut self) -> Option<Deed> {
+    pub(super) fn open_pull_of_fork(&mut self) -> Option<Operation> {
         let head = some(&mut self.rng, &self.fork_branches)?;
         let title = self.title();
         let body = json!({"head": format!("{GUEST}:{head}"), "base": DEFAULT, "title": title});
         let words = format!("opens a pull request of {head} of the fork");
-        let deed = Deed::new(words, Method::POST, "pulls", body).by_guest();
-        Some(deed.telling(&[EventKind::PullRequest]).then(After::Pull {
-            head,
-            base: DEFAULT.to_owned(),
-            is_of_fork: true,
-        }))
+        let operation = Operation::new(words, Method::POST, "pulls", body).by_guest();
+        Some(
+            operation
+                .telling(&[EventKind::PullRequest])
+                .then(After::Pull {
+                    head,
+                    base: DEFAULT.to_owned(),
+                    is_of_fork: true,
+                }),
+        )
     }
 
-    pub(super) fn edit_pull(&mut self) -> Option<Deed> {
+    pub(super) fn edit_pull(&mut self) -> Option<Operation> {
         let Pull {
             number,
             open,
@@ -54,8 +58,8 @@ impl History {
                 let body = json!({"base": to});
                 let words = format!("turns pull request {number} to {to}");
                 // The same one again is no change.
-                let deed = Deed::new(words, Method::PATCH, path, body);
-                return Some(deed.then(After::PullGoes { number, to }));
+                let operation = Operation::new(words, Method::PATCH, path, body);
+                return Some(operation.then(After::PullGoes { number, to }));
             }
             _ if is_merged => return None,
             _ => (
@@ -67,24 +71,24 @@ impl History {
             ),
         };
         let words = format!("edits pull request {number}: {body}");
-        let deed = Deed::new(words, Method::PATCH, path, body);
-        Some(deed.telling(&[EventKind::PullRequest]).then(after))
+        let operation = Operation::new(words, Method::PATCH, path, body);
+        Some(operation.telling(&[EventKind::PullRequest]).then(after))
     }
 
-    pub(super) fn merge(&mut self) -> Option<Deed> {
+    pub(super) fn merge(&mut self) -> Option<Operation> {
         let (number, open) = self.some_pull()?;
         let way = pick(&mut self.rng, &["merge", "squash", "rebase"]);
-        let deed = Deed::new(
+        let operation = Operation::new(
             format!("merges pull request {number}: {way}"),
             Method::POST,
             format!("pulls/{number}/merge"),
             json!({"Do": way}),
         );
         let tells = [EventKind::Push, EventKind::PullRequest];
-        open.then(|| deed.telling(&tells).then(After::Merged { number }))
+        open.then(|| operation.telling(&tells).then(After::Merged { number }))
     }
 
-    pub(super) fn label(&mut self) -> Option<Deed> {
+    pub(super) fn label(&mut self) -> Option<Operation> {
         let number = self.some_topic()?;
         let label = self.labels[self.rng.usize(..self.labels.len())];
         let path = format!("issues/{number}/labels");
@@ -95,10 +99,10 @@ impl History {
             _ => (Method::DELETE, path, Value::Null),
         };
         let words = format!("{method} labels of {number}: {body}");
-        Some(Deed::new(words, method, path, body))
+        Some(Operation::new(words, method, path, body))
     }
 
-    pub(super) fn assign(&mut self) -> Option<Deed> {
+    pub(super) fn assign(&mut self) -> Option<Operation> {
         let number = self.some_topic()?;
         let who = if self.rng.bool() {
             vec![self.owner.clone()]
@@ -108,49 +112,49 @@ impl History {
         let words = format!("assigns {number} to {who:?}");
         let body = json!({"assignees": who});
         let path = format!("issues/{number}");
-        Some(Deed::new(words, Method::PATCH, path, body))
+        Some(Operation::new(words, Method::PATCH, path, body))
     }
 
-    pub(super) fn set_milestone(&mut self) -> Option<Deed> {
+    pub(super) fn set_milestone(&mut self) -> Option<Operation> {
         let number = self.some_topic()?;
         let milestone = if self.rng.bool() { self.milestone } else { 0 };
         let words = format!("gives {number} the milestone {milestone}");
         let body = json!({"milestone": milestone});
         let path = format!("issues/{number}");
-        Some(Deed::new(words, Method::PATCH, path, body))
+        Some(Operation::new(words, Method::PATCH, path, body))
     }
 
-    pub(super) fn comment(&mut self) -> Option<Deed> {
+    pub(super) fn comment(&mut self) -> Option<Operation> {
         let number = self.some_topic()?;
         let body = json!({"body": self.title()});
         let path = format!("issues/{number}/comments");
         let words = format!("comments on {number}");
-        let mut deed = Deed::new(words, Method::POST, path, body);
+        let mut operation = Operation::new(words, Method::POST, path, body);
         if self.rng.bool() {
-            deed.by = By::Guest;
+            operation.by = By::Guest;
         }
         let event = if self.issues.contains(&number) {
             EventKind::IssueComment
         } else {
             EventKind::PullRequestComment
         };
-        Some(deed.telling(&[event]).then(After::Comment))
+        Some(operation.telling(&[event]).then(After::Comment))
     }
 
-    pub(super) fn change_comment(&mut self) -> Option<Deed> {
+    pub(super) fn change_comment(&mut self) -> Option<Operation> {
         let (id, event) = some(&mut self.rng, &self.comments)?;
         let path = format!("issues/comments/{id}");
-        let deed = if self.rng.bool() {
+        let operation = if self.rng.bool() {
             let body = json!({"body": self.title()});
-            Deed::new("edits a comment", Method::PATCH, path, body)
+            Operation::new("edits a comment", Method::PATCH, path, body)
         } else {
-            let deed = Deed::new("deletes a comment", Method::DELETE, path, Value::Null);
-            deed.then(After::CommentGone(id))
+            let operation = Operation::new("deletes a comment", Method::DELETE, path, Value::Null);
+            operation.then(After::CommentGone(id))
         };
-        Some(deed.telling(&[event]))
+        Some(operation.telling(&[event]))
     }
 
-    pub(super) fn review(&mut self) -> Option<Deed> {
+    pub(super) fn review(&mut self) -> Option<Operation> {
         let (number, open) = self.some_pull()?;
         let (verdict, event) = match self.rng.u8(..3) {
             0 => ("APPROVED", EventKind::PullRequestReviewApproved),
@@ -160,14 +164,14 @@ impl History {
         let body = json!({"event": verdict, "body": self.title()});
         let words = format!("reviews pull request {number}: {verdict}");
         let path = format!("pulls/{number}/reviews");
-        let mut deed = Deed::new(words, Method::POST, path, body);
+        let mut operation = Operation::new(words, Method::POST, path, body);
         if self.rng.bool() {
-            deed.by = By::Guest;
+            operation.by = By::Guest;
         }
-        open.then(|| deed.telling(&[event]))
+        open.then(|| operation.telling(&[event]))
     }
 
-    pub(super) fn ask_for_review(&mut self) -> Option<Deed> {
+    pub(super) fn ask_for_review(&mut self) -> Option<Operation> {
         let (number, _) = self.some_pull()?;
         let method = if self.rng.bool() {
             Method::POST
@@ -178,29 +182,29 @@ impl History {
         let words = format!("{method} {who} as reviewer of pull request {number}");
         let body = json!({"reviewers": [who]});
         let path = format!("pulls/{number}/requested_reviewers");
-        Some(Deed::new(words, method, path, body))
+        Some(Operation::new(words, method, path, body))
     }
 
-    pub(super) fn open_issue(&mut self) -> Deed {
+    pub(super) fn open_issue(&mut self) -> Operation {
         let mut body = json!({"title": self.title()});
         if self.rng.u8(..3) == 0 {
             body["labels"] = json!([self.labels[0]]);
         }
-        let mut deed = Deed::new("opens an issue", Method::POST, "issues", body);
+        let mut operation = Operation::new("opens an issue", Method::POST, "issues", body);
         if self.rng.u8(..3) == 0 {
-            deed.by = By::Guest;
+            operation.by = By::Guest;
         }
-        deed.telling(&[EventKind::Issues]).then(After::Issue)
+        operation.telling(&[EventKind::Issues]).then(After::Issue)
     }
 
-    pub(super) fn edit_issue(&mut self) -> Option<Deed> {
+    pub(super) fn edit_issue(&mut self) -> Option<Operation> {
         let number = some(&mut self.rng, &self.issues)?;
         if self.rng.u8(..8) == 0 {
             let words = format!("deletes issue {number}");
             let path = format!("issues/{number}");
-            let deed = Deed::new(words, Method::DELETE, path, Value::Null);
+            let operation = Operation::new(words, Method::DELETE, path, Value::Null);
             let tells = [EventKind::Issues];
-            return Some(deed.telling(&tells).then(After::IssueGone(number)));
+            return Some(operation.telling(&tells).then(After::IssueGone(number)));
         }
         let body = match self.rng.u8(..4) {
             0 => json!({"title": self.title()}),
@@ -210,6 +214,6 @@ impl History {
         };
         let words = format!("edits issue {number}: {body}");
         let path = format!("issues/{number}");
-        Some(Deed::new(words, Method::PATCH, path, body))
+        Some(Operation::new(words, Method::PATCH, path, body))
     }
 }

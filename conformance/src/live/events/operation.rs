@@ -1,4 +1,4 @@
-//! One thing that somebody does at a forge.
+//! One operation that somebody carries out at a forge.
 
 use http::Method;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use workflow::event::EventKind;
 /// Somebody who may only read.
 pub(crate) const GUEST: &str = "guest";
 
-/// Who does it.
+/// Who carries it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     /// The owner of the repository.
@@ -16,22 +16,22 @@ pub(crate) enum By {
     Guest,
 }
 
-/// One thing.
+/// A call to the API of the forge, and what must come of it.
 #[derive(Debug)]
-pub(crate) struct Deed {
-    /// For people.
+pub(crate) struct Operation {
+    /// Description for the report.
     pub(crate) words: String,
     pub(crate) by: By,
     pub(crate) method: Method,
     /// Below the repository, or the whole path if it begins with a slash.
     pub(crate) path: String,
     pub(crate) body: Value,
-    /// Events that the forge tells of then.
+    /// Events that the forge must deliver for it.
     pub(crate) tells: Vec<EventKind>,
     pub(crate) after: After,
 }
 
-/// What there is then.
+/// State of the repository afterwards.
 #[derive(Debug)]
 pub(crate) enum After {
     Same,
@@ -66,7 +66,7 @@ pub(crate) enum After {
     Page(String),
 }
 
-impl Deed {
+impl Operation {
     pub(crate) fn new(
         words: impl Into<String>,
         method: Method,
