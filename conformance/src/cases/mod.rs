@@ -26,11 +26,11 @@ pub enum ConformanceError {
     },
 }
 
-/// What a case came to.
+/// The answer of our rules to a case.
 enum Came {
-    /// To this value.
+    /// This value.
     To(Value),
-    /// Nobody can say: no such kind, or its input is not of the kind.
+    /// None: the kind of the case is unknown, or its input does not fit the kind.
     Unsupported,
 }
 

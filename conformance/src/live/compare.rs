@@ -45,7 +45,7 @@ pub(crate) struct Compared {
     pub(crate) missing: Vec<Predicted>,
     /// There, and not foretold.
     pub(crate) unforeseen: Vec<Queued>,
-    /// There, and by its nature nothing that a push delivery tells; by why.
+    /// Queued jobs that no push delivery can announce, counted by reason.
     pub(crate) beyond: BTreeMap<String, usize>,
 }
 
@@ -73,7 +73,8 @@ impl Predicted {
             && (seen.stands == Stands::Cancelled || self.stands.allows(&seen.stands))
     }
 
-    /// How much is told: who tells most chooses first.
+    /// How many of its fields are known: the job with most is matched first, so that one with fewer
+    /// does not take its place.
     fn known(&self) -> usize {
         usize::from(self.name.is_known())
             + usize::from(self.labels.is_known())

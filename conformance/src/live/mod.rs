@@ -36,21 +36,21 @@ pub use self::report::{Difference, Report};
 /// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
 /// core busy half of the time.
 const WORLDS: usize = 3;
-/// Longest until the forge has told of a push and queued its jobs; it takes a second.
+/// Longest wait for the deliveries and jobs of a push; a second is usual.
 const TOLD_LIMIT: Duration = Duration::from_secs(30);
-/// How long is waited where the forge's code is to fail, and to tell nothing.
+/// Wait after a push on which Gitea's own code panics: no delivery may come of it.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Between two lines of progress.
+/// Time between two lines of progress.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
-/// What is asked for.
+/// How much is done, and with which seed.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// How many pushes; each moves one to four refs.
     pub pushes: usize,
     /// How many other things are done, in a repository of their own: pull requests, issues, releases…
     pub events: usize,
-    /// What chance begins with: the same seed pushes the same.
+    /// Seed of the random numbers: the same seed makes the same pushes and operations.
     pub seed: u64,
     /// Leave the forge up afterwards, until Ctrl-C.
     pub keep: bool,
@@ -165,7 +165,7 @@ struct World {
     receiver: Receiver,
     clone: Clone,
     generator: Generator,
-    /// What the forge's refs are.
+    /// The refs that the forge has, with what each points to.
     refs: BTreeMap<String, String>,
     read: Read,
     /// Workflows that are disabled.

@@ -132,7 +132,8 @@ fn told<T: std::clone::Clone>(outcome: &Resolved<T>) -> Told<T> {
     }
 }
 
-/// Whether it waits for a runner. Of a group nobody knows who else is in it.
+/// Whether the job waits for a runner. With a concurrency group that depends on jobs of other runs,
+/// which no delivery lists.
 fn stands(run: &Run, job: &PlannedJob) -> Told<Stands> {
     let of_run = !matches!(run.group, Resolved::Known(None));
     match &job.start {

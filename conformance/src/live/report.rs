@@ -14,7 +14,7 @@ const FILE_MAX_CHARS: usize = 3000;
 /// Differences that are shown whole; of the others the first line.
 const SHOWN_MAX: usize = 20;
 
-/// The verdict.
+/// What `cargo xtask differential` found.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// Whether everything was foretold, and nothing else.

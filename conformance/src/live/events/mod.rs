@@ -1,4 +1,4 @@
-//! The same for everything else that happens at a forge: pull requests and their reviews, issues,
+//! Predicts and compares in the same way for everything else that happens at a forge: pull requests and their reviews, issues,
 //! comments, releases, wikis, forks, references that are made with buttons. The facts come from the
 //! live forge, in the way that the Lambda asks for them.
 
@@ -44,9 +44,9 @@ const HOOK_EVENTS: [&str; 8] = [
     "release",
     "wiki",
 ];
-/// Longest until an operation is told of and its jobs are queued; it takes a second.
+/// Longest wait for the deliveries and jobs of an operation; a second is usual.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Between two looks.
+/// How long one look waits for deliveries.
 const STEP: Duration = Duration::from_millis(100);
 
 /// One repository and the people around it.
