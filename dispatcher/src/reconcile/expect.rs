@@ -135,8 +135,9 @@ async fn look_into(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> R
         return Ok(false);
     }
     let (look, grew) = match &seen.expects {
-        None => judge(context, &taken).await?,
-        Some(expects) => follow::follow(context, &taken, expects, woken).await?,
+        // Boxed: each is kilobytes of state, and some of these are under way at a time.
+        None => Box::pin(judge(context, &taken)).await?,
+        Some(expects) => Box::pin(follow::follow(context, &taken, expects, woken)).await?,
     };
     match look {
         Look::Closed(outcome) => {
