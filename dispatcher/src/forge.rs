@@ -1,5 +1,4 @@
-//! The forge's seam: the few calls that the dispatcher makes, and the only place that knows how a
-//! forge spells them.
+//! The forge: the few calls that the dispatcher makes to it, and the only place that knows its API.
 
 mod answer;
 mod changes;

@@ -43,12 +43,12 @@ pub(crate) async fn predict(
     let read = Delivery::of_event(EventKind::Push, &body)
         .map_err(|error| Error::Answer(error.to_string()))?;
     let mut prediction = Prediction::default();
-    let Delivery::Happened { happened, .. } = read else {
+    let Delivery::Event { event, .. } = read else {
         return Ok(prediction);
     };
-    for happened in happened.implied().into_iter().chain([*happened]) {
-        if happened.starts_nothing().is_none() {
-            prediction.add(&happened, clone, (refs, disabled)).await?;
+    for event in event.implied().into_iter().chain([*event]) {
+        if event.starts_nothing().is_none() {
+            prediction.add(&event, clone, (refs, disabled)).await?;
         }
     }
     Ok(prediction)
@@ -72,14 +72,14 @@ pub(crate) fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
 impl Prediction {
     async fn add(
         &mut self,
-        happened: &Event,
+        event: &Event,
         clone: &Clone,
         (refs, disabled): (&BTreeMap<String, String>, &BTreeSet<String>),
     ) -> Result<(), Error> {
-        let reads = happened.reads();
+        let reads = event.reads();
         let at = refs.get(&format!("refs/heads/{}", reads.at));
         if clone.peeled(at.unwrap_or(&reads.at)).is_none() {
-            let why = format!("{}: nothing is at {}", happened.kind.word(), reads.at);
+            let why = format!("{}: nothing is at {}", event.kind.word(), reads.at);
             self.words.push(why);
             return Ok(());
         }
@@ -91,24 +91,24 @@ impl Prediction {
         };
         let bad = |error: BadClone| Error::Answer(error.to_string());
         let clone = LocalClone::open(clone.folder(), settings).map_err(bad)?;
-        let facts = gather(&clone, happened, Server::GITEA_1_26).await;
+        let facts = gather(&clone, event, Server::GITEA_1_26).await;
         let facts = facts.map_err(bad)?;
-        self.add_verdict(happened, &facts);
+        self.add_verdict(event, &facts);
         Ok(())
     }
 
     /// Adds what `facts` say of what happened.
-    pub(crate) fn add_verdict(&mut self, happened: &Event, facts: &Facts) {
-        let verdict = facts.evaluate(happened);
-        self.words.extend(words(happened, &verdict));
-        let event = happened.kind.word();
+    pub(crate) fn add_verdict(&mut self, event: &Event, facts: &Facts) {
+        let verdict = facts.evaluate(event);
+        self.words.extend(words(event, &verdict));
+        let event = event.kind.word();
         for workflow in &verdict.workflows {
             let is_open = |on: &EventEvaluation| matches!(on.judgement.outcome, Judged::Unknown);
             if workflow.events.iter().any(is_open) {
                 self.open.insert((workflow.name.clone(), event));
             }
         }
-        let reference = happened.reads().git_ref;
+        let reference = event.reads().git_ref;
         for (workflow, run) in verdict.runs() {
             for job in &run.jobs {
                 self.jobs.push(Predicted {
@@ -150,8 +150,8 @@ fn stands(run: &Run, job: &PlannedJob) -> Told<Stands> {
     }
 }
 
-fn words(happened: &Event, verdict: &Evaluation) -> Vec<String> {
-    let event = happened.kind.word();
+fn words(event: &Event, verdict: &Evaluation) -> Vec<String> {
+    let event = event.kind.word();
     if let Some(why) = &verdict.nothing {
         return vec![format!("{event}: nothing: {why}")];
     }

@@ -29,7 +29,7 @@ impl Ledger {
             Change::PutNew(row),
             Change::Put(live_item(&job_sk(&job.key), &waiting)),
         ];
-        // Of an expected job it is asked when the forge has told of it.
+        // Of an expected job that is found out when the forge has told of it.
         if pool.runs_on_host(&job.labels) && job.source != JobSource::Expectation {
             let reason = format!(
                 "it asks for services:, which are not started on the host labels of pool {name}: \
@@ -64,7 +64,7 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let waiting = WaitingJob {
-            // Over already, and not zero: the launch's id and token must differ from those of before.
+            // In the past, and not zero: the launch's id and token must differ from those of before.
             not_before_ms: now_ms.saturating_sub(LEASE_MS),
             ..waiting(job, pool, now_ms)
         };

@@ -179,40 +179,40 @@ impl Ledger {
     pub async fn record_event(
         &self,
         id: &str,
-        happened: &Event,
+        event: &Event,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let repository = &happened.body.repository.full_name;
-        let facts = serde_json::to_string(happened).expect("its maps have texts for keys");
+        let repository = &event.body.repository.full_name;
+        let facts = serde_json::to_string(event).expect("its maps have texts for keys");
         let (pk, sk) = history_key(repository, id);
         let history = item(&Row {
             pk: &pk,
             sk: &sk,
             body: &EventRow {
                 facts: &facts,
-                event: happened.kind,
+                event: event.kind,
                 recorded_ms: now_ms,
             },
             ttl: Some(now_ms / 1000 + KEEP_S),
         });
-        let event = PendingEvent {
+        let pending = PendingEvent {
             id: id.to_owned(),
             repository: repository.clone(),
-            event: happened.kind,
-            at: happened.reads().at,
+            event: event.kind,
+            at: event.reads().at,
             recorded_ms: now_ms,
             not_before_ms: 0,
             tries: 0,
             expects: None,
         };
-        let live = live_item(&event_sk(id), &event);
+        let live = live_item(&event_sk(id), &pending);
         self.write_all(vec![Change::PutNew(history), Change::Put(live)])
             .await
     }
 
     /// What happened; `None` if nobody knows any more.
-    pub async fn event(&self, event: &PendingEvent) -> Result<Option<Event>, Failure> {
-        let (pk, sk) = history_key(&event.repository, &event.id);
+    pub async fn event(&self, pending: &PendingEvent) -> Result<Option<Event>, Failure> {
+        let (pk, sk) = history_key(&pending.repository, &pending.id);
         let Some(row) = self.item(&pk, &sk).await? else {
             return Ok(None);
         };
@@ -248,15 +248,15 @@ impl Ledger {
     }
 
     /// Takes an event off the list and says in the history what came of it.
-    pub async fn close_event(&self, event: &PendingEvent, outcome: &str) -> Result<(), Failure> {
+    pub async fn close_event(&self, pending: &PendingEvent, outcome: &str) -> Result<(), Failure> {
         let history = Change::Update {
-            key: history_key(&event.repository, &event.id),
+            key: history_key(&pending.repository, &pending.id),
             update: "SET outcome = :outcome".to_owned(),
             condition: String::new(),
             values: Item::from([(":outcome".to_owned(), text(outcome))]),
         };
         let live = Change::Delete {
-            key: live_key(&event_sk(&event.id)),
+            key: live_key(&event_sk(&pending.id)),
             condition: String::new(),
             values: Item::new(),
         };
@@ -317,10 +317,10 @@ const REFERENCE_MS: u64 = 1_800_000;
 
 /// The id of an event that was told of at `told_ms`: the same for the same event. A reference is made
 /// or deleted once in a while, whoever tells of it; all else is as its delivery says, to the byte.
-pub(crate) fn event_id(happened: &Event, delivery: &str, told_ms: u64) -> String {
-    let body = &happened.body;
-    let word = happened.kind.word();
-    if happened.kind.is_of_a_reference() {
+pub(crate) fn event_id(event: &Event, delivery: &str, told_ms: u64) -> String {
+    let body = &event.body;
+    let word = event.kind.word();
+    if event.kind.is_of_a_reference() {
         let period = (told_ms / REFERENCE_MS).to_string();
         let own = [
             body.repository.full_name.as_str(),

@@ -4,10 +4,10 @@
 //! not asked for its credential has none: its end is written under that condition, and the runner
 //! route refuses it from then on. So those are ended when there are more machines than jobs. A
 //! registered one waits for the next job for as long as its pool lets it: that is what the idle
-//! limit says, and a job that comes meanwhile starts at once. If it does not end itself then, it is
-//! taken out at the forge first, where it gets no job any more while one that it has goes on, and is
-//! ended only if the forge, asked later, says that it is idle. Forges that can't do that leave it to
-//! the pool's own limit.
+//! timeout says, and a job that comes meanwhile starts at once. If it does not end itself then, it is
+//! disabled at the forge first: it gets no job any more, and one that it has goes on. It is ended only
+//! if the forge, asked later, says that it is idle. Forges that can't do that leave it to the pool's
+//! maximum lifetime.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -23,11 +23,11 @@ use crate::model::world::World;
 /// apart with default queues, measured): that one takes the machine over.
 pub const SURPLUS_GRACE_MS: u64 = 15_000;
 
-/// How far beyond its pool's idle limit a runner may be before we no longer wait for its machine to
+/// How far beyond its pool's idle timeout a runner may be before we no longer wait for its machine to
 /// end itself, in milliseconds: the machine looks every few seconds, and this is two ticks.
 pub const IDLE_MARGIN_MS: u64 = 2 * 60_000;
 
-/// How long after a runner was taken out the forge's word that it is idle counts, in milliseconds.
+/// How long after a runner was disabled the forge's word that it is idle counts, in milliseconds.
 /// A request for a job that was under way then has long been answered: runners give up on one after
 /// five seconds.
 pub const SETTLE_MS: u64 = 30_000;
@@ -139,7 +139,7 @@ fn is_overdue(runner: &Runner, pool: &Pool, now_ms: u64) -> bool {
     is_idle && now_ms.saturating_sub(runner.since_ms()) > limit_ms
 }
 
-/// Whether the runner was taken out so long ago that the forge's word on it counts.
+/// Whether the runner was disabled so long ago that the forge's word on it counts.
 fn is_settled(runner: &Runner, now_ms: u64) -> bool {
     runner.state == RunnerState::Disabled
         && runner.ending.is_none()

@@ -28,7 +28,7 @@ const ROUNDS_MAX: usize = 40;
 /// log would grow with the square of the list.
 const HELD_NAMED_MAX: usize = 20;
 
-/// Drains the list of waiting jobs, unless somebody else is at it. While jobs keep coming it goes on
+/// Drains the list of waiting jobs, unless another invocation has the lease. While jobs keep coming it goes on
 /// until its time is out: each of them has asked to look again and left.
 pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(), Failure> {
     let mut waits = 0;
@@ -51,12 +51,12 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
         };
         if context.ledger.release_lease(holder).await? {
             // Without the lease: a slow forge holds up nobody's launch.
-            let settled = expect::settle(context, &outbox.pending_events, woken).await;
-            if settled.grew || settled.left {
+            let processed = expect::process(context, &outbox.pending_events, woken).await;
+            if processed.grew || processed.left {
                 continue;
             }
             // Whoever looks into it may have looked before this machine's job ended.
-            if settled.busy && woken == Woken::ByAnEnd && waits < WAITS_MAX {
+            if processed.busy && woken == Woken::ByAnEnd && waits < WAITS_MAX {
                 waits += 1;
                 tokio::time::sleep(WAIT).await;
                 continue;

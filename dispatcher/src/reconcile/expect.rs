@@ -1,10 +1,10 @@
 //! Which jobs an event has started, found out after its delivery was answered: for forges that send
 //! no `workflow_job`, and for hooks that were given the push alone.
 //!
-//! The verdict is the forge's own, come to from the same files ([`workflow`]). Its jobs go on
-//! the list under keys of ours, so that machines are launched at once; the forge then tells of the
-//! same jobs, by deliveries or because we ask what waits there, and each takes the place of the one
-//! that was expected. Machines are counted against jobs, never paired with them, so neither telling
+//! The evaluation comes to what the forge comes to, from the same files ([`workflow`]). Its jobs go on
+//! the list as *expected* jobs, under keys of ours, so that machines are launched at once. The forge
+//! then tells of the same jobs, by deliveries or because we ask what waits there, and each takes the
+//! place of the one that was expected. Machines are counted against jobs, never paired with them, so neither telling
 //! launches twice. What becomes of jobs that wait for others is followed by asking the forge.
 
 mod due;
@@ -27,18 +27,18 @@ use workflow::gather;
 
 pub(crate) use listing::list_missed;
 
-/// Most events that one look goes into: each is a handful of requests to the forge.
-const SETTLE_MAX: usize = 40;
+/// Most events that are processed in one go: each is a handful of requests to the forge.
+const EVENTS_MAX: usize = 40;
 /// How many at a time: a small forge answers some ten requests a second.
 const AT_ONCE: usize = 4;
-/// How long a look into an event may take before another drain takes it over, in milliseconds.
-const LOOK_MS: u64 = 60_000;
+/// How long one drain may take over an event before another takes it over, in milliseconds.
+const CLAIM_MS: u64 = 60_000;
 /// How long a repository whose jobs are told of by deliveries is given to do so, in milliseconds:
 /// four seconds with default queues and five more behind a slow hook of somebody else (measured).
 const GRACE_MS: u64 = 15_000;
-/// Shortest time between two looks at what became of an event, in milliseconds.
+/// Shortest time between two questions about what became of an event, in milliseconds.
 const AGAIN_MS: u64 = 1_500;
-/// Longest wait after a look in vain, in milliseconds: a token that is set right is noticed soon.
+/// Longest wait after a failure, in milliseconds: a token that is set right is noticed soon.
 const AGAIN_MAX_MS: u64 = 15 * 60_000;
 /// Longest an event is followed, in milliseconds: the forge itself gives up a job after a day.
 const FOLLOW_MS: u64 = 24 * 3600 * 1000;
@@ -47,7 +47,7 @@ const FOLLOW_MS: u64 = 24 * 3600 * 1000;
 const EXPECTED_MAX: usize = 400;
 const EXPECTED_MAX_BYTES: usize = 200_000;
 
-/// Why an event could not be looked into now.
+/// Why an event could not be processed now.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
     /// The forge.
@@ -58,52 +58,52 @@ pub(crate) enum Stop {
     Ledger(#[from] Failure),
 }
 
-/// What an event came to, as far as it is known after one look.
-enum Look {
+/// What is done about an event next.
+enum NextStep {
     /// Nothing more will come of it.
     Closed(String),
-    /// Look again, with this.
+    /// Process it again later, as it is now.
     Again(PendingEvent),
 }
 
-/// What going into events came to.
+/// What processing events came to.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Settled {
+pub(crate) struct Processed {
     /// Jobs came on the list.
     pub(crate) grew: bool,
-    /// Somebody else is looking into one of them.
+    /// Another invocation is processing one of them.
     pub(crate) busy: bool,
-    /// Some that nobody has looked into yet are left: more are due than one settling goes into.
+    /// New ones are left: more are due than are processed in one go.
     pub(crate) left: bool,
 }
 
-/// Goes into the events that are due. When a machine has ended, all are due that nobody looks into: the
-/// next job may wait already.
-pub(crate) async fn settle(context: Context<'_>, events: &[PendingEvent], woken: Woken) -> Settled {
+/// Processes the events that are due. When a machine has ended, all are due that no other invocation
+/// has claimed: the next job may wait already.
+pub(crate) async fn process(context: Context<'_>, events: &[PendingEvent], woken: Woken) -> Processed {
     let now_ms = context.now_ms();
     let Turns { due, busy } = turns::of(events, now_ms, woken);
-    let mut settled = Settled {
+    let mut processed = Processed {
         grew: false,
         busy,
-        left: due.iter().skip(SETTLE_MAX).any(|one| turns::is_new(one)),
+        left: due.iter().skip(EVENTS_MAX).any(|one| turns::is_new(one)),
     };
     let mut looks = Vec::new();
-    for pending in due.into_iter().take(SETTLE_MAX) {
-        looks.push(look(context, pending, woken));
+    for pending in due.into_iter().take(EVENTS_MAX) {
+        looks.push(process_one(context, pending, woken));
     }
     let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
     while let Some(more) = looks.next().await {
-        settled.grew |= more;
+        processed.grew |= more;
     }
-    settled
+    processed
 }
 
-/// One look into an event, whose failure keeps no other from being looked into.
-async fn look(context: Context<'_>, pending: &PendingEvent, woken: Woken) -> bool {
+/// Processes one event. A failure keeps no other from being processed.
+async fn process_one(context: Context<'_>, pending: &PendingEvent, woken: Woken) -> bool {
     if context.out_of_time() {
         return false;
     }
-    match look_into(context, pending, woken).await {
+    match process_claimed(context, pending, woken).await {
         Ok(grew) => grew,
         Err(stop) => {
             let (id, repository) = (&pending.id, &pending.repository);
@@ -113,10 +113,10 @@ async fn look(context: Context<'_>, pending: &PendingEvent, woken: Woken) -> boo
     }
 }
 
-async fn look_into(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> Result<bool, Stop> {
+async fn process_claimed(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> Result<bool, Stop> {
     let now_ms = context.now_ms();
     let taken = PendingEvent {
-        not_before_ms: now_ms + (u64::from(seen.tries) * LOOK_MS).clamp(LOOK_MS, AGAIN_MAX_MS),
+        not_before_ms: now_ms + (u64::from(seen.tries) * CLAIM_MS).clamp(CLAIM_MS, AGAIN_MAX_MS),
         tries: seen.tries.saturating_add(1),
         ..seen.clone()
     };
@@ -134,13 +134,13 @@ async fn look_into(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> R
         context.ledger.close_event(&taken, outcome).await?;
         return Ok(false);
     }
-    let (look, grew) = match &seen.expects {
+    let (next, grew) = match &seen.expects {
         // Boxed: each is kilobytes of state, and some of these are under way at a time.
-        None => Box::pin(judge(context, &taken)).await?,
+        None => Box::pin(evaluate(context, &taken)).await?,
         Some(expects) => Box::pin(follow::follow(context, &taken, expects, woken)).await?,
     };
-    match look {
-        Look::Closed(outcome) => {
+    match next {
+        NextStep::Closed(outcome) => {
             tracing::info!(
                 event = taken.id,
                 repository = taken.repository,
@@ -149,7 +149,7 @@ async fn look_into(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> R
             );
             context.ledger.close_event(&taken, &outcome).await?;
         }
-        Look::Again(next) => {
+        NextStep::Again(next) => {
             let next = PendingEvent { tries: 0, ..next };
             let _result = context.ledger.claim_event(&taken, &next).await?;
         }
@@ -157,44 +157,44 @@ async fn look_into(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> R
     Ok(grew)
 }
 
-/// Finds out which jobs an event starts, and puts those on the list that can start at once.
-async fn judge(context: Context<'_>, pending: &PendingEvent) -> Result<(Look, bool), Stop> {
+/// Evaluates an event, and puts the jobs on the list that can start at once.
+async fn evaluate(context: Context<'_>, pending: &PendingEvent) -> Result<(NextStep, bool), Stop> {
     let now_ms = context.now_ms();
-    let Some(happened) = context.ledger.event(pending).await? else {
+    let Some(event) = context.ledger.event(pending).await? else {
         return Ok((
-            Look::Closed("nobody knows any more what it was".to_owned()),
+            NextStep::Closed("nobody knows any more what it was".to_owned()),
             false,
         ));
     };
     let mut grew = false;
-    if let Some(implied) = happened.implied() {
+    if let Some(implied) = event.implied() {
         let id = event_id(&implied, "", pending.recorded_ms);
         let recorded = context.ledger.record_event(&id, &implied, now_ms).await?;
         grew = recorded == WriteResult::Written;
     }
-    if let Some(why) = happened.starts_nothing() {
-        return Ok((Look::Closed(why.to_owned()), grew));
+    if let Some(why) = event.starts_nothing() {
+        return Ok((NextStep::Closed(why.to_owned()), grew));
     }
     let reports = context.ledger.job_reports(&pending.repository).await?;
     // The same commit may have had a push before, of another reference.
     let since_ms = pending.recorded_ms.saturating_sub(GRACE_MS);
     if reports.of(&pending.at, since_ms).next().is_some() {
         let outcome = "deliveries of its jobs come by themselves";
-        return Ok((Look::Closed(outcome.to_owned()), grew));
+        return Ok((NextStep::Closed(outcome.to_owned()), grew));
     }
     if reports.is_exact() && now_ms < pending.recorded_ms + GRACE_MS {
         let again = PendingEvent {
             not_before_ms: pending.recorded_ms + GRACE_MS,
             ..pending.clone()
         };
-        return Ok((Look::Again(again), grew));
+        return Ok((NextStep::Again(again), grew));
     }
     let server = context.config.forge.server().await?;
-    let facts = gather(&context.config.forge, &happened, server).await?;
-    let verdict = facts.evaluate(&happened);
-    let jobs = due_jobs(pending, &happened, &facts, &verdict);
-    if jobs.is_empty() && !verdict.is_uncertain() {
-        return Ok((Look::Closed(verdict.summary()), grew));
+    let facts = gather(&context.config.forge, &event, server).await?;
+    let evaluation = facts.evaluate(&event);
+    let jobs = due_jobs(pending, &event, &facts, &evaluation);
+    if jobs.is_empty() && !evaluation.is_uncertain() {
+        return Ok((NextStep::Closed(evaluation.summary()), grew));
     }
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     for job in reports.of(&facts.sha, since_ms) {
@@ -232,5 +232,5 @@ async fn judge(context: Context<'_>, pending: &PendingEvent) -> Result<(Look, bo
         expects: Some(expects),
         ..pending.clone()
     };
-    Ok((Look::Again(again), grew | listed))
+    Ok((NextStep::Again(again), grew | listed))
 }

@@ -33,9 +33,9 @@ pub enum Delivery {
         runner: Option<ForgeRunner>,
     },
     /// Something that may start workflows: which jobs it starts is found out after the answer.
-    Happened {
+    Event {
         /// What happened.
-        happened: Box<Event>,
+        event: Box<Event>,
         /// Digest of the delivery: the same event comes from every level that has a hook.
         digest: String,
     },
@@ -75,7 +75,7 @@ impl Delivery {
     pub fn job(&self) -> Option<&Job> {
         match self {
             Self::Queued(job) | Self::Started { job, .. } | Self::Ended { job, .. } => Some(job),
-            Self::Happened { .. } | Self::Ignored(_) => None,
+            Self::Event { .. } | Self::Ignored(_) => None,
         }
     }
 }

@@ -37,7 +37,7 @@ impl Recorder<'_> {
         }
         match delivery {
             Delivery::Ignored(reason) => Ok(decided(Decision::Ignored, reason, None, None)),
-            Delivery::Happened { happened, digest } => self.happened(happened, digest).await,
+            Delivery::Event { event, digest } => self.event(event, digest).await,
             Delivery::Queued(job) => self.queued(job).await,
             Delivery::Started { job, runner } => self.started(job, runner).await,
             Delivery::Ended {
@@ -50,8 +50,8 @@ impl Recorder<'_> {
 
     /// Something that may start workflows: written down; which jobs it starts is found out after the
     /// answer.
-    async fn happened(&self, happened: &Event, digest: &str) -> Result<HttpResponse, Failure> {
-        let repository = &happened.body.repository.full_name;
+    async fn event(&self, event: &Event, digest: &str) -> Result<HttpResponse, Failure> {
+        let repository = &event.body.repository.full_name;
         if !self
             .config
             .pools
@@ -65,8 +65,8 @@ impl Recorder<'_> {
             return Ok(decided(Decision::Ignored, &reason, None, None));
         }
         let told_ms = now_ms();
-        let id = event_id(happened, digest, told_ms);
-        let recorded = self.ledger.record_event(&id, happened, told_ms).await?;
+        let id = event_id(event, digest, told_ms);
+        let recorded = self.ledger.record_event(&id, event, told_ms).await?;
         let (decision, reason) = match recorded {
             WriteResult::Written => (
                 Decision::Recorded,

@@ -15,14 +15,14 @@ const MESSAGE_MAX_BYTES: usize = 16 * 1024;
 /// Most labels of one change: the rules ask only whether there are any.
 const CHANGED_MAX: usize = 32;
 
-pub(super) fn read(event: EventKind, document: &[u8]) -> Result<Delivery, BadDelivery> {
+pub(super) fn read(kind: EventKind, document: &[u8]) -> Result<Delivery, BadDelivery> {
     let mut body: Body = serde_json::from_slice(document)
         .map_err(|error| BadDelivery::Unreadable(error.to_string()))?;
     // Workflows of the repository that was forked are meant, and the delivery is about the new one.
-    if let (EventKind::Fork, Some(forked)) = (event, body.forkee.take()) {
+    if let (EventKind::Fork, Some(forked)) = (kind, body.forkee.take()) {
         body.repository = forked;
     }
-    if let (EventKind::Package, Some(package)) = (event, body.package.take()) {
+    if let (EventKind::Package, Some(package)) = (kind, body.package.take()) {
         let Some(repository) = package.repository else {
             return Ok(Delivery::Ignored(
                 "package: it is of no repository that the sender may read, and starts nothing"
@@ -32,36 +32,36 @@ pub(super) fn read(event: EventKind, document: &[u8]) -> Result<Delivery, BadDel
         body.repository = repository;
     }
     // Before a long message is cut.
-    let skips = skip_words(event, &body);
-    let happened = Event {
-        kind: event,
+    let skips = skip_words(kind, &body);
+    let event = Event {
+        kind,
         body: bounded(body)?,
     };
-    if event == EventKind::WorkflowRun {
+    if kind == EventKind::WorkflowRun {
         return Ok(Delivery::Ignored(
             "workflow_run: a forge that sends it sends workflow_job for each job".to_owned(),
         ));
     }
-    let nothing = happened.starts_nothing().map(str::to_owned);
+    let nothing = event.starts_nothing().map(str::to_owned);
     if let Some(why) = nothing.or(skips)
-        && happened.implied().is_none()
+        && event.implied().is_none()
     {
-        return Ok(Delivery::Ignored(format!("{}: {why}", event.word())));
+        return Ok(Delivery::Ignored(format!("{}: {why}", kind.word())));
     }
-    Ok(Delivery::Happened {
-        happened: Box::new(happened),
+    Ok(Delivery::Event {
+        event: Box::new(event),
         digest: hex::encode(Sha256::digest(document)),
     })
 }
 
 /// The words that keep an event from starting anything, in words.
-fn skip_words(event: EventKind, body: &Body) -> Option<String> {
+fn skip_words(kind: EventKind, body: &Body) -> Option<String> {
     let message = body.head_commit.as_ref().map(|head| &head.message);
     let title = body.pull_request.as_ref().map(|pull| &pull.title);
     let words = [message, title]
         .into_iter()
         .flatten()
-        .find_map(|text| skip_string(event, text))?;
+        .find_map(|text| skip_string(kind, text))?;
     Some(format!("the commit or the pull request says {words}"))
 }
 
@@ -148,11 +148,11 @@ mod tests {
             read(EventKind::Package, body.to_string().as_bytes()).unwrap()
         };
         let repository = json!({"full_name": "acme/app", "default_branch": "main"});
-        let Delivery::Happened { happened, .. } = of(repository) else {
+        let Delivery::Event { event, .. } = of(repository) else {
             panic!("it is of a repository");
         };
-        assert_eq!(happened.body.repository.full_name, "acme/app");
-        assert_eq!(happened.reads().at, "main");
+        assert_eq!(event.body.repository.full_name, "acme/app");
+        assert_eq!(event.reads().at, "main");
         assert!(matches!(of(json!(null)), Delivery::Ignored(_)));
         let push = json!({"ref": "refs/heads/main", "repository": null});
         assert!(read(EventKind::Push, push.to_string().as_bytes()).is_err());

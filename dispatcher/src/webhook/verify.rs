@@ -190,7 +190,7 @@ mod tests {
             Delivery::Queued(job) | Delivery::Started { job, .. } | Delivery::Ended { job, .. } => {
                 job.key.attempt
             }
-            other @ (Delivery::Happened { .. } | Delivery::Ignored(_)) => panic!("{other:?}"),
+            other @ (Delivery::Event { .. } | Delivery::Ignored(_)) => panic!("{other:?}"),
         };
         for (name, expected) in [
             ("workflow_job.queued", 0),
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn an_event_is_known_by_its_finer_name_and_the_same_event_by_its_digest() {
         let told = |name| match verify(name).unwrap() {
-            Delivery::Happened { happened, digest } => (happened.kind, digest),
+            Delivery::Event { event, digest } => (event.kind, digest),
             Delivery::Queued(_)
             | Delivery::Started { .. }
             | Delivery::Ended { .. }

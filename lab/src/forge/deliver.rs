@@ -16,7 +16,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::model::Hook;
-use super::version::{Flavour, Version};
+use super::version::Version;
+use workflow::ForgeKind;
 
 /// The forge's default `DELIVER_TIMEOUT`, for the whole exchange.
 const DELIVER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,7 +85,7 @@ impl Delivery {
             headers.push(("Authorization", self.authorization.clone()));
         }
         headers.push(("Content-Type", "application/json".to_owned()));
-        if self.version.flavour() == Flavour::Forgejo {
+        if self.version.kind() == ForgeKind::Forgejo {
             headers.extend([
                 ("X-Forgejo-Delivery", self.id.clone()),
                 ("X-Forgejo-Event", self.event.to_owned()),

@@ -38,7 +38,7 @@ pub(crate) use model::ADMIN;
 use model::Site;
 use shared::{Shared, now};
 use state::State;
-pub use version::{Flavour, Version};
+pub use version::Version;
 
 /// After this silence of its runner a job has failed: the forge's `ZOMBIE_TASK_TIMEOUT`.
 pub const ZOMBIE_AFTER: Duration = Duration::from_mins(10);

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::engine::NewRunner;
 use super::model::{Conclusion, Runner, Scope, Status, StepTimes};
 use super::state::State;
-use super::version::{Flavour, Version};
+use super::version::Version;
+use workflow::ForgeKind;
 
 /// Longest name of a runner; the forge cuts longer ones with an ellipsis.
 const NAME_MAX_CHARS: usize = 255;
@@ -110,11 +111,11 @@ enum Wrong {
 }
 
 fn refuse(version: Version, wrong: Wrong, message: &str) -> Answer {
-    let (status, code) = match (version.flavour(), wrong) {
-        (Flavour::Gitea, _) => (StatusCode::INTERNAL_SERVER_ERROR, "unknown"),
-        (Flavour::Forgejo, Wrong::Argument) => (StatusCode::BAD_REQUEST, "invalid_argument"),
-        (Flavour::Forgejo, Wrong::Runner) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
-        (Flavour::Forgejo, Wrong::Other) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    let (status, code) = match (version.kind(), wrong) {
+        (ForgeKind::Gitea, _) => (StatusCode::INTERNAL_SERVER_ERROR, "unknown"),
+        (ForgeKind::Forgejo, Wrong::Argument) => (StatusCode::BAD_REQUEST, "invalid_argument"),
+        (ForgeKind::Forgejo, Wrong::Runner) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        (ForgeKind::Forgejo, Wrong::Other) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     };
     (status, Some(json!({"code": code, "message": message})))
 }
@@ -155,9 +156,9 @@ pub(crate) fn call(
     let uuid = header("x-runner-uuid").unwrap_or_default();
     let token = header("x-runner-token").unwrap_or_default();
     let Some(runner) = state.runner_of(uuid, token) else {
-        let message = match state.version.flavour() {
-            Flavour::Gitea => "rpc error: code = Unauthenticated desc = unregistered runner",
-            Flavour::Forgejo => "unregistered runner",
+        let message = match state.version.kind() {
+            ForgeKind::Gitea => "rpc error: code = Unauthenticated desc = unregistered runner",
+            ForgeKind::Forgejo => "unregistered runner",
         };
         return refuse(state.version, Wrong::Runner, message);
     };

@@ -18,7 +18,7 @@ use super::model::{ADMIN, Repository, Token};
 use super::reply::reply;
 use super::shared::Shared;
 use super::state::State;
-use super::version::Flavour;
+use workflow::ForgeKind;
 use super::{api, git, pages, push, rpc};
 
 /// The largest request: a push of anything that a demo holds.
@@ -60,9 +60,9 @@ async fn serve(
         }
         ["api", "forgejo", "v1", "version"] if method == Method::GET => {
             let version = shared.with(|state, _| state.version);
-            match version.flavour() {
-                Flavour::Forgejo => reply(StatusCode::OK, &json!({"version": version.told()})),
-                Flavour::Gitea => StatusCode::NOT_FOUND.into_response(),
+            match version.kind() {
+                ForgeKind::Forgejo => reply(StatusCode::OK, &json!({"version": version.told()})),
+                ForgeKind::Gitea => StatusCode::NOT_FOUND.into_response(),
             }
         }
         ["api", "v1", rest @ ..] => {

@@ -3,16 +3,8 @@
 
 use std::str::FromStr;
 
+use workflow::ForgeKind;
 use workflow::server::Server;
-
-/// Gitea or Forgejo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flavour {
-    /// Gitea.
-    Gitea,
-    /// Forgejo.
-    Forgejo,
-}
 
 /// The forges that the stand-in plays: each brought or took something that a dispatcher sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,10 +40,10 @@ impl Version {
 
     /// Gitea or Forgejo.
     #[must_use]
-    pub const fn flavour(self) -> Flavour {
+    pub const fn kind(self) -> ForgeKind {
         match self {
-            Self::Gitea1_23 | Self::Gitea1_24 | Self::Gitea1_25 | Self::Gitea1_26 => Flavour::Gitea,
-            Self::Forgejo11 | Self::Forgejo14 | Self::Forgejo15 => Flavour::Forgejo,
+            Self::Gitea1_23 | Self::Gitea1_24 | Self::Gitea1_25 | Self::Gitea1_26 => ForgeKind::Gitea,
+            Self::Forgejo11 | Self::Forgejo14 | Self::Forgejo15 => ForgeKind::Forgejo,
         }
     }
 
@@ -108,13 +100,13 @@ impl Version {
     /// Whether a job without labels goes to any runner, or to none.
     #[must_use]
     pub fn gives_unlabelled_jobs(self) -> bool {
-        self.flavour() == Flavour::Gitea
+        self.kind() == ForgeKind::Gitea
     }
 
     /// Whether this is Gitea, and not older than `first`.
     #[must_use]
     pub fn is_gitea_since(self, first: Self) -> bool {
-        self.flavour() == Flavour::Gitea && self >= first
+        self.kind() == ForgeKind::Gitea && self >= first
     }
 }
 

@@ -14,7 +14,8 @@ mod support;
 use std::sync::Arc;
 
 use dispatcher::forge::Known;
-use lab::forge::{Flavour, Version};
+use lab::forge::Version;
+use workflow::ForgeKind;
 use serde_json::json;
 use site::Site;
 use stacks::pool::{Pool, Scope};
@@ -91,7 +92,7 @@ async fn which_forge_it_is_stays_known_while_the_forge_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_gitea_registers_runners_where_it_is_asked_to_and_old_ones_keep_them() {
     for version in Version::ALL {
-        if version.flavour() != Flavour::Gitea {
+        if version.kind() != ForgeKind::Gitea {
             continue;
         }
         let site = Site::playing(version).await;

@@ -11,9 +11,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use lab::ForgeProgram;
-use lab::forge::{self, Flavour, Version};
+use lab::forge::{self, Version};
 use serde_json::{Value, json};
-use stacks::pool::ForgeKind as ConfiguredKind;
+use stacks::pool::ForgeKind;
 
 use crate::support::{self, Bench};
 
@@ -29,7 +29,7 @@ pub(crate) struct Site {
     address: String,
     token: String,
     registration_token: String,
-    kind: ConfiguredKind,
+    kind: ForgeKind,
     folder: tempfile::TempDir,
     behind: Behind,
 }
@@ -52,7 +52,7 @@ impl Site {
                     address: file.forge,
                     token: file.forge_token,
                     registration_token: file.registration_token,
-                    kind: ConfiguredKind::Gitea,
+                    kind: ForgeKind::Gitea,
                     folder: tempfile::tempdir().unwrap(),
                     behind: Behind::Real(Box::new(bench)),
                 };
@@ -80,10 +80,7 @@ impl Site {
             address: forge.url(),
             token: "admin-token".to_owned(),
             registration_token: "registration-token".to_owned(),
-            kind: match version.flavour() {
-                Flavour::Gitea => ConfiguredKind::Gitea,
-                Flavour::Forgejo => ConfiguredKind::Forgejo,
-            },
+            kind: version.kind(),
             folder,
             behind: Behind::StandIn { _forge: forge },
         };

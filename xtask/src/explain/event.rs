@@ -69,7 +69,7 @@ pub fn read(path: &Path, kind: Option<&str>) -> Result<Event, BadEvent> {
         None => shown(&value).ok_or(BadEvent::Unknown)?,
     };
     match Delivery::of_event(event, &body)? {
-        Delivery::Happened { happened, .. } => Ok(*happened),
+        Delivery::Event { event, .. } => Ok(*event),
         Delivery::Ignored(reason) => Err(BadEvent::Nothing(reason)),
         Delivery::Queued(_) | Delivery::Started { .. } | Delivery::Ended { .. } => {
             Err(BadEvent::Unknown)

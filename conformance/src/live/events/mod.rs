@@ -250,19 +250,19 @@ impl Events {
         let body = serde_json::to_vec(&received.body).map_err(answer)?;
         let read = Delivery::of_event(event, &body).map_err(answer)?;
         // The hook tells of new and deleted references by themselves.
-        let Delivery::Happened { happened, .. } = read else {
+        let Delivery::Event { event, .. } = read else {
             return Ok(());
         };
-        if let Some(why) = happened.starts_nothing() {
+        if let Some(why) = event.starts_nothing() {
             to.words.push(format!("{}: nothing: {why}", received.event));
             return Ok(());
         }
         let facts = match self.forge.server().await {
-            Ok(server) => gather(&self.forge, &happened, server).await,
+            Ok(server) => gather(&self.forge, &event, server).await,
             Err(error) => Err(error),
         };
         match facts {
-            Ok(facts) => to.add_verdict(&happened, &facts),
+            Ok(facts) => to.add_verdict(&event, &facts),
             Err(error) => to.words.push(format!("{}: {error}", received.event)),
         }
         Ok(())

@@ -17,7 +17,7 @@ pub(super) struct Due {
 /// The jobs of `verdict`. What can't be known is named in the log.
 pub(super) fn due_jobs(
     pending: &PendingEvent,
-    happened: &Event,
+    event: &Event,
     facts: &Facts,
     verdict: &Evaluation,
 ) -> Vec<Due> {
@@ -76,7 +76,7 @@ pub(super) fn due_jobs(
                 },
             };
             let job = Job {
-                html_url: page_of(happened),
+                html_url: page_of(event),
                 head_sha: facts.sha.clone(),
                 ..job_of(pending, &expected)
             };
@@ -105,6 +105,6 @@ pub(super) fn job_of(pending: &PendingEvent, expected: &Expected) -> Job {
 }
 
 /// Where people look at runs whose own page nobody knows yet.
-fn page_of(happened: &Event) -> String {
-    format!("{}/actions", happened.body.repository.html_url)
+fn page_of(event: &Event) -> String {
+    format!("{}/actions", event.body.repository.html_url)
 }

@@ -8,7 +8,7 @@ use stacks::pool::Scope;
 
 use super::due::job_of;
 use super::listing::{keys_on_list, list};
-use super::{AGAIN_MS, Look, Stop};
+use super::{AGAIN_MS, NextStep, Stop};
 use crate::aws::Failure;
 use crate::forge::{CheckState, SeenJob, SeenState};
 use crate::ledger::{Expected, ExpectedState, PendingEvent};
@@ -32,7 +32,7 @@ pub(super) async fn follow(
     pending: &PendingEvent,
     expects: &[Expected],
     woken: Woken,
-) -> Result<(Look, bool), Stop> {
+) -> Result<(NextStep, bool), Stop> {
     let scope = Scope::Repository(pending.repository.clone());
     let mut looks = match woken {
         Woken::ByAnEnd => LOOKS_AFTER_END,
@@ -64,7 +64,7 @@ async fn by_list(
     pending: &PendingEvent,
     expects: &[Expected],
     open: &[SeenJob],
-) -> Result<(Look, bool), Stop> {
+) -> Result<(NextStep, bool), Stop> {
     let now_ms = context.now_ms();
     let listed = keys_on_list(context).await?;
     let mut grew = false;
@@ -103,7 +103,7 @@ async fn by_list(
         }
     }
     if open.is_empty() && !still_expected && is_settled(pending, now_ms) {
-        return Ok((Look::Closed("its jobs have ended".to_owned()), grew));
+        return Ok((NextStep::Closed("its jobs have ended".to_owned()), grew));
     }
     Ok((again(context, pending, expects.to_vec()), grew))
 }
@@ -113,7 +113,7 @@ async fn by_commit(
     context: Context<'_>,
     pending: &PendingEvent,
     expects: &[Expected],
-) -> Result<(Look, bool), Stop> {
+) -> Result<(NextStep, bool), Stop> {
     let states = context
         .config
         .forge
@@ -148,7 +148,7 @@ async fn by_commit(
     }
     let all_ended = expects.iter().all(|one| one.state.has_ended());
     if all_ended && is_settled(pending, context.now_ms()) {
-        return Ok((Look::Closed("its jobs have ended".to_owned()), grew));
+        return Ok((NextStep::Closed("its jobs have ended".to_owned()), grew));
     }
     Ok((again(context, pending, expects), grew))
 }
@@ -216,8 +216,8 @@ fn is_settled(pending: &PendingEvent, now_ms: u64) -> bool {
     now_ms.saturating_sub(pending.recorded_ms) > CONFIRM_MS / 4
 }
 
-fn again(context: Context<'_>, pending: &PendingEvent, expects: Vec<Expected>) -> Look {
-    Look::Again(PendingEvent {
+fn again(context: Context<'_>, pending: &PendingEvent, expects: Vec<Expected>) -> NextStep {
+    NextStep::Again(PendingEvent {
         not_before_ms: context.now_ms() + AGAIN_MS,
         expects: Some(expects),
         ..pending.clone()

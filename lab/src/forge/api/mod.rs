@@ -9,7 +9,7 @@ use super::model::{Scope, Token};
 use super::reply::reply;
 use super::shared::Shared;
 use super::state::State;
-use super::version::Flavour;
+use workflow::ForgeKind;
 
 mod actions;
 mod code;
@@ -81,7 +81,7 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
         match rest {
             ["hooks", rest @ ..] => repositories::hooks(state, request, scope, rest, now),
             ["actions", "variables", rest @ ..] => variables::answer(state, request, scope, rest),
-            rest if state.version.flavour() == Flavour::Forgejo => {
+            rest if state.version.kind() == ForgeKind::Forgejo => {
                 forgejo::answer(state, request, scope, rest, now)
             }
             ["actions", rest @ ..] => actions::answer(state, request, scope, rest, now),

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_ssm::types::ParameterType;
-use lab::forge::{Flavour, Version};
+use lab::forge::Version;
 use stacks::names::SecretName;
 use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
 
@@ -39,10 +39,7 @@ impl World {
         let settings = Settings {
             forge_url: lab::FORGE_URL.to_owned(),
             forge_root_url: None,
-            forge_kind: match shape.forge.map(Version::flavour) {
-                Some(Flavour::Forgejo) => ForgeKind::Forgejo,
-                Some(Flavour::Gitea) | None => ForgeKind::Gitea,
-            },
+            forge_kind: shape.forge.map_or(ForgeKind::Gitea, Version::kind),
             accept_reusable_credentials: shape.accept_reusable_credentials,
             max_runners: shape.max_runners,
             tags: [("team".to_owned(), "platform".to_owned())].into(),
