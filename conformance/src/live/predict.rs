@@ -101,11 +101,11 @@ impl Prediction {
     pub(crate) fn add_verdict(&mut self, event: &Event, facts: &Facts) {
         let verdict = facts.evaluate(event);
         self.words.extend(words(event, &verdict));
-        let event = event.kind.word();
+        let kind = event.kind.word();
         for workflow in &verdict.workflows {
             let is_open = |on: &EventEvaluation| matches!(on.judgement.outcome, Judged::Unknown);
             if workflow.events.iter().any(is_open) {
-                self.open.insert((workflow.name.clone(), event));
+                self.open.insert((workflow.name.clone(), kind));
             }
         }
         let reference = event.reads().git_ref;
@@ -113,7 +113,7 @@ impl Prediction {
             for job in &run.jobs {
                 self.jobs.push(Predicted {
                     workflow: workflow.to_owned(),
-                    event,
+                    event: kind,
                     reference: reference.clone(),
                     commit: facts.sha.clone(),
                     name: told(&job.job.name),

@@ -79,7 +79,11 @@ pub(crate) struct Processed {
 
 /// Processes the events that are due. When a machine has ended, all are due that no other invocation
 /// has claimed: the next job may wait already.
-pub(crate) async fn process(context: Context<'_>, events: &[PendingEvent], woken: Woken) -> Processed {
+pub(crate) async fn process(
+    context: Context<'_>,
+    events: &[PendingEvent],
+    woken: Woken,
+) -> Processed {
     let now_ms = context.now_ms();
     let Turns { due, busy } = turns::of(events, now_ms, woken);
     let mut processed = Processed {
@@ -113,7 +117,11 @@ async fn process_one(context: Context<'_>, pending: &PendingEvent, woken: Woken)
     }
 }
 
-async fn process_claimed(context: Context<'_>, seen: &PendingEvent, woken: Woken) -> Result<bool, Stop> {
+async fn process_claimed(
+    context: Context<'_>,
+    seen: &PendingEvent,
+    woken: Woken,
+) -> Result<bool, Stop> {
     let now_ms = context.now_ms();
     let taken = PendingEvent {
         not_before_ms: now_ms + (u64::from(seen.tries) * CLAIM_MS).clamp(CLAIM_MS, AGAIN_MAX_MS),

@@ -18,8 +18,8 @@ use super::model::{ADMIN, Repository, Token};
 use super::reply::reply;
 use super::shared::Shared;
 use super::state::State;
-use workflow::ForgeKind;
 use super::{api, git, pages, push, rpc};
+use workflow::ForgeKind;
 
 /// The largest request: a push of anything that a demo holds.
 const BODY_MAX_BYTES: usize = 64 << 20;

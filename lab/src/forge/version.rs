@@ -42,7 +42,9 @@ impl Version {
     #[must_use]
     pub const fn kind(self) -> ForgeKind {
         match self {
-            Self::Gitea1_23 | Self::Gitea1_24 | Self::Gitea1_25 | Self::Gitea1_26 => ForgeKind::Gitea,
+            Self::Gitea1_23 | Self::Gitea1_24 | Self::Gitea1_25 | Self::Gitea1_26 => {
+                ForgeKind::Gitea
+            }
             Self::Forgejo11 | Self::Forgejo14 | Self::Forgejo15 => ForgeKind::Forgejo,
         }
     }

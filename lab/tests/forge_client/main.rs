@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use dispatcher::forge::Known;
 use lab::forge::Version;
-use workflow::ForgeKind;
 use serde_json::json;
 use site::Site;
 use stacks::pool::{Pool, Scope};
+use workflow::ForgeKind;
 use workflow::Server;
 
 /// One forge for all: a real one takes seconds to start.

@@ -49,7 +49,7 @@ pub fn run(root: &Path, asked: &Asked) -> Result<ExitCode, TestError> {
     let steps = chosen(asked)?;
     let is_whole = asked.names.is_empty() && !asked.quick && !asked.long;
     let mut summary = Summary::new(is_whole);
-    let mut run = Run::new(root);
+    let mut run = Run::new(root)?;
     for step in steps {
         say(&format!("\n== {}", step.name));
         let (took, outcome) = run.step(step.run);

@@ -48,6 +48,8 @@ pub type StepFn = fn(&mut Run) -> Result<Done, TestError>;
 pub struct Run {
     /// The checkout.
     pub root: PathBuf,
+    /// This very program, where no build replaces it.
+    own: PathBuf,
     is_ci: bool,
     /// What was built or installed once for all later runs, and how long it took.
     pub prepared: Vec<(String, Duration)>,
@@ -57,13 +59,14 @@ pub struct Run {
 
 impl Run {
     /// Of the checkout at `root`.
-    pub fn new(root: &Path) -> Self {
-        Self {
+    pub fn new(root: &Path) -> Result<Self, TestError> {
+        Ok(Self {
             root: root.to_owned(),
+            own: copy_of_this_program()?,
             is_ci: std::env::var_os("CI").is_some(),
             prepared: Vec::new(),
             notes: Vec::new(),
-        }
+        })
     }
 
     /// Runs a step; what it prepares for later runs is not its time.
@@ -105,8 +108,7 @@ impl Run {
 
     /// This very program, which is what `cargo xtask` runs.
     pub fn xtask<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let own = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
-        self.program(own, args)
+        self.program(&self.own, args)
     }
 
     /// Any program, in the checkout.
@@ -119,6 +121,21 @@ impl Run {
         command.args(args).current_dir(&self.root);
         command
     }
+}
+
+/// The steps build, and a build may link this program anew while it runs: then it is at its own path no
+/// more. Beside it, because it looks for other programs there.
+fn copy_of_this_program() -> Result<PathBuf, TestError> {
+    let copied = std::env::current_exe().and_then(|own| {
+        let copy = own.with_file_name("xtask-under-test");
+        // One that still runs can't be written over.
+        let _ = std::fs::remove_file(&copy);
+        std::fs::copy(own, &copy).map(|_| copy)
+    });
+    copied.map_err(|source| TestError::Start {
+        program: "a copy of this program".to_owned(),
+        source,
+    })
 }
 
 /// Runs a command, whose output people read, to success.
