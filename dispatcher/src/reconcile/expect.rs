@@ -96,23 +96,38 @@ pub(crate) async fn process(
         looks.push(process_one(context, pending, woken));
     }
     let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
-    while let Some(more) = looks.next().await {
-        processed.grew |= more;
+    while let Some(result) = looks.next().await {
+        match result {
+            Ok(grew) => processed.grew |= grew,
+            // Nothing says any more that it was processed: going on at once would only repeat it.
+            Err(LedgerFailed) => processed.left = false,
+        }
     }
     processed
 }
 
-/// Processes one event. A failure keeps no other from being processed.
-async fn process_one(context: Context<'_>, pending: &PendingEvent, woken: Woken) -> bool {
+/// The ledger could not be read or written.
+struct LedgerFailed;
+
+/// Processes one event. A failure keeps no other from being processed. Says whether jobs came on the
+/// list.
+async fn process_one(
+    context: Context<'_>,
+    pending: &PendingEvent,
+    woken: Woken,
+) -> Result<bool, LedgerFailed> {
     if context.out_of_time() {
-        return false;
+        return Ok(false);
     }
     match process_claimed(context, pending, woken).await {
-        Ok(grew) => grew,
+        Ok(grew) => Ok(grew),
         Err(stop) => {
             let (id, repository) = (&pending.id, &pending.repository);
             tracing::warn!(event = id, repository, error = %stop, "event not evaluated; tried again later");
-            false
+            match stop {
+                Stop::Ledger(_) => Err(LedgerFailed),
+                Stop::Forge(_) => Ok(false),
+            }
         }
     }
 }
