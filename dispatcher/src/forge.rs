@@ -28,7 +28,7 @@ use stacks::pool::{ForgeKind, Scope};
 
 use self::answer::{ApiResponse, QueueState};
 use crate::aws::https::Https;
-use crate::model::job::JobKey;
+use crate::model::job::{AttemptNumbers, JobKey};
 use crate::model::secret::Secret;
 use crate::model::world::ForgeJobState;
 
@@ -195,10 +195,8 @@ impl Forge {
             ForgeKind::Forgejo => self.standing_at_forgejo(key).await,
         };
         match standing {
-            Ok(QueueState::Queued(attempt)) if attempt.is_none_or(|one| one == key.attempt) => {
-                ForgeJobState::Waiting
-            }
-            Ok(QueueState::Queued(_) | QueueState::Otherwise) => ForgeJobState::Gone,
+            Ok(QueueState::Queued(told)) => self.state_of_queued(key, told).await,
+            Ok(QueueState::Otherwise) => ForgeJobState::Gone,
             Err(
                 ForgeError::Refused { status: 404, .. } | ForgeError::BadAnswer { status: 404, .. },
             ) => self.state_of_404(key, token).await,
@@ -206,6 +204,23 @@ impl Forge {
                 tracing::warn!(job = %key, repository = key.repository, %error, "the forge can't tell whether the job waits");
                 ForgeJobState::Unknown
             }
+        }
+    }
+
+    /// Whether the job that the forge has waiting, in the attempt that it `told`, is that of `key`.
+    async fn state_of_queued(&self, key: &JobKey, told: Option<u64>) -> ForgeJobState {
+        let Some(told) = told else {
+            return ForgeJobState::Waiting;
+        };
+        let Ok(numbers) = self.numbers(told > 0).await else {
+            return ForgeJobState::Unknown;
+        };
+        // Where a rerun has another id, one that waits under its old number was queued by an older version.
+        let is_rerun_of_before = numbers == AttemptNumbers::FromOne && told == key.attempt;
+        if numbers.before(told, false) == key.attempt || is_rerun_of_before {
+            ForgeJobState::Waiting
+        } else {
+            ForgeJobState::Gone
         }
     }
 

@@ -124,6 +124,9 @@ pub enum Capability {
     // The API.
     /// Lists its unfinished jobs (Gitea: #33964; of an older Forgejo it is not known).
     ListsJobs,
+    /// Numbers the attempts of a job from 1, in all that it tells of them; others from 0, and one more once
+    /// a runner has it.
+    NumbersAttemptsFromOne,
     /// Lists and deletes runners, and gives registration tokens by POST.
     ListsRunners,
     /// Registers runners for one job by its API, and deletes them when they had it.
@@ -170,6 +173,7 @@ impl Capability {
             Self::ExpandsCalls => (from(1, 27, 0), from(14, 0, 0)),
             Self::EvaluatesIf => (from(1, 27, 0), from(15, 0, 0)),
             Self::WaitsForAbsentNeeds => (NEVER, from(15, 0, 0)),
+            Self::NumbersAttemptsFromOne => (from(1, 27, 0), ALWAYS),
             Self::ListsJobs => (from(1, 25, 0), from(11, 0, 0)),
             Self::ListsRunners => (from(1, 24, 0), NEVER),
             Self::OneJobRunners => (from(1, 24, 0), from(15, 0, 0)),

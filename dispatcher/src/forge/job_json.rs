@@ -7,7 +7,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::aws::milliseconds_of;
-use crate::model::job::{ForgeRunner, Job, JobKey, JobSource};
+use crate::model::job::{AttemptNumbers, ForgeRunner, Job, JobKey, JobSource};
 
 /// Most labels of a job: real ones have a handful.
 pub const LABELS_MAX: usize = 32;
@@ -110,6 +110,7 @@ impl WorkflowJob {
         self,
         repository: String,
         source: JobSource,
+        numbers: AttemptNumbers,
     ) -> Result<(Job, Option<ForgeRunner>), OutOfBounds> {
         let name = self.runner_name.filter(|name| !name.is_empty());
         let id = self.runner_id.filter(|id| *id > 0);
@@ -134,8 +135,7 @@ impl WorkflowJob {
             key: JobKey {
                 repository,
                 id: self.id,
-                // With a runner, events count one more than `queued` did.
-                attempt: self.run_attempt.saturating_sub(u64::from(runner.is_some())),
+                attempt: numbers.before(self.run_attempt, runner.is_some()),
             },
             run_id: self.run_id,
             name: self.name,
@@ -144,6 +144,7 @@ impl WorkflowJob {
             html_url: self.html_url,
             created_ms: self.created_at.as_deref().and_then(milliseconds_of),
             source,
+            numbers,
         };
         Ok((job, runner))
     }

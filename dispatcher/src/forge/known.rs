@@ -10,7 +10,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Forge, ForgeError};
-use workflow::Server;
+use crate::model::job::AttemptNumbers;
+use workflow::{Capability, Server};
 
 /// How long it is believed, in seconds: a forge is updated rarely, and is down while it is. A
 /// repository that is renamed meanwhile is reached by its old name, which the forge redirects.
@@ -66,9 +67,22 @@ impl Forge {
         {
             return Ok(server);
         }
-        let server = self.told_server().await?;
-        self.known.of(&self.url).server = Some((Instant::now(), server));
-        Ok(server)
+        self.told_server().await
+    }
+
+    /// How it numbers the attempts of what it has just told. Where that `matters`, a version that was
+    /// told before is not believed, unless it is one that nobody goes back from.
+    pub(super) async fn numbers(&self, matters: bool) -> Result<AttemptNumbers, ForgeError> {
+        let from_one = |server: Server| server.has(Capability::NumbersAttemptsFromOne);
+        let mut is_from_one = from_one(self.server().await?);
+        if matters && !is_from_one {
+            is_from_one = from_one(self.told_server().await?);
+        }
+        Ok(if is_from_one {
+            AttemptNumbers::FromOne
+        } else {
+            AttemptNumbers::FromZero
+        })
     }
 
     /// What the forge says now that it is: only a forge does. It tells anybody, and one that wants to
@@ -79,7 +93,9 @@ impl Forge {
             .call("GET version", Method::GET, path, self.token.as_ref(), None)
             .await?;
         let VersionBody { version } = answer.json()?;
-        Server::parse(&version).ok_or_else(|| answer.unreadable())
+        let server = Server::parse(&version).ok_or_else(|| answer.unreadable())?;
+        self.known.of(&self.url).server = Some((Instant::now(), server));
+        Ok(server)
     }
 
     /// What the forge calls its repository `id`, if that was asked before.

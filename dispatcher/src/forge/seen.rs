@@ -11,7 +11,7 @@ use super::forgejo::{ListedJob, ListedStatus};
 use super::job_json::{LABELS_MAX, WorkflowJob};
 use super::tree::Calls;
 use super::{Forge, ForgeError, scope_path};
-use crate::model::job::{ForgeRunner, Job, JobSource};
+use crate::model::job::{AttemptNumbers, ForgeRunner, Job, JobSource};
 use workflow::{Capability, ForgeKind};
 
 /// Entries of one page: the most that Gitea gives.
@@ -93,25 +93,31 @@ impl Forge {
         }
     }
 
-    /// A job that ends moves those after it to earlier pages, so the last page is read first.
     async fn unfinished_of_gitea(&self, scope: &Scope) -> Result<Vec<SeenJob>, ForgeError> {
+        let entries = self.entries_of_gitea(scope).await?;
+        let numbers = self.numbers(entries.iter().any(has_waited_before)).await?;
+        let seen = entries.into_iter();
+        let seen = seen.filter_map(|entry| of_gitea(entry, numbers));
+        let keyed = seen.map(|seen| ((seen.job.key.repository.clone(), seen.job.key.id), seen));
+        Ok(BTreeMap::from_iter(keyed).into_values().collect())
+    }
+
+    /// A job that ends moves those after it to earlier pages, so the last page is read first. What moved
+    /// is told twice, and the last word on it counts.
+    async fn entries_of_gitea(&self, scope: &Scope) -> Result<Vec<Value>, ForgeError> {
         let first = self.page_of_gitea(scope, 1).await?;
         let pages = first.total_count.div_ceil(first.jobs.len().max(1));
         if pages > PAGES_MAX {
             return Err(ForgeError::TooMuch("GET jobs"));
         }
         if pages <= 1 {
-            return Ok(first.jobs.into_iter().filter_map(of_gitea).collect());
+            return Ok(first.jobs);
         }
-        let mut seen = BTreeMap::new();
+        let mut entries = Vec::new();
         for number in (1..=pages).rev() {
-            let page = self.page_of_gitea(scope, number).await?;
-            let jobs = page.jobs.into_iter().filter_map(of_gitea);
-            seen.extend(
-                jobs.map(|seen| ((seen.job.key.repository.clone(), seen.job.key.id), seen)),
-            );
+            entries.extend(self.page_of_gitea(scope, number).await?.jobs);
         }
-        Ok(seen.into_values().collect())
+        Ok(entries)
     }
 
     async fn page_of_gitea(&self, scope: &Scope, number: usize) -> Result<GiteaList, ForgeError> {
@@ -170,8 +176,14 @@ impl Forge {
     }
 }
 
+/// Whether an entry is of a job without a runner whose number is not 0: the only ones whose number means
+/// another attempt where attempts are numbered otherwise.
+fn has_waited_before(entry: &Value) -> bool {
+    entry["status"] != "in_progress" && entry["run_attempt"].as_u64().is_some_and(|told| told > 0)
+}
+
 /// The job of one entry. One that can't be kept, or is none, does not hide the others.
-fn of_gitea(entry: Value) -> Option<SeenJob> {
+fn of_gitea(entry: Value, numbers: AttemptNumbers) -> Option<SeenJob> {
     let listed: GiteaJob = serde_json::from_value(entry)
         .inspect_err(|error| tracing::warn!(%error, "listed job left out: it can't be read"))
         .ok()?;
@@ -179,7 +191,7 @@ fn of_gitea(entry: Value) -> Option<SeenJob> {
     let repository = repository_in(&listed.url, listed.job.id())?;
     let (job, runner) = listed
         .job
-        .in_bounds(repository, JobSource::List)
+        .in_bounds(repository, JobSource::List, numbers)
         .inspect_err(|error| tracing::warn!(%error, "listed job left out: it is out of bounds"))
         .ok()?;
     Some(SeenJob { job, state, runner })
@@ -195,7 +207,8 @@ fn of_forgejo(listed: ListedJob, repository: String) -> Option<SeenJob> {
     }
     let attempt = listed.attempt.unwrap_or_default();
     let job = WorkflowJob::listed(listed.id, attempt, listed.name, listed.runs_on);
-    let (job, runner) = job.in_bounds(repository, JobSource::List).ok()?;
+    let numbers = AttemptNumbers::FromOne;
+    let (job, runner) = job.in_bounds(repository, JobSource::List, numbers).ok()?;
     Some(SeenJob { job, state, runner })
 }
 

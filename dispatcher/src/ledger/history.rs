@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::change::{Change, Item};
 use super::{HISTORY_S, Ledger, Row, item, number, read, text};
 use crate::aws::Failure;
-use crate::model::job::{Job, JobEvent, JobKey, JobSource, JobStatus};
+use crate::model::job::{AttemptNumbers, Job, JobEvent, JobKey, JobSource, JobStatus};
 
 /// Attribute of a job's history: the runner that has or had it.
 pub(super) const INSTANCE_ID: &str = "instance_id";
@@ -96,6 +96,7 @@ impl Ledger {
             // Only a delivery is judged by its age.
             created_ms: None,
             source: JobSource::Ledger,
+            numbers: AttemptNumbers::FromZero,
         }))
     }
 }
@@ -179,7 +180,7 @@ pub(super) fn job_update(
     let target = target.expect("every event moves some status");
     sets.push("job_status = :job_status".to_owned());
     values.insert(":job_status".to_owned(), text(target.word()));
-    if admits_new {
+    if admits_new && job.is_some() {
         admitted.push("attribute_not_exists(pk)".to_owned());
     }
     let mut conditions = vec![format!("({})", admitted.join(" OR "))];

@@ -203,11 +203,45 @@ impl Ledger {
             instance: Some(name),
             ..Note::default()
         };
-        let moved = self
-            .move_job(&job.key, Some(job), JobEvent::Started, &note, now_ms)
+        let (key, moved) = self
+            .move_told(job, JobEvent::Started, &note, now_ms)
             .await?;
-        let _result = self.runner_has_job(runner, &job.key, now_ms).await?;
+        let _result = self.runner_has_job(runner, &key, now_ms).await?;
         Ok(moved)
+    }
+
+    /// Notes how a job ended.
+    pub async fn end_job(
+        &self,
+        job: &Job,
+        cancelled: bool,
+        note: &Note<'_>,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let event = JobEvent::Ended { cancelled };
+        let (_, moved) = self.move_told(job, event, note, now_ms).await?;
+        Ok(moved)
+    }
+
+    /// Moves a job that the forge tells of, and says under which key: what moves nothing may be told of
+    /// one that waits since before the forge was updated.
+    async fn move_told(
+        &self,
+        job: &Job,
+        event: JobEvent,
+        note: &Note<'_>,
+        now_ms: u64,
+    ) -> Result<(JobKey, WriteResult), Failure> {
+        let moved = self
+            .move_job(&job.key, Some(job), event, note, now_ms)
+            .await?;
+        if moved == WriteResult::Refused
+            && let Some(before) = job.key_before_update()
+            && self.move_job(&before, None, event, note, now_ms).await? == WriteResult::Written
+        {
+            return Ok((before, WriteResult::Written));
+        }
+        Ok((job.key.clone(), moved))
     }
 
     /// Writes `changes` of a job that is served. If its commit was marked as not served, that mark is

@@ -5,18 +5,40 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What names a job for ever: reruns keep the id and raise the attempt.
-///
-/// Gitea counts attempts from 0 in `queued`; from the moment a runner has the job, events of the
-/// same attempt say one more (measured on 1.26). [`JobKey`] holds what `queued` said.
+/// What names one attempt of a job for ever, whichever version of the forge tells of it, and in
+/// whichever event ([`AttemptNumbers`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobKey {
     /// `owner/name`.
     pub repository: String,
     /// The forge's id of the job.
     pub id: u64,
-    /// The attempt, as the job's `queued` event counted it.
+    /// How many attempts went before it.
     pub attempt: u64,
+}
+
+/// How a forge numbers the attempts of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptNumbers {
+    /// Runners count them: 0 at the first `queued`, and one more from the moment on that a runner has
+    /// it. A rerun keeps the id, and the number if no runner ever had the job (measured on Gitea 1.26).
+    FromZero,
+    /// The run counts them: 1 at the first `queued`, and the same in all that is told of that attempt.
+    /// A rerun has another id (measured on Gitea 1.27). Forgejo's list counts from 1 too.
+    FromOne,
+}
+
+impl AttemptNumbers {
+    /// How many attempts went before the one that is told of as `told`.
+    #[must_use]
+    pub fn before(self, told: u64, has_runner: bool) -> u64 {
+        let counts_itself = match self {
+            Self::FromZero => has_runner,
+            Self::FromOne => true,
+        };
+        // 0 from a server that counts from one is of a job that an older version made.
+        told.saturating_sub(u64::from(counts_itself))
+    }
 }
 
 /// Ids from here on are ours: of jobs that an event is expected to have started, which the forge has
@@ -66,6 +88,8 @@ pub struct Job {
     pub created_ms: Option<u64>,
     /// How we know of it.
     pub source: JobSource,
+    /// How whoever told of it numbers attempts.
+    pub numbers: AttemptNumbers,
 }
 
 /// A runner as the forge names it when it speaks of a job.
@@ -92,6 +116,17 @@ pub enum JobSource {
 }
 
 impl Job {
+    /// The key under which it was queued if the forge was updated since, from a version whose runners
+    /// count: a rerun that waits keeps its number, which counts one attempt less now.
+    #[must_use]
+    pub fn key_before_update(&self) -> Option<JobKey> {
+        let attempt = self.key.attempt.checked_add(1)?;
+        (self.numbers == AttemptNumbers::FromOne).then(|| JobKey {
+            attempt,
+            ..self.key.clone()
+        })
+    }
+
     /// Hash of repository, commit and name: it matches an expected job to the one that the forge then
     /// tells of. Not unique, and nothing rests on its being so.
     #[must_use]
@@ -159,7 +194,7 @@ pub enum JobEvent {
     GivenUp,
     /// Its machine went away under it.
     MachineLost,
-    /// The forge queued it again before any runner ever had it, hence with the attempt of before.
+    /// The forge queued it again before any runner ever had it, hence under the key of before.
     Requeued,
 }
 
@@ -261,6 +296,26 @@ impl JobStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_is_told_of_an_attempt_comes_to_one_number() {
+        use AttemptNumbers::{FromOne, FromZero};
+        for (numbers, queued, taken, before) in [
+            (FromZero, 0, 1, 0),
+            (FromZero, 1, 2, 1),
+            (FromOne, 1, 1, 0),
+            (FromOne, 2, 2, 1),
+            // Queued by a version that counted from zero, and told of by one that counts from one.
+            (FromOne, 0, 0, 0),
+        ] {
+            assert_eq!(
+                numbers.before(queued, false),
+                before,
+                "{numbers:?} {queued}"
+            );
+            assert_eq!(numbers.before(taken, true), before, "{numbers:?} {taken}");
+        }
+    }
 
     #[test]
     fn every_event_moves_some_status_and_to_one_status_only() {

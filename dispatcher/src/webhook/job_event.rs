@@ -1,10 +1,11 @@
 //! What a `workflow_job` body says.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::delivery::{BadDelivery, Delivery, shortened};
 use crate::forge::job_json::{TEXT_MAX_BYTES, WorkflowJob, within};
-use crate::model::job::JobSource;
+use crate::model::job::{AttemptNumbers, JobSource};
 
 #[derive(Deserialize)]
 struct Body {
@@ -16,6 +17,22 @@ struct Body {
 #[derive(Deserialize)]
 struct Repository {
     full_name: String,
+    /// This one and the next came with Gitea 1.27, as its other way to number attempts did. So a delivery
+    /// says by itself how it counts: the forge may have been updated a second ago.
+    #[serde(default)]
+    allow_merge_update: Option<IgnoredAny>,
+    #[serde(default)]
+    mirror_last_sync_at: Option<IgnoredAny>,
+}
+
+impl Repository {
+    fn numbers(&self) -> AttemptNumbers {
+        if self.allow_merge_update.is_some() || self.mirror_last_sync_at.is_some() {
+            AttemptNumbers::FromOne
+        } else {
+            AttemptNumbers::FromZero
+        }
+    }
 }
 
 pub(super) fn read(document: &[u8]) -> Result<Delivery, BadDelivery> {
@@ -24,7 +41,8 @@ pub(super) fn read(document: &[u8]) -> Result<Delivery, BadDelivery> {
     let mut job = body.workflow_job;
     let conclusion = job.take_conclusion().unwrap_or_default();
     within(TEXT_MAX_BYTES, [conclusion.as_str()])?;
-    let (job, runner) = job.in_bounds(body.repository.full_name, JobSource::Delivery)?;
+    let numbers = body.repository.numbers();
+    let (job, runner) = job.in_bounds(body.repository.full_name, JobSource::Delivery, numbers)?;
     match (body.action.as_str(), runner) {
         ("queued", _) => Ok(Delivery::Queued(job)),
         ("in_progress", Some(runner)) => Ok(Delivery::Started { job, runner }),

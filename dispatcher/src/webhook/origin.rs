@@ -50,7 +50,7 @@ mod tests {
     use stacks::pool::ForgeKind;
 
     use super::*;
-    use crate::model::job::JobKey;
+    use crate::model::job::{AttemptNumbers, JobKey};
 
     fn is_foreign(url: &str, root_url: Option<&str>, page: &str) -> bool {
         let settings = Settings {
@@ -73,6 +73,7 @@ mod tests {
             head_sha: String::new(),
             html_url: page.to_owned(),
             created_ms: None,
+            numbers: AttemptNumbers::FromZero,
             source: crate::model::job::JobSource::Delivery,
         };
         why_foreign(&settings, &job).is_some()

@@ -12,7 +12,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::http_response::HttpResponse;
 use crate::ledger::{FORGOTTEN_AFTER_S, Ledger, Note, event_id};
-use crate::model::job::{ForgeRunner, Job, JobEvent};
+use crate::model::job::{ForgeRunner, Job};
 use crate::model::world::ForgeJobState;
 
 /// How long a delivery waits for the forge's word on a job that is known already, in seconds: the
@@ -114,9 +114,9 @@ impl Recorder<'_> {
         Ok(decided(decision, reason, Some(job), Some(&pool.name)))
     }
 
-    /// Whether a job that we know waits once more. A rerun of a job that no runner ever had (it was
-    /// cancelled, skipped or refused) has the key of before, like a late delivery: the forge knows
-    /// which it is. If it can't tell, a machine too many is better than a job that hangs.
+    /// Whether a job that we know waits once more. Where runners count attempts, a rerun of a job that no
+    /// runner ever had (it was cancelled, skipped or refused) has the key of before, like a late delivery;
+    /// everywhere has one that was refused until a pool serves it. The forge knows which it is. If it can't tell, a machine too many is better than a job that hangs.
     async fn is_queued_again(&self, job: &Job) -> Result<bool, Failure> {
         if !self.ledger.ended_unserved(&job.key).await? {
             return Ok(false);
@@ -162,16 +162,7 @@ impl Recorder<'_> {
             conclusion: Some(conclusion),
             ..Note::default()
         };
-        let moved = self
-            .ledger
-            .move_job(
-                &job.key,
-                Some(job),
-                JobEvent::Ended { cancelled },
-                &note,
-                now_ms(),
-            )
-            .await?;
+        let moved = self.ledger.end_job(job, cancelled, &note, now_ms()).await?;
         if cancelled && runner.is_none() && moved == WriteResult::Written {
             // It may leave a machine over.
             self.nudge().await;

@@ -15,7 +15,10 @@ pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) run: u64,
+    /// How many attempts went before this one.
     pub(crate) attempt: u64,
+    /// Told of by a Gitea from 1.27 on: attempts are numbered otherwise.
+    pub(crate) from_one: bool,
     pub(crate) labels: Vec<String>,
     /// Its commit; without one, that of the recording.
     pub(crate) sha: Option<String>,
@@ -47,6 +50,7 @@ impl Job {
             name: format!("job {id}"),
             run: 1,
             attempt: 0,
+            from_one: false,
             labels: vec!["base".to_owned()],
             sha: None,
         }
@@ -60,6 +64,12 @@ impl Job {
     /// The same job, run again.
     pub(crate) fn again(mut self) -> Self {
         self.attempt += 1;
+        self
+    }
+
+    /// The same job, told of by a Gitea from 1.27 on.
+    pub(crate) fn by_gitea_1_27(mut self) -> Self {
+        self.from_one = true;
         self
     }
 
@@ -79,9 +89,14 @@ impl Job {
         self.body("completed", Some(runner), Some(conclusion))
     }
 
-    /// A recorded body that speaks of this job. With a runner, the forge counts attempts from one.
+    /// A recorded body that speaks of this job.
     fn body(&self, action: &str, runner: Option<Runner>, conclusion: Option<&str>) -> Value {
-        let mut body: Value = serde_json::from_slice(&body_of("workflow_job.queued")).unwrap();
+        let recording = if self.from_one {
+            "gitea-1.27.3/workflow_job.queued"
+        } else {
+            "workflow_job.queued"
+        };
+        let mut body: Value = serde_json::from_slice(&body_of(recording)).unwrap();
         body["action"] = json!(action);
         body["repository"]["full_name"] = json!(self.repository);
         let job = &mut body["workflow_job"];
@@ -92,7 +107,8 @@ impl Job {
         job["status"] = json!(action);
         // Made now: what is older than the ledger's history is asked about.
         job["created_at"] = json!(jiff::Timestamp::now());
-        job["run_attempt"] = json!(self.attempt + u64::from(runner.is_some()));
+        let counts_itself = self.from_one || runner.is_some();
+        job["run_attempt"] = json!(self.attempt + u64::from(counts_itself));
         if let Some(sha) = &self.sha {
             job["head_sha"] = json!(sha);
         }
@@ -140,17 +156,14 @@ pub(crate) fn with_signature(event: &str, body: &[u8], signature: &str) -> Value
     payload("POST /dispatch", &headers, body, &json!({}))
 }
 
-/// The names of all recordings.
-pub(crate) fn names() -> Vec<String> {
-    let entries = std::fs::read_dir(folder()).unwrap();
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            name.strip_suffix(".headers.json").map(str::to_owned)
-        })
-        .collect();
-    names.sort();
-    names
+/// The names of all recordings in one folder of them.
+pub(crate) fn names(below: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder().join(below)).unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.strip_suffix(".headers.json").map(str::to_owned)
+    };
+    entries.filter_map(name).collect()
 }
 
 /// The bytes of a recording's body.

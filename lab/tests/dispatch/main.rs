@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod again;
+mod attempts;
 mod bombs;
 mod caps;
 mod delivery;

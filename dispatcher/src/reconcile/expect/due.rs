@@ -6,7 +6,7 @@ use workflow::{Evaluation, Event, Facts, PlannedJob};
 
 use crate::forge::{LABELS_MAX, TEXT_MAX_BYTES};
 use crate::ledger::{Expected, ExpectedState, PendingEvent};
-use crate::model::job::{Job, JobKey, JobSource, digest};
+use crate::model::job::{AttemptNumbers, Job, JobKey, JobSource, digest};
 
 /// A job that is due, as a delivery would describe it, and as it is followed.
 pub(super) struct Due {
@@ -101,6 +101,7 @@ pub(super) fn job_of(pending: &PendingEvent, expected: &Expected) -> Job {
         html_url: String::new(),
         created_ms: None,
         source: JobSource::Expectation,
+        numbers: AttemptNumbers::FromZero,
     }
 }
 
