@@ -119,6 +119,7 @@ fn check_decision(job: &Job) {
         forge_root_url: None,
         forge_kind: ForgeKind::Gitea,
         accept_reusable_credentials: false,
+        poll_after_events: true,
         max_runners: 1,
         tags: std::collections::BTreeMap::new(),
     };

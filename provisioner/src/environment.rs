@@ -74,6 +74,8 @@ pub struct Forge {
     pub kind: ForgeKind,
     /// Whether machines may be given a credential that outlives their job.
     pub accept_reusable_credentials: bool,
+    /// Whether the forge is asked for its list of jobs some seconds after an event.
+    pub poll_after_events: bool,
     /// Its CA certificate as PEM.
     pub ca: Option<String>,
 }

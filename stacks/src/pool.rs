@@ -23,11 +23,20 @@ pub struct Settings {
     /// and Forgejo 15 know no other: a job can read it and then take everybody's jobs and secrets.
     #[serde(default)]
     pub accept_reusable_credentials: bool,
+    /// Whether the forge is asked for its list of jobs some seconds after an event, in case it starts
+    /// others than foretold.
+    #[serde(default = "always")]
+    pub poll_after_events: bool,
     /// Most runners of all pools together at any moment.
     pub max_runners: u32,
     /// The environment's tags, which every instance carries beside the deployment's own.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+}
+
+/// What a document of before says about what came since.
+fn always() -> bool {
+    true
 }
 
 /// One pool: what it serves and what its instances are. Parameter `/<name>/pool/<pool>`.
@@ -91,6 +100,19 @@ pub enum Scope {
     Repository(String),
 }
 
+impl Scope {
+    /// Whether it has `repository` (`owner/name`) in it. Forges compare names without case.
+    #[must_use]
+    pub fn admits(&self, repository: &str) -> bool {
+        let owner = repository.split('/').next().unwrap_or_default();
+        match self {
+            Self::Global => true,
+            Self::Organization(name) => name.eq_ignore_ascii_case(owner),
+            Self::Repository(name) => name.eq_ignore_ascii_case(repository),
+        }
+    }
+}
+
 /// How instances are bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -150,12 +172,7 @@ impl Pool {
     #[must_use]
     pub fn serves_repository(&self, repository: &str) -> bool {
         let owner = repository.split('/').next().unwrap_or_default();
-        let in_scope = match &self.scope {
-            Scope::Global => true,
-            Scope::Organization(name) => name.eq_ignore_ascii_case(owner),
-            Scope::Repository(name) => name.eq_ignore_ascii_case(repository),
-        };
-        in_scope
+        self.scope.admits(repository)
             && self
                 .repositories
                 .iter()

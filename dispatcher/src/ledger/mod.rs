@@ -1,7 +1,7 @@
 //! The ledger: one DynamoDB table, and every write that keeps it true.
 //!
 //! Layout: the partition `live` is the world as it is now, in the order of its sort keys: counters, jobs
-//! that wait, launches, the lease, pending events, stale registrations, runners, status updates. See
+//! that wait, launches, the lease, looks, pending events, stale registrations, runners, status updates. See
 //! [`crate::model::world`] for why that order matters. Everything else is history that people read: one
 //! partition a repository for its jobs, one a runner that ended. History expires by itself; the live
 //! partition empties itself.
@@ -14,6 +14,7 @@ mod history;
 mod jobs;
 mod launches;
 mod lease;
+mod looks;
 mod pending_events;
 mod runners;
 mod stale_registrations;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Serialize, de::DeserializeOwned};
+use stacks::pool::Scope;
 
 use self::change::{Change, Item};
 use crate::aws::dynamo::Table;
@@ -67,6 +69,8 @@ pub struct Live {
     pub stale_registrations: Vec<StaleRegistration>,
     /// Events whose jobs are not all known or not all ended.
     pub pending_events: Vec<PendingEvent>,
+    /// When an event was last evaluated, by the sort key of its scope's look.
+    evaluated_ms: BTreeMap<String, u64>,
 }
 
 /// A row with its keys; `ttl` only on history.
@@ -189,14 +193,27 @@ impl From<BadRow> for Failure {
 }
 
 impl Live {
+    /// When an event of `scope` was last evaluated, in milliseconds since 1970.
+    #[must_use]
+    pub fn evaluated_ms(&self, scope: &Scope) -> Option<u64> {
+        self.evaluated_ms.get(&looks::look_sk(scope)).copied()
+    }
+
     fn take(&mut self, mut item: Item) -> Result<(), BadRow> {
         let sk = match item.get("sk") {
             Some(AttributeValue::S(sk)) => sk.clone(),
             _ => String::new(),
         };
+        let mut take_number = |name: &str| {
+            let n = item.remove(name)?;
+            n.as_n().ok()?.parse::<u64>().ok()
+        };
         if let Some(name) = sk.strip_prefix("counter#") {
-            let n = item.remove("n").and_then(|n| n.as_n().ok()?.parse().ok());
+            let n = take_number("n").and_then(|n| u32::try_from(n).ok());
             self.counters.insert(name.to_owned(), n.unwrap_or_default());
+        } else if sk.starts_with("look#") {
+            let evaluated_ms = take_number("evaluated_ms").unwrap_or_default();
+            self.evaluated_ms.insert(sk, evaluated_ms);
         } else if sk.starts_with("job#") {
             self.jobs.push(read(item)?);
         } else if sk.starts_with("launch#") {

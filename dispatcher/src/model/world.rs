@@ -39,6 +39,8 @@ pub struct World {
     pub counters: BTreeMap<String, u32>,
     /// What the forge said of jobs that we asked about.
     pub forge_states: BTreeMap<JobKey, ForgeJobState>,
+    /// How many jobs of each pool were just taken off the list because the forge does not have them.
+    pub denied: BTreeMap<String, usize>,
 }
 
 /// A job on the list of those that wait for a runner.

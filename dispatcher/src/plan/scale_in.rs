@@ -58,18 +58,22 @@ impl Steps {
     fn decide(&mut self, world: &World, pool: &Pool) {
         let now_ms = world.now_ms;
         let too_many = too_many(world, pool);
+        // Those whose job never was: no other of its kind comes in its place.
+        let denied = world.denied.get(&pool.name).copied().unwrap_or_default();
+        let never_needed: BTreeSet<&str> = too_many.iter().take(denied).copied().collect();
         let in_grace = |since_ms: u64| now_ms.saturating_sub(since_ms) < SURPLUS_GRACE_MS;
         let of_pool = |runner: &&Runner| runner.pool == pool.name;
         for runner in world.runners.iter().filter(of_pool) {
             let id = runner.instance.clone();
             let overdue = is_overdue(runner, pool, now_ms);
-            let must_go = overdue || too_many.contains(id.as_str());
+            let must_go = overdue || too_many.contains(&id.as_str());
             if is_settled(runner, now_ms) {
                 self.end_idle.push(id);
             } else if runner.is_supply() {
                 match (must_go, runner.surplus_since_ms) {
                     (false, None) => {}
                     (false, Some(_)) => self.needed.push(id),
+                    (true, _) if never_needed.contains(id.as_str()) => self.end.push(id),
                     (true, Some(since_ms)) if in_grace(since_ms) => {}
                     (true, _) if overdue => self.disable.push(id),
                     (true, None) => self.surplus.push(id),
@@ -101,12 +105,13 @@ impl Steps {
     }
 }
 
-/// The machines of `pool` that boot although there are more free ones than waiting jobs.
+/// The machines of `pool` that boot although there are more free ones than waiting jobs, those that are to
+/// go first at the beginning.
 ///
 /// A launch under way is no machine yet and may come to nothing, so it makes none superfluous. A
 /// runner of whose job the forge has not told yet counts on both sides or on neither: that job is
 /// still on the list. Either way a machine is ended too late rather than too soon.
-fn too_many<'a>(world: &'a World, pool: &Pool) -> BTreeSet<&'a str> {
+fn too_many<'a>(world: &'a World, pool: &Pool) -> Vec<&'a str> {
     let waiting = world.jobs.iter().filter(|job| job.pool == pool.name);
     let free = world
         .runners

@@ -44,7 +44,12 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Whether so little time is left that nothing more is to be begun.
     pub(crate) fn out_of_time(&self) -> bool {
-        Instant::now() + Duration::from_secs(RESERVE_S) >= self.deadline
+        self.out_of_time_in(Duration::ZERO)
+    }
+
+    /// Whether that will be so after a `wait`.
+    pub(crate) fn out_of_time_in(&self, wait: Duration) -> bool {
+        Instant::now() + wait + Duration::from_secs(RESERVE_S) >= self.deadline
     }
 
     /// The time, in milliseconds since 1970.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::context::{Context, Woken};
-use super::expect;
+use super::expect::{self, Looks};
 use super::observe::world;
 use super::outbox::{self, Outbox};
 use super::progress::Progress;
@@ -32,12 +32,14 @@ const HELD_NAMED_MAX: usize = 20;
 /// until its time is out: each of them has asked to look again and left.
 pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(), Failure> {
     let mut waits = 0;
+    let mut looks = Looks::default();
+    let mut denied = BTreeMap::new();
     for _ in 0..LOOKS_MAX {
         if !context.ledger.take_lease(holder, context.now_ms()).await? {
             tracing::info!("another drain has the lease and will look again");
-            return Ok(());
+            return looks.end(context, holder).await;
         }
-        let drained = rounds(context, holder).await;
+        let drained = rounds(context, holder, std::mem::take(&mut denied)).await;
         let time_is_out = context.out_of_time();
         let (outbox, failure) = match drained {
             Ok(done) if !time_is_out => done,
@@ -52,6 +54,7 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
         if context.ledger.release_lease(holder).await? {
             // Without the lease: a slow forge holds up nobody's launch.
             let processed = expect::process(context, &outbox.pending_events, woken).await;
+            looks.add(context, holder, &processed.evaluated).await?;
             if processed.grew || processed.left {
                 continue;
             }
@@ -62,7 +65,18 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
                 continue;
             }
             outbox::flush(context, &outbox).await;
-            return failure.map_or(Ok(()), Err);
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            let mut changed = false;
+            while !changed && looks.wait(context).await {
+                let found = looks.look(context).await?;
+                changed = found.changed;
+                denied = found.denied;
+            }
+            if !changed {
+                return looks.end(context, holder).await;
+            }
         }
     }
     tracing::warn!("drain stops while jobs keep coming; the next reconcile goes on");
@@ -71,7 +85,12 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
 
 /// Rounds until nothing changes; gives what is left to do then, and the first failure of an action
 /// that nothing has made good.
-async fn rounds(context: Context<'_>, holder: &str) -> Result<(Outbox, Option<Failure>), Failure> {
+async fn rounds(
+    context: Context<'_>,
+    holder: &str,
+    denied: BTreeMap<String, usize>,
+) -> Result<(Outbox, Option<Failure>), Failure> {
+    let mut denied = Some(denied);
     let mut forge_states = BTreeMap::new();
     let mut first_failure = None;
     for round in 0..ROUNDS_MAX {
@@ -87,6 +106,7 @@ async fn rounds(context: Context<'_>, holder: &str) -> Result<(Outbox, Option<Fa
         let mut world = world(live, context.config, context.now_ms());
         // Kept over the rounds: what was told once is not asked again in this drain.
         world.forge_states.clone_from(&forge_states);
+        world.denied = denied.take().unwrap_or_default();
         let Plan { actions, held } = plan::drain(&world);
         log_held(&held);
         let mut changed = false;

@@ -10,9 +10,10 @@
 mod due;
 mod follow;
 mod listing;
+mod look;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
 
@@ -26,6 +27,7 @@ use crate::reconcile::context::{Context, Woken};
 use workflow::gather;
 
 pub(crate) use listing::list_missed;
+pub(crate) use look::Looks;
 
 /// Most events that are processed in one go: each is a handful of requests to the forge.
 const EVENTS_MAX: usize = 40;
@@ -67,10 +69,12 @@ enum NextStep {
 }
 
 /// What processing events came to.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Processed {
     /// Jobs came on the list.
     pub(crate) grew: bool,
+    /// The repositories of the events on which the rules have given their verdict now.
+    pub(crate) evaluated: BTreeSet<String>,
     /// Another invocation is processing one of them.
     pub(crate) busy: bool,
     /// New ones are left: more are due than are processed in one go.
@@ -87,9 +91,9 @@ pub(crate) async fn process(
     let now_ms = context.now_ms();
     let Turns { due, busy } = turns::of(events, now_ms, woken);
     let mut processed = Processed {
-        grew: false,
         busy,
         left: due.iter().skip(EVENTS_MAX).any(|one| turns::is_new(one)),
+        ..Processed::default()
     };
     let mut looks = Vec::new();
     for pending in due.into_iter().take(EVENTS_MAX) {
@@ -98,7 +102,10 @@ pub(crate) async fn process(
     let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
     while let Some(result) = looks.next().await {
         match result {
-            Ok(grew) => processed.grew |= grew,
+            Ok(done) => {
+                processed.grew |= done.grew;
+                processed.evaluated.extend(done.evaluated);
+            }
             // Nothing says any more that it was processed: going on at once would only repeat it.
             Err(LedgerFailed) => processed.left = false,
         }
@@ -109,24 +116,32 @@ pub(crate) async fn process(
 /// The ledger could not be read or written.
 struct LedgerFailed;
 
-/// Processes one event. A failure keeps no other from being processed. Says whether jobs came on the
-/// list.
+/// What processing one event came to.
+#[derive(Default)]
+struct Done {
+    /// Jobs came on the list.
+    grew: bool,
+    /// Its repository, if the rules have given their verdict.
+    evaluated: Option<String>,
+}
+
+/// Processes one event. A failure keeps no other from being processed.
 async fn process_one(
     context: Context<'_>,
     pending: &PendingEvent,
     woken: Woken,
-) -> Result<bool, LedgerFailed> {
+) -> Result<Done, LedgerFailed> {
     if context.out_of_time() {
-        return Ok(false);
+        return Ok(Done::default());
     }
     match process_claimed(context, pending, woken).await {
-        Ok(grew) => Ok(grew),
+        Ok(done) => Ok(done),
         Err(stop) => {
             let (id, repository) = (&pending.id, &pending.repository);
             tracing::warn!(event = id, repository, error = %stop, "event not evaluated; tried again later");
             match stop {
                 Stop::Ledger(_) => Err(LedgerFailed),
-                Stop::Forge(_) => Ok(false),
+                Stop::Forge(_) => Ok(Done::default()),
             }
         }
     }
@@ -136,7 +151,7 @@ async fn process_claimed(
     context: Context<'_>,
     seen: &PendingEvent,
     woken: Woken,
-) -> Result<bool, Stop> {
+) -> Result<Done, Stop> {
     let now_ms = context.now_ms();
     let taken = PendingEvent {
         not_before_ms: now_ms + (u64::from(seen.tries) * CLAIM_MS).clamp(CLAIM_MS, AGAIN_MAX_MS),
@@ -144,7 +159,7 @@ async fn process_claimed(
         ..seen.clone()
     };
     if context.ledger.claim_event(seen, &taken).await? != WriteResult::Written {
-        return Ok(false);
+        return Ok(Done::default());
     }
     if now_ms.saturating_sub(seen.recorded_ms) > FOLLOW_MS {
         let outcome = "given up: the forge could not tell what became of it";
@@ -155,12 +170,17 @@ async fn process_claimed(
             "event closed"
         );
         context.ledger.close_event(&taken, outcome).await?;
-        return Ok(false);
+        return Ok(Done::default());
     }
-    let (next, grew) = match &seen.expects {
+    let mut done = Done::default();
+    let next = match &seen.expects {
         // Boxed: each is kilobytes of state, and some of these are under way at a time.
-        None => Box::pin(evaluate(context, &taken)).await?,
-        Some(expects) => Box::pin(follow::follow(context, &taken, expects, woken)).await?,
+        None => Box::pin(evaluate(context, &taken, &mut done)).await?,
+        Some(expects) => {
+            let (next, grew) = Box::pin(follow::follow(context, &taken, expects, woken)).await?;
+            done.grew = grew;
+            next
+        }
     };
     match next {
         NextStep::Closed(outcome) => {
@@ -177,47 +197,48 @@ async fn process_claimed(
             let _result = context.ledger.claim_event(&taken, &next).await?;
         }
     }
-    Ok(grew)
+    Ok(done)
 }
 
 /// Evaluates an event, and puts the jobs on the list that can start at once.
-async fn evaluate(context: Context<'_>, pending: &PendingEvent) -> Result<(NextStep, bool), Stop> {
+async fn evaluate(
+    context: Context<'_>,
+    pending: &PendingEvent,
+    done: &mut Done,
+) -> Result<NextStep, Stop> {
     let now_ms = context.now_ms();
+    let closed = |why: &str| Ok(NextStep::Closed(why.to_owned()));
     let Some(event) = context.ledger.event(pending).await? else {
-        return Ok((
-            NextStep::Closed("nobody knows any more what it was".to_owned()),
-            false,
-        ));
+        return closed("nobody knows any more what it was");
     };
-    let mut grew = false;
     if let Some(implied) = event.implied() {
         let id = event_id(&implied, "", pending.recorded_ms);
         let recorded = context.ledger.record_event(&id, &implied, now_ms).await?;
-        grew = recorded == WriteResult::Written;
+        done.grew = recorded == WriteResult::Written;
     }
     if let Some(why) = event.starts_nothing() {
-        return Ok((NextStep::Closed(why.to_owned()), grew));
+        return closed(why);
     }
     let reports = context.ledger.job_reports(&pending.repository).await?;
     // The same commit may have had a push before, of another reference.
     let since_ms = pending.recorded_ms.saturating_sub(GRACE_MS);
     if reports.of(&pending.at, since_ms).next().is_some() {
-        let outcome = "deliveries of its jobs come by themselves";
-        return Ok((NextStep::Closed(outcome.to_owned()), grew));
+        return closed("deliveries of its jobs come by themselves");
     }
     if reports.is_exact() && now_ms < pending.recorded_ms + GRACE_MS {
         let again = PendingEvent {
             not_before_ms: pending.recorded_ms + GRACE_MS,
             ..pending.clone()
         };
-        return Ok((NextStep::Again(again), grew));
+        return Ok(NextStep::Again(again));
     }
     let server = context.config.forge.server().await?;
     let facts = gather(&context.config.forge, &event, server).await?;
     let evaluation = facts.evaluate(&event);
+    done.evaluated = Some(pending.repository.clone());
     let jobs = due_jobs(pending, &event, &facts, &evaluation);
     if jobs.is_empty() && !evaluation.is_uncertain() {
-        return Ok((NextStep::Closed(evaluation.summary()), grew));
+        return closed(&evaluation.summary());
     }
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     for job in reports.of(&facts.sha, since_ms) {
@@ -255,5 +276,6 @@ async fn evaluate(context: Context<'_>, pending: &PendingEvent) -> Result<(NextS
         expects: Some(expects),
         ..pending.clone()
     };
-    Ok((NextStep::Again(again), grew | listed))
+    done.grew |= listed;
+    Ok(NextStep::Again(again))
 }

@@ -23,6 +23,7 @@ pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
         runners: live.runners,
         counters: live.counters,
         forge_states: BTreeMap::new(),
+        denied: BTreeMap::new(),
     }
 }
 

@@ -58,6 +58,7 @@ mod tests {
             forge_root_url: root_url.map(str::to_owned),
             forge_kind: ForgeKind::Gitea,
             accept_reusable_credentials: false,
+            poll_after_events: true,
             max_runners: 1,
             tags: std::collections::BTreeMap::new(),
         };

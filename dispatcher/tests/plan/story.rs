@@ -134,6 +134,7 @@ pub(crate) fn world(jobs: Vec<WaitingJob>, runners: Vec<Runner>) -> World {
         runners,
         counters: BTreeMap::new(),
         forge_states: BTreeMap::new(),
+        denied: BTreeMap::new(),
         superseded: Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ mod hostile_forge;
 mod launches;
 mod lease;
 mod log;
+mod looks;
 #[path = "../../../fixtures/mutate.rs"]
 mod mutate;
 mod mutated;

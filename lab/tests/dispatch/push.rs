@@ -25,6 +25,11 @@ fn pushed(sha: &str, before: &str) -> Value {
     body
 }
 
+/// The delivery of the first push to main.
+pub(crate) fn pushed_to(sha: &str) -> Value {
+    pushed(sha, NOTHING)
+}
+
 const NOTHING: &str = "0000000000000000000000000000000000000000";
 
 impl World {
@@ -43,7 +48,7 @@ impl World {
         pushed(&sha, NOTHING)
     }
 
-    async fn tell_push(&self, body: &Value) -> String {
+    pub(crate) async fn tell_push(&self, body: &Value) -> String {
         let reply = self
             .send(&signed("push", body.to_string().as_bytes()))
             .await;

@@ -48,6 +48,8 @@ pub(crate) struct Shape {
     pub(crate) forge: Option<lab::forge::Version>,
     /// Whether its machines may get a credential that outlives their job.
     pub(crate) accept_reusable_credentials: bool,
+    /// Whether a drain stays to look at the forge's list; most stories are not about that.
+    pub(crate) poll_after_events: bool,
 }
 
 impl Default for Shape {
@@ -58,6 +60,7 @@ impl Default for Shape {
             user_data: None,
             forge: None,
             accept_reusable_credentials: false,
+            poll_after_events: false,
         }
     }
 }

@@ -184,6 +184,7 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
         port: 443,
         kind: ForgeKind::Gitea,
         accept_reusable_credentials: false,
+        poll_after_events: true,
         ca: None,
     };
     let Some(mut section) = root.section("forge") else {
@@ -212,6 +213,7 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
         }
     }
     forge.accept_reusable_credentials = section.boolean("accept_reusable_credentials", false);
+    forge.poll_after_events = section.boolean("poll_after_events", true);
     forge.ca = certificate(&mut section, folder);
     section.finish();
     forge

@@ -149,6 +149,7 @@ fn settings(environment: &Environment) -> Result<String, RenderError> {
         forge_url: environment.forge.url.clone(),
         forge_root_url: environment.forge.root_url.clone(),
         accept_reusable_credentials: environment.forge.accept_reusable_credentials,
+        poll_after_events: environment.forge.poll_after_events,
         forge_kind: environment.forge.kind,
         max_runners: environment.max_runners,
         tags: environment.tags.clone(),

@@ -12,6 +12,7 @@ use super::{AGAIN_MS, NextStep, Stop};
 use crate::aws::Failure;
 use crate::forge::{CheckState, SeenJob, SeenState};
 use crate::ledger::{Expected, ExpectedState, PendingEvent};
+use crate::model::job::JobKey;
 use crate::reconcile::context::{Context, Woken};
 use workflow::Server;
 use workflow::expression::Value;
@@ -19,8 +20,11 @@ use workflow::jobs::contexts::Contexts;
 use workflow::jobs::needs::{self, JobNode, Next, Status};
 
 /// How long the forge may take to tell of a job that we expect, in milliseconds: it makes a run after
-/// it has sent the push, four seconds later with default queues (measured).
-const CONFIRM_MS: u64 = 60_000;
+/// it has sent the push, four seconds later with default queues, and five more behind a slow hook
+/// (measured). One that comes later still is found by the next reconcile.
+const CONFIRM_MS: u64 = 11_000;
+/// How long it may take to make all runs of an event, in milliseconds.
+const SETTLED_MS: u64 = 15_000;
 /// How often the forge is asked, after a machine ended, when all that is left waits for others.
 const LOOKS_AFTER_END: u32 = 4;
 /// How long between, in seconds: it needs a second to see that they have ended (measured).
@@ -57,8 +61,7 @@ fn all_wait_for_others(seen: &[SeenJob]) -> bool {
     !seen.is_empty() && seen.iter().all(|one| one.state == SeenState::Blocked)
 }
 
-/// By the forge's list of jobs that have not ended: each takes the place of the one that was
-/// expected.
+/// By the forge's list of jobs that have not ended.
 async fn by_list(
     context: Context<'_>,
     pending: &PendingEvent,
@@ -73,13 +76,39 @@ async fn by_list(
             grew |= list(context, &one.job).await?;
         }
     }
+    let compared = compare(context, pending, expects, open, &listed).await?;
+    if open.is_empty() && !compared.still_expected && is_settled(pending, now_ms) {
+        return Ok((NextStep::Closed("its jobs have ended".to_owned()), grew));
+    }
+    Ok((again(context, pending, expects.to_vec()), grew))
+}
+
+/// What a comparison of expected jobs with the forge's list has come to.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    /// Some may still come.
+    still_expected: bool,
+    /// These were to have come by now, and are off the list.
+    pub(super) denied: Vec<JobKey>,
+}
+
+/// Compares the expected jobs of an event with those that are `open` at the forge: each of those takes
+/// the place of the one that was expected.
+pub(super) async fn compare(
+    context: Context<'_>,
+    pending: &PendingEvent,
+    expects: &[Expected],
+    open: &[SeenJob],
+    listed: &BTreeSet<JobKey>,
+) -> Result<Compared, Stop> {
+    let now_ms = context.now_ms();
+    let mut compared = Compared::default();
     for one in open.iter().filter(|one| one.state == SeenState::Running) {
         if let (true, Some(runner)) = (listed.contains(&one.job.key), &one.runner) {
             let _result = context.ledger.start_job(&one.job, runner, now_ms).await?;
         }
     }
     let is_due = now_ms.saturating_sub(pending.recorded_ms) > CONFIRM_MS;
-    let mut still_expected = false;
     for expected in expects {
         let key = job_of(pending, expected).key;
         if !listed.contains(&key) {
@@ -98,14 +127,12 @@ async fn by_list(
                     "expected job is not at the forge: it ended, or was never queued");
                 let reason = "the forge has no such job waiting";
                 let _progress = context.drop_expected(&key, reason).await?;
+                compared.denied.push(key);
             }
-            None => still_expected = true,
+            None => compared.still_expected = true,
         }
     }
-    if open.is_empty() && !still_expected && is_settled(pending, now_ms) {
-        return Ok((NextStep::Closed("its jobs have ended".to_owned()), grew));
-    }
-    Ok((again(context, pending, expects.to_vec()), grew))
+    Ok(compared)
 }
 
 /// By the states that the forge puts on the commit, where it has no list of jobs: Gitea before 1.25.
@@ -213,7 +240,7 @@ async fn unlist(
 
 /// Whether the forge has had the time to make the runs of an event.
 fn is_settled(pending: &PendingEvent, now_ms: u64) -> bool {
-    now_ms.saturating_sub(pending.recorded_ms) > CONFIRM_MS / 4
+    now_ms.saturating_sub(pending.recorded_ms) > SETTLED_MS
 }
 
 fn again(context: Context<'_>, pending: &PendingEvent, expects: Vec<Expected>) -> NextStep {

@@ -89,6 +89,7 @@ impl World {
             runners: Vec::new(),
             counters: BTreeMap::new(),
             forge_states: BTreeMap::new(),
+            denied: BTreeMap::new(),
             superseded: Vec::new(),
         };
         let mut actions = plan::drain(&seen).actions;

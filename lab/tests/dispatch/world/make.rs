@@ -41,6 +41,7 @@ impl World {
             forge_root_url: None,
             forge_kind: shape.forge.map_or(ForgeKind::Gitea, Version::kind),
             accept_reusable_credentials: shape.accept_reusable_credentials,
+            poll_after_events: shape.poll_after_events,
             max_runners: shape.max_runners,
             tags: [("team".to_owned(), "platform".to_owned())].into(),
         };

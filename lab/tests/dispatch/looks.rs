@@ -1,0 +1,99 @@
+//! A wrong verdict on an event costs seconds: the forge's own list of jobs is looked at soon after.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::push::pushed_to;
+use crate::replaced::ONE_JOB;
+use crate::world::{Shape, World};
+
+/// The last look, with time for the rounds around it on a busy machine.
+const LAST_LOOK: Duration = Duration::from_secs(25);
+
+fn looking() -> Shape {
+    Shape {
+        poll_after_events: true,
+        ..Shape::default()
+    }
+}
+
+/// Waits for `count` living machines while a drain is under way; how long that took.
+async fn until_living(world: &World, count: usize) -> Duration {
+    let begun = Instant::now();
+    while world.living().await.len() != count {
+        assert!(begun.elapsed() < LAST_LOOK, "not {count} machines");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    begun.elapsed()
+}
+
+/// The rules are told of a branch for which nothing starts, where the forge has started a job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_not_foretold_gets_its_machine_at_the_next_look() {
+    let Some(world) = World::of(looking()).await else {
+        return;
+    };
+    let workflow = ONE_JOB.replace("on: push", "on: {push: {branches: [main]}}");
+    assert_ne!(workflow, ONE_JOB);
+    let jobs = world.push(&workflow).await;
+    let mut push = pushed_to(jobs[0].sha.as_deref().unwrap());
+    push["ref"] = json!("refs/heads/other");
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    let drain = world.drain();
+    let (took, ()) = tokio::join!(until_living(&world, 1), drain);
+    println!(
+        "a machine for what was not foretold: {} ms",
+        took.as_millis()
+    );
+    assert_eq!(world.standing(&jobs[0]).await.0, "launching");
+    world.end().await;
+}
+
+/// The rules foretell a job that the forge has cancelled meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_for_a_job_that_the_forge_does_not_have_is_ended_at_the_last_look() {
+    let Some(world) = World::of(looking()).await else {
+        return;
+    };
+    let jobs = world.push(ONE_JOB).await;
+    world.cancel_run().await;
+    let push = pushed_to(jobs[0].sha.as_deref().unwrap());
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    let watch = async {
+        let launched = until_living(&world, 1).await;
+        (launched, until_living(&world, 0).await)
+    };
+    let ((launched, ended), ()) = tokio::join!(watch, world.drain());
+    println!(
+        "a machine for what is not there: launched after {} ms, ended {} ms later",
+        launched.as_millis(),
+        ended.as_millis()
+    );
+    assert!(world.live("job").await.is_empty());
+    world.end().await;
+}
+
+/// Two events of one scope, evaluated by two invocations: one stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_invocation_looks_for_all_events_of_a_scope() {
+    let Some(world) = World::of(looking()).await else {
+        return;
+    };
+    let jobs = world.push(ONE_JOB).await;
+    let push = pushed_to(jobs[0].sha.as_deref().unwrap());
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    let second = async {
+        until_living(&world, 1).await;
+        let mut other = push.clone();
+        other["ref"] = json!("refs/heads/other");
+        assert_eq!(world.tell_push(&other).await, "recorded");
+        let begun = Instant::now();
+        world.drain().await;
+        begun.elapsed()
+    };
+    let ((), second) = tokio::join!(world.drain(), second);
+    assert!(second < Duration::from_secs(2), "it stayed for {second:?}");
+    assert_eq!(world.living().await.len(), 1);
+    world.end().await;
+}
