@@ -182,7 +182,9 @@ pub async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, P
                 .current_dir(root)
                 .args(["--quiet", "target", "add", triple]);
             run(&mut rustup, "rustup").await?;
-            cargo.args(["--profile", "lambda", "--target", triple]);
+            // With the features that it needs itself: this build shares nothing with the workspace's.
+            cargo.args(["--package", "dispatcher", "--profile", "lambda"]);
+            cargo.args(["--target", triple]);
             cargo.env("CARGO_ENCODED_RUSTFLAGS", without_paths());
             for (variable, program) in tools(arch) {
                 // A variable that is set already wins.

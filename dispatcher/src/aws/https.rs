@@ -1,30 +1,37 @@
-//! HTTP to the forge, by the connector that AWS is called with: a second client would be a second
-//! TLS setup, in bytes and at every cold start.
+//! HTTP to AWS and to the forge.
+//!
+//! Version 1.1 alone, which both speak: HTTP/2, which the SDK's own client brings along, would be a
+//! twentieth of the function.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::HttpConnector;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use rustls::RootCertStore;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, Error, connect};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 
-/// The cryptography of every connection; the SDK's default costs 40 ms of CPU at the first one.
-pub(crate) const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
+/// Longest time to a connection, in milliseconds.
+const CONNECT_TIMEOUT_MS: u64 = 2_000;
 
-/// Connections to one server, over TLS where its address says so.
+/// Connections to servers of one trust, over TLS where their address says so.
 #[derive(Debug)]
 pub(crate) struct Https {
-    trusted: TrustStore,
+    /// The only certificates that are trusted; without them, those of the system.
+    trusted: Option<Arc<RootCertStore>>,
     /// Made when first used: a delivery calls no forge, and the system's certificates take about a
     /// millisecond to read, of the four that a first delivery takes.
-    connector: OnceLock<Connector>,
+    client: OnceLock<Client<HttpsConnector<connect::HttpConnector>, SdkBody>>,
 }
 
 /// The CA is no list of certificates in PEM.
@@ -34,16 +41,9 @@ pub(crate) struct BadCa;
 impl Https {
     /// Trusts `ca` (PEM) alone, or without one what the system trusts. Connects to nothing yet.
     pub(crate) fn new(ca: Option<&str>) -> Result<Self, BadCa> {
-        let trusted = match ca {
-            None => TrustStore::default(),
-            Some(pem) => {
-                check(pem)?;
-                TrustStore::empty().with_pem_certificate(pem)
-            }
-        };
         Ok(Self {
-            trusted,
-            connector: OnceLock::new(),
+            trusted: ca.map(roots).transpose()?.map(Arc::new),
+            client: OnceLock::new(),
         })
     }
 
@@ -51,32 +51,73 @@ impl Https {
     pub(crate) async fn request(
         &self,
         request: http::Request<Bytes>,
-    ) -> Result<http::Response<SdkBody>, ConnectorError> {
-        let request = request.map(SdkBody::from);
-        let request = HttpRequest::try_from(request).map_err(|e| ConnectorError::user(e.into()))?;
-        let connector = self.connector.get_or_init(|| {
-            let context = TlsContext::builder().with_trust_store(self.trusted.clone());
-            Connector::builder()
-                .tls_provider(TLS)
-                .tls_context(context.build().expect("a trust store alone is valid"))
-                .build()
-        });
-        let answer = connector.call(request).await?;
-        answer
-            .try_into_http1x()
-            .map_err(|e| ConnectorError::other(e.into(), None))
+    ) -> Result<http::Response<Incoming>, Error> {
+        self.client().request(request.map(SdkBody::from)).await
+    }
+
+    /// What the SDK's clients call AWS with.
+    pub(crate) fn for_sdk() -> SharedHttpClient {
+        let https = Self {
+            trusted: None,
+            client: OnceLock::new(),
+        };
+        let connector = SharedHttpConnector::new(https);
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    fn client(&self) -> &Client<HttpsConnector<connect::HttpConnector>, SdkBody> {
+        self.client.get_or_init(|| {
+            let mut tcp = connect::HttpConnector::new();
+            tcp.enforce_http(false);
+            tcp.set_nodelay(true);
+            tcp.set_connect_timeout(Some(Duration::from_millis(CONNECT_TIMEOUT_MS)));
+            // The cryptography of every connection; the SDK's default costs 40 ms of CPU at the first.
+            let provider = rustls::crypto::ring::default_provider();
+            let tls = HttpsConnectorBuilder::new();
+            let tls = match &self.trusted {
+                None => tls
+                    .with_provider_and_native_roots(provider)
+                    .expect("Lambda's system and ours have certificates"),
+                Some(roots) => {
+                    let config = ClientConfig::builder_with_provider(provider.into())
+                        .with_safe_default_protocol_versions()
+                        .expect("ring has them")
+                        .with_root_certificates(Arc::clone(roots))
+                        .with_no_client_auth();
+                    tls.with_tls_config(config)
+                }
+            };
+            let https = tls.https_or_http().enable_http1().wrap_connector(tcp);
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .build(https)
+        })
     }
 }
 
-/// The connector panics at a certificate that it can't read.
-fn check(pem: &str) -> Result<(), BadCa> {
+impl HttpConnector for Https {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.client().clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x();
+            let request = request.map_err(|error| ConnectorError::user(error.into()))?;
+            // Whatever happens on the way may go well the next time: who calls says if there is one.
+            let answer = client.request(request).await;
+            let answer = answer.map_err(|error| ConnectorError::io(error.into()))?;
+            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+fn roots(pem: &str) -> Result<RootCertStore, BadCa> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         roots
             .add(certificate.map_err(|_| BadCa)?)
             .map_err(|_| BadCa)?;
     }
-    Ok(())
+    Ok(roots)
 }
 
 #[cfg(test)]

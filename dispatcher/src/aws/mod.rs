@@ -28,8 +28,6 @@ pub use ssm::Parameters;
 const CALL_TIMEOUT_S: u64 = 10;
 /// Longest time for one attempt, in seconds.
 const ATTEMPT_TIMEOUT_S: u64 = 4;
-/// Longest time to a connection, in milliseconds.
-const CONNECT_TIMEOUT_MS: u64 = 2_000;
 
 /// AWS, as the dispatcher uses it.
 #[derive(Debug)]
@@ -88,9 +86,6 @@ impl Aws {
     #[must_use]
     pub fn new(names: Names, endpoint: AwsEndpoint) -> Self {
         let seconds = std::time::Duration::from_secs;
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(https::TLS)
-            .build_https();
         let mut config = SdkConfig::builder()
             .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
             .region(Region::new(endpoint.region))
@@ -99,11 +94,10 @@ impl Aws {
                     endpoint.credentials,
                 ),
             )
-            .http_client(http)
+            .http_client(https::Https::for_sdk())
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(
                 TimeoutConfig::builder()
-                    .connect_timeout(std::time::Duration::from_millis(CONNECT_TIMEOUT_MS))
                     .operation_attempt_timeout(seconds(ATTEMPT_TIMEOUT_S))
                     .operation_timeout(seconds(CALL_TIMEOUT_S))
                     .build(),
