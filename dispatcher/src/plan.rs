@@ -198,7 +198,7 @@ pub fn drain(world: &World) -> Plan {
             reassign(world, job, &mut plan);
         }
     }
-    wanted.sort_by_key(|job| (job.recorded_ms, job.key.clone()));
+    wanted.sort_unstable_by_key(|job| (job.recorded_ms, job.key.clone()));
     launch_within_caps(world, &wanted, &mut plan);
     plan.actions.extend(scale_in::scale_in(world));
     plan
@@ -295,7 +295,8 @@ fn replacements<'a>(
     free: &[&str],
     plan: &mut Plan,
 ) -> Vec<&'a WaitingJob> {
-    let alive: BTreeSet<&str> = free.iter().copied().collect();
+    let mut alive = BTreeSet::new();
+    alive.extend(free.iter().copied());
     let untold = world
         .runners
         .iter()
@@ -307,7 +308,7 @@ fn replacements<'a>(
     let started = just.len() + longer.len().min(expected);
     let shortage = claimed.len().saturating_sub(free.len() + started);
     let mut suspects: Vec<&WaitingJob> = claimed.to_vec();
-    suspects.sort_by_key(|job| {
+    suspects.sort_unstable_by_key(|job| {
         let lost = job.launch.as_deref().is_some_and(|l| !alive.contains(l));
         (!lost, job.recorded_ms, job.key.clone())
     });

@@ -98,8 +98,9 @@ impl Forge {
         let numbers = self.numbers(entries.iter().any(has_waited_before)).await?;
         let seen = entries.into_iter();
         let seen = seen.filter_map(|entry| of_gitea(entry, numbers));
-        let keyed = seen.map(|seen| ((seen.job.key.repository.clone(), seen.job.key.id), seen));
-        Ok(BTreeMap::from_iter(keyed).into_values().collect())
+        let mut last = BTreeMap::new();
+        last.extend(seen.map(|seen| ((seen.job.key.repository.clone(), seen.job.key.id), seen)));
+        Ok(last.into_values().collect())
     }
 
     /// A job that ends moves those after it to earlier pages, so the last page is read first. What moved

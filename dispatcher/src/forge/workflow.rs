@@ -104,7 +104,9 @@ impl Forge {
         let WorkflowList { workflows } = answer.json()?;
         let disabled = workflows.into_iter().flatten();
         let disabled = disabled.filter(|workflow| workflow.state.starts_with("disabled"));
-        Ok(disabled.map(|workflow| workflow.id).collect())
+        let mut ids = BTreeSet::new();
+        ids.extend(disabled.map(|workflow| workflow.id));
+        Ok(ids)
     }
 }
 

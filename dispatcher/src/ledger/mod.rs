@@ -115,7 +115,7 @@ impl Ledger {
             live.take(item)?;
         }
         live.jobs
-            .sort_by_key(|job| (job.recorded_ms, job.key.clone()));
+            .sort_unstable_by_key(|job| (job.recorded_ms, job.key.clone()));
         Ok(live)
     }
 

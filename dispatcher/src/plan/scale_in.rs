@@ -10,7 +10,6 @@
 //! maximum lifetime.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use stacks::pool::Pool;
 
@@ -60,7 +59,7 @@ impl Steps {
         let too_many = too_many(world, pool);
         // Those whose job never was: no other of its kind comes in its place.
         let denied = world.denied.get(&pool.name).copied().unwrap_or_default();
-        let never_needed: BTreeSet<&str> = too_many.iter().take(denied).copied().collect();
+        let never_needed = &too_many[..denied.min(too_many.len())];
         let in_grace = |since_ms: u64| now_ms.saturating_sub(since_ms) < SURPLUS_GRACE_MS;
         let of_pool = |runner: &&Runner| runner.pool == pool.name;
         for runner in world.runners.iter().filter(of_pool) {
@@ -73,7 +72,7 @@ impl Steps {
                 match (must_go, runner.surplus_since_ms) {
                     (false, None) => {}
                     (false, Some(_)) => self.needed.push(id),
-                    (true, _) if never_needed.contains(id.as_str()) => self.end.push(id),
+                    (true, _) if never_needed.contains(&id.as_str()) => self.end.push(id),
                     (true, Some(since_ms)) if in_grace(since_ms) => {}
                     (true, _) if overdue => self.disable.push(id),
                     (true, None) => self.surplus.push(id),
@@ -123,7 +122,7 @@ fn too_many<'a>(world: &'a World, pool: &Pool) -> Vec<&'a str> {
         .collect();
     // Those of the last look first, or none would ever be too many for long enough; then the
     // youngest, which is farthest from a job.
-    booting.sort_by_key(|runner| {
+    booting.sort_unstable_by_key(|runner| {
         (
             runner.surplus_since_ms.is_none(),
             Reverse(runner.launched_ms),

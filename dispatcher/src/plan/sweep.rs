@@ -44,16 +44,15 @@ pub fn sweep(now_ms: u64, instances: &[Instance], ledger: Option<&World>) -> Vec
         })
         .collect();
     if let Some(world) = ledger {
-        let alive: BTreeSet<&str> = instances
-            .iter()
-            .filter(|instance| !instance.ended)
-            .map(|instance| instance.id.as_str())
-            .collect();
-        let ended: BTreeSet<&str> = instances
-            .iter()
-            .filter(|instance| instance.ended)
-            .map(|instance| instance.id.as_str())
-            .collect();
+        let (mut alive, mut ended) = (BTreeSet::new(), BTreeSet::new());
+        for instance in instances {
+            let set = if instance.ended {
+                &mut ended
+            } else {
+                &mut alive
+            };
+            set.insert(instance.id.as_str());
+        }
         sweeps.extend(
             world
                 .runners

@@ -31,6 +31,17 @@ pub(super) fn read(kind: EventKind, document: &[u8]) -> Result<Delivery, BadDeli
         };
         body.repository = repository;
     }
+    if kind.is_of_a_reference() {
+        // Hooks of Forgejo's own type name it in full, all others in short.
+        let folder = if body.ref_type == "tag" {
+            "refs/tags/"
+        } else {
+            "refs/heads/"
+        };
+        if let Some(short) = body.git_ref.strip_prefix(folder) {
+            body.git_ref = short.to_owned();
+        }
+    }
     // Before a long message is cut.
     let skips = skip_words(kind, &body);
     let event = Event {

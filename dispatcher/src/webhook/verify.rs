@@ -241,6 +241,24 @@ mod tests {
     }
 
     #[test]
+    fn a_new_branch_is_one_event_whether_its_push_or_its_creation_tells_of_it() {
+        let event = |name: &str| {
+            let Ok(Delivery::Event { event, .. }) = verify(name) else {
+                panic!("{name} is no event");
+            };
+            event
+        };
+        for folder in ["", "gitea-1.27.3/", "forgejo-15.0.3/"] {
+            let created = event(&format!("{folder}create.branch")).body;
+            let push = event(&format!("{folder}push.new_branch_one_commit"));
+            let implied = push.implied().unwrap().body;
+            assert_eq!(created.git_ref, implied.git_ref, "{folder}");
+            assert_eq!(created.ref_type, implied.ref_type, "{folder}");
+            assert_eq!(created.sha, implied.sha, "{folder}");
+        }
+    }
+
+    #[test]
     fn bad_deliveries_are_refused_each_with_its_reason() {
         let secret = Secret::new(SECRET.to_owned());
         assert_eq!(verify("badsig.push.no_secret"), Err(BadDelivery::NotSigned));

@@ -194,7 +194,8 @@ fn ended(state: CheckState) -> Option<ExpectedState> {
 /// skipped job is told by the forge.
 fn freed(expects: &[Expected], server: Server) -> Vec<usize> {
     let mut freed = Vec::new();
-    let runs: BTreeSet<usize> = expects.iter().map(|one| one.run).collect();
+    let mut runs = BTreeSet::new();
+    runs.extend(expects.iter().map(|one| one.run));
     for run in runs {
         let places: Vec<usize> = (0..expects.len())
             .filter(|at| expects[*at].run == run)

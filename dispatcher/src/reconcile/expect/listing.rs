@@ -8,6 +8,7 @@ use super::Stop;
 use crate::aws::{Failure, WriteResult};
 use crate::forge::SeenState;
 use crate::model::job::{Job, JobKey};
+use crate::model::world::WaitingJob;
 use crate::reconcile::context::Context;
 
 /// Puts a job on the list, or refuses it, as a delivery of it would. Says whether it is new there.
@@ -76,6 +77,12 @@ pub(crate) async fn list_missed(context: Context<'_>) -> Result<bool, Stop> {
 
 /// The keys of the jobs that are on the list.
 pub(super) async fn keys_on_list(context: Context<'_>) -> Result<BTreeSet<JobKey>, Failure> {
-    let live = context.ledger.live().await?;
-    Ok(live.jobs.into_iter().map(|job| job.key).collect())
+    Ok(keys_of(&context.ledger.live().await?.jobs))
+}
+
+/// The keys of `jobs`.
+pub(super) fn keys_of(jobs: &[WaitingJob]) -> BTreeSet<JobKey> {
+    let mut keys = BTreeSet::new();
+    keys.extend(jobs.iter().map(|job| job.key.clone()));
+    keys
 }

@@ -12,11 +12,10 @@ use stacks::pool::Scope;
 
 use super::Stop;
 use super::follow::compare;
-use super::listing::list;
+use super::listing::{keys_of, list};
 use crate::aws::{Failure, WriteResult};
 use crate::forge::{SeenJob, SeenState};
 use crate::ledger::Live;
-use crate::model::job::JobKey;
 use crate::reconcile::context::Context;
 
 /// How long after the last evaluation it looks, in milliseconds. A forge with default queues has made the
@@ -142,7 +141,7 @@ async fn look_at(
     let Some(open) = context.config.forge.unfinished(scope).await? else {
         return Ok(());
     };
-    let listed: BTreeSet<JobKey> = live.jobs.iter().map(|job| job.key.clone()).collect();
+    let listed = keys_of(&live.jobs);
     for one in open.iter().filter(|one| one.state == SeenState::Waiting) {
         if !listed.contains(&one.job.key) && context.config.pool_for(&one.job).is_some() {
             found.changed |= list(context, &one.job).await?;

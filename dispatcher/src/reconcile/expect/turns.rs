@@ -31,7 +31,7 @@ pub(super) fn of(events: &[PendingEvent], now_ms: u64, woken: Woken) -> Turns<'_
             due.push(pending);
         }
     }
-    due.sort_by_key(|pending| (!is_new(pending), since_ms(pending), &pending.id));
+    due.sort_unstable_by_key(|pending| (!is_new(pending), since_ms(pending), &pending.id));
     let mut places = BTreeMap::<(bool, &str), usize>::new();
     let mut turns: Vec<(usize, &PendingEvent)> = Vec::new();
     for pending in due {
@@ -40,7 +40,9 @@ pub(super) fn of(events: &[PendingEvent], now_ms: u64, woken: Woken) -> Turns<'_
         turns.push((*place, pending));
         *place += 1;
     }
-    turns.sort_by_key(|(place, pending)| (!is_new(pending), *place, since_ms(pending)));
+    turns.sort_unstable_by_key(|(place, pending)| {
+        (!is_new(pending), *place, since_ms(pending), &pending.id)
+    });
     Turns {
         due: turns.into_iter().map(|(_, pending)| pending).collect(),
         busy,
