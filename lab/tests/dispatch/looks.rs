@@ -11,6 +11,12 @@ use crate::world::{Shape, World};
 /// The last look, with time for the rounds around it on a busy machine.
 const LAST_LOOK: Duration = Duration::from_secs(25);
 
+const OF_MAIN: &str = "
+on: {push: {branches: [main]}}
+jobs:
+  one: {runs-on: base, steps: [{run: 'true'}]}
+";
+
 fn looking() -> Shape {
     Shape {
         poll_after_events: true,
@@ -34,9 +40,7 @@ async fn a_job_that_was_not_foretold_gets_its_machine_at_the_next_look() {
     let Some(world) = World::of(looking()).await else {
         return;
     };
-    let workflow = ONE_JOB.replace("on: push", "on: {push: {branches: [main]}}");
-    assert_ne!(workflow, ONE_JOB);
-    let jobs = world.push(&workflow).await;
+    let jobs = world.push(OF_MAIN).await;
     let mut push = pushed_to(jobs[0].sha.as_deref().unwrap());
     push["ref"] = json!("refs/heads/other");
     assert_eq!(world.tell_push(&push).await, "recorded");
@@ -80,7 +84,7 @@ async fn one_invocation_looks_for_all_events_of_a_scope() {
     let Some(world) = World::of(looking()).await else {
         return;
     };
-    let jobs = world.push(ONE_JOB).await;
+    let jobs = world.push(OF_MAIN).await;
     let push = pushed_to(jobs[0].sha.as_deref().unwrap());
     assert_eq!(world.tell_push(&push).await, "recorded");
     let second = async {
