@@ -14,9 +14,11 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper_rustls::builderstates::WantsSchemes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error, connect};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -71,23 +73,11 @@ impl Https {
             tcp.enforce_http(false);
             tcp.set_nodelay(true);
             tcp.set_connect_timeout(Some(Duration::from_millis(CONNECT_TIMEOUT_MS)));
-            // The cryptography of every connection; the SDK's default costs 40 ms of CPU at the first.
-            let provider = rustls::crypto::ring::default_provider();
-            let tls = HttpsConnectorBuilder::new();
-            let tls = match &self.trusted {
-                None => tls
-                    .with_provider_and_native_roots(provider)
-                    .expect("Lambda's system and ours have certificates"),
-                Some(roots) => {
-                    let config = ClientConfig::builder_with_provider(provider.into())
-                        .with_safe_default_protocol_versions()
-                        .expect("ring has them")
-                        .with_root_certificates(Arc::clone(roots))
-                        .with_no_client_auth();
-                    tls.with_tls_config(config)
-                }
+            let https = match &self.trusted {
+                None => of_system(),
+                Some(roots) => trusting(Arc::clone(roots)),
             };
-            let https = tls.https_or_http().enable_http1().wrap_connector(tcp);
+            let https = https.https_or_http().enable_http1().wrap_connector(tcp);
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .build(https)
@@ -108,6 +98,26 @@ impl HttpConnector for Https {
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
+}
+
+/// Trusts what the system trusts. On one without certificates no TLS connection will come about, and
+/// each error says so.
+fn of_system() -> HttpsConnectorBuilder<WantsSchemes> {
+    let system = HttpsConnectorBuilder::new().with_provider_and_native_roots(default_provider());
+    system.unwrap_or_else(|error| {
+        tracing::error!(%error, "the system has no certificates to trust");
+        trusting(Arc::new(RootCertStore::empty()))
+    })
+}
+
+/// Trusts these alone. The SDK's default cryptography costs 40 ms of CPU at the first connection, ring none.
+fn trusting(roots: Arc<RootCertStore>) -> HttpsConnectorBuilder<WantsSchemes> {
+    let config = ClientConfig::builder_with_provider(default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    HttpsConnectorBuilder::new().with_tls_config(config)
 }
 
 fn roots(pem: &str) -> Result<RootCertStore, BadCa> {
