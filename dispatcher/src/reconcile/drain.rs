@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::context::{Context, Woken};
-use super::expect::{self, Looks};
+use super::expect::{self, Denied, Looks};
 use super::observe::world;
 use super::outbox::{self, Outbox};
 use super::progress::Progress;
@@ -33,11 +33,14 @@ const HELD_NAMED_MAX: usize = 20;
 pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(), Failure> {
     let mut waits = 0;
     let mut looks = Looks::default();
-    let mut denied = BTreeMap::new();
+    let mut denied = Denied::new();
     for _ in 0..LOOKS_MAX {
         if !context.ledger.take_lease(holder, context.now_ms()).await? {
             tracing::info!("another drain has the lease and will look again");
-            return looks.end(context, holder).await;
+            if !looks.go_on(context, &mut denied).await? {
+                return looks.end(context, holder).await;
+            }
+            continue;
         }
         let drained = rounds(context, holder, std::mem::take(&mut denied)).await;
         let time_is_out = context.out_of_time();
@@ -68,13 +71,7 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
             if let Some(failure) = failure {
                 return Err(failure);
             }
-            let mut changed = false;
-            while !changed && looks.wait(context).await {
-                let found = looks.look(context).await?;
-                changed = found.changed;
-                denied = found.denied;
-            }
-            if !changed {
+            if !looks.go_on(context, &mut denied).await? {
                 return looks.end(context, holder).await;
             }
         }
@@ -88,7 +85,7 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
 async fn rounds(
     context: Context<'_>,
     holder: &str,
-    denied: BTreeMap<String, usize>,
+    denied: Denied,
 ) -> Result<(Outbox, Option<Failure>), Failure> {
     let mut denied = Some(denied);
     let mut forge_states = BTreeMap::new();

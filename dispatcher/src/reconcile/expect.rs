@@ -19,15 +19,16 @@ use futures_util::stream::{self, StreamExt as _};
 
 use self::due::{Due, due_jobs};
 use self::listing::list;
+use self::look::LOOKS_OVER_MS;
 use self::turns::Turns;
 use crate::aws::{Failure, WriteResult};
 use crate::forge::ForgeError;
 use crate::ledger::{ExpectedState, PendingEvent, event_id};
 use crate::reconcile::context::{Context, Woken};
-use workflow::gather;
+use workflow::{Capability, gather};
 
 pub(crate) use listing::list_missed;
-pub(crate) use look::Looks;
+pub(crate) use look::{Denied, Looks};
 
 /// Most events that are processed in one go: each is a handful of requests to the forge.
 const EVENTS_MAX: usize = 40;
@@ -270,9 +271,16 @@ async fn evaluate(
         left > 0
     });
     let expects = expects.collect();
+    let is_looked_at =
+        context.config.settings.poll_after_events && server.has(Capability::ListsJobs);
+    let rest_ms = if is_looked_at {
+        LOOKS_OVER_MS
+    } else {
+        AGAIN_MS
+    };
     let again = PendingEvent {
         at: facts.sha,
-        not_before_ms: now_ms + AGAIN_MS,
+        not_before_ms: now_ms + rest_ms,
         expects: Some(expects),
         ..pending.clone()
     };

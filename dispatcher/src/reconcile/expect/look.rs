@@ -22,6 +22,8 @@ use crate::reconcile::context::Context;
 /// run after four seconds, and behind a slow hook of somebody else five later (measured): after the last
 /// one a job that is not there will not come.
 const LOOKS_AFTER_MS: [u64; 3] = [2_000, 5_000, 12_000];
+/// From then on an event is followed as before: until then the looks do it.
+pub(super) const LOOKS_OVER_MS: u64 = 13_000;
 /// Longest that one drain waits for all of this, in milliseconds: it is paid for by the second.
 const WAIT_MAX_MS: u64 = 15_000;
 
@@ -37,13 +39,15 @@ pub(crate) struct Looks {
     waited_ms: u64,
 }
 
+/// How many jobs of each pool were expected that the forge does not have.
+pub(crate) type Denied = BTreeMap<String, usize>;
+
 /// What a look has found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+struct Found {
     /// Jobs came on the list or left it.
-    pub(crate) changed: bool,
-    /// How many jobs of each pool were expected that the forge does not have.
-    pub(crate) denied: BTreeMap<String, usize>,
+    changed: bool,
+    denied: Denied,
 }
 
 impl Looks {
@@ -81,8 +85,25 @@ impl Looks {
         Ok(())
     }
 
+    /// Looks as often as it is due, until something has changed by it: jobs that came on the list or left
+    /// it. Those of each pool that were `denied` are counted. `false` when the last look is done.
+    pub(crate) async fn go_on(
+        &mut self,
+        context: Context<'_>,
+        denied: &mut Denied,
+    ) -> Result<bool, Failure> {
+        while self.wait(context).await {
+            let found = self.look(context).await?;
+            if found.changed {
+                *denied = found.denied;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Waits for the next look; `false` when there is none.
-    pub(crate) async fn wait(&mut self, context: Context<'_>) -> bool {
+    async fn wait(&mut self, context: Context<'_>) -> bool {
         let Some(after_ms) = LOOKS_AFTER_MS
             .get(self.done)
             .filter(|_| !self.scopes.is_empty())
@@ -101,7 +122,7 @@ impl Looks {
     }
 
     /// Looks. A forge that does not answer is asked again at the next look, if there is one.
-    pub(crate) async fn look(&mut self, context: Context<'_>) -> Result<Found, Failure> {
+    async fn look(&mut self, context: Context<'_>) -> Result<Found, Failure> {
         let live = context.ledger.live().await?;
         let evaluated_ms = self
             .scopes
