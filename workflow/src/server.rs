@@ -249,6 +249,16 @@ impl Server {
         Some(Self { kind, version })
     }
 
+    /// Whether it is newer than the newest of its kind that was judged: the newest rules are taken for it.
+    #[must_use]
+    pub fn is_newer_than_judged(self) -> bool {
+        let Version { major, minor, .. } = self.version;
+        match self.kind {
+            ForgeKind::Gitea => (major, minor) > (1, 27),
+            ForgeKind::Forgejo => major > 15,
+        }
+    }
+
     /// Whether this server has it.
     #[must_use]
     pub const fn has(self, capability: Capability) -> bool {
@@ -294,6 +304,10 @@ mod tests {
         ] {
             assert_eq!(Server::parse(told), expected, "{told}");
         }
+        assert!(Server::gitea(1, 28, 0).is_newer_than_judged());
+        assert!(!Server::gitea(1, 27, 99).is_newer_than_judged());
+        assert!(Server::forgejo(16, 0, 0).is_newer_than_judged());
+        assert!(!Server::forgejo(15, 9, 0).is_newer_than_judged());
         assert_eq!(Server::gitea(1, 26, 4).version.to_string(), "1.26.4");
     }
 

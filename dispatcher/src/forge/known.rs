@@ -94,7 +94,18 @@ impl Forge {
             .await?;
         let VersionBody { version } = answer.json()?;
         let server = Server::parse(&version).ok_or_else(|| answer.unreadable())?;
-        self.known.of(&self.url).server = Some((Instant::now(), server));
+        let before = self
+            .known
+            .of(&self.url)
+            .server
+            .replace((Instant::now(), server));
+        let is_new = before.is_none_or(|(_, known)| known != server);
+        if is_new && server.is_newer_than_judged() {
+            tracing::warn!(
+                version,
+                "the forge is newer than those whose rules are known; the newest are taken"
+            );
+        }
         Ok(server)
     }
 
