@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::Pid;
 
 /// Every process here: its parent, and whether it is more than a corpse.
@@ -79,5 +81,27 @@ pub(super) fn kill_below(ancestor: Pid) {
             return;
         }
         signal_all(&living, Signal::SIGKILL);
+    }
+}
+
+/// Reaps until `main` has ended: its code, as a shell tells it. Others are children of children that
+/// nobody else waits for.
+pub(super) fn reap_until(main: Pid) -> io::Result<u8> {
+    loop {
+        match wait()? {
+            WaitStatus::Exited(pid, code) if pid == main => {
+                return Ok(u8::try_from(code).unwrap_or(255));
+            }
+            WaitStatus::Signaled(pid, signal, _) if pid == main => {
+                return Ok(128 + u8::try_from(signal as i32).unwrap_or_default());
+            }
+            WaitStatus::Exited(..)
+            | WaitStatus::Signaled(..)
+            | WaitStatus::Stopped(..)
+            | WaitStatus::PtraceEvent(..)
+            | WaitStatus::PtraceSyscall(_)
+            | WaitStatus::Continued(_)
+            | WaitStatus::StillAlive => {}
+        }
     }
 }
