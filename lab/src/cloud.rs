@@ -136,7 +136,6 @@ impl Cloud {
         if !self.state().instances.contains_key(id) {
             return false;
         }
-        self.host.keys.warn(id, Timestamp::now(), after);
         self.tell(id, Kind::Interruption);
         let (cloud, id) = (Arc::clone(self), id.to_owned());
         tokio::spawn(async move {
@@ -197,19 +196,8 @@ impl Cloud {
     }
 
     fn tell(&self, id: &str, kind: Kind) {
-        let region = self
-            .state()
-            .instances
-            .get(id)
-            .map(|one| one.blueprint.region.clone());
-        if let Some(region) = region {
-            let instance = id.to_owned();
-            self.events.send(Event {
-                instance,
-                region,
-                kind,
-            });
-        }
+        let instance = id.to_owned();
+        self.events.send(Event { instance, kind });
     }
 
     async fn live(self: Arc<Self>, id: String, stop: watch::Receiver<Stop>) {
@@ -225,7 +213,7 @@ impl Cloud {
         };
         match ended {
             Ok(Ended::PoweredOff) => {
-                self.change(&id, Change::PoweredOff);
+                self.change(&id, Change::Terminate(Reason::Itself));
             }
             Ok(Ended::CutOff) => {}
             Err(error) => {
@@ -248,7 +236,7 @@ impl Cloud {
             if *stop.borrow() != Stop::Not {
                 return Ok(Ended::CutOff);
             }
-            let apis = self.emulator.apis(&instance.blueprint.region).await?;
+            let apis = self.emulator.apis().await?;
             let apis: Vec<String> = apis.into_iter().map(|api| api.api_id).collect();
             Machine::start(&self.host, instance, &apis).await?
         };

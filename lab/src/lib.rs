@@ -31,7 +31,6 @@ mod ministack;
 pub mod runner;
 pub mod serve;
 mod setup;
-mod sign;
 mod sigv4;
 mod supervised;
 mod tls;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 
-use crate::folder::{FORGE_URL, Folder};
+use crate::folder::{FORGE_URL, Folder, REGION};
 use crate::machine::image::Image;
 use crate::metadata::Keys;
 
@@ -39,11 +39,11 @@ pub(crate) struct Forwarders {
 
 impl Forwarders {
     /// `/etc/hosts` of an instance.
-    pub(crate) fn hosts(region: &str, apis: &[String]) -> String {
+    pub(crate) fn hosts(apis: &[String]) -> String {
         let mut hosts = String::from("127.0.0.1 localhost\n");
         let _ = writeln!(hosts, "{FORGE} {}", forge_name().0);
         for api in apis {
-            let _ = writeln!(hosts, "{DOOR} {api}.execute-api.{region}.amazonaws.com");
+            let _ = writeln!(hosts, "{DOOR} {api}.execute-api.{REGION}.amazonaws.com");
         }
         hosts
     }

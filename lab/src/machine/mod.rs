@@ -123,8 +123,8 @@ impl Machine {
         let program = image.join(image::PROGRAM);
         let spec = Spec {
             image,
-            hostname: format!("ip-{}", instance.address.replace('.', "-")),
-            hosts: Forwarders::hosts(&instance.blueprint.region, apis),
+            hostname: id.clone(),
+            hosts: Forwarders::hosts(apis),
         };
         spec.write(&folder)?;
         let mut enclosure = Command::new(program)
