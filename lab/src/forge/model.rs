@@ -20,20 +20,6 @@ pub(crate) struct Site {
     pub(crate) ssh: String,
 }
 
-impl Site {
-    pub(crate) fn of(root: &str) -> Self {
-        let root = root.trim_end_matches('/').to_owned();
-        let host = root
-            .split_once("://")
-            .map_or(root.as_str(), |(_, rest)| rest)
-            .split([':', '/'])
-            .next()
-            .unwrap_or_default();
-        let ssh = format!("git@{host}");
-        Self { root, ssh }
-    }
-}
-
 /// A user or an organization.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
@@ -344,12 +330,5 @@ mod tests {
         ] {
             assert_eq!(Status::of_jobs(&jobs), expected, "{jobs:?}");
         }
-    }
-
-    #[test]
-    fn a_branch_is_absent_for_tags() {
-        let site = Site::of("http://forge.lab:3000/");
-        assert_eq!(site.root, "http://forge.lab:3000");
-        assert_eq!(site.ssh, "git@forge.lab");
     }
 }

@@ -75,17 +75,6 @@ async fn serve(
             };
             api::answer(&shared, &request).await
         }
-        ["_lab", rest @ ..] => {
-            let admin = shared
-                .with(|state, _| identify(state, &headers))
-                .is_some_and(|token| token.admin);
-            if admin {
-                api::lab(&shared, &method, rest)
-            } else {
-                let body = json!({"message": "send the lab's forge_token: Authorization: token …"});
-                reply(StatusCode::UNAUTHORIZED, &body)
-            }
-        }
         ["user", "login"] => pages::sign_in(&shared, &method, &body),
         [owner, name, "actions", "runs", run, "cancel"] if method == Method::POST => {
             pages::cancel(&shared, &headers, (owner, name, run))

@@ -96,13 +96,13 @@ fn runners(
         }
         (&Method::POST, []) if newest => make(state, request, scope, now),
         (&Method::GET, [runner]) => {
-            let runner = own(state, runner, Refusal::NoSuchRunner)?;
+            let runner = own(state, runner, Refusal::Missing)?;
             Ok(reply(StatusCode::OK, &body(state, runner)))
         }
         (&Method::DELETE, [runner]) => {
             // Before, only asking for one that is not there was a 404.
             let missing = if newest {
-                Refusal::NoSuchRunner
+                Refusal::Missing
             } else {
                 Refusal::Failed
             };

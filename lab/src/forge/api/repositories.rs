@@ -112,15 +112,11 @@ pub(super) fn answer(
             Ok(reply(StatusCode::OK, &body))
         }
         (&Method::POST, ["orgs"]) => create_organization(state, request, now),
-        (&Method::GET, ["orgs", login]) => match state.account(login) {
-            Some(account) if account.organization => {
-                let body = to_value(payload::organization(&state.site, account));
-                Ok(reply(StatusCode::OK, &body))
-            }
-            Some(_) | None => Err(Refusal::NotFound),
-        },
         (&Method::POST, ["users", login, "tokens"]) => create_token(state, request, token, login),
-        (_, ["repos", owner, name]) => repository(state, request.method, owner, name),
+        (&Method::GET, ["repos", owner, name]) => match state.repository(owner, name) {
+            Some(found) => Ok(shown(state, found.id)),
+            None => Err(Refusal::NotFound),
+        },
         (&Method::GET, ["repositories", number]) => by_number(state, number),
         (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) => {
             let found = state.repository(owner, name).map(|found| found.id);
@@ -129,8 +125,7 @@ pub(super) fn answer(
                 None => Err(Refusal::NotFound),
             }
         }
-        (_, ["repos", owner, name, "statuses", sha])
-        | (&Method::GET, ["repos", owner, name, "commits", sha, "statuses"]) => {
+        (_, ["repos", owner, name, "statuses", sha]) => {
             let found = state.repository(owner, name).map(|found| found.id);
             match found {
                 Some(repository) => statuses(state, request, repository, sha, now),
@@ -197,32 +192,17 @@ fn create_token(state: &mut State, request: &Request<'_>, token: &Token, login: 
     })))
 }
 
-fn repository(state: &mut State, method: &Method, owner: &str, name: &str) -> Answer {
-    let id = state.repository(owner, name).ok_or(Refusal::NotFound)?.id;
-    match *method {
-        Method::GET => {
-            let body = to_value(payload::repository(state.hosted(id)));
-            Ok(reply(StatusCode::OK, &body))
-        }
-        Method::DELETE => {
-            state.jobs.retain(|_, job| job.repository != id);
-            let jobs = &state.jobs;
-            state.tasks.retain(|_, task| jobs.contains_key(&task.job));
-            state.runs.retain(|_, run| run.repository != id);
-            state.repositories.remove(&id);
-            Ok(StatusCode::NO_CONTENT.into_response())
-        }
-        _ => Err(Refusal::NotFound),
-    }
+fn shown(state: &State, repository: i64) -> Response {
+    let body = to_value(payload::repository(state.hosted(repository)));
+    reply(StatusCode::OK, &body)
 }
 
 fn by_number(state: &State, number: &str) -> Answer {
-    let missing = || Refusal::Missing("not found".to_owned());
     let id = id(number)?;
-    let known = state.repositories.contains_key(&id);
-    known.then_some(()).ok_or_else(missing)?;
-    let body = to_value(payload::repository(state.hosted(id)));
-    Ok(reply(StatusCode::OK, &body))
+    if !state.repositories.contains_key(&id) {
+        return Err(Refusal::Missing("not found".to_owned()));
+    }
+    Ok(shown(state, id))
 }
 
 /// The latest status of each context. Pages begin with the newest; one page is sorted otherwise.
@@ -346,41 +326,19 @@ fn statuses(
     }
 }
 
-pub(super) fn hooks(
+pub(super) fn make_hook(
     state: &mut State,
     request: &Request<'_>,
     scope: Scope,
-    rest: &[&str],
     now: i64,
 ) -> Answer {
-    let own = |state: &State, text: &str| {
-        let id = id(text)?;
-        let hook = state.hooks.get(&id).filter(|hook| hook.scope == scope);
-        hook.map(|_| id).ok_or(Refusal::NotFound)
-    };
-    match (request.method, rest) {
-        (&Method::GET, []) => {
-            let hooks = state.hooks.values().filter(|hook| hook.scope == scope);
-            let hooks: Vec<Value> = hooks.map(actions::hook).collect();
-            Ok(request.list(&hooks))
-        }
-        (&Method::POST, []) => {
-            let hook = new_hook(state.number(Kind::Hook), scope, &request.json()?, now)?;
-            let answer = created(&actions::hook(&hook));
-            state.hooks.insert(hook.id, hook);
-            Ok(answer)
-        }
-        (&Method::GET, [hook]) => {
-            let id = own(state, hook)?;
-            Ok(reply(StatusCode::OK, &actions::hook(&state.hooks[&id])))
-        }
-        (&Method::DELETE, [hook]) => {
-            let id = own(state, hook)?;
-            state.hooks.remove(&id);
-            Ok(StatusCode::NO_CONTENT.into_response())
-        }
-        _ => Err(Refusal::NotFound),
+    if request.method != Method::POST {
+        return Err(Refusal::NotFound);
     }
+    let hook = new_hook(state.number(Kind::Hook), scope, &request.json()?, now)?;
+    let answer = created(&actions::hook(&hook));
+    state.hooks.insert(hook.id, hook);
+    Ok(answer)
 }
 
 /// Events default to `push`, and a hook is off unless it says otherwise, as in the forge.
