@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::delivery::{Job, delivery, from_runner};
 use crate::hostile_forge::{WAYS, Way, whole};
-use crate::world::make::pool;
+use crate::support::{forge_config, pool};
 use crate::world::{ROLE, World};
 
 const API_TOKEN: &str = "api-token-0123456789abcdef0123456789";
@@ -53,13 +53,9 @@ impl Hostile {
 
     fn client(&self) -> Forge {
         Forge::new(ForgeConfig {
-            kind: ForgeKind::Gitea,
-            labels: Vec::new(),
-            url: self.address.clone(),
-            endpoint: None,
-            ca: None,
             token: Secret::new(API_TOKEN.to_owned()),
             registration_token: Secret::new(REGISTRATION_TOKEN.to_owned()),
+            ..forge_config(ForgeKind::Gitea, &self.address)
         })
         .unwrap()
     }
@@ -206,13 +202,10 @@ async fn nothing_that_the_forge_did_not_say_itself_counts_as_its_jobs_files_or_c
     let known = Arc::<Known>::default();
     let client = move |endpoint: &str| {
         let config = ForgeConfig {
-            kind: ForgeKind::Gitea,
             labels: vec!["base".to_owned()],
-            url: URL.to_owned(),
             endpoint: Some(endpoint.to_owned()),
-            ca: None,
             token: Secret::new(API_TOKEN.to_owned()),
-            registration_token: None,
+            ..forge_config(ForgeKind::Gitea, URL)
         };
         Forge::new(config).unwrap().with_known(Arc::clone(&known))
     };

@@ -10,6 +10,7 @@ use stacks::pool::{ForgeKind, Scope};
 
 use crate::delivery::Job;
 use crate::replaced::ONE_JOB;
+use crate::support::forge_config;
 use crate::world::{NO_FORGE, Reply, World, document, now_ms};
 
 /// A world with the machine of a job that was cancelled while it waited.
@@ -72,18 +73,6 @@ async fn a_job_cancelled_while_it_waits_leaves_no_machine_that_boots() {
     assert_eq!(world.ended(&machine).await["ending"]["reason"], "surplus");
     assert!(world.counters().await.is_empty());
     assert!(world.live("registration").await.is_empty());
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_cancelled_before_its_launch_has_no_machine() {
-    let Some(world) = World::up().await else {
-        return;
-    };
-    world.queue(&[Job::new(1)]).await;
-    world.deliver(&Job::new(1).ended("cancelled", None)).await;
-    world.tick().await;
-    assert!(world.instances().await.is_empty());
     world.end().await;
 }
 
@@ -223,13 +212,8 @@ async fn a_quiet_job_is_found_on_every_page_of_the_forges_list() {
     world.queue(&jobs).await;
     let lab = world.bench.lab.file();
     let forge = Forge::new(ForgeConfig {
-        kind: ForgeKind::Gitea,
-        labels: Vec::new(),
-        url: lab.forge.clone(),
-        endpoint: None,
-        ca: None,
         token: Secret::new(lab.forge_token.clone()),
-        registration_token: None,
+        ..forge_config(ForgeKind::Gitea, &lab.forge)
     })
     .unwrap();
     let mut busy = Vec::new();

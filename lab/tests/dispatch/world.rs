@@ -17,11 +17,11 @@ use tokio::task::JoinSet;
 use crate::delivery::{self, Job, delivery};
 use crate::log;
 use crate::support::tap::Heard;
-use crate::support::{Bench, credentials, forge, http_client, no_boot};
+use crate::support::{Bench, credentials, forge, no_boot, sdk_config};
 
 mod forge;
 mod ledger;
-pub(crate) mod make;
+mod make;
 
 /// The deployment.
 pub(crate) const NAME: &str = "lab-ci";
@@ -112,24 +112,11 @@ impl World {
         }
         let names = Names::of(NAME);
         let file = bench.lab.file();
-        let dynamo = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-            .region(aws_sdk_dynamodb::config::Region::new(lab::REGION))
-            .endpoint_url(&file.aws_endpoint)
-            .credentials_provider(credentials(file))
-            .http_client(http_client())
-            .build();
-        let ssm = aws_sdk_ssm::Config::builder()
-            .behavior_version(aws_sdk_ssm::config::BehaviorVersion::latest())
-            .region(aws_sdk_ssm::config::Region::new(lab::REGION))
-            .endpoint_url(&file.aws_endpoint)
-            .credentials_provider(credentials(file))
-            .http_client(http_client())
-            .build();
+        let config = sdk_config(file, &file.aws_endpoint);
         let world = Self {
             handler: Arc::new(handler(&bench, &names, &file.forge)),
-            dynamo: aws_sdk_dynamodb::Client::from_conf(dynamo),
-            ssm: aws_sdk_ssm::Client::from_conf(ssm),
+            dynamo: aws_sdk_dynamodb::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
             bench,
             names,
             requests: AtomicU32::new(0),

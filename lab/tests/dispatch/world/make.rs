@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_ssm::types::ParameterType;
 use lab::forge::Version;
 use stacks::names::SecretName;
-use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
+use stacks::pool::{ForgeKind, Pool, Settings};
 
 use super::{CLONE_TOKEN, Shape, World};
-use crate::support::{SUBNET_A, SUBNET_B};
+use crate::support::pool;
 
 impl World {
     pub(super) async fn make_table(&self) {
@@ -96,33 +96,5 @@ impl World {
     pub(crate) async fn delete_parameter(&self, name: &str) {
         let delete = self.ssm.delete_parameter().name(name);
         delete.send().await.unwrap();
-    }
-}
-
-/// A pool of machines in two subnets.
-pub(crate) fn pool(name: &str, labels: &[&str], template: &str) -> Pool {
-    Pool {
-        name: name.to_owned(),
-        labels: labels
-            .iter()
-            .map(|label| Label {
-                name: (*label).to_owned(),
-                serve: "host".to_owned(),
-            })
-            .collect(),
-        accepts_unlabelled: false,
-        scope: Scope::Global,
-        repositories: vec!["*".to_owned()],
-        instance_types: vec!["t3.small".to_owned()],
-        subnets: format!("{SUBNET_A},{SUBNET_B}"),
-        capacity: CapacityType::Spot,
-        cpu_credits: None,
-        max_runners: 1000,
-        max_lifetime_minutes: 10,
-        boot_timeout_minutes: 2,
-        idle_timeout_minutes: 1,
-        clone_token: false,
-        template_id: template.to_owned(),
-        template_version: "1".to_owned(),
     }
 }
