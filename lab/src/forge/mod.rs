@@ -35,7 +35,7 @@ mod shared;
 mod state;
 mod version;
 
-pub(crate) use model::ADMIN;
+pub(crate) use model::{ADMIN, Conclusion};
 use shared::{Shared, now};
 use state::State;
 pub use version::Version;

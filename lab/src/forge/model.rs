@@ -78,6 +78,7 @@ pub(crate) struct Hook {
     pub(crate) created: i64,
 }
 
+/// How a job or a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conclusion {
     Success,
@@ -97,14 +98,13 @@ impl Conclusion {
     }
 
     /// The runner protocol's word for it.
+    pub(crate) fn result(self) -> String {
+        format!("RESULT_{}", self.word().to_uppercase())
+    }
+
     pub(crate) fn of_result(result: &str) -> Option<Self> {
-        match result {
-            "RESULT_SUCCESS" => Some(Self::Success),
-            "RESULT_FAILURE" => Some(Self::Failure),
-            "RESULT_CANCELLED" => Some(Self::Cancelled),
-            "RESULT_SKIPPED" => Some(Self::Skipped),
-            _ => None,
-        }
+        let all = [Self::Success, Self::Failure, Self::Cancelled, Self::Skipped];
+        all.into_iter().find(|one| one.result() == result)
     }
 }
 
