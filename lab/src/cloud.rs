@@ -58,8 +58,6 @@ pub struct InstanceReport {
     pub reason: Option<String>,
     /// Its type.
     pub instance_type: String,
-    /// Its zone.
-    pub zone: String,
     /// Whether it is a Spot instance.
     pub spot: bool,
     /// What an hour of it costs, in dollars.
@@ -72,8 +70,6 @@ pub struct InstanceReport {
     pub running: Option<Timestamp>,
     /// When it was over.
     pub ended: Option<Timestamp>,
-    /// Process 1 of its namespaces, as the host numbers it.
-    pub pid: Option<i32>,
     /// What it wrote to its console.
     pub console: PathBuf,
 }
@@ -169,7 +165,6 @@ impl Cloud {
                 state: one.state.name().to_owned(),
                 reason: one.reason.map(|reason| reason.code().to_owned()),
                 instance_type: one.blueprint.instance_type.clone(),
-                zone: one.blueprint.zone.clone(),
                 spot: one.blueprint.spot,
                 usd_per_hour: crate::ec2::usd_per_hour(
                     &one.blueprint.instance_type,
@@ -180,7 +175,6 @@ impl Cloud {
                 launched: one.launched,
                 running: one.running,
                 ended: one.ended,
-                pid: self.host.pid(&one.id),
                 console: self.host.console(&one.id),
             })
             .collect();

@@ -119,23 +119,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_has_ec2s_shape() {
-        let event = Event {
-            instance: "i-1".to_owned(),
-            kind: Kind::InstanceState("terminated"),
-        };
-        let document = document(&event, "111111111111", Timestamp::UNIX_EPOCH);
-        assert_eq!(document["source"], "aws.ec2");
-        assert_eq!(
-            document["detail-type"],
-            "EC2 Instance State-change Notification"
-        );
-        assert_eq!(document["detail"]["state"], "terminated");
-        assert_eq!(document["time"], "1970-01-01T00:00:00Z");
-        assert_eq!(document["id"].as_str().map(str::len), Some(36));
-    }
-
-    #[test]
     fn targets_are_functions() {
         let arn = "arn:aws:lambda:eu-west-1:111111111111:function:lab-ci-dispatch";
         assert_eq!(function_of(arn), Some("lab-ci-dispatch"));

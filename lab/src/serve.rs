@@ -19,12 +19,12 @@ use crate::folder::{ACCOUNT, Folder, LabFile, REGION, WEBHOOK_SECRET};
 use crate::forge_program::ForgeProgram;
 use crate::front_door::FrontDoor;
 use crate::gitea::{Gitea, Programs};
+use crate::handle::{Setup, SharedEmulator};
 use crate::ids::secret;
 use crate::machine::image::{self, Image};
 use crate::machine::{Forwarders, MachineHost, user_namespace};
 use crate::metadata::Keys;
 use crate::ministack::Surroundings;
-use crate::setup::{Setup, SharedEmulator};
 use crate::sigv4::Key;
 use crate::{Error, ec2, forge, ministack, tls};
 
@@ -138,10 +138,13 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         door: door.clone(),
         tls,
     };
-    let cloud = Cloud::new(
-        emulator,
-        MachineHost::new(folder.clone(), image, keys, forwarders),
-    );
+    let host = MachineHost {
+        folder: folder.clone(),
+        image,
+        keys,
+        forwarders,
+    };
+    let cloud = Cloud::new(emulator, host);
     let router = ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone());
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });

@@ -1,5 +1,5 @@
-//! What the lab's EC2 sells: a few real types with their prices in eu-west-1, so that candidates
-//! order and bills look as they would.
+//! What the lab's EC2 sells: a few real types with their prices in eu-west-1, so that bills look as they
+//! would.
 
 /// A type's name, what an hour of it costs On-Demand, and Spot as a part of that in the zones a, b and c.
 type Type = (&'static str, f64, [f64; 3]);
@@ -56,7 +56,7 @@ pub(crate) fn burstable(name: &str) -> bool {
 pub(crate) fn usd_per_hour(name: &str, zone: &str, spot: bool) -> f64 {
     let index = ["a", "b", "c"]
         .iter()
-        .position(|zone_letter| zone.ends_with(zone_letter));
+        .position(|letter| zone.ends_with(letter));
     named(name).map_or(0.0, |(_, on_demand, parts)| {
         let part = index.filter(|_| spot).map_or(1.0, |index| parts[index]);
         on_demand * part

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::init::complain;
-use crate::init::process::{children, descendants, others_alive, signal_all};
+use crate::init::process::{descendants, first_child, others_alive, signal_all};
 use crate::init::socket::{ReplyTo, listen};
 use crate::init::unit::{Force, KillMode, Reply, Request, Unit};
 use crate::init::user_data;
@@ -283,7 +283,7 @@ impl Running {
         let pids = match self.unit.kill_mode {
             KillMode::ControlGroup => descendants(self.supervisor),
             KillMode::Mixed | KillMode::Process => {
-                children(self.supervisor).into_iter().take(1).collect()
+                first_child(self.supervisor).into_iter().collect()
             }
         };
         if let Ok(signal) = Signal::try_from(self.unit.kill_signal) {

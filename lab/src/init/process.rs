@@ -46,15 +46,13 @@ pub(super) fn descendants(ancestor: Pid) -> Vec<Pid> {
         .collect()
 }
 
-/// The direct children of `parent`, the oldest first.
-pub(super) fn children(parent: Pid) -> Vec<Pid> {
-    let mut children: Vec<i32> = parents()
+/// The oldest living child of `parent`.
+pub(super) fn first_child(parent: Pid) -> Option<Pid> {
+    let parents = parents();
+    let children = parents
         .iter()
-        .filter(|(_, (own, alive))| *alive && *own == parent.as_raw())
-        .map(|(pid, _)| *pid)
-        .collect();
-    children.sort_unstable();
-    children.into_iter().map(Pid::from_raw).collect()
+        .filter(|(_, (own, alive))| *alive && *own == parent.as_raw());
+    children.map(|(pid, _)| Pid::from_raw(*pid)).min()
 }
 
 /// Whether anything but this process lives in its process namespace.

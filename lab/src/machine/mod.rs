@@ -73,7 +73,6 @@ impl Machine {
             let init = machine.expect("init").await?;
             let init: i32 = init.parse().map_err(|error| Error::bug(&error))?;
             machine.init = Pid::from_raw(init);
-            host.boots(&instance.id, init);
             Ok(machine)
         };
         tokio::time::timeout(START_LIMIT, boot)
