@@ -203,20 +203,12 @@ async fn smart_http(
             None => StatusCode::NOT_FOUND.into_response(),
         };
     };
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
     let folder = git::folder(&shared.data, owner, name);
     let request = git::HttpRequest {
         method: method.as_str(),
         service: &service,
         query,
-        content_type: text("content-type"),
-        content_encoding: text("content-encoding"),
-        protocol: text("git-protocol"),
+        headers,
         user: user
             .as_ref()
             .filter(|_| write)

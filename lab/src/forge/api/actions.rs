@@ -53,6 +53,12 @@ fn in_repository(
     rest: &[&str],
     now: i64,
 ) -> Answer {
+    let run_id = |state: &State, text: &str| {
+        let id = id(text)?;
+        let run = state.runs.get(&id);
+        let own = run.is_some_and(|run| run.repository == repository);
+        own.then_some(id).ok_or(Refusal::NotFound)
+    };
     let job_id = |state: &State, text: &str| {
         let id = id(text)?;
         let job = state
@@ -72,12 +78,12 @@ fn in_repository(
             let log = task.ok_or(Refusal::NotFound)?.log.join("\n");
             Ok((StatusCode::OK, log + "\n").into_response())
         }
+        (&Method::GET, ["runs", run]) => {
+            let run = &state.runs[&run_id(state, run)?];
+            Ok(reply(StatusCode::OK, &json!(state.run_body(run))))
+        }
         (&Method::POST, ["runs", run, "rerun"]) => {
-            let run = id(run)?;
-            let found = state.runs.get(&run);
-            if found.is_none_or(|run| run.repository != repository) {
-                return Err(Refusal::NotFound);
-            }
+            let run = run_id(state, run)?;
             again(state, run, None, now)
         }
         (&Method::POST, ["runs", _, "jobs", job, "rerun"]) => {

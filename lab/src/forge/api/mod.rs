@@ -63,15 +63,11 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
     {
         return answer;
     }
-    if let (&Method::POST, ["repos", owner, name, "statuses", sha]) =
+    if let (&Method::POST, ["repos", owner, name, "statuses", sha])
+    | (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) =
         (request.method, request.segments)
     {
-        repositories::check_commit(shared, owner, name, sha).await?;
-    }
-    if let (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) =
-        (request.method, request.segments)
-    {
-        repositories::find_commit(shared, owner, name, sha).await?;
+        repositories::check_commit(shared, request.method, (owner, name), sha).await?;
     }
     shared.with(|state, now| {
         if let Some(answer) = repositories::answer(state, request, token, now) {

@@ -86,7 +86,7 @@ pub(super) async fn create_repository(
             name,
             private: body["private"] == json!(true),
             default_branch: branch.to_owned(),
-            size_kb: git::size_kb(&folder),
+            size_kb: 0,
             language: String::new(),
             branches: 0,
             created: now(),
@@ -113,25 +113,15 @@ pub(super) fn answer(
         }
         (&Method::POST, ["orgs"]) => create_organization(state, request, now),
         (&Method::POST, ["users", login, "tokens"]) => create_token(state, request, token, login),
-        (&Method::GET, ["repos", owner, name]) => match state.repository(owner, name) {
-            Some(found) => Ok(shown(state, found.id)),
-            None => Err(Refusal::NotFound),
-        },
+        (&Method::GET, ["repos", owner, name]) => {
+            id_of(state, owner, name).map(|repository| shown(state, repository))
+        }
         (&Method::GET, ["repositories", number]) => by_number(state, number),
         (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) => {
-            let found = state.repository(owner, name).map(|found| found.id);
-            match found {
-                Some(repository) => Ok(combined(state, request, repository, sha)),
-                None => Err(Refusal::NotFound),
-            }
+            id_of(state, owner, name).map(|repository| combined(state, request, repository, sha))
         }
-        (_, ["repos", owner, name, "statuses", sha]) => {
-            let found = state.repository(owner, name).map(|found| found.id);
-            match found {
-                Some(repository) => statuses(state, request, repository, sha, now),
-                None => Err(Refusal::NotFound),
-            }
-        }
+        (_, ["repos", owner, name, "statuses", sha]) => id_of(state, owner, name)
+            .and_then(|repository| statuses(state, request, repository, sha, now)),
         _ => return None,
     })
 }
@@ -192,6 +182,11 @@ fn create_token(state: &mut State, request: &Request<'_>, token: &Token, login: 
     })))
 }
 
+fn id_of(state: &State, owner: &str, name: &str) -> Result<i64, Refusal> {
+    let found = state.repository(owner, name);
+    found.map(|found| found.id).ok_or(Refusal::NotFound)
+}
+
 fn shown(state: &State, repository: i64) -> Response {
     let body = to_value(payload::repository(state.hosted(repository)));
     reply(StatusCode::OK, &body)
@@ -228,38 +223,25 @@ fn combined(state: &State, request: &Request<'_>, repository: i64, sha: &str) ->
     with_total(reply(StatusCode::OK, &body), all.len())
 }
 
-/// What asks for a commit by any of its names finds it, or nothing.
-pub(super) async fn find_commit(
-    shared: &Shared,
-    owner: &str,
-    name: &str,
-    sha: &str,
-) -> Result<(), Refusal> {
-    if git::has_commit(&git::folder(&shared.data, owner, name), sha).await {
-        Ok(())
-    } else {
-        Err(Refusal::Missing("not found".to_owned()))
-    }
-}
-
-/// A status needs its commit; without it the forge fails rather than refuses (read in its source).
+/// What asks of a commit finds it or nothing; for a status of none the forge fails rather than refuses
+/// (read in its source).
 pub(super) async fn check_commit(
     shared: &Shared,
-    owner: &str,
-    name: &str,
+    method: &Method,
+    (owner, name): (&str, &str),
     sha: &str,
 ) -> Result<(), Refusal> {
-    let known = shared.with(|state, _| state.repository(owner, name).is_some());
-    if !known {
-        return Err(Refusal::NotFound);
-    }
+    shared.with(|state, _| id_of(state, owner, name))?;
     if git::has_commit(&git::folder(&shared.data, owner, name), sha).await {
-        Ok(())
-    } else {
-        Err(Refusal::Failed(format!(
-            "GetCommit[{sha}]: object does not exist [id: {sha}, rel_path: ]"
-        )))
+        return Ok(());
     }
+    Err(if method == Method::POST {
+        Refusal::Failed(format!(
+            "GetCommit[{sha}]: object does not exist [id: {sha}, rel_path: ]"
+        ))
+    } else {
+        Refusal::Missing("not found".to_owned())
+    })
 }
 
 /// The bytes of a file at `ref`, which may be any name of a commit. Where there is no such ref it is
