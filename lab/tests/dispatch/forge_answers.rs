@@ -9,13 +9,13 @@ use dispatcher::forge::{Forge, ForgeConfig, ForgeError, Known};
 use dispatcher::model::job::JobKey;
 use dispatcher::model::secret::Secret;
 use dispatcher::model::world::ForgeJobState;
-use serde_json::{Value, json};
+use serde_json::Value;
 use stacks::pool::{ForgeKind, Scope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::delivery::{Job, delivery, from_runner};
+use crate::delivery::{Job, from_runner};
 use crate::hostile_forge::{WAYS, Way, whole};
 use crate::support::{forge_config, pool};
 use crate::world::{ROLE, World};
@@ -310,8 +310,7 @@ async fn a_job_keeps_waiting_while_something_else_answers_404_in_the_forges_plac
         }
         let hostile = Hostile::up(way).await;
         let handler = world.cold(&hostile.address);
-        let tick = json!({ "action": "cleanup" });
-        world.invoke(&handler, &tick).await.unwrap();
+        world.tick_by(&handler).await;
         assert_eq!(world.live("job").await.len(), 1, "{way:?}");
         assert_eq!(world.standing(&job).await.0, "launching", "{way:?}");
     }
@@ -334,10 +333,8 @@ async fn a_delivery_waits_two_seconds_at_most_for_a_forge_that_hangs() {
     let hostile = Hostile::up(Way::Hang).await;
     let handler = world.cold(&hostile.address);
     let started = Instant::now();
-    let answer = world.invoke(&handler, &delivery(&job.queued())).await;
+    assert_eq!(world.deliver_to(&handler, &job.queued()).await, "recorded");
     // The forge itself gives up after five seconds.
     assert!(started.elapsed() < Duration::from_secs(5));
-    let answer = answer.unwrap().to_string();
-    assert!(answer.contains("recorded"), "{answer}");
     world.end().await;
 }

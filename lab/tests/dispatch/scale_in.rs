@@ -5,7 +5,6 @@ use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::model::runner::EndReason;
 use dispatcher::model::secret::Secret;
 use dispatcher::plan::{IDLE_MARGIN_MS, SETTLE_MS, SURPLUS_GRACE_MS};
-use serde_json::json;
 use stacks::pool::{ForgeKind, Scope};
 
 use crate::delivery::Job;
@@ -178,8 +177,7 @@ async fn without_the_forges_word_a_machine_is_left_to_its_own_limit() {
         return;
     };
     let blind = world.cold(NO_FORGE);
-    let tick = json!({ "action": "cleanup" });
-    world.invoke(&blind, &tick).await.unwrap();
+    world.tick_by(&blind).await;
     let row = world.runner(&machine).await;
     assert!(row["timeline"]["disabled"].is_null());
     assert!(row["surplus_since_ms"].as_u64().unwrap() > now_ms() - SURPLUS_GRACE_MS);
@@ -188,7 +186,7 @@ async fn without_the_forges_word_a_machine_is_left_to_its_own_limit() {
     world.tick().await;
     world.settle(&machine).await;
     let told_ms = world.runner(&machine).await["timeline"]["disabled"].as_u64();
-    world.invoke(&blind, &tick).await.unwrap();
+    world.tick_by(&blind).await;
     assert_eq!(world.the_instance().await, machine);
     let row = world.runner(&machine).await;
     assert!(

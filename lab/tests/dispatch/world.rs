@@ -234,7 +234,11 @@ impl World {
 
     /// Sends one HTTP request to the function.
     pub(crate) async fn send(&self, payload: &Value) -> Reply {
-        let answer = self.invoke(&self.handler, payload).await.unwrap();
+        self.send_to(&self.handler, payload).await
+    }
+
+    async fn send_to(&self, handler: &Handler, payload: &Value) -> Reply {
+        let answer = self.invoke(handler, payload).await.unwrap();
         let reply = Reply::of(&answer);
         self.answers.lock().unwrap().push(answer.to_string());
         reply
@@ -242,7 +246,11 @@ impl World {
 
     /// Delivers `body` and gives the decision.
     pub(crate) async fn deliver(&self, body: &Value) -> String {
-        let reply = self.send(&delivery(body)).await;
+        self.deliver_to(&self.handler, body).await
+    }
+
+    pub(crate) async fn deliver_to(&self, handler: &Handler, body: &Value) -> String {
+        let reply = self.send_to(handler, &delivery(body)).await;
         assert_eq!(reply.status, 202, "{}", reply.body);
         reply.json()["decision"].as_str().unwrap().to_owned()
     }
@@ -267,8 +275,12 @@ impl World {
     }
 
     pub(crate) async fn tick(&self) {
+        self.tick_by(&self.handler).await;
+    }
+
+    pub(crate) async fn tick_by(&self, handler: &Handler) {
         let tick = json!({ "action": "cleanup" });
-        self.invoke(&self.handler, &tick).await.unwrap();
+        self.invoke(handler, &tick).await.unwrap();
     }
 
     /// The host of `instance` fails, and EC2 says so.

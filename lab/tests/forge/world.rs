@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::process::{Child, Command};
 
-use crate::support::ask;
+use crate::support::{ask, push};
 
 pub(crate) const ADMIN: &str = "admin-token";
 pub(crate) const PASSWORD: &str = "a password";
@@ -104,27 +104,9 @@ impl World {
     /// Commits `workflow` as the repository's and pushes it; whether git was content.
     pub(crate) async fn push(&self, token: &str, workflow: &str) -> bool {
         let work = self.folder.path().join("work");
-        let file = work.join(".gitea/workflows/ci.yml");
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, workflow).unwrap();
         let address = self.forge.address();
         let url = format!("http://lab:{token}@{address}/acme/app.git");
-        let script = "set -e
-            [ -d .git ] || git init -q --initial-branch=main
-            git add .
-            git diff --cached --quiet ||
-              git -c user.name=Lab -c user.email=labadmin@forge.lab commit -qm 'a commit'
-            git push -q \"$1\" main";
-        let status = Command::new("sh")
-            .args(["-c", script, "sh", &url])
-            .current_dir(&work)
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("HOME", self.folder.path())
-            .stderr(Stdio::null())
-            .status()
-            .await
-            .unwrap();
-        status.success()
+        push(&work, ".gitea/workflows/ci.yml", workflow, &url).await
     }
 
     /// Writes a file that the next push brings.

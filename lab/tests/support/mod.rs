@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
@@ -384,6 +385,28 @@ pub fn pool(name: &str, labels: &[&str], template: &str) -> Pool {
         template_id: template.to_owned(),
         template_version: "1".to_owned(),
     }
+}
+
+/// Writes `text` to `path` below `work`, commits all that is there and pushes it to `url`; whether git
+/// was content.
+pub async fn push(work: &Path, path: &str, text: &str, url: &str) -> bool {
+    let file = work.join(path);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, text).unwrap();
+    let script = "set -e
+        [ -d .git ] || git init -q --initial-branch=main
+        git add .
+        git diff --cached --quiet ||
+          git -c user.name=Lab -c user.email=labadmin@forge.lab commit -qm 'a commit'
+        git push -q \"$1\" main";
+    let status = tokio::process::Command::new("sh")
+        .args(["-c", script, "sh", url])
+        .current_dir(work)
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("HOME", work)
+        .stderr(Stdio::null())
+        .status();
+    status.await.unwrap().success()
 }
 
 /// One request with a body of JSON: status and answer, as text where that is no JSON.

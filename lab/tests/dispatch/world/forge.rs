@@ -1,12 +1,10 @@
 //! The lab's forge, asked as its administrator.
 
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 
 use super::{World, until};
 use crate::delivery::Job;
-use crate::support::ask;
+use crate::support::{ask, push};
 
 impl World {
     /// Pushes `workflow` to `acme/app` and gives its jobs, which wait there now.
@@ -35,32 +33,15 @@ impl World {
     /// The same to a repository that there is.
     pub(crate) async fn push_change(&self, name: &str, workflow: &str) -> String {
         let work = self.bench.path().join("work").join(name);
-        let file = work.join(".gitea/workflows/ci.yml");
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, workflow).unwrap();
         let lab = self.bench.lab.file();
         let address = lab.forge.strip_prefix("http://").unwrap();
         let url = format!(
             "http://labadmin:{}@{address}/acme/{name}.git",
             lab.forge_token
         );
-        let script = "set -e
-            git init -q --initial-branch=main
-            git add .
-            git -c user.name=Lab -c user.email=lab@forge.lab commit -qm 'a commit'
-            git push -q \"$1\" main
-            git rev-parse HEAD";
-        let output = tokio::process::Command::new("sh")
-            .args(["-c", script, "sh", &url])
-            .current_dir(&work)
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("HOME", self.bench.path())
-            .stderr(Stdio::null())
-            .output()
-            .await
-            .unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        assert!(push(&work, ".gitea/workflows/ci.yml", workflow, &url).await);
+        let commit = std::fs::read_to_string(work.join(".git/refs/heads/main"));
+        commit.unwrap().trim().to_owned()
     }
 
     /// The same, and gives its jobs.

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_ssm::types::ParameterType;
+use dispatcher::handler::Handler;
 use lab::forge::Version;
 use stacks::names::SecretName;
 use stacks::pool::{ForgeKind, Pool, Settings};
@@ -91,6 +92,16 @@ impl World {
         let answer = get.send().await.unwrap();
         let document = answer.parameter.unwrap().value.unwrap();
         serde_json::from_str(&document).unwrap()
+    }
+
+    /// Changes the document of one pool, and gives a function that has read no other.
+    pub(crate) async fn change_pool(&self, name: &str, change: impl FnOnce(&mut Pool)) -> Handler {
+        let mut pool = self.pool(name).await;
+        change(&mut pool);
+        let document = serde_json::to_string(&pool).unwrap();
+        self.set_parameter(&self.names.pool(&pool.name), &document)
+            .await;
+        self.cold(&self.bench.lab.file().forge)
     }
 
     pub(crate) async fn delete_parameter(&self, name: &str) {
