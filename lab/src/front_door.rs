@@ -123,9 +123,7 @@ impl FrontDoor {
         let Some(name) = api.name.strip_suffix("-api") else {
             return missing();
         };
-        let route = self
-            .emulator
-            .route_asks_iam(REGION, &api.api_id, ROUTE_RUNNER);
+        let route = self.emulator.route_asks_iam(&api.api_id, ROUTE_RUNNER);
         let caller = match route.await? {
             None => return missing(),
             // Without authorization on the route, API Gateway says nothing of the caller.
@@ -141,9 +139,9 @@ impl FrontDoor {
                 self.emulator.account(),
                 api.api_id
             );
-            let allows =
-                self.emulator
-                    .allows(REGION, &caller.role, "execute-api:Invoke", &resource);
+            let allows = self
+                .emulator
+                .allows(&caller.role, "execute-api:Invoke", &resource);
             if !allows.await? {
                 return Ok(Err("Forbidden"));
             }
@@ -151,25 +149,17 @@ impl FrontDoor {
         let function = Names::of(name).function;
         let place = (self.emulator.account(), api.api_id.as_str());
         let event = event(place, parts, body, caller.as_ref(), Timestamp::now());
-        let invoked = self.emulator.invoke(REGION, &function, &event).await?;
+        let invoked = self.emulator.invoke(&function, &event).await?;
         Ok(Ok(respond(&invoked)))
     }
 
     /// Who calls, or API Gateway's words for a caller that it does not believe.
     fn authorize(&self, parts: &Parts, body: &[u8]) -> Result<Issued, &'static str> {
-        let claim = Claim::of(parts).map_err(|refusal| match refusal {
-            crate::sigv4::Refusal::Unsigned => "Forbidden",
-            crate::sigv4::Refusal::Malformed
-            | crate::sigv4::Refusal::HeaderNotSigned
-            | crate::sigv4::Refusal::Expired
-            | crate::sigv4::Refusal::UnknownKey
-            | crate::sigv4::Refusal::WrongToken
-            | crate::sigv4::Refusal::Mismatch => "Invalid Authorization header",
-        })?;
+        let claim = Claim::of(parts).map_err(|_| "Forbidden")?;
         let holder = self
             .keys
             .holder(&claim.key_id)
-            .filter(|_| claim.service == "execute-api" && claim.region == REGION)
+            .filter(|_| claim.is_for("execute-api"))
             .ok_or("Forbidden")?;
         claim
             .verify(parts, body, &holder.key, Timestamp::now())
@@ -182,7 +172,7 @@ impl FrontDoor {
 
     /// The API that the request's host names; for the host's own address the default one.
     async fn api(&self, headers: &HeaderMap) -> Result<Option<Api>, Error> {
-        let mut apis = self.emulator.apis(REGION).await?;
+        let mut apis = self.emulator.apis().await?;
         let host = headers
             .get(http::header::HOST)
             .and_then(|host| host.to_str().ok())
@@ -376,7 +366,7 @@ mod tests {
         let (unsigned, body) = request().into_parts();
         assert_eq!(door.authorize(&unsigned, &body).err(), Some("Forbidden"));
         let now = Timestamp::now();
-        let signed = crate::sign::sign(request(), &key, REGION, "execute-api", now).unwrap();
+        let signed = crate::sigv4::sign(request(), &key, "execute-api", now).unwrap();
         let (signed, body) = signed.into_parts();
         assert_eq!(door.authorize(&signed, &body).err(), Some("Forbidden"));
     }

@@ -20,7 +20,6 @@ use crate::forge_program::ForgeProgram;
 use crate::gitea::Programs;
 use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
-use crate::setup::Setup;
 use crate::{Calls, Error, ministack};
 
 /// The emulator is the slowest part of the start.
@@ -41,6 +40,24 @@ const PROGRAMS: [&str; 4] = ["bash", "curl", "git", "sed"];
 pub struct Lab {
     folder: Folder,
     file: LabFile,
+}
+
+/// What a lab is started with.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Its forge.
+    pub forge: ForgeProgram,
+    /// Somebody else's emulator; it has one of its own without.
+    pub emulator: Option<SharedEmulator>,
+}
+
+/// An emulator that several labs use.
+#[derive(Debug, Clone)]
+pub struct SharedEmulator {
+    /// Where it answers.
+    pub endpoint: String,
+    /// The account of this lab alone, 12 digits.
+    pub account: String,
 }
 
 /// What runs in a lab.

@@ -30,8 +30,6 @@ mod metadata;
 mod ministack;
 pub mod runner;
 pub mod serve;
-mod setup;
-mod sign;
 mod sigv4;
 mod supervised;
 mod tls;
@@ -43,11 +41,10 @@ pub use folder::{
     ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,
 };
 pub use forge_program::{ForgeProgram, UnknownForge};
-pub use handle::{Lab, Status};
+pub use handle::{Lab, Setup, SharedEmulator, Status};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
 pub use ministack::StandaloneEmulator;
-pub use setup::{Setup, SharedEmulator};
 
 use std::process::ExitCode;
 

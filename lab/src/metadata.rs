@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -12,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::ec2::Instance;
+use crate::folder::REGION;
 use crate::ids::{hex_id, secret};
 use crate::sigv4::Key;
 
@@ -32,49 +32,28 @@ pub(crate) struct Issued {
     since: Timestamp,
 }
 
-/// Keys by instance, and warnings that were given.
+/// Keys by instance.
 #[derive(Clone, Default)]
-pub(crate) struct Keys(Arc<Mutex<Book>>);
-
-#[derive(Default)]
-struct Book {
-    issued: HashMap<String, Issued>,
-    taken_back: HashMap<String, Timestamp>,
-}
+pub(crate) struct Keys(Arc<Mutex<HashMap<String, Issued>>>);
 
 impl Keys {
     /// The holder of the key with this id.
     pub(crate) fn holder(&self, key_id: &str) -> Option<Issued> {
-        let book = self.book();
-        book.issued
-            .values()
-            .find(|issued| issued.key.id == key_id)
-            .cloned()
+        let issued = self.issued();
+        let mut all = issued.values();
+        all.find(|issued| issued.key.id == key_id).cloned()
     }
 
     /// The keys of an instance are worth nothing from now on.
     pub(crate) fn revoke(&self, instance: &str) {
-        self.book().issued.remove(instance);
-        self.book().taken_back.remove(instance);
-    }
-
-    /// The instance is taken back `after` now.
-    pub(crate) fn warn(&self, instance: &str, now: Timestamp, after: Duration) {
-        let seconds = i64::try_from(after.as_secs()).unwrap_or_default();
-        let at = now + SignedDuration::from_secs(seconds);
-        self.book().taken_back.insert(instance.to_owned(), at);
-    }
-
-    fn taken_back(&self, instance: &str) -> Option<Timestamp> {
-        self.book().taken_back.get(instance).copied()
+        self.issued().remove(instance);
     }
 
     /// The instance's keys, made when they are first needed.
     fn issue(&self, instance: &Instance, now: Timestamp) -> Option<Issued> {
         let profile = instance.blueprint.profile.as_ref()?;
         let issued = self
-            .book()
-            .issued
+            .issued()
             .entry(instance.id.clone())
             .or_insert_with(|| Issued {
                 key: Key {
@@ -91,7 +70,7 @@ impl Keys {
         Some(issued)
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn issued(&self) -> MutexGuard<'_, HashMap<String, Issued>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,11 +129,7 @@ impl Service {
         if method != Method::GET && method != Method::HEAD {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "");
         }
-        let admitted = match header("x-aws-ec2-metadata-token") {
-            Some(token) => self.knows(token, now),
-            None => !self.instance.blueprint.tokens_required,
-        };
-        if !admitted {
+        if !header("x-aws-ec2-metadata-token").is_some_and(|token| self.knows(token, now)) {
             return plain(StatusCode::UNAUTHORIZED, "Unauthorized");
         }
         match self.value(path, now) {
@@ -163,39 +138,19 @@ impl Service {
         }
     }
 
+    /// What boot files ask for, and a little more.
     fn value(&self, path: &str, now: Timestamp) -> Option<String> {
         let Instance { id, blueprint, .. } = &self.instance;
         if path == "/latest/user-data" {
             let data = String::from_utf8_lossy(&blueprint.user_data);
             return (!data.is_empty()).then(|| data.into_owned());
         }
-        if path == "/latest/dynamic/instance-identity/document" {
-            return Some(self.identity());
-        }
-        let name = path.strip_prefix("/latest/meta-data/")?;
-        let value = match name {
-            "" => "ami-id\nhostname\niam/\ninstance-id\ninstance-life-cycle\ninstance-type\n\
-                   local-hostname\nlocal-ipv4\nplacement/"
-                .to_owned(),
+        let value = match path.strip_prefix("/latest/meta-data/")? {
             "instance-id" => id.clone(),
             "instance-type" => blueprint.instance_type.clone(),
-            "instance-life-cycle" => if blueprint.spot { "spot" } else { "on-demand" }.to_owned(),
-            "placement/region" => blueprint.region.clone(),
+            "placement/region" => REGION.to_owned(),
             "placement/availability-zone" => blueprint.zone.clone(),
-            "ami-id" => blueprint.image.clone(),
-            "hostname" | "local-hostname" => format!(
-                "ip-{}.{}.compute.internal",
-                self.instance.address.replace('.', "-"),
-                blueprint.region
-            ),
-            "local-ipv4" => self.instance.address.clone(),
-            "spot/instance-action" => {
-                let at = self.keys.taken_back(id)?;
-                json!({ "action": "terminate", "time": time(at) }).to_string()
-            }
-            "iam/security-credentials" | "iam/security-credentials/" => {
-                blueprint.profile.as_ref()?.role.clone()
-            }
+            "iam/security-credentials/" => blueprint.profile.as_ref()?.role.clone(),
             other => {
                 let role = other.strip_prefix("iam/security-credentials/")?;
                 return self.credentials(role, now);
@@ -219,23 +174,6 @@ impl Service {
             "Expiration": time(issued.since + CREDENTIALS),
         });
         serde_json::to_string_pretty(&document).ok()
-    }
-
-    fn identity(&self) -> String {
-        let Instance { id, blueprint, .. } = &self.instance;
-        json!({
-            "accountId": blueprint.account,
-            "architecture": std::env::consts::ARCH,
-            "availabilityZone": blueprint.zone,
-            "imageId": blueprint.image,
-            "instanceId": id,
-            "instanceType": blueprint.instance_type,
-            "pendingTime": time(self.instance.launched),
-            "privateIp": self.instance.address,
-            "region": blueprint.region,
-            "version": "2017-09-30",
-        })
-        .to_string()
     }
 
     fn token(&self, seconds: u32, now: Timestamp) -> String {

@@ -1,43 +1,15 @@
 //! The metadata service as `IMDSv2` has it.
 
-use std::collections::BTreeMap;
-
 use super::*;
-use crate::ec2::{InstanceState, OnShutdown};
-use crate::emulator::Profile;
+use crate::ec2::{Blueprint, InstanceState};
 
 fn service() -> Service {
     let now = Timestamp::UNIX_EPOCH;
-    let blueprint = crate::ec2::Blueprint {
-        account: "111111111111".to_owned(),
-        region: "eu-west-1".to_owned(),
-        zone: "eu-west-1a".to_owned(),
-        vpc: "vpc-1".to_owned(),
-        subnet: "subnet-1".to_owned(),
-        image: "ami-1".to_owned(),
-        instance_type: "t3.small".to_owned(),
-        user_data: b"#!/bin/sh\n".to_vec(),
-        profile: Some(Profile {
-            arn: "arn".to_owned(),
-            id: "AIPA1".to_owned(),
-            role: "ci-runner".to_owned(),
-            role_id: "AROA1".to_owned(),
-        }),
-        security_groups: Vec::new(),
-        spot: true,
-        credit: None,
-        tags: BTreeMap::new(),
-        tokens_required: true,
-        on_shutdown: OnShutdown::Terminate,
-        template: None,
-    };
     Service {
         instance: Instance {
             id: "i-1".to_owned(),
-            reservation: "r-1".to_owned(),
-            token: None,
-            address: "172.31.1.2".to_owned(),
-            blueprint,
+            token: "t".to_owned(),
+            blueprint: Blueprint::example("eu-west-1a"),
             state: InstanceState::Running,
             reason: None,
             launched: now,
@@ -102,17 +74,6 @@ fn a_token_opens_identity_user_data_and_credentials() {
     assert_eq!(holder.instance, "i-1");
     assert_eq!(get(&format!("{folder}other")).0, 404);
     assert_eq!(get("/latest/meta-data/tags/instance/").0, 404);
-}
-
-#[test]
-fn an_interruption_shows_only_once_it_is_announced() {
-    let service = service();
-    let now = Timestamp::UNIX_EPOCH;
-    let path = "/latest/meta-data/spot/instance-action";
-    assert_eq!(service.value(path, now), None);
-    service.keys.warn("i-1", now, Duration::from_mins(2));
-    let notice = service.value(path, now).unwrap();
-    assert!(notice.contains("1970-01-01T00:02:00Z"), "{notice}");
 }
 
 #[test]

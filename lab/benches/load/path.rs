@@ -2,9 +2,7 @@
 //! emulator runs it, nudges and drains and ticks beside it. Machines don't boot.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dispatcher::aws::{Aws, AwsEndpoint};
@@ -17,11 +15,9 @@ use provisioner::progress::Silent;
 use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::{Deployment, Environment};
 use stacks::names::SecretName;
-use tokio::task::JoinSet;
 
 use crate::delivery::{Job, delivery};
-use crate::measure::Meter;
-use crate::minute::rate;
+use crate::measure::closed_loop;
 use crate::support::{Bench, credentials};
 use crate::world::entries;
 
@@ -29,9 +25,6 @@ use crate::world::entries;
 const NAME: &str = "load-ci";
 /// Senders that are tried, to find the number that gets most through.
 const SENDERS: [usize; 3] = [1, 2, 4];
-/// How long each is tried.
-const TRY: Duration = Duration::from_secs(4);
-
 type Web = Client<HttpConnector, Full<Bytes>>;
 
 pub(crate) async fn run(time: Duration) {
@@ -41,21 +34,16 @@ pub(crate) async fn run(time: Duration) {
     bench.faults(&entries());
     deploy(&bench).await;
     println!("\nDeliveries in a closed loop, over the whole path");
-    println!("  senders   seconds  answered    a second     p50     p95     max ms");
     let hook = format!("{}/dispatch", bench.lab.file().front_door);
-    let next = Arc::new(AtomicU64::new(1));
-    let mut best = (0.0, 1);
-    for senders in SENDERS {
-        let rate = stretch(&hook, senders, TRY, &next).await;
-        if rate > best.0 {
-            best = (rate, senders);
+    let sender = || {
+        let web: Web = Client::builder(TokioExecutor::new()).build_http();
+        let hook = hook.clone();
+        move |id| {
+            let answer = web.request(request(&hook, id));
+            async move { assert_eq!(answer.await.unwrap().status(), 202) }
         }
-    }
-    let before = next.load(Ordering::Relaxed);
-    let meter = Meter::start(&bench.lab);
-    stretch(&hook, best.1, time, &next).await;
-    println!("{}", meter.read(next.load(Ordering::Relaxed) - before));
-    let sent = next.load(Ordering::Relaxed) - 1;
+    };
+    let sent = closed_loop(&SENDERS, time, sender).await;
     let listed = listed(&bench).await;
     let machines = bench.lab.status().await.unwrap().instances.len();
     println!("sent {sent}, on the list {listed}, machines launched meanwhile {machines}");
@@ -90,29 +78,6 @@ async fn deploy(bench: &Bench) {
     let plan = plan.await.unwrap();
     let up = provisioner::up(&deployment, &plan, &code, &Silent);
     up.await.unwrap();
-}
-
-/// Sends for `time`, and gives the rate a second.
-async fn stretch(hook: &str, senders: usize, time: Duration, next: &Arc<AtomicU64>) -> f64 {
-    let begun = Instant::now();
-    let mut workers = JoinSet::new();
-    for _ in 0..senders {
-        let (hook, next) = (hook.to_owned(), Arc::clone(next));
-        workers.spawn(async move {
-            let web: Web = Client::builder(TokioExecutor::new()).build_http();
-            let mut times = Vec::new();
-            while begun.elapsed() < time {
-                let request = request(&hook, next.fetch_add(1, Ordering::Relaxed));
-                let begun = Instant::now();
-                let answer = web.request(request).await.unwrap();
-                times.push(begun.elapsed());
-                assert_eq!(answer.status(), 202);
-            }
-            times
-        });
-    }
-    let times = workers.join_all().await.concat();
-    rate(senders, begun.elapsed(), &times)
 }
 
 /// The delivery of a new job, as the forge sends it.

@@ -16,24 +16,13 @@ pub(crate) struct ApiError {
 }
 
 /// Why a call is not served.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub(crate) enum CallError {
     /// EC2 refuses it, in EC2's words.
-    Api(ApiError),
+    Api(#[from] ApiError),
     /// The lab itself failed.
-    Internal(Error),
-}
-
-impl From<ApiError> for CallError {
-    fn from(error: ApiError) -> Self {
-        Self::Api(error)
-    }
-}
-
-impl From<Error> for CallError {
-    fn from(error: Error) -> Self {
-        Self::Internal(error)
-    }
+    Internal(#[from] Error),
 }
 
 impl ApiError {

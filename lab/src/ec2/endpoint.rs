@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::cloud::{Cloud, Stop};
 use crate::ec2::api_error::{ApiError, CallError, answer};
 use crate::ec2::params::Params;
-use crate::ec2::state::{Call, InstanceState, Launched, Reason};
+use crate::ec2::state::{Call, InstanceState, Reason};
 use crate::ec2::xml::Xml;
 use crate::ec2::{describe, lab_routes, run};
 use crate::error::chain;
@@ -25,13 +25,11 @@ const BODY_MAX_BYTES: usize = 256 * 1024;
 /// The API version that every SDK sends.
 const VERSION: &str = "2016-11-15";
 /// What the emulator answers for us.
-const READ_THROUGH: [&str; 6] = [
+const READ_THROUGH: [&str; 4] = [
     "DescribeLaunchTemplates",
-    "DescribeLaunchTemplateVersions",
     "DescribeSecurityGroups",
     "DescribeSubnets",
     "DescribeVpcs",
-    "DescribeAvailabilityZones",
 ];
 
 /// What handlers share.
@@ -91,10 +89,10 @@ impl Endpoint {
         body: Bytes,
         request_id: &str,
     ) -> Result<Response<Bytes>, CallError> {
-        let region = self.authenticate(parts, &body)?;
+        self.authenticate(parts, &body)?;
         let mut params = Params::parse(&body)?;
         let action = params.require("Action")?;
-        let outcome = self.act(&action, params, &region, body, request_id).await;
+        let outcome = self.act(&action, params, body, request_id).await;
         self.cloud.state().calls.note(&action, &outcome);
         outcome
     }
@@ -103,7 +101,6 @@ impl Endpoint {
         &self,
         action: &str,
         mut params: Params,
-        region: &str,
         body: Bytes,
         request_id: &str,
     ) -> Result<Response<Bytes>, CallError> {
@@ -115,23 +112,14 @@ impl Endpoint {
             .into());
         }
         if READ_THROUGH.contains(&action) {
-            return Ok(self.cloud.emulator.forward_ec2(region, body).await?);
+            return Ok(self.cloud.emulator.forward_ec2(body).await?);
         }
         let xml = match action {
-            "RunInstances" => self.run_instances(params, region, request_id).await?,
-            "TerminateInstances" => self.terminate_instances(params, region, request_id)?,
+            "RunInstances" => self.run_instances(params, request_id).await?,
+            "TerminateInstances" => self.terminate_instances(params, request_id)?,
             "DescribeInstances" => {
                 self.admit(Call::Describe)?;
-                describe::instances(&self.cloud.state(), params, region, Timestamp::now())?
-                    .xml(request_id)
-            }
-            "DescribeSpotPriceHistory" => {
-                self.admit(Call::Describe)?;
-                describe::spot_prices(params, region, Timestamp::now(), request_id)?
-            }
-            "DescribeInstanceTypeOfferings" => {
-                self.admit(Call::Describe)?;
-                describe::offerings(params, region, request_id)?
+                describe::instances(&self.cloud.state(), params, Timestamp::now(), request_id)?
             }
             other => {
                 return Err(ApiError::client(
@@ -144,14 +132,13 @@ impl Endpoint {
         Ok(answer(StatusCode::OK, xml))
     }
 
-    /// The region of the signature, once it is believed.
-    fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<String, ApiError> {
+    /// Whether the request is signed with the lab's key, for its EC2.
+    fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
         let verified = Claim::of(parts).and_then(|claim| {
-            if claim.key_id != self.key.id || claim.service != "ec2" {
+            if claim.key_id != self.key.id || !claim.is_for("ec2") {
                 return Err(Refusal::UnknownKey);
             }
-            claim.verify(parts, body, &self.key, Timestamp::now())?;
-            Ok(claim.region)
+            claim.verify(parts, body, &self.key, Timestamp::now())
         });
         verified.map_err(|refusal| {
             let code = match refusal {
@@ -172,59 +159,19 @@ impl Endpoint {
         self.cloud.state().admit(call, Timestamp::now())
     }
 
-    async fn run_instances(
-        &self,
-        params: Params,
-        region: &str,
-        request_id: &str,
-    ) -> Result<Xml, CallError> {
+    async fn run_instances(&self, params: Params, request_id: &str) -> Result<Xml, CallError> {
         self.admit(Call::Run)?;
         let request = run::Request::parse(params)?;
-        let launched = if let Some(launched) = self.made_before(&request, region).await? {
-            launched
-        } else {
-            let dry_run = request.dry_run;
-            let plan = request.resolve(&self.cloud.emulator, region).await?;
-            if dry_run {
-                return Err(dry_run_succeeds().into());
-            }
-            self.cloud.launch(&plan)?
-        };
+        let plan = request.resolve(&self.cloud.emulator).await?;
+        let launched = self.cloud.launch(&plan)?;
         let mut state = self.cloud.state();
         if state.faults.loses_answer() {
             return Err(ApiError::server("InternalError", "An internal error has occurred").into());
         }
-        let account = self.cloud.emulator.account();
-        Ok(describe::reservation(
-            &state, &launched, account, request_id,
-        ))
+        Ok(describe::reservation(&state, &launched, request_id))
     }
 
-    async fn made_before(
-        &self,
-        request: &run::Request,
-        region: &str,
-    ) -> Result<Option<Launched>, CallError> {
-        if request.token().is_none() {
-            return Ok(None);
-        }
-        let token_scope = match request.subnet() {
-            None => region.to_owned(),
-            Some(subnet) => match self.cloud.emulator.subnet(region, subnet).await? {
-                Some(found) => found.zone,
-                None => return Ok(None),
-            },
-        };
-        let state = self.cloud.state();
-        Ok(state.replay(request.token(), &token_scope, request.fingerprint())?)
-    }
-
-    fn terminate_instances(
-        &self,
-        mut params: Params,
-        region: &str,
-        request_id: &str,
-    ) -> Result<Xml, ApiError> {
+    fn terminate_instances(&self, mut params: Params, request_id: &str) -> Result<Xml, ApiError> {
         self.admit(Call::Terminate)?;
         let ids = params.list("InstanceId");
         let stop = if params.flag("SkipOsShutdown")? {
@@ -232,17 +179,11 @@ impl Endpoint {
         } else {
             Stop::Graceful
         };
-        let forced = params.flag("Force")?;
-        let dry_run = params.flag("DryRun")?;
         params.finish()?;
         if ids.is_empty() {
             return Err(ApiError::missing("InstanceId"));
         }
-        if dry_run {
-            return Err(dry_run_succeeds());
-        }
-        describe::check_known(&self.cloud.state(), &ids, region)?;
-        let stop = if forced { Stop::Outright } else { stop };
+        describe::check_known(&self.cloud.state(), &ids, |_| true)?;
         let changes: Vec<(String, InstanceState, InstanceState)> = ids
             .into_iter()
             .filter_map(|id| {
@@ -252,12 +193,4 @@ impl Endpoint {
             .collect();
         Ok(describe::terminating(&changes, request_id))
     }
-}
-
-fn dry_run_succeeds() -> ApiError {
-    ApiError::with(
-        StatusCode::PRECONDITION_FAILED,
-        "DryRunOperation",
-        "Request would have succeeded, but DryRun flag is set.",
-    )
 }

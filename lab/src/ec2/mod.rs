@@ -1,4 +1,4 @@
-//! The lab's EC2: the Query protocol over HTTP, signed requests only, a dozen actions. What
+//! The lab's EC2: the Query protocol over HTTP, signed requests only, the actions that we call. What
 //! CloudFormation made in the emulator is read from there; instances are ours.
 
 mod api_error;
@@ -10,7 +10,6 @@ mod injection;
 mod lab_routes;
 mod params;
 mod run;
-mod run_parts;
 mod state;
 mod xml;
 
@@ -19,5 +18,5 @@ pub use self::calls::Calls;
 pub(crate) use self::catalog::usd_per_hour;
 pub use self::injection::{Capacity, FaultInjection, RunError};
 #[cfg(test)]
-pub(crate) use self::state::{Blueprint, OnShutdown};
+pub(crate) use self::state::Blueprint;
 pub(crate) use self::state::{Change, Ec2State, Instance, InstanceState, Launched, Plan, Reason};

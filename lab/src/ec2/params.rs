@@ -121,10 +121,6 @@ impl Params {
             .collect()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Every parameter must have been taken by now.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         match self.0.keys().next() {

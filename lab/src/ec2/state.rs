@@ -29,6 +29,7 @@ pub(crate) struct Ec2State {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) faults: FaultInjection,
     pub(crate) calls: Calls,
+    /// By token and zone, where a token counts.
     tokens: HashMap<(String, String), Launched>,
     /// Tokens whose launch found no capacity, with its fingerprint: EC2 may remember those as well.
     spent: HashMap<(String, String), (String, Timestamp)>,
@@ -41,7 +42,6 @@ pub(crate) struct Ec2State {
 /// What a launch made, for the next request with its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Launched {
-    pub(crate) reservation: String,
     pub(crate) ids: Vec<String>,
     fingerprint: String,
     at: Timestamp,
@@ -50,9 +50,7 @@ pub(crate) struct Launched {
 /// A launch whose parameters are resolved and good.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    pub(crate) token: Option<String>,
-    /// Where the token counts: a zone once a subnet is given, else the region.
-    pub(crate) token_scope: String,
+    pub(crate) token: String,
     pub(crate) fingerprint: String,
     pub(crate) min: u32,
     pub(crate) max: u32,
@@ -62,39 +60,38 @@ pub(crate) struct Plan {
 /// What every instance of a launch has in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Blueprint {
-    pub(crate) account: String,
-    pub(crate) region: String,
     pub(crate) zone: String,
-    pub(crate) vpc: String,
     pub(crate) subnet: String,
-    pub(crate) image: String,
     pub(crate) instance_type: String,
     pub(crate) user_data: Vec<u8>,
     pub(crate) profile: Option<Profile>,
-    pub(crate) security_groups: Vec<String>,
     pub(crate) spot: bool,
-    pub(crate) credit: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) tokens_required: bool,
-    pub(crate) on_shutdown: OnShutdown,
-    /// Id and version of the launch template.
-    pub(crate) template: Option<(String, String)>,
 }
 
-/// What a shutdown from inside does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnShutdown {
-    Stop,
-    Terminate,
+#[cfg(test)]
+impl Blueprint {
+    pub(crate) fn example(zone: &str) -> Self {
+        Self {
+            zone: zone.to_owned(),
+            subnet: format!("subnet-{zone}"),
+            instance_type: "t3.small".to_owned(),
+            user_data: b"#!/bin/sh\n".to_vec(),
+            profile: Some(Profile {
+                role: "ci-runner".to_owned(),
+                role_id: "AROA1".to_owned(),
+            }),
+            spot: true,
+            tags: BTreeMap::new(),
+        }
+    }
 }
 
 /// One instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Instance {
     pub(crate) id: String,
-    pub(crate) reservation: String,
-    pub(crate) token: Option<String>,
-    pub(crate) address: String,
+    pub(crate) token: String,
     pub(crate) blueprint: Blueprint,
     pub(crate) state: InstanceState,
     pub(crate) reason: Option<Reason>,
@@ -104,15 +101,13 @@ pub(crate) struct Instance {
     pub(crate) ended: Option<Timestamp>,
 }
 
-/// EC2's states.
+/// EC2's states, without those of instances that stop and start again: ours never do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InstanceState {
     Pending,
     Running,
     ShuttingDown,
     Terminated,
-    Stopping,
-    Stopped,
 }
 
 /// What moves an instance from state to state.
@@ -120,10 +115,8 @@ pub(crate) enum InstanceState {
 pub(crate) enum Change {
     /// Its machine is up.
     Booted,
-    /// Someone ends it from outside, for good.
+    /// It is ended, by someone or by itself.
     Terminate(Reason),
-    /// It shut itself down.
-    PoweredOff,
     /// Its machine is gone.
     Gone,
 }
@@ -157,8 +150,6 @@ impl InstanceState {
             Self::Running => "running",
             Self::ShuttingDown => "shutting-down",
             Self::Terminated => "terminated",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
         }
     }
 
@@ -169,47 +160,20 @@ impl InstanceState {
             Self::Running => "16",
             Self::ShuttingDown => "32",
             Self::Terminated => "48",
-            Self::Stopping => "64",
-            Self::Stopped => "80",
         }
     }
 
     /// The state after `change`; `None` when it changes nothing.
-    fn after(self, change: Change, on_shutdown: OnShutdown) -> Option<Self> {
+    fn after(self, change: Change) -> Option<Self> {
         match (change, self) {
             (Change::Booted, Self::Pending) => Some(Self::Running),
-            (Change::Terminate(_), Self::Pending | Self::Running | Self::Stopping) => {
-                Some(Self::ShuttingDown)
+            (Change::Terminate(_), Self::Pending | Self::Running) => Some(Self::ShuttingDown),
+            (Change::Gone, Self::Pending | Self::Running | Self::ShuttingDown) => {
+                Some(Self::Terminated)
             }
-            (Change::PoweredOff, Self::Pending | Self::Running) => match on_shutdown {
-                OnShutdown::Terminate => Some(Self::ShuttingDown),
-                OnShutdown::Stop => Some(Self::Stopping),
-            },
-            (Change::Gone, Self::Stopping) => Some(Self::Stopped),
-            (Change::Gone, Self::Pending | Self::Running | Self::ShuttingDown)
-            | (Change::Terminate(_), Self::Stopped) => Some(Self::Terminated),
-            (
-                Change::Booted,
-                Self::Running
-                | Self::ShuttingDown
-                | Self::Terminated
-                | Self::Stopping
-                | Self::Stopped,
-            )
+            (Change::Booted, Self::Running | Self::ShuttingDown | Self::Terminated)
             | (Change::Terminate(_), Self::ShuttingDown | Self::Terminated)
-            | (
-                Change::PoweredOff,
-                Self::ShuttingDown | Self::Terminated | Self::Stopping | Self::Stopped,
-            )
-            | (Change::Gone, Self::Terminated | Self::Stopped) => None,
-        }
-    }
-
-    /// Whether it is over.
-    pub(crate) const fn ended(self) -> bool {
-        match self {
-            Self::Terminated | Self::Stopped => true,
-            Self::Pending | Self::Running | Self::ShuttingDown | Self::Stopping => false,
+            | (Change::Gone, Self::Terminated) => None,
         }
     }
 }
@@ -255,27 +219,6 @@ impl Ec2State {
         }
     }
 
-    /// What a request with this token made before, if it did.
-    pub(crate) fn replay(
-        &self,
-        token: Option<&str>,
-        token_scope: &str,
-        fingerprint: &str,
-    ) -> Result<Option<Launched>, ApiError> {
-        let Some(token) = token else { return Ok(None) };
-        let key = (token.to_owned(), token_scope.to_owned());
-        let launched = self.tokens.get(&key);
-        let spent = self.spent.get(&key).map(|(of, _)| of.as_str());
-        let of = launched.map(|launched| launched.fingerprint.as_str());
-        if of.or(spent).is_some_and(|of| of != fingerprint) {
-            return Err(ApiError::client(
-                "IdempotentParameterMismatch",
-                "The request uses the same client token as a previous, but non-identical request.",
-            ));
-        }
-        Ok(launched.cloned())
-    }
-
     /// Makes the instances of `plan`, or finds those that its token made. The second value says
     /// whether they are new, hence to be booted.
     pub(crate) fn launch(
@@ -284,25 +227,28 @@ impl Ec2State {
         now: Timestamp,
     ) -> Result<(Launched, bool), ApiError> {
         self.forget(now);
-        if let Some(launched) =
-            self.replay(plan.token.as_deref(), &plan.token_scope, &plan.fingerprint)?
-        {
-            return Ok((launched, false));
+        let blueprint = &plan.blueprint;
+        let key = (plan.token.clone(), blueprint.zone.clone());
+        let launched = self.tokens.get(&key);
+        let spent = self.spent.get(&key).map(|(of, _)| of);
+        let of = launched.map(|launched| &launched.fingerprint).or(spent);
+        if of.is_some_and(|of| *of != plan.fingerprint) {
+            return Err(ApiError::client(
+                "IdempotentParameterMismatch",
+                "The request uses the same client token as a previous, but non-identical request.",
+            ));
+        }
+        if let Some(launched) = launched {
+            return Ok((launched.clone(), false));
         }
         if let Some(error) = self.faults.next_run_error() {
             return Err(error);
         }
-        let blueprint = &plan.blueprint;
         let capacity = self
             .faults
             .capacity(&blueprint.instance_type, &blueprint.subnet);
         if capacity < plan.min {
-            if let Some(token) = &plan.token {
-                self.spent.insert(
-                    (token.clone(), plan.token_scope.clone()),
-                    (plan.fingerprint.clone(), now),
-                );
-            }
+            self.spent.insert(key, (plan.fingerprint.clone(), now));
             return Err(ApiError::server(
                 "InsufficientInstanceCapacity",
                 format!(
@@ -313,7 +259,8 @@ impl Ec2State {
             ));
         }
         let count = plan.max.min(capacity);
-        let living = self.instances.values().filter(|one| !one.state.ended());
+        let over = InstanceState::Terminated;
+        let living = self.instances.values().filter(|one| one.state != over);
         if living.count() + count as usize > INSTANCES_MAX {
             return Err(ApiError::client(
                 "VcpuLimitExceeded",
@@ -340,24 +287,17 @@ impl Ec2State {
         now: Timestamp,
     ) -> Option<InstanceState> {
         let instance = self.instances.get_mut(id)?;
-        let state = instance
-            .state
-            .after(change, instance.blueprint.on_shutdown)?;
+        let state = instance.state.after(change)?;
         instance.state = state;
         match change {
             Change::Booted => instance.running = Some(now),
             Change::Terminate(reason) => instance.reason = Some(reason),
-            Change::PoweredOff => instance.reason = Some(Reason::Itself),
-            Change::Gone => {}
-        }
-        if state.ended() {
-            instance.ended = Some(now);
+            Change::Gone => instance.ended = Some(now),
         }
         Some(state)
     }
 
     fn create(&mut self, plan: &Plan, count: u32, now: Timestamp) -> Launched {
-        let reservation = format!("r-{}", hex_id());
         let visible = now + self.faults.visible_after();
         let launched = now - self.faults.launched_ago();
         let mut ids = Vec::new();
@@ -365,9 +305,7 @@ impl Ec2State {
             let id = format!("i-{}", hex_id());
             let instance = Instance {
                 id: id.clone(),
-                reservation: reservation.clone(),
                 token: plan.token.clone(),
-                address: format!("172.31.{}.{}", fastrand::u8(0..48), fastrand::u8(4..=254)),
                 blueprint: plan.blueprint.clone(),
                 state: InstanceState::Pending,
                 reason: None,
@@ -380,22 +318,18 @@ impl Ec2State {
             ids.push(id);
         }
         let made = Launched {
-            reservation,
             ids,
             fingerprint: plan.fingerprint.clone(),
             at: now,
         };
-        if let Some(token) = &plan.token {
-            self.tokens
-                .insert((token.clone(), plan.token_scope.clone()), made.clone());
-        }
+        let key = (plan.token.clone(), plan.blueprint.zone.clone());
+        self.tokens.insert(key, made.clone());
         made
     }
 
     fn forget(&mut self, now: Timestamp) {
         let old = |at: Timestamp| now.duration_since(at) > REMEMBERED;
-        self.instances
-            .retain(|_, one| one.state != InstanceState::Terminated || !one.ended.is_some_and(old));
+        self.instances.retain(|_, one| !one.ended.is_some_and(old));
         self.tokens.retain(|_, launched| !old(launched.at));
         self.spent.retain(|_, (_, at)| !old(*at));
     }

@@ -13,29 +13,11 @@ fn later(seconds: i64) -> Timestamp {
 
 fn plan(token: &str, zone: &str, fingerprint: &str) -> Plan {
     Plan {
-        token: Some(token.to_owned()),
-        token_scope: zone.to_owned(),
+        token: token.to_owned(),
         fingerprint: fingerprint.to_owned(),
         min: 1,
         max: 1,
-        blueprint: Blueprint {
-            account: "111111111111".to_owned(),
-            region: "eu-west-1".to_owned(),
-            zone: zone.to_owned(),
-            vpc: "vpc-1".to_owned(),
-            subnet: format!("subnet-{zone}"),
-            image: "ami-1".to_owned(),
-            instance_type: "t3.small".to_owned(),
-            user_data: Vec::new(),
-            profile: None,
-            security_groups: Vec::new(),
-            spot: true,
-            credit: None,
-            tags: BTreeMap::new(),
-            tokens_required: true,
-            on_shutdown: OnShutdown::Terminate,
-            template: None,
-        },
+        blueprint: Blueprint::example(zone),
     }
 }
 
@@ -142,45 +124,23 @@ fn an_injected_error_is_used_up_and_makes_nothing() {
 #[test]
 fn an_instance_goes_through_ec2s_states_and_never_back() {
     let by_user = Change::Terminate(Reason::User);
-    let (stop, end) = (OnShutdown::Stop, OnShutdown::Terminate);
-    for (behaviour, changes, last) in [
-        (end, vec![Change::Booted], InstanceState::Running),
+    for (changes, last) in [
+        (vec![Change::Booted], InstanceState::Running),
+        (vec![Change::Booted, by_user], InstanceState::ShuttingDown),
         (
-            end,
-            vec![Change::Booted, by_user],
-            InstanceState::ShuttingDown,
-        ),
-        (
-            end,
-            vec![Change::Booted, Change::PoweredOff, Change::Gone],
+            vec![Change::Booted, by_user, Change::Gone],
             InstanceState::Terminated,
         ),
-        (
-            end,
-            vec![by_user, Change::Booted],
-            InstanceState::ShuttingDown,
-        ),
-        (
-            stop,
-            vec![Change::Booted, Change::PoweredOff, Change::Gone],
-            InstanceState::Stopped,
-        ),
-        (
-            stop,
-            vec![Change::PoweredOff, Change::Gone, by_user],
-            InstanceState::Terminated,
-        ),
-        (end, vec![Change::Gone, by_user], InstanceState::Terminated),
+        (vec![by_user, Change::Booted], InstanceState::ShuttingDown),
+        (vec![Change::Gone, by_user], InstanceState::Terminated),
     ] {
         let mut state = Ec2State::new(start());
-        let mut one = plan("t", "a", "x");
-        one.blueprint.on_shutdown = behaviour;
-        let (launched, _) = state.launch(&one, start()).unwrap();
+        let (launched, _) = state.launch(&plan("t", "a", "x"), start()).unwrap();
         for change in &changes {
             state.change(&launched.ids[0], *change, start());
         }
         let state = state.instances[&launched.ids[0]].state;
-        assert_eq!(state, last, "{behaviour:?} {changes:?}");
+        assert_eq!(state, last, "{changes:?}");
     }
 }
 

@@ -8,18 +8,17 @@ mod read;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-pub(crate) use self::model::{Api, Invoked, Profile, ProfileRef, Subnet, Template};
-use self::read::{child, find, parse, template_of, text_of};
+pub(crate) use self::model::{Api, Invoked, Profile, Template};
+use self::read::{child, find, first_of, parse, template_of, text_of};
 
 use crate::Error;
 use crate::http::HttpClient;
-use crate::sign::sign;
-use crate::sigv4::Key;
+use crate::sigv4::{Key, sign};
 
 /// Everything but an invocation is a look-up in memory.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -50,160 +49,103 @@ impl Emulator {
     }
 
     /// Passes an EC2 request through as it came, signed anew.
-    pub(crate) async fn forward_ec2(
-        &self,
-        region: &str,
-        body: Bytes,
-    ) -> Result<http::Response<Bytes>, Error> {
-        self.form(region, "ec2", body).await
+    pub(crate) async fn forward_ec2(&self, body: Bytes) -> Result<http::Response<Bytes>, Error> {
+        self.form("ec2", body).await
     }
 
-    /// The launch template, by id or name, in `version` (a number, `$Latest` or `$Default`).
+    /// The launch template in `version` (a number, `$Latest` or `$Default`).
     pub(crate) async fn template(
         &self,
-        region: &str,
-        selector: (&str, &str),
+        id: &str,
         version: &str,
     ) -> Result<Option<Template>, Error> {
-        let parameters = [
+        let question = [
             ("Action", "DescribeLaunchTemplateVersions"),
-            selector,
+            ("LaunchTemplateId", id),
             ("LaunchTemplateVersion.1", version),
         ];
-        let Some(text) = self.ec2(region, &parameters).await? else {
+        let Some(text) = self.ec2(&question).await? else {
             return Ok(None);
         };
-        let document = parse(&text)?;
-        Ok(find(document.root(), "launchTemplateVersionSet")
-            .and_then(|set| child(set, "item"))
-            .map(template_of))
+        Ok(first_of(&parse(&text)?, "launchTemplateVersionSet").map(template_of))
     }
 
-    /// The subnet, if it exists.
-    pub(crate) async fn subnet(&self, region: &str, id: &str) -> Result<Option<Subnet>, Error> {
-        let parameters = [("Action", "DescribeSubnets"), ("SubnetId.1", id)];
-        let Some(text) = self.ec2(region, &parameters).await? else {
+    /// The zone of the subnet, if it exists.
+    pub(crate) async fn zone_of(&self, subnet: &str) -> Result<Option<String>, Error> {
+        let question = [("Action", "DescribeSubnets"), ("SubnetId.1", subnet)];
+        let Some(text) = self.ec2(&question).await? else {
             return Ok(None);
         };
         let document = parse(&text)?;
-        let item = find(document.root(), "subnetSet").and_then(|set| child(set, "item"));
-        Ok(item.and_then(|item| {
-            Some(Subnet {
-                zone: text_of(item, "availabilityZone")?,
-                vpc: text_of(item, "vpcId")?,
-            })
-        }))
+        let found = first_of(&document, "subnetSet");
+        Ok(found.and_then(|subnet| text_of(subnet, "availabilityZone")))
     }
 
-    /// The id of a default subnet, where a request that names none is launched.
-    pub(crate) async fn default_subnet(&self, region: &str) -> Result<Option<String>, Error> {
-        let parameters = [
-            ("Action", "DescribeSubnets"),
-            ("Filter.1.Name", "default-for-az"),
-            ("Filter.1.Value.1", "true"),
-        ];
-        let Some(text) = self.ec2(region, &parameters).await? else {
-            return Ok(None);
+    /// Whether the security group exists.
+    pub(crate) async fn has_group(&self, id: &str) -> Result<bool, Error> {
+        let question = [("Action", "DescribeSecurityGroups"), ("GroupId.1", id)];
+        let Some(text) = self.ec2(&question).await? else {
+            return Ok(false);
         };
-        let document = parse(&text)?;
-        Ok(find(document.root(), "subnetSet")
-            .and_then(|set| child(set, "item"))
-            .and_then(|item| text_of(item, "subnetId")))
-    }
-
-    /// The VPC of the security group, if the group exists.
-    pub(crate) async fn group_vpc(&self, region: &str, id: &str) -> Result<Option<String>, Error> {
-        let parameters = [("Action", "DescribeSecurityGroups"), ("GroupId.1", id)];
-        let Some(text) = self.ec2(region, &parameters).await? else {
-            return Ok(None);
-        };
-        let document = parse(&text)?;
-        Ok(find(document.root(), "securityGroupInfo")
-            .and_then(|set| child(set, "item"))
-            .and_then(|item| text_of(item, "vpcId")))
+        Ok(first_of(&parse(&text)?, "securityGroupInfo").is_some())
     }
 
     /// The instance profile, if it exists and holds a role.
-    pub(crate) async fn profile(&self, region: &str, name: &str) -> Result<Option<Profile>, Error> {
+    pub(crate) async fn profile(&self, name: &str) -> Result<Option<Profile>, Error> {
         let body = encode(&[
             ("Action", "GetInstanceProfile"),
             ("Version", "2010-05-08"),
             ("InstanceProfileName", name),
         ]);
-        let answer = self.form(region, "iam", body).await?;
+        let answer = self.form("iam", body).await?;
         if !answer.status().is_success() {
             return Ok(None);
         }
         let text = String::from_utf8_lossy(answer.body()).into_owned();
         let document = parse(&text)?;
-        let profile = find(document.root(), "InstanceProfile");
-        Ok(profile.and_then(|profile| {
-            let role = find(profile, "Roles").and_then(|roles| child(roles, "member"))?;
+        let roles = find(document.root(), "Roles");
+        Ok(roles.and_then(|roles| {
+            let role = child(roles, "member")?;
             Some(Profile {
-                arn: text_of(profile, "Arn")?,
-                id: text_of(profile, "InstanceProfileId")?,
                 role: text_of(role, "RoleName")?,
                 role_id: text_of(role, "RoleId")?,
             })
         }))
     }
 
-    /// The parameter's value, if it exists.
-    pub(crate) async fn parameter(
-        &self,
-        region: &str,
-        name: &str,
-    ) -> Result<Option<String>, Error> {
-        let body = json!({ "Name": name });
-        let answer = self.json(region, "ssm", "AmazonSSM.GetParameter", &body);
-        Ok(answer
-            .await?
-            .and_then(|answer| Some(answer["Parameter"]["Value"].as_str()?.to_owned())))
-    }
-
     /// The HTTP APIs.
-    pub(crate) async fn apis(&self, region: &str) -> Result<Vec<Api>, Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(alias = "Items")]
-            items: Vec<Api>,
-        }
-        let answer = self
-            .call(region, "apigateway", "GET", "/v2/apis", &[], Bytes::new())
-            .await?;
-        if !answer.status().is_success() {
-            return Err(Error::request("GET /v2/apis", answer.status()));
-        }
-        let answer: Answer = serde_json::from_slice(answer.body())
-            .map_err(|error| Error::request("GET /v2/apis", error))?;
-        Ok(answer.items)
+    pub(crate) async fn apis(&self) -> Result<Vec<Api>, Error> {
+        self.api_items("/v2/apis").await
     }
 
     /// Whether the API's route with this key asks for IAM authorization; `None` without such a route.
-    pub(crate) async fn route_asks_iam(
-        &self,
-        region: &str,
-        api: &str,
-        key: &str,
-    ) -> Result<Option<bool>, Error> {
+    pub(crate) async fn route_asks_iam(&self, api: &str, key: &str) -> Result<Option<bool>, Error> {
         let path = format!("/v2/apis/{api}/routes");
+        let routes: Vec<Value> = self.api_items(&path).await?;
+        let route = routes.iter().find(|route| route["routeKey"] == key);
+        Ok(route.map(|route| route["authorizationType"] == "AWS_IAM"))
+    }
+
+    async fn api_items<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Error> {
+        #[derive(Deserialize)]
+        struct Answer<T> {
+            #[serde(alias = "Items")]
+            items: Vec<T>,
+        }
+        let failed = |detail: &dyn std::fmt::Display| Error::request(format!("GET {path}"), detail);
         let answer = self
-            .call(region, "apigateway", "GET", &path, &[], Bytes::new())
+            .call("apigateway", "GET", path, &[], Bytes::new())
             .await?;
-        let answer: Value = serde_json::from_slice(answer.body())
-            .map_err(|error| Error::request("GET routes", error))?;
-        let items = answer.get("items").or_else(|| answer.get("Items"));
-        let routes = items.and_then(Value::as_array).into_iter().flatten();
-        Ok(routes
-            .filter(|route| route["routeKey"] == key)
-            .map(|route| route["authorizationType"] == "AWS_IAM")
-            .next())
+        if !answer.status().is_success() {
+            return Err(failed(&answer.status()));
+        }
+        let answer: Answer<T> = serde_json::from_slice(answer.body()).map_err(|e| failed(&e))?;
+        Ok(answer.items)
     }
 
     /// Whether the policies of `role` allow `action` on `resource`.
     pub(crate) async fn allows(
         &self,
-        region: &str,
         role: &str,
         action: &str,
         resource: &str,
@@ -216,7 +158,7 @@ impl Emulator {
             ("ActionNames.member.1", action),
             ("ResourceArns.member.1", resource),
         ]);
-        let answer = self.form(region, "iam", body).await?;
+        let answer = self.form("iam", body).await?;
         let text = String::from_utf8_lossy(answer.body()).into_owned();
         let document = parse(&text)?;
         let decision = find(document.root(), "EvalDecision").and_then(|node| node.text());
@@ -244,15 +186,8 @@ impl Emulator {
     }
 
     /// Invokes a function and waits for its answer.
-    pub(crate) async fn invoke(
-        &self,
-        region: &str,
-        function: &str,
-        event: &Value,
-    ) -> Result<Invoked, Error> {
-        let answer = self
-            .invocation(region, function, event, "RequestResponse")
-            .await?;
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Result<Invoked, Error> {
+        let answer = self.invocation(function, event, "RequestResponse").await?;
         Ok(Invoked {
             failed: answer.headers().contains_key("x-amz-function-error"),
             payload: answer.into_body(),
@@ -260,46 +195,31 @@ impl Emulator {
     }
 
     /// Invokes a function without waiting, as EventBridge does.
-    pub(crate) async fn invoke_event(
-        &self,
-        region: &str,
-        function: &str,
-        event: &Value,
-    ) -> Result<(), Error> {
-        self.invocation(region, function, event, "Event").await?;
+    pub(crate) async fn invoke_event(&self, function: &str, event: &Value) -> Result<(), Error> {
+        self.invocation(function, event, "Event").await?;
         Ok(())
     }
 
-    /// A request of one of the JSON services; `None` when it answers with an error of its own.
-    pub(crate) async fn json(
-        &self,
-        region: &str,
-        service: &str,
-        target: &str,
-        body: &Value,
-    ) -> Result<Option<Value>, Error> {
+    /// A request of `EventBridge`; `Null` when it answers with an error of its own.
+    pub(crate) async fn events(&self, operation: &str, body: &Value) -> Result<Value, Error> {
+        let target = format!("AWSEvents.{operation}");
         let headers = [
             ("content-type", "application/x-amz-json-1.1"),
-            ("x-amz-target", target),
+            ("x-amz-target", target.as_str()),
         ];
         let body = Bytes::from(body.to_string());
-        let answer = self
-            .call(region, service, "POST", "/", &headers, body)
-            .await?;
+        let answer = self.call("events", "POST", "/", &headers, body).await?;
         if answer.status().is_client_error() {
-            return Ok(None);
+            return Ok(Value::Null);
         }
         if !answer.status().is_success() {
             return Err(Error::request(target, answer.status()));
         }
-        serde_json::from_slice(answer.body())
-            .map(Some)
-            .map_err(|error| Error::request(target, error))
+        serde_json::from_slice(answer.body()).map_err(|error| Error::request(target, error))
     }
 
     async fn invocation(
         &self,
-        region: &str,
         function: &str,
         event: &Value,
         kind: &str,
@@ -310,9 +230,7 @@ impl Emulator {
             ("x-amz-invocation-type", kind),
         ];
         let body = Bytes::from(event.to_string());
-        let answer = self
-            .call(region, "lambda", "POST", &path, &headers, body)
-            .await?;
+        let answer = self.call("lambda", "POST", &path, &headers, body).await?;
         if answer.status().is_success() {
             Ok(answer)
         } else {
@@ -324,14 +242,10 @@ impl Emulator {
     }
 
     /// An EC2 request; `None` when what it names does not exist.
-    async fn ec2(
-        &self,
-        region: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<Option<String>, Error> {
+    async fn ec2(&self, parameters: &[(&str, &str)]) -> Result<Option<String>, Error> {
         let mut all = vec![("Version", "2016-11-15")];
         all.extend_from_slice(parameters);
-        let answer = self.form(region, "ec2", encode(&all)).await?;
+        let answer = self.form("ec2", encode(&all)).await?;
         let text = String::from_utf8_lossy(answer.body()).into_owned();
         if answer.status().is_success() {
             Ok(Some(text))
@@ -342,23 +256,14 @@ impl Emulator {
         }
     }
 
-    async fn form(
-        &self,
-        region: &str,
-        service: &str,
-        body: Bytes,
-    ) -> Result<http::Response<Bytes>, Error> {
-        let headers = [(
-            "content-type",
-            "application/x-www-form-urlencoded; charset=utf-8",
-        )];
-        self.call(region, service, "POST", "/", &headers, body)
-            .await
+    async fn form(&self, service: &str, body: Bytes) -> Result<http::Response<Bytes>, Error> {
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        let headers = [("content-type", form)];
+        self.call(service, "POST", "/", &headers, body).await
     }
 
     async fn call(
         &self,
-        region: &str,
         service: &str,
         method: &str,
         path: &str,
@@ -371,11 +276,8 @@ impl Emulator {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if !headers.iter().any(|(name, _)| *name == CONTENT_TYPE) && !body.is_empty() {
-            return Err(Error::Bug("a body without a content type".to_owned()));
-        }
         let request = request.body(body).map_err(|error| Error::bug(&error))?;
-        let request = sign(request, &self.key, region, service, Timestamp::now())?;
+        let request = sign(request, &self.key, service, Timestamp::now())?;
         let limit = if service == "lambda" {
             INVOKE_LIMIT
         } else {

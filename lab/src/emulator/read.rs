@@ -3,7 +3,7 @@
 use roxmltree::{Document, Node};
 
 use crate::Error;
-use crate::emulator::model::{ProfileRef, Template};
+use crate::emulator::model::Template;
 
 pub(super) fn parse(text: &str) -> Result<Document<'_>, Error> {
     Document::parse(text).map_err(|error| Error::request("the emulator's XML", error))
@@ -30,45 +30,28 @@ fn items<'a, 'i: 'a>(node: Node<'a, 'i>, set: &str) -> Vec<Node<'a, 'i>> {
         .unwrap_or_default()
 }
 
+/// The first item of the set called `name`.
+pub(super) fn first_of<'a, 'i>(document: &'a Document<'i>, name: &str) -> Option<Node<'a, 'i>> {
+    child(find(document.root(), name)?, "item")
+}
+
 pub(super) fn template_of(item: Node<'_, '_>) -> Template {
-    let own = |name| text_of(item, name).unwrap_or_default();
-    let mut template = Template {
-        id: own("launchTemplateId"),
-        name: own("launchTemplateName"),
-        version: own("versionNumber"),
-        ..Template::default()
-    };
     let Some(data) = child(item, "launchTemplateData") else {
-        return template;
+        return Template::default();
     };
-    template.image = text_of(data, "imageId");
-    template.instance_type = text_of(data, "instanceType");
-    template.user_data = text_of(data, "userData");
-    template.shutdown = text_of(data, "instanceInitiatedShutdownBehavior");
-    template.network_interfaces = !items(data, "networkInterfaceSet").is_empty();
-    template.security_groups = items(data, "securityGroupIdSet")
-        .iter()
-        .filter_map(|group| Some(group.text()?.trim().to_owned()))
-        .collect();
-    template.http_tokens =
-        child(data, "metadataOptions").and_then(|options| text_of(options, "httpTokens"));
-    template.profile = child(data, "iamInstanceProfile").and_then(|profile| {
-        text_of(profile, "arn")
-            .map(ProfileRef::Arn)
-            .or_else(|| text_of(profile, "name").map(ProfileRef::Name))
+    let profile = child(data, "iamInstanceProfile").and_then(|profile| {
+        let arn = || Some(text_of(profile, "arn")?.rsplit('/').next()?.to_owned());
+        text_of(profile, "name").or_else(arn)
     });
-    for specification in items(data, "tagSpecificationSet") {
-        let kind = text_of(specification, "resourceType").unwrap_or_default();
-        let tags = items(specification, "tagSet")
-            .into_iter()
-            .filter_map(|tag| {
-                Some((
-                    text_of(tag, "key")?,
-                    text_of(tag, "value").unwrap_or_default(),
-                ))
-            })
-            .collect();
-        template.tags.insert(kind, tags);
+    Template {
+        image: text_of(data, "imageId"),
+        user_data: text_of(data, "userData"),
+        profile,
+        shutdown: text_of(data, "instanceInitiatedShutdownBehavior"),
+        security_groups: items(data, "securityGroupIdSet")
+            .iter()
+            .filter_map(|group| Some(group.text()?.trim().to_owned()))
+            .collect(),
+        network_interfaces: !items(data, "networkInterfaceSet").is_empty(),
     }
-    template
 }

@@ -3,12 +3,9 @@
 //! Invariant: one worker for the whole forge. A slow endpoint holds every other hook until its
 //! time-out; nothing is sent twice.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Serialize;
 use sha1::Sha1;
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,10 +18,6 @@ use workflow::ForgeKind;
 
 /// The forge's default `DELIVER_TIMEOUT`, for the whole exchange.
 const DELIVER_TIMEOUT: Duration = Duration::from_secs(5);
-/// As much of an answer as the forge reads.
-const ANSWER_MAX_BYTES: usize = 1 << 20;
-/// Deliveries that are remembered; a mass test sends some thousands.
-const RECORDS_MAX: usize = 5_000;
 /// Deliveries that may wait for the worker: what one push of 256 jobs to four hooks needs, tenfold.
 pub(crate) const QUEUE_MAX: usize = 10_240;
 
@@ -33,7 +26,6 @@ pub(crate) const QUEUE_MAX: usize = 10_240;
 pub(crate) struct Delivery {
     version: Version,
     id: String,
-    hook: i64,
     url: String,
     secret: String,
     authorization: String,
@@ -53,7 +45,6 @@ impl Delivery {
         Self {
             version,
             id: crate::ids::uuid(),
-            hook: hook.id,
             url: hook.url.clone(),
             secret: hook.secret.clone(),
             authorization: hook.authorization.clone(),
@@ -140,72 +131,15 @@ impl Delivery {
     }
 }
 
-/// What became of one delivery. The secret is not in it, its signature is, as it was sent.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Record {
-    id: String,
-    hook: i64,
-    event: &'static str,
-    url: String,
-    /// As sent, in order.
-    headers: Vec<(&'static str, String)>,
-    body: String,
-    /// RFC 3339, with milliseconds.
-    sent_at: String,
-    took_ms: u64,
-    /// HTTP status of the answer.
-    status: Option<u16>,
-    answer: String,
-    error: Option<String>,
-}
-
-/// The last deliveries, oldest first.
-pub(crate) type Records = Arc<Mutex<VecDeque<Record>>>;
-
 /// The one worker: ends when every sender is gone.
-pub(crate) async fn work(mut queue: mpsc::Receiver<Delivery>, records: Records) {
+pub(crate) async fn work(mut queue: mpsc::Receiver<Delivery>) {
     while let Some(delivery) = queue.recv().await {
-        let record = send(&delivery).await;
-        tracing::debug!(event = record.event, url = record.url, status = ?record.status, "delivered");
-        let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() == RECORDS_MAX {
-            records.pop_front();
+        let (event, url) = (delivery.event, delivery.url.as_str());
+        match tokio::time::timeout(DELIVER_TIMEOUT, send(&delivery)).await {
+            Ok(Ok(())) => tracing::debug!(event, url, "delivered"),
+            Ok(Err(error)) => tracing::info!(event, url, %error, "not delivered"),
+            Err(_) => tracing::info!(event, url, "not answered in time"),
         }
-        records.push_back(record);
-    }
-}
-
-async fn send(delivery: &Delivery) -> Record {
-    let sent_at = jiff::Timestamp::now();
-    let begun = Instant::now();
-    let (host, path) = split(&delivery.url);
-    let headers = delivery.headers(host);
-    let outcome = match tokio::time::timeout(
-        DELIVER_TIMEOUT,
-        exchange(host, path, &headers, &delivery.body),
-    )
-    .await
-    {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", DELIVER_TIMEOUT.as_secs())),
-    };
-    let (answer, error) = match outcome {
-        Ok(answer) => (Some(answer), None),
-        Err(error) => (None, Some(error)),
-    };
-    Record {
-        id: delivery.id.clone(),
-        hook: delivery.hook,
-        event: delivery.event,
-        url: delivery.url.clone(),
-        headers,
-        body: String::from_utf8_lossy(&delivery.body).into_owned(),
-        sent_at: format!("{sent_at:.3}"),
-        took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        status: answer.as_ref().map(|answer| answer.0),
-        answer: answer.map(|answer| answer.1).unwrap_or_default(),
-        error,
     }
 }
 
@@ -218,13 +152,10 @@ fn split(url: &str) -> (&str, &str) {
     }
 }
 
-/// One request written by hand: a client library would send its own order and case of headers.
-async fn exchange(
-    host: &str,
-    path: &str,
-    headers: &[(&'static str, String)],
-    body: &[u8],
-) -> std::io::Result<(u16, String)> {
+/// One request written by hand: a client library would send its own order and case of headers. Its
+/// answer is waited for, and nobody reads it.
+async fn send(delivery: &Delivery) -> std::io::Result<()> {
+    let (host, path) = split(&delivery.url);
     let address = if host.contains(':') {
         host.to_owned()
     } else {
@@ -232,111 +163,19 @@ async fn exchange(
     };
     let mut stream = TcpStream::connect(address).await?;
     let mut request = format!("POST {path} HTTP/1.1\r\n");
-    for (name, value) in headers {
-        request.push_str(name);
-        request.push_str(": ");
-        request.push_str(value);
-        request.push_str("\r\n");
+    for (name, value) in delivery.headers(host) {
+        request.extend([name, ": ", &value, "\r\n"]);
     }
     request.push_str("\r\n");
     stream.write_all(request.as_bytes()).await?;
-    stream.write_all(body).await?;
-    let mut received = Vec::new();
-    let mut part = [0; 8192];
-    loop {
-        if let Some(answer) = complete(&received) {
-            return Ok(answer);
-        }
-        let count = stream.read(&mut part).await?;
-        received.extend_from_slice(&part[..count]);
-        if count == 0 || received.len() > ANSWER_MAX_BYTES {
-            return head(&received)
-                .map(|(status, _, rest)| (status, String::from_utf8_lossy(rest).into_owned()))
-                .ok_or_else(|| std::io::Error::other("the answer is not HTTP"));
-        }
-    }
-}
-
-/// Status and body, once all of the body is there.
-fn complete(received: &[u8]) -> Option<(u16, String)> {
-    let (status, framing, rest) = head(received)?;
-    let body = match framing {
-        Framing::Length(length) => rest.get(..length)?.to_vec(),
-        Framing::Chunked => dechunk(rest)?,
-        Framing::UntilClose => return None,
-    };
-    Some((status, String::from_utf8_lossy(&body).into_owned()))
-}
-
-enum Framing {
-    Length(usize),
-    Chunked,
-    UntilClose,
-}
-
-fn head(received: &[u8]) -> Option<(u16, Framing, &[u8])> {
-    let end = received.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = String::from_utf8_lossy(&received[..end]).to_lowercase();
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let mut framing = if status == 204 {
-        Framing::Length(0)
-    } else {
-        Framing::UntilClose
-    };
-    for line in lines {
-        match line.split_once(':') {
-            Some(("content-length", value)) => {
-                framing = Framing::Length(value.trim().parse().ok()?);
-            }
-            Some(("transfer-encoding", value)) if value.contains("chunked") => {
-                framing = Framing::Chunked;
-            }
-            Some(_) | None => {}
-        }
-    }
-    Some((status, framing, &received[end + 4..]))
-}
-
-fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let line = rest.windows(2).position(|two| two == b"\r\n")?;
-        let size = std::str::from_utf8(&rest[..line]).ok()?;
-        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
-        rest = &rest[line + 2..];
-        if size == 0 {
-            return Some(body);
-        }
-        body.extend_from_slice(rest.get(..size)?);
-        rest = rest.get(size + 2..)?;
-    }
+    stream.write_all(&delivery.body).await?;
+    stream.read_u8().await?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn answers_are_read_in_each_framing() {
-        for (answer, expected) in [
-            (
-                "HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\nok",
-                Some((202, "ok")),
-            ),
-            ("HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\no", None),
-            ("HTTP/1.1 204 No Content\r\n\r\n", Some((204, ""))),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1\r\n!\r\n0\r\n\r\n",
-                Some((200, "ok!")),
-            ),
-            ("HTTP/1.1 200 OK\r\n", None),
-        ] {
-            let read = complete(answer.as_bytes());
-            let expected = expected.map(|(status, body)| (status, body.to_owned()));
-            assert_eq!(read, expected, "{answer:?}");
-        }
-    }
 
     #[test]
     fn an_address_splits_into_host_and_path() {
@@ -368,7 +207,6 @@ mod tests {
             let delivery = Delivery {
                 version: Version::default(),
                 id: value("X-Gitea-Delivery"),
-                hook: 1,
                 url: String::new(),
                 secret: if name.starts_with("badsig") {
                     String::new()

@@ -31,19 +31,6 @@ pub(crate) struct NewRun {
     pub(crate) jobs: Vec<PlannedJob>,
 }
 
-/// What is run again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Again {
-    All,
-    Failed,
-    Job(i64),
-}
-
-/// Why nothing is run again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this workflow run is not done")]
-pub(crate) struct NotDone;
-
 impl State {
     /// A run and its jobs; those that need others wait for them.
     pub(crate) fn start_run(&mut self, new: NewRun, now: i64) -> i64 {
@@ -197,24 +184,18 @@ impl State {
         self.settle_run(run, now);
     }
 
-    /// The same jobs once more, under their own ids, with all that depend on them.
-    pub(crate) fn rerun(&mut self, run: i64, again: Again, now: i64) -> Result<(), NotDone> {
+    /// All jobs once more, or `job` with all that depend on it, under their own ids.
+    pub(crate) fn rerun(
+        &mut self,
+        run: i64,
+        job: Option<i64>,
+        now: i64,
+    ) -> Result<(), &'static str> {
         let jobs = self.jobs_of(run);
         if !jobs.iter().all(|job| self.jobs[job].status.is_done()) {
-            return Err(NotDone);
+            return Err("this workflow run is not done");
         }
-        let mut chosen: Vec<i64> = jobs
-            .iter()
-            .copied()
-            .filter(|job| match again {
-                Again::All => true,
-                Again::Failed => matches!(
-                    self.jobs[job].status,
-                    Status::Done(Conclusion::Failure | Conclusion::Cancelled)
-                ),
-                Again::Job(wanted) => *job == wanted,
-            })
-            .collect();
+        let mut chosen = job.map_or_else(|| jobs.clone(), |job| vec![job]);
         // Jobs stand behind what they need or not; so until nothing is added, at most once a job.
         for _ in 0..jobs.len() {
             let keys: Vec<&str> = chosen

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use workflow::discovery::git_tree::{EntryKind, TreeEntry};
@@ -256,25 +257,6 @@ pub(crate) async fn workflows(
     })
 }
 
-/// Kilobytes on disk, as the forge shows them.
-pub(crate) fn size_kb(folder: &Path) -> u64 {
-    fn bytes(folder: &Path, depth: u8) -> u64 {
-        // objects/pack and objects/xx are the deepest.
-        let Ok(entries) = std::fs::read_dir(folder) else {
-            return 0;
-        };
-        entries
-            .flatten()
-            .map(|entry| match entry.metadata() {
-                Ok(meta) if meta.is_dir() && depth > 0 => bytes(&entry.path(), depth - 1),
-                Ok(meta) => meta.len(),
-                Err(_) => 0,
-            })
-            .sum()
-    }
-    bytes(folder, 4) / 1024
-}
-
 /// One request of git's smart HTTP protocol.
 #[derive(Debug)]
 pub(crate) struct HttpRequest<'a> {
@@ -282,9 +264,7 @@ pub(crate) struct HttpRequest<'a> {
     /// Below the repository: `info/refs`, `git-upload-pack`, `git-receive-pack`.
     pub(crate) service: &'a str,
     pub(crate) query: &'a str,
-    pub(crate) content_type: &'a str,
-    pub(crate) content_encoding: &'a str,
-    pub(crate) protocol: &'a str,
+    pub(crate) headers: &'a HeaderMap,
     /// Who pushes; without one, receive-pack is refused by git itself.
     pub(crate) user: Option<&'a str>,
     pub(crate) body: Bytes,
@@ -294,6 +274,8 @@ pub(crate) struct HttpRequest<'a> {
 pub(crate) type HttpAnswer = (u16, Vec<(String, String)>, Bytes);
 
 pub(crate) async fn http(folder: &Path, request: HttpRequest<'_>) -> Result<HttpAnswer, Error> {
+    let header = |name: &str| request.headers.get(name)?.to_str().ok();
+    let header = |name: &str| header(name).unwrap_or_default();
     let mut backend = command(folder, &["http-backend"]);
     backend
         .env("GIT_PROJECT_ROOT", folder)
@@ -301,10 +283,10 @@ pub(crate) async fn http(folder: &Path, request: HttpRequest<'_>) -> Result<Http
         .env("PATH_INFO", format!("/{}", request.service))
         .env("REQUEST_METHOD", request.method)
         .env("QUERY_STRING", request.query)
-        .env("CONTENT_TYPE", request.content_type)
+        .env("CONTENT_TYPE", header("content-type"))
         .env("CONTENT_LENGTH", request.body.len().to_string())
-        .env("HTTP_CONTENT_ENCODING", request.content_encoding)
-        .env("GIT_PROTOCOL", request.protocol);
+        .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
+        .env("GIT_PROTOCOL", header("git-protocol"));
     if let Some(user) = request.user {
         backend.env("REMOTE_USER", user);
     }

@@ -1,11 +1,13 @@
-//! A stand-in for Gitea 1.26, as strict as its recordings, which also plays other forges ([`Version`]): repositories over git's smart HTTP, the
-//! API's part that we use, workflows, the runner protocol and webhooks.
+//! A stand-in for Gitea 1.26, as strict as its recordings, which also plays other forges ([`Version`]):
+//! repositories over git's smart HTTP, the API's part that we use, workflows, the runner protocol and
+//! webhooks.
 //!
 //! Invariant: all state is in one place behind one lock, changed by functions without I/O or clock;
 //! what they announce is delivered by one worker. Nothing survives the process except the bare
 //! repositories, which belong to nobody after it.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,9 +35,7 @@ mod shared;
 mod state;
 mod version;
 
-use deliver::Records;
-pub(crate) use model::ADMIN;
-use model::Site;
+pub(crate) use model::{ADMIN, Conclusion};
 use shared::{Shared, now};
 use state::State;
 pub use version::Version;
@@ -46,12 +46,7 @@ pub const ZOMBIE_AFTER: Duration = Duration::from_mins(10);
 const ZOMBIE_LOOK: Duration = Duration::from_secs(1);
 
 /// What a forge is started with.
-#[derive(Clone)]
 pub struct Config {
-    /// Where it listens: a port of 127.0.0.1, 0 for any.
-    pub listen: SocketAddr,
-    /// How it calls itself in payloads and clone addresses, `http://forge.lab:3000`.
-    pub root_url: String,
     /// Folder of its repositories; made when missing.
     pub data: PathBuf,
     /// The administrator's API token.
@@ -64,42 +59,6 @@ pub struct Config {
     pub zombie_after: Duration,
     /// Which forge it plays.
     pub version: Version,
-}
-
-// Written by hand: the tokens are not to be printed.
-impl std::fmt::Debug for Config {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Config")
-            .field("listen", &self.listen)
-            .field("root_url", &self.root_url)
-            .field("data", &self.data)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why a forge does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Its address cannot be had.
-    #[error(
-        "the forge cannot listen on {address}; is another lab running? (`cargo xtask lab status`)"
-    )]
-    Listen {
-        /// What was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Its folder cannot be made.
-    #[error("the forge cannot make its folder {folder}; check the rights there")]
-    Folder {
-        /// Where.
-        folder: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
 }
 
 /// A running forge. It stops when this is dropped.
@@ -131,26 +90,17 @@ impl Drop for Forge {
     }
 }
 
-/// Starts a forge on the current runtime.
-pub async fn start(config: Config) -> Result<Forge, Error> {
-    tokio::fs::create_dir_all(&config.data)
-        .await
-        .map_err(|source| Error::Folder {
-            folder: config.data.clone(),
-            source,
-        })?;
-    let listen = |source| Error::Listen {
-        address: config.listen,
-        source,
-    };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
-
+/// Starts a forge on the current runtime, on any port of 127.0.0.1. It calls itself [`FORGE_URL`],
+/// wherever it listens.
+///
+/// [`FORGE_URL`]: crate::FORGE_URL
+pub async fn start(config: Config) -> io::Result<Forge> {
+    tokio::fs::create_dir_all(&config.data).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
     let (queue, waiting) = mpsc::channel(deliver::QUEUE_MAX);
-    let records = Records::default();
     let mut state = State::new(
         config.version,
-        Site::of(&config.root_url),
         &config.admin_token,
         &config.registration_token,
         now(),
@@ -160,12 +110,11 @@ pub async fn start(config: Config) -> Result<Forge, Error> {
         state: Mutex::new(state),
         data: config.data,
         queue,
-        records: Arc::clone(&records),
         pushes: tokio::sync::Mutex::new(()),
     });
     let silent_s = i64::try_from(config.zombie_after.as_secs()).unwrap_or(i64::MAX);
     let tasks = vec![
-        tokio::spawn(deliver::work(waiting, records)),
+        tokio::spawn(deliver::work(waiting)),
         tokio::spawn(look_for_zombies(Arc::clone(&shared), silent_s)),
         tokio::spawn(serve::run(listener, shared)),
     ];

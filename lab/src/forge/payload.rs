@@ -1,7 +1,8 @@
 //! The bodies of deliveries and API answers, field for field as the forge writes them.
 //!
 //! Invariant: pure functions of the model. Field order is part of the contract (a struct's order is
-//! the body's order), and so are absent fields: what is not known yet is left out, not null.
+//! the body's order), and so are absent fields: what is not known yet is left out, not null. What the
+//! stand-in has nothing of stays at its default, as in the forge.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -61,7 +62,7 @@ impl HostedRepository<'_> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "the forge's fields, one by one"
@@ -107,9 +108,6 @@ pub(crate) fn user(site: &Site, account: &Account, email: Email) -> UserBody {
     UserBody {
         id: account.id,
         login: account.login.clone(),
-        login_name: "",
-        source_id: 0,
-        full_name: "",
         email: match email {
             Email::Hidden => String::new(),
             Email::NoReply => format!("{}+{}@noreply.localhost", account.id, account.login),
@@ -117,25 +115,15 @@ pub(crate) fn user(site: &Site, account: &Account, email: Email) -> UserBody {
         },
         avatar_url: format!("{}/avatars/{}", site.root, account.avatar),
         html_url: format!("{}/{}", site.root, account.login),
-        language: "",
-        is_admin: false,
         last_login: NEVER,
         created: time(account.created),
-        restricted: false,
-        active: false,
-        prohibit_login: false,
-        location: "",
-        website: "",
-        description: "",
         visibility: "public",
-        followers_count: 0,
-        following_count: 0,
-        starred_repos_count: 0,
         username: account.login.clone(),
+        ..UserBody::default()
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct OrganizationBody {
     id: i64,
     name: String,
@@ -154,33 +142,28 @@ pub(crate) fn organization(site: &Site, account: &Account) -> OrganizationBody {
     OrganizationBody {
         id: account.id,
         name: account.login.clone(),
-        full_name: "",
-        email: "",
         avatar_url: format!("{}/avatars/{}", site.root, account.avatar),
-        description: "",
-        website: "",
-        location: "",
         visibility: "public",
-        repo_admin_change_team_access: false,
         username: account.login.clone(),
+        ..OrganizationBody::default()
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Permissions {
     admin: bool,
     push: bool,
     pull: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct InternalTracker {
     enable_time_tracker: bool,
     allow_only_contributors_to_track_time: bool,
     enable_issue_dependencies: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "the forge's fields, one by one"
@@ -280,31 +263,18 @@ fn repository_for(hosted: HostedRepository<'_>, view: View) -> RepositoryBody {
         id: repository.id,
         owner: user(site, owner, email),
         name: repository.name.clone(),
-        description: "",
         empty: repository.branches == 0,
         private: repository.private,
-        fork: false,
-        template: false,
-        mirror: false,
         size: repository.size_kb,
         language: repository.language.clone(),
         languages_url: format!("{}/languages", hosted.api()),
         html_url: hosted.page(),
         url: hosted.api(),
-        link: "",
         ssh_url: format!("{}:{full_name}.git", site.ssh),
         clone_url: format!("{}.git", hosted.page()),
-        original_url: "",
-        website: "",
-        stars_count: 0,
-        forks_count: 0,
         watchers_count: 1,
         branch_count: repository.branches,
-        open_issues_count: 0,
-        open_pr_counter: 0,
-        release_counter: 0,
         default_branch: repository.default_branch.clone(),
-        archived: false,
         created_at: time(repository.created),
         updated_at: time(repository.updated),
         archived_at: time(0),
@@ -327,26 +297,18 @@ fn repository_for(hosted: HostedRepository<'_>, view: View) -> RepositoryBody {
         has_releases: true,
         has_packages: true,
         has_actions: true,
-        ignore_whitespace_conflicts: false,
         allow_merge_commits: true,
         allow_rebase: true,
         allow_rebase_explicit: true,
         allow_squash_merge: true,
         allow_fast_forward_only_merge: true,
         allow_rebase_update: true,
-        allow_manual_merge: false,
-        autodetect_manual_merge: false,
-        default_delete_branch_after_merge: false,
         default_merge_style: "merge",
         default_allow_maintainer_edit: true,
-        avatar_url: "",
-        internal: false,
-        mirror_interval: "",
         object_format_name: "sha1",
         mirror_updated: NEVER,
-        topics: [],
-        licenses: [],
         full_name,
+        ..RepositoryBody::default()
     }
 }
 

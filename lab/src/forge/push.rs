@@ -33,7 +33,6 @@ pub(super) async fn receive(
             .keys()
             .filter(|name| name.starts_with("refs/heads/"))
             .count();
-        known.size_kb = git::size_kb(folder);
         known.updated = now;
         Some(format!("refs/heads/{}", known.default_branch))
     });

@@ -75,17 +75,6 @@ async fn serve(
             };
             api::answer(&shared, &request).await
         }
-        ["_lab", rest @ ..] => {
-            let admin = shared
-                .with(|state, _| identify(state, &headers))
-                .is_some_and(|token| token.admin);
-            if admin {
-                api::lab(&shared, &method, rest)
-            } else {
-                let body = json!({"message": "send the lab's forge_token: Authorization: token …"});
-                reply(StatusCode::UNAUTHORIZED, &body)
-            }
-        }
         ["user", "login"] => pages::sign_in(&shared, &method, &body),
         [owner, name, "actions", "runs", run, "cancel"] if method == Method::POST => {
             pages::cancel(&shared, &headers, (owner, name, run))
@@ -214,20 +203,12 @@ async fn smart_http(
             None => StatusCode::NOT_FOUND.into_response(),
         };
     };
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
     let folder = git::folder(&shared.data, owner, name);
     let request = git::HttpRequest {
         method: method.as_str(),
         service: &service,
         query,
-        content_type: text("content-type"),
-        content_encoding: text("content-encoding"),
-        protocol: text("git-protocol"),
+        headers,
         user: user
             .as_ref()
             .filter(|_| write)

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::deliver::{Delivery, QUEUE_MAX, Records};
+use super::deliver::{Delivery, QUEUE_MAX};
 use super::state::State;
 
 /// What every request reaches.
@@ -14,7 +14,6 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) data: PathBuf,
     pub(super) queue: mpsc::Sender<Delivery>,
-    pub(super) records: Records,
     /// One push at a time: refs are compared before and after.
     pub(super) pushes: tokio::sync::Mutex<()>,
 }

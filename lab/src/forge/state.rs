@@ -11,6 +11,7 @@ use super::model::{
 };
 use super::payload::{self, HostedRepository, actions, push};
 use super::version::Version;
+use crate::folder::FORGE_URL;
 
 /// What gets numbers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,14 +60,16 @@ impl State {
     /// An empty forge with its administrator.
     pub(crate) fn new(
         version: Version,
-        site: Site,
         admin_token: &str,
         registration_token: &str,
         now: i64,
     ) -> Self {
         let mut state = Self {
             version,
-            site,
+            site: Site {
+                root: FORGE_URL.to_owned(),
+                ssh: "git@forge.lab".to_owned(),
+            },
             accounts: BTreeMap::new(),
             repositories: BTreeMap::new(),
             hooks: BTreeMap::new(),

@@ -2,9 +2,7 @@
 //! as the real ones: what they don't know is an error. One program plays all parts:
 //! `internal init --as PART …`.
 
-mod client;
 mod command;
-mod complain;
 mod pid1;
 mod process;
 mod socket;
@@ -13,31 +11,36 @@ mod unit;
 mod unit_supervisor;
 mod user_data;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use self::complain::complain;
 use crate::machine::enclosure;
 
 /// Plays the part that `args` (after `init`) name.
 #[must_use]
 pub fn main(args: &[String]) -> ExitCode {
-    let Some(("--as", part, rest)) = args.split_first().and_then(|(first, rest)| {
-        rest.split_first()
-            .map(|(part, rest)| (first.as_str(), part.as_str(), rest))
-    }) else {
+    let [flag, part, rest @ ..] = args else {
         return complain("usage: internal init --as PART …");
     };
-    match (part, rest) {
-        ("enclosure", [folder]) => enclosure::main(Path::new(folder)),
-        ("probe", []) => match enclosure::probe() {
+    match (flag.as_str(), part.as_str(), rest) {
+        ("--as", "enclosure", [folder]) => enclosure::main(Path::new(folder)),
+        ("--as", "probe", []) => match enclosure::probe() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&crate::error::chain(&error)),
         },
-        ("supervisor", command) => supervisor::main(command),
-        ("init", [root]) => pid1::main(Path::new(root)),
-        ("unit", []) => unit_supervisor::main(),
-        ("systemctl" | "systemd-run" | "shutdown" | "poweroff", rest) => client::main(part, rest),
-        (_, _) => complain(&format!("there is no part {part} with these arguments")),
+        ("--as", "supervisor", command) => supervisor::main(command),
+        ("--as", "init", [root]) => pid1::main(Path::new(root)),
+        ("--as", "unit", []) => unit_supervisor::main(),
+        ("--as", "systemctl" | "systemd-run" | "shutdown" | "poweroff", rest) => {
+            command::main(part, rest)
+        }
+        (_, _, _) => complain(&format!("there is no part {part} with these arguments")),
     }
+}
+
+/// Says on standard error why a part failed.
+fn complain(words: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{words}");
+    ExitCode::FAILURE
 }

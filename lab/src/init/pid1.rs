@@ -16,16 +16,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::init::complain::complain;
-use crate::init::process::{children, descendants, others_alive, signal_all};
+use crate::init::complain;
+use crate::init::process::{descendants, first_child, others_alive, signal_all};
 use crate::init::socket::{ReplyTo, listen};
 use crate::init::unit::{Force, KillMode, Reply, Request, Unit};
 use crate::init::user_data;
 use crate::machine::enclosure::enter_root;
 use crate::machine::image::{PATH, PROGRAM};
 
-/// How long a unit may take to stop when it does not say: systemd's 90 s, made short, because
-/// nobody waits that long for a demo. A unit may ask for less.
+/// How long a unit may take to stop: systemd's 90 s, made short, because nobody waits that long for a
+/// demo.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long everything else may take after SIGTERM.
 const BROADCAST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -80,9 +80,8 @@ async fn run() -> io::Result<()> {
 #[derive(Default)]
 struct Machine {
     units: BTreeMap<String, Running>,
+    /// Units that start later.
     timers: BTreeMap<String, (Instant, Unit)>,
-    counter: u32,
-    shutdown_at: Option<Instant>,
     phase: Phase,
     off: bool,
 }
@@ -100,91 +99,46 @@ enum Phase {
 struct Running {
     unit: Unit,
     supervisor: Pid,
-    state: State,
-    runtime_end: Option<Instant>,
-    waiting: Vec<ReplyTo>,
-    stopping: Vec<ReplyTo>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Active,
-    Stopping { kill_at: Instant, killed: bool },
-    Failed,
+    /// Once it is told to stop: when it is killed.
+    stopping: Option<Instant>,
 }
 
 impl Machine {
     fn handle(&mut self, request: Request, reply: ReplyTo) {
-        let answer = match request {
-            Request::Run {
-                unit,
-                wait,
-                on_active,
-            } => match self.schedule(*unit, on_active) {
-                Err(answer) => answer,
-                Ok((name, answer)) => match self.units.get_mut(&name) {
-                    Some(running) if wait => return running.waiting.push(reply),
-                    Some(_) | None => answer,
-                },
-            },
-            Request::Kill {
-                unit,
-                signal,
-                main_only,
-            } => self.kill(&unit, signal, main_only),
-            Request::Stop { units } => return self.stop_all(&units, reply),
-            Request::IsActive { units, quiet } => self.is_active(&units, quiet),
+        let outcome = match request {
+            Request::Run { unit, on_active } => self.schedule(*unit, on_active),
+            Request::Kill { unit, signal } => self.kill(&unit, signal),
+            Request::IsActive { unit } => {
+                let _ = reply.send(self.is_active(&unit));
+                return;
+            }
             Request::PowerOff(force) => {
                 self.power_off(force);
-                Reply::done()
-            }
-            Request::Shutdown { after } => {
-                self.shutdown_at = Some(Instant::now() + after);
-                Reply::done()
-            }
-            Request::CancelShutdown => {
-                self.shutdown_at = None;
-                Reply::done()
+                Ok(())
             }
         };
-        let _ = reply.send(answer);
+        let _ = reply.send(match outcome {
+            Ok(()) => Reply::default(),
+            Err(words) => Reply::error(words + "\n"),
+        });
     }
 
-    fn schedule(
-        &mut self,
-        mut unit: Unit,
-        on_active: Option<Duration>,
-    ) -> Result<(String, Reply), Reply> {
-        if self.phase != Phase::Up {
-            return Err(Reply::error(
-                1,
-                "Failed to start transient service unit: Transaction is destructive.\n".to_owned(),
-            ));
-        }
-        if unit.name.is_empty() {
-            self.counter += 1;
-            unit.name = format!("run-u{}.service", self.counter);
-        }
+    fn schedule(&mut self, unit: Unit, on_active: Option<Duration>) -> Result<(), String> {
         let name = unit.name.clone();
-        let timer = name.replace(".service", ".timer");
-        if self.units.contains_key(&name) || self.timers.contains_key(&timer) {
-            return Err(Reply::error(
-                1,
-                format!(
-                    "Failed to start transient service unit: Unit {name} was already loaded or \
-                     has a fragment file.\n"
-                ),
-            ));
+        let failed = |why: &str| format!("Failed to start transient service unit: {name}: {why}");
+        if self.phase != Phase::Up {
+            return Err(failed("Transaction is destructive."));
         }
-        if let Some(after) = on_active {
-            let words = format!("Running timer as unit: {timer}\n");
-            self.timers.insert(timer, (Instant::now() + after, unit));
-            return Ok((name, Reply::error(0, words)));
+        if self.units.contains_key(&name) || self.timers.contains_key(&name) {
+            return Err(failed("it was already loaded."));
         }
-        let started = self.start(unit);
-        started.map_err(|error| Reply::error(1, format!("Failed to start {name}: {error}\n")))?;
-        let words = format!("Running as unit: {name}\n");
-        Ok((name, Reply::error(0, words)))
+        match on_active {
+            Some(after) => {
+                self.timers.insert(name, (Instant::now() + after, unit));
+                Ok(())
+            }
+            None => self.start(unit).map_err(|error| failed(&error.to_string())),
+        }
     }
 
     fn start(&mut self, unit: Unit) -> io::Result<()> {
@@ -201,79 +155,33 @@ impl Machine {
         let pid = i32::try_from(supervisor.id()).map_err(io::Error::other)?;
         let running = Running {
             supervisor: Pid::from_raw(pid),
-            state: State::Active,
-            runtime_end: unit.runtime_max.map(|max| Instant::now() + max),
-            waiting: Vec::new(),
-            stopping: Vec::new(),
+            stopping: None,
             unit,
         };
         self.units.insert(running.unit.name.clone(), running);
         Ok(())
     }
 
-    fn kill(&mut self, name: &str, signal: i32, main_only: bool) -> Reply {
-        let Some(running) = self
-            .units
-            .get(name)
-            .filter(|one| one.state != State::Failed)
-        else {
-            return not_loaded("kill", name, 1);
-        };
+    fn kill(&self, name: &str, signal: i32) -> Result<(), String> {
+        let running = self.units.get(name);
+        let running = running.ok_or(format!("Failed to kill {name}: Unit {name} not loaded."))?;
         if let Ok(signal) = Signal::try_from(signal) {
-            let pids = if main_only {
-                children(running.supervisor).into_iter().take(1).collect()
-            } else {
-                descendants(running.supervisor)
-            };
-            signal_all(&pids, signal);
+            signal_all(&descendants(running.supervisor), signal);
         }
-        Reply::done()
+        Ok(())
     }
 
-    fn stop_all(&mut self, names: &[String], reply: ReplyTo) {
-        let mut answer = Reply::done();
-        let mut waits_for = None;
-        for name in names {
-            if self.timers.remove(name).is_some() {
-                continue;
-            }
-            match self.units.get_mut(name) {
-                None => answer = not_loaded("stop", name, 5),
-                Some(running) if running.state == State::Failed => {
-                    self.units.remove(name);
-                }
-                Some(running) => {
-                    running.stop();
-                    waits_for = Some(name);
-                }
-            }
+    fn is_active(&self, name: &str) -> Reply {
+        let (code, word) = match self.units.get(name).map(|one| one.stopping) {
+            Some(None) => (0, "active"),
+            Some(Some(_)) => (3, "deactivating"),
+            None => (3, "inactive"),
+        };
+        Reply {
+            code,
+            out: format!("{word}\n"),
+            err: String::new(),
         }
-        // The last of them stands for all: each is stopped within its own time.
-        match waits_for.and_then(|name| self.units.get_mut(name)) {
-            Some(running) if answer.code == 0 => running.stopping.push(reply),
-            Some(_) | None => drop(reply.send(answer)),
-        }
-    }
-
-    fn is_active(&self, names: &[String], quiet: bool) -> Reply {
-        let mut reply = Reply::code(3);
-        for name in names {
-            let word = match self.units.get(name).map(|one| one.state) {
-                _ if self.timers.contains_key(name) => "active",
-                Some(State::Active) => "active",
-                Some(State::Stopping { .. }) => "deactivating",
-                Some(State::Failed) => "failed",
-                None => "inactive",
-            };
-            if word == "active" {
-                reply.code = 0;
-            }
-            if !quiet {
-                reply.out.push_str(word);
-                reply.out.push('\n');
-            }
-        }
-        reply
     }
 
     fn power_off(&mut self, force: Force) {
@@ -317,80 +225,41 @@ impl Machine {
                 | WaitStatus::PtraceSyscall(_)
                 | WaitStatus::Continued(_) => continue,
             };
-            let name = self
-                .units
-                .iter()
-                .find(|(_, one)| one.supervisor == pid && one.state != State::Failed)
-                .map(|(name, _)| name.clone());
-            if let Some(name) = name {
-                self.unit_ended(&name, code);
+            let ended = self.units.values().find(|one| one.supervisor == pid);
+            if let Some(name) = ended.map(|one| one.unit.name.clone()) {
+                log(&format!("{name} ended with {code}"));
+                self.units.remove(&name);
             }
-        }
-    }
-
-    fn unit_ended(&mut self, name: &str, code: u8) {
-        let Some(running) = self.units.get_mut(name) else {
-            return;
-        };
-        log(&format!("{name} ended with {code}"));
-        for waiting in running.waiting.drain(..) {
-            let _ = waiting.send(Reply::code(code));
-        }
-        for stopping in running.stopping.drain(..) {
-            let _ = stopping.send(Reply::done());
-        }
-        let keep = code != 0 && !running.unit.collect && running.state == State::Active;
-        if keep {
-            running.state = State::Failed;
-        } else {
-            self.units.remove(name);
         }
     }
 
     /// When there is something to do without anybody asking.
     fn next_look(&self) -> Option<Instant> {
-        let soon = Instant::now() + LOOK;
-        let busy = self.phase != Phase::Up
-            || self
-                .units
-                .values()
-                .any(|one| matches!(one.state, State::Stopping { .. }));
+        let busy = self.phase != Phase::Up;
+        let soon = busy.then(|| Instant::now() + LOOK);
         let timers = self.timers.values().map(|(at, _)| *at);
-        let runtimes = self.units.values().filter_map(|one| one.runtime_end);
-        timers
-            .chain(runtimes)
-            .chain(self.shutdown_at)
-            .chain(busy.then_some(soon))
-            .min()
+        timers.chain(soon).min()
     }
 
     /// Does what is due.
     fn look(&mut self) {
         let now = Instant::now();
-        let due: Vec<String> = self
-            .timers
-            .iter()
-            .filter(|(_, (at, _))| *at <= now)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
-            if let Some((_, unit)) = self.timers.remove(&name)
-                && let Err(error) = self.start(unit)
-            {
+        let due = |(at, _): &(Instant, Unit)| *at <= now;
+        let due = self.timers.extract_if(.., |_, timer| due(timer));
+        for (name, (_, unit)) in due.collect::<Vec<_>>() {
+            if let Err(error) = self.start(unit) {
                 log(&format!("{name}: {error}"));
             }
         }
-        for running in self.units.values_mut() {
-            running.look(now);
-        }
-        if self.shutdown_at.is_some_and(|at| at <= now) {
-            self.shutdown_at = None;
-            self.power_off(Force::No);
+        for running in self.units.values() {
+            if running.stopping.is_some_and(|kill_at| kill_at <= now) {
+                signal_all(&descendants(running.supervisor), Signal::SIGKILL);
+            }
         }
         match self.phase {
             Phase::Up => {}
             Phase::Stopping => {
-                if self.units.values().all(|one| one.state == State::Failed) {
+                if self.units.is_empty() {
                     self.broadcast();
                 }
             }
@@ -411,50 +280,17 @@ impl Machine {
 
 impl Running {
     fn stop(&mut self) {
-        if self.state != State::Active {
-            return;
-        }
         let pids = match self.unit.kill_mode {
             KillMode::ControlGroup => descendants(self.supervisor),
             KillMode::Mixed | KillMode::Process => {
-                children(self.supervisor).into_iter().take(1).collect()
+                first_child(self.supervisor).into_iter().collect()
             }
-            KillMode::None => Vec::new(),
         };
         if let Ok(signal) = Signal::try_from(self.unit.kill_signal) {
             signal_all(&pids, signal);
         }
-        if self.unit.send_hangup {
-            signal_all(&pids, Signal::SIGHUP);
-        }
-        let timeout = self.unit.stop_timeout.unwrap_or(STOP_TIMEOUT);
-        self.state = State::Stopping {
-            kill_at: Instant::now() + timeout.min(STOP_TIMEOUT),
-            killed: false,
-        };
-        self.runtime_end = None;
+        self.stopping = Some(Instant::now() + STOP_TIMEOUT);
     }
-
-    fn look(&mut self, now: Instant) {
-        if self.runtime_end.is_some_and(|end| end <= now) {
-            self.stop();
-        }
-        if let State::Stopping { kill_at, killed } = self.state
-            && now >= kill_at
-            && !killed
-        {
-            signal_all(&descendants(self.supervisor), Signal::SIGKILL);
-            self.state = State::Stopping {
-                kill_at,
-                killed: true,
-            };
-        }
-    }
-}
-
-fn not_loaded(verb: &str, name: &str, code: u8) -> Reply {
-    let words = format!("Failed to {verb} {name}: Unit {name} not loaded.\n");
-    Reply::error(code, words)
 }
 
 /// A line on the console.

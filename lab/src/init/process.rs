@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::Pid;
 
 /// Every process here: its parent, and whether it is more than a corpse.
@@ -44,15 +46,13 @@ pub(super) fn descendants(ancestor: Pid) -> Vec<Pid> {
         .collect()
 }
 
-/// The direct children of `parent`, the oldest first.
-pub(super) fn children(parent: Pid) -> Vec<Pid> {
-    let mut children: Vec<i32> = parents()
+/// The oldest living child of `parent`.
+pub(super) fn first_child(parent: Pid) -> Option<Pid> {
+    let parents = parents();
+    let children = parents
         .iter()
-        .filter(|(_, (own, alive))| *alive && *own == parent.as_raw())
-        .map(|(pid, _)| *pid)
-        .collect();
-    children.sort_unstable();
-    children.into_iter().map(Pid::from_raw).collect()
+        .filter(|(_, (own, alive))| *alive && *own == parent.as_raw());
+    children.map(|(pid, _)| Pid::from_raw(*pid)).min()
 }
 
 /// Whether anything but this process lives in its process namespace.
@@ -79,5 +79,27 @@ pub(super) fn kill_below(ancestor: Pid) {
             return;
         }
         signal_all(&living, Signal::SIGKILL);
+    }
+}
+
+/// Reaps until `main` has ended: its code, as a shell tells it. Others are children of children that
+/// nobody else waits for.
+pub(super) fn reap_until(main: Pid) -> io::Result<u8> {
+    loop {
+        match wait()? {
+            WaitStatus::Exited(pid, code) if pid == main => {
+                return Ok(u8::try_from(code).unwrap_or(255));
+            }
+            WaitStatus::Signaled(pid, signal, _) if pid == main => {
+                return Ok(128 + u8::try_from(signal as i32).unwrap_or_default());
+            }
+            WaitStatus::Exited(..)
+            | WaitStatus::Signaled(..)
+            | WaitStatus::Stopped(..)
+            | WaitStatus::PtraceEvent(..)
+            | WaitStatus::PtraceSyscall(_)
+            | WaitStatus::Continued(_)
+            | WaitStatus::StillAlive => {}
+        }
     }
 }

@@ -42,14 +42,16 @@ async fn converse(stream: UnixStream, sender: mpsc::Sender<(Request, ReplyTo)>) 
         return;
     }
     let reply = match serde_json::from_str(&line) {
-        Err(error) => Reply::error(1, format!("{error}\n")),
+        Err(error) => Reply::error(format!("{error}\n")),
         Ok(request) => {
             let (reply, answered) = oneshot::channel();
             if sender.send((request, reply)).await.is_err() {
                 return;
             }
             // Nobody answers when the machine goes off meanwhile.
-            answered.await.unwrap_or_else(|_| Reply::code(1))
+            answered
+                .await
+                .unwrap_or_else(|_| Reply::error(String::new()))
         }
     };
     if let Ok(mut text) = serde_json::to_vec(&reply) {

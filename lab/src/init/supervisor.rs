@@ -8,10 +8,10 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::Pid;
 
-use crate::init::complain::complain;
+use crate::init::complain;
+use crate::init::process::reap_until;
 use crate::machine::user_namespace;
 
 /// Runs `command` supervised. Twice: outside, to make the namespace, and as its process 1.
@@ -59,20 +59,5 @@ fn supervise(command: &[String]) -> io::Result<u8> {
         .ok_or_else(|| io::Error::other("nothing to run"))?;
     let child = Command::new(program).args(arguments).spawn()?;
     let own = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
-    loop {
-        match wait()? {
-            WaitStatus::Exited(pid, code) if pid == own => {
-                return Ok(u8::try_from(code).unwrap_or(1));
-            }
-            WaitStatus::Signaled(pid, _, _) if pid == own => return Ok(1),
-            // Children of children that nobody else waits for.
-            WaitStatus::Exited(..)
-            | WaitStatus::Signaled(..)
-            | WaitStatus::Stopped(..)
-            | WaitStatus::PtraceEvent(..)
-            | WaitStatus::PtraceSyscall(_)
-            | WaitStatus::Continued(_)
-            | WaitStatus::StillAlive => {}
-        }
-    }
+    reap_until(own)
 }

@@ -2,20 +2,17 @@
 //! the unit is everything below it in the process tree, which no double fork escapes. (systemd has
 //! control groups for that; the lab must not need them.)
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{Pid, getgid, getuid};
 
-use crate::init::complain::complain;
-use crate::init::process::kill_below;
-use crate::init::unit::{KillMode, Output, Unit};
+use crate::init::complain;
+use crate::init::process::{kill_below, reap_until};
+use crate::init::unit::{KillMode, Unit};
 use crate::machine::image::PATH;
 
 /// systemd's exit code for a program that can't be started.
@@ -43,15 +40,12 @@ pub(super) fn main() -> ExitCode {
 
 fn run(unit: &Unit) -> io::Result<u8> {
     set_child_subreaper(true)?;
-    umask(Mode::from_bits_truncate(unit.umask));
+    umask(Mode::from_bits_truncate(0o022));
     let child = command(unit)?.spawn()?;
     let main = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
-    let code = wait_for(main)?;
-    match unit.kill_mode {
-        KillMode::ControlGroup | KillMode::Mixed => {
-            kill_below(Pid::this());
-        }
-        KillMode::Process | KillMode::None => {}
+    let code = reap_until(main)?;
+    if unit.kill_mode != KillMode::Process {
+        kill_below(Pid::this());
     }
     Ok(code)
 }
@@ -69,20 +63,6 @@ fn command(unit: &Unit) -> io::Result<Command> {
         .env("LANG", "C.UTF-8")
         .current_dir(unit.folder.as_deref().unwrap_or("/".as_ref()))
         .stdin(Stdio::null());
-    let output = open(&unit.output)?;
-    match (&unit.error, &output) {
-        (Output::Inherit, Some(file)) => {
-            command.stderr(file.try_clone()?);
-        }
-        (error, _) => {
-            if let Some(file) = open(error)? {
-                command.stderr(file);
-            }
-        }
-    }
-    if let Some(file) = output {
-        command.stdout(file);
-    }
     if let Some(user) = &unit.user {
         command
             .env("USER", &user.name)
@@ -96,42 +76,4 @@ fn command(unit: &Unit) -> io::Result<Command> {
     }
     command.envs(unit.environment.iter().cloned());
     Ok(command)
-}
-
-/// `None`: as the supervisor has it, which is the console.
-fn open(output: &Output) -> io::Result<Option<File>> {
-    match output {
-        Output::Journal | Output::Inherit => Ok(None),
-        Output::Null => OpenOptions::new().write(true).open("/dev/null").map(Some),
-        Output::Append(path) => OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map(Some),
-        Output::Truncate(path) => File::create(path).map(Some),
-    }
-}
-
-fn wait_for(main: Pid) -> io::Result<u8> {
-    loop {
-        match wait()? {
-            WaitStatus::Exited(pid, code) if pid == main => {
-                return Ok(u8::try_from(code).unwrap_or(255));
-            }
-            WaitStatus::Signaled(pid, signal, _) if pid == main => {
-                return Ok(128 + number(signal));
-            }
-            WaitStatus::Exited(..)
-            | WaitStatus::Signaled(..)
-            | WaitStatus::Stopped(..)
-            | WaitStatus::PtraceEvent(..)
-            | WaitStatus::PtraceSyscall(_)
-            | WaitStatus::Continued(_)
-            | WaitStatus::StillAlive => {}
-        }
-    }
-}
-
-fn number(signal: Signal) -> u8 {
-    u8::try_from(signal as i32).unwrap_or_default()
 }

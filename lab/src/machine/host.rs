@@ -1,15 +1,14 @@
 //! What all machines of a lab share: its folder, the keys of their metadata services, and what their
 //! connections are forwarded to.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 
-use crate::folder::{FORGE_URL, Folder};
+use crate::folder::{FORGE_URL, Folder, REGION};
 use crate::machine::image::Image;
 use crate::metadata::Keys;
 
@@ -24,7 +23,6 @@ pub(crate) struct MachineHost {
     pub(crate) image: Image,
     pub(crate) keys: Keys,
     pub(crate) forwarders: Forwarders,
-    pids: Mutex<HashMap<String, i32>>,
 }
 
 /// Where connections out of a machine lead, the same for all machines.
@@ -39,44 +37,20 @@ pub(crate) struct Forwarders {
 
 impl Forwarders {
     /// `/etc/hosts` of an instance.
-    pub(crate) fn hosts(region: &str, apis: &[String]) -> String {
+    pub(crate) fn hosts(apis: &[String]) -> String {
         let mut hosts = String::from("127.0.0.1 localhost\n");
         let _ = writeln!(hosts, "{FORGE} {}", forge_name().0);
         for api in apis {
-            let _ = writeln!(hosts, "{DOOR} {api}.execute-api.{region}.amazonaws.com");
+            let _ = writeln!(hosts, "{DOOR} {api}.execute-api.{REGION}.amazonaws.com");
         }
         hosts
     }
 }
 
 impl MachineHost {
-    pub(crate) fn new(folder: Folder, image: Image, keys: Keys, forwarders: Forwarders) -> Self {
-        Self {
-            folder,
-            image,
-            keys,
-            forwarders,
-            pids: Mutex::default(),
-        }
-    }
-
     /// Where the instance's console goes.
     pub(crate) fn console(&self, id: &str) -> PathBuf {
         self.folder.instances().join(id).join("console.log")
-    }
-
-    /// Process 1 of a machine that runs.
-    pub(crate) fn pid(&self, id: &str) -> Option<i32> {
-        self.pids().get(id).copied()
-    }
-
-    /// A machine boots, with this process as its first.
-    pub(crate) fn boots(&self, id: &str, init: i32) {
-        self.pids().insert(id.to_owned(), init);
-    }
-
-    fn pids(&self) -> MutexGuard<'_, HashMap<String, i32>> {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -73,7 +73,6 @@ impl Machine {
             let init = machine.expect("init").await?;
             let init: i32 = init.parse().map_err(|error| Error::bug(&error))?;
             machine.init = Pid::from_raw(init);
-            host.boots(&instance.id, init);
             Ok(machine)
         };
         tokio::time::timeout(START_LIMIT, boot)
@@ -123,8 +122,8 @@ impl Machine {
         let program = image.join(image::PROGRAM);
         let spec = Spec {
             image,
-            hostname: format!("ip-{}", instance.address.replace('.', "-")),
-            hosts: Forwarders::hosts(&instance.blueprint.region, apis),
+            hostname: id.clone(),
+            hosts: Forwarders::hosts(apis),
         };
         spec.write(&folder)?;
         let mut enclosure = Command::new(program)

@@ -11,9 +11,10 @@ use super::client::Client;
 use super::command::{Program, Task as For};
 use super::config::{Config, Registration};
 use super::execute::execute;
-use super::log::log;
+use super::log;
 use super::payload::Task;
-use super::progress::{Progress, TaskResult};
+use super::progress::Progress;
+use crate::forge::Conclusion;
 
 /// How often the forge hears of a running job.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -165,7 +166,7 @@ async fn run_task(run: &Run<'_>, client: &Client, task: &Task, stop: &mut Stop) 
             let progress = Progress::new(0, Vec::new());
             progress.log(&format!("##[error]{error}"));
             progress
-                .report_end(client, &task.id, TaskResult::Failure)
+                .report_end(client, &task.id, Conclusion::Failure)
                 .await;
             return false;
         }
@@ -207,12 +208,12 @@ async fn run_task(run: &Run<'_>, client: &Client, task: &Task, stop: &mut Stop) 
         // The trap (measured): a job that its own runner cancels is reported as a success, each of
         // its steps too.
         outcome = if by_forge {
-            TaskResult::Cancelled
+            Conclusion::Cancelled
         } else {
             progress.log("Job succeeded");
             progress.log("context canceled");
-            (0..job.steps.len()).for_each(|at| progress.end_step(at, TaskResult::Success));
-            TaskResult::Success
+            (0..job.steps.len()).for_each(|at| progress.end_step(at, Conclusion::Success));
+            Conclusion::Success
         };
     }
     progress.report_end(client, &task.id, outcome).await;

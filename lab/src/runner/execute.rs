@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::config::Config;
-use super::expressions::{JobState, fill, holds};
+use super::expressions::{fill, holds};
 use super::payload::{Job, Step, Task, scalar};
-use super::progress::{Progress, TaskResult};
+use super::progress::Progress;
 use super::step::{Files, Script, run_script};
+use crate::forge::Conclusion;
 
 /// What the steps of a job share and change.
 struct Context<'a> {
@@ -25,7 +26,7 @@ struct Context<'a> {
     /// Variables of every step, beside the daemon's own environment.
     env: BTreeMap<String, String>,
     files: Files,
-    state: JobState,
+    state: Conclusion,
 }
 
 pub(super) async fn execute(
@@ -35,11 +36,11 @@ pub(super) async fn execute(
     job: &Job,
     progress: &Progress,
     cancelled: watch::Receiver<bool>,
-) -> TaskResult {
+) -> Conclusion {
     let folder = config.work_folder.join(format!("task-{}", task.id));
     let fail = |error: String| {
         progress.log(&format!("##[error]{error}"));
-        TaskResult::Failure
+        Conclusion::Failure
     };
     let workspace = folder.join("workspace");
     if let Err(error) = tokio::fs::create_dir_all(&workspace).await {
@@ -54,7 +55,7 @@ pub(super) async fn execute(
         cancelled,
         workspace,
         files,
-        state: JobState::Success,
+        state: Conclusion::Success,
     };
     let timeout = job
         .timeout_minutes
@@ -74,7 +75,7 @@ pub(super) async fn execute(
 }
 
 impl Context<'_> {
-    async fn run(&mut self) -> Result<TaskResult, String> {
+    async fn run(&mut self) -> Result<Conclusion, String> {
         if !self.job.container.is_null() || !self.job.services.is_null() {
             return Err(
                 "the stand-in runner has no containers; use a real runner for \
@@ -85,10 +86,10 @@ impl Context<'_> {
         self.state = state_after(&self.contexts["needs"]);
         if !self.holds(self.job.condition.as_ref())? {
             (0..self.job.steps.len())
-                .for_each(|at| self.progress.end_step(at, TaskResult::Skipped));
-            return Ok(TaskResult::Skipped);
+                .for_each(|at| self.progress.end_step(at, Conclusion::Skipped));
+            return Ok(Conclusion::Skipped);
         }
-        self.state = JobState::Success;
+        self.state = Conclusion::Success;
         let env = self.job.env.clone().unwrap_or_default();
         for (key, value) in &env {
             let value = self.fill(&scalar(value))?;
@@ -99,52 +100,44 @@ impl Context<'_> {
                 break;
             }
             let failed = self.step(at, step).await;
-            if failed == TaskResult::Failure && step.continue_on_error != json!(true) {
-                self.state = JobState::Failure;
+            if failed == Conclusion::Failure && step.continue_on_error != json!(true) {
+                self.state = Conclusion::Failure;
             }
         }
         self.outputs()?;
-        Ok(match self.state {
-            JobState::Success => TaskResult::Success,
-            JobState::Failure | JobState::Cancelled | JobState::Skipped => TaskResult::Failure,
-        })
+        Ok(self.state)
     }
 
     /// Runs one step; what goes wrong around its script is its failure.
-    async fn step(&mut self, at: usize, step: &Step) -> TaskResult {
+    async fn step(&mut self, at: usize, step: &Step) -> Conclusion {
         let outcome = match self.holds(step.condition.as_ref()) {
-            Ok(false) => TaskResult::Skipped,
+            Ok(false) => Conclusion::Skipped,
             Ok(true) => {
                 self.progress.start_step(at);
                 match self.script(at, step).await {
                     Ok(outcome) => outcome,
                     Err(error) => {
                         self.progress.log(&format!("##[error]{error}"));
-                        TaskResult::Failure
+                        Conclusion::Failure
                     }
                 }
             }
             Err(error) => {
                 self.progress.log(&format!("##[error]{error}"));
-                TaskResult::Failure
+                Conclusion::Failure
             }
         };
         let outputs = self.collect();
         self.progress.end_step(at, outcome);
         if let Some(id) = &step.id {
-            let word = match outcome {
-                TaskResult::Success => "success",
-                TaskResult::Failure => "failure",
-                TaskResult::Cancelled => "cancelled",
-                TaskResult::Skipped => "skipped",
-            };
+            let word = outcome.word();
             self.contexts["steps"][id] =
                 json!({"outputs": outputs, "outcome": word, "conclusion": word});
         }
         outcome
     }
 
-    async fn script(&mut self, at: usize, step: &Step) -> Result<TaskResult, String> {
+    async fn script(&mut self, at: usize, step: &Step) -> Result<Conclusion, String> {
         let run = match (&step.run, &step.uses) {
             (Some(run), _) => run,
             (None, Some(uses)) => {
@@ -184,8 +177,8 @@ impl Context<'_> {
         };
         let outcome = run_script(&script, &self.files, self.progress, &mut self.cancelled).await?;
         self.progress.log(match outcome {
-            TaskResult::Success => "✅ Success",
-            TaskResult::Failure | TaskResult::Cancelled | TaskResult::Skipped => "❌ Failure",
+            Conclusion::Success => "✅ Success",
+            Conclusion::Failure | Conclusion::Cancelled | Conclusion::Skipped => "❌ Failure",
         });
         Ok(outcome)
     }
@@ -235,19 +228,19 @@ impl Context<'_> {
 }
 
 /// What the job's own `if` asks about: how those ended that it needs.
-fn state_after(needs: &Value) -> JobState {
+fn state_after(needs: &Value) -> Conclusion {
     let any = |result: &str| {
         let needs = needs.as_object();
         needs.is_some_and(|needs| needs.values().any(|need| need["result"] == result))
     };
     if any("cancelled") {
-        JobState::Cancelled
+        Conclusion::Cancelled
     } else if any("failure") {
-        JobState::Failure
+        Conclusion::Failure
     } else if any("skipped") {
-        JobState::Skipped
+        Conclusion::Skipped
     } else {
-        JobState::Success
+        Conclusion::Success
     }
 }
 

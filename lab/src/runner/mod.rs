@@ -16,7 +16,6 @@ mod config;
 mod daemon;
 mod execute;
 mod expressions;
-mod log;
 mod payload;
 mod progress;
 mod step;
@@ -24,7 +23,6 @@ mod step;
 pub(crate) use command::Program;
 pub use command::VERSION;
 use command::{Command, Task};
-use log::log;
 
 /// How forgejo-runner's `one-job` ends when there is none and it was not told to wait.
 const EXIT_NO_JOB: u8 = 2;
@@ -65,4 +63,12 @@ fn run(program: Program, task: Task, config: Option<&Path>) -> Result<daemon::En
         .build()
         .map_err(|error| format!("no runtime: {error}"))?
         .block_on(daemon::run(program, task, &labels, &config, &registration))
+}
+
+/// One line in the real one's format: what watches a runner reads these.
+fn log(level: &str, message: &str) {
+    let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+    let line = format!("time=\"{time}\" level={level} msg={message:?}\n");
+    // A closed standard error must not end a job.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }

@@ -7,36 +7,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::client::{Client, Error};
-use super::log::log;
+use super::log;
+use crate::forge::Conclusion;
 
 /// Rows of log in one call.
 const ROWS_MAX: usize = 1_000;
 /// Pauses before the last report is tried again: 55 s in all, as measured.
 const LAST_REPORT_PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 24];
 
-/// The protocol's results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TaskResult {
-    Success,
-    Failure,
-    Cancelled,
-    Skipped,
-}
-
-impl TaskResult {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Success => "RESULT_SUCCESS",
-            Self::Failure => "RESULT_FAILURE",
-            Self::Cancelled => "RESULT_CANCELLED",
-            Self::Skipped => "RESULT_SKIPPED",
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, Default)]
 struct StepProgress {
-    outcome: Option<TaskResult>,
+    outcome: Option<Conclusion>,
     started: Option<Timestamp>,
     stopped: Option<Timestamp>,
     log_index: usize,
@@ -89,7 +70,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn end_step(&self, at: usize, outcome: TaskResult) {
+    pub(super) fn end_step(&self, at: usize, outcome: Conclusion) {
         let mut inner = self.lock();
         let rows = inner.rows.len();
         if let Some(step) = inner.steps.get_mut(at) {
@@ -110,7 +91,7 @@ impl Progress {
         &self,
         client: &Client,
         task: &str,
-        end: Option<TaskResult>,
+        end: Option<Conclusion>,
     ) -> Result<bool, Error> {
         loop {
             let (index, rows, all) = self.unsent();
@@ -134,7 +115,7 @@ impl Progress {
 
     /// The last report, tried for almost a minute: a forge that forgot this runner answers no
     /// better then, and the real one tries all the same.
-    pub(super) async fn report_end(&self, client: &Client, task: &str, end: TaskResult) {
+    pub(super) async fn report_end(&self, client: &Client, task: &str, end: Conclusion) {
         for pause_s in LAST_REPORT_PAUSES_S {
             match self.report(client, task, Some(end)).await {
                 Ok(_) => return,
@@ -159,7 +140,7 @@ impl Progress {
         (inner.sent, rows, all)
     }
 
-    fn state(&self, task: &str, end: Option<TaskResult>) -> Value {
+    fn state(&self, task: &str, end: Option<Conclusion>) -> Value {
         let inner = self.lock();
         let steps: Vec<Value> = inner
             .steps
@@ -168,7 +149,7 @@ impl Progress {
             .map(|(at, step)| {
                 json!({
                     "id": at.to_string(),
-                    "result": step.outcome.map_or("RESULT_UNSPECIFIED", TaskResult::word),
+                    "result": step.outcome.map_or("RESULT_UNSPECIFIED".to_owned(), Conclusion::result),
                     "startedAt": step.started.map(|time| time.to_string()),
                     "stoppedAt": step.stopped.map(|time| time.to_string()),
                     "logIndex": step.log_index.to_string(),
@@ -178,7 +159,7 @@ impl Progress {
             .collect();
         let mut state = json!({"id": task, "steps": steps});
         if let Some(end) = end {
-            state["result"] = json!(end.word());
+            state["result"] = json!(end.result());
             state["stoppedAt"] = json!(Timestamp::now().to_string());
         }
         let outputs: std::collections::BTreeMap<&str, &str> = inner

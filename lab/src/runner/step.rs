@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::progress::{Progress, TaskResult};
+use super::progress::Progress;
+use crate::forge::Conclusion;
 
 /// Longest line of a log; longer ones are broken.
 const LINE_MAX_BYTES: usize = 16 << 10;
@@ -135,7 +136,7 @@ pub(super) async fn run_script(
     files: &Files,
     progress: &Progress,
     cancelled: &mut watch::Receiver<bool>,
-) -> Result<TaskResult, String> {
+) -> Result<Conclusion, String> {
     files.empty();
     let file = files.folder.join(format!("{}.sh", script.number));
     std::fs::write(&file, script.text)
@@ -194,16 +195,16 @@ pub(super) async fn run_script(
         progress.log(
             "##[error]this step has been cancelled: ctx: context canceled, exec: RUN exit code -1",
         );
-        return Ok(TaskResult::Cancelled);
+        return Ok(Conclusion::Cancelled);
     };
     if status.success() {
-        return Ok(TaskResult::Success);
+        return Ok(Conclusion::Success);
     }
     match status.code() {
         Some(code) => progress.log(&format!("##[error]exit status {code}")),
         None => progress.log(&format!("##[error]ended by a signal: {status}")),
     }
-    Ok(TaskResult::Failure)
+    Ok(Conclusion::Failure)
 }
 
 /// A running step's process group, killed when dropped.

@@ -2,6 +2,7 @@
 //! runner takes a job, so they come back under the key of before.
 
 use stacks::names::SecretName;
+use stacks::pool::Pool;
 
 use crate::delivery::{Job, delivery};
 use crate::replaced::ONE_JOB;
@@ -75,17 +76,9 @@ async fn a_job_that_was_refused_is_taken_when_a_pool_serves_it_and_the_hook_is_r
     let jobs = world.push(ONE_JOB).await;
     let gpu = jobs[0].clone().on(&["gpu"]);
     assert_eq!(world.deliver(&gpu.queued()).await, "refused");
-    let mut pool = world.pool("base").await;
-    pool.labels[0].name = "gpu".to_owned();
-    let document = serde_json::to_string(&pool).unwrap();
-    world
-        .set_parameter(&world.names.pool("base"), &document)
-        .await;
-
-    let deployed = world.cold(&world.bench.lab.file().forge);
-    let answer = world.invoke(&deployed, &delivery(&gpu.queued())).await;
-    let answer = answer.unwrap().to_string();
-    assert!(answer.contains("recorded"), "{answer}");
+    let serving = |pool: &mut Pool| pool.labels[0].name = "gpu".to_owned();
+    let deployed = world.change_pool("base", serving).await;
+    assert_eq!(world.deliver_to(&deployed, &gpu.queued()).await, "recorded");
     world.drain_by(&deployed).await;
     assert_eq!(world.living().await.len(), 1);
     world.end().await;
@@ -102,9 +95,7 @@ async fn while_the_forge_cannot_tell_a_machine_too_many_is_better_than_a_job_tha
         .delete_parameter(&world.names.secret(SecretName::ForgeToken))
         .await;
     let blind = world.cold(NO_FORGE);
-    let answer = world.invoke(&blind, &delivery(&job.queued())).await;
-    let answer = answer.unwrap().to_string();
-    assert!(answer.contains("recorded"), "{answer}");
+    assert_eq!(world.deliver_to(&blind, &job.queued()).await, "recorded");
     world.end().await;
 }
 

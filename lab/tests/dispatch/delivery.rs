@@ -133,6 +133,16 @@ pub(crate) fn signed(event: &str, body: &[u8]) -> Value {
     with_signature(event, body, &signature(lab::WEBHOOK_SECRET, body))
 }
 
+/// The same delivery by a hook of the forges' other content type, with `more` behind its form.
+pub(crate) fn as_form(mut delivery: Value, body: &str, more: &str) -> Value {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    let form = pairs.append_pair("payload", body).finish() + more;
+    delivery["headers"]["content-type"] = json!("Application/x-www-form-urlencoded; charset=utf-8");
+    delivery["body"] = json!(STANDARD.encode(form));
+    delivery["isBase64Encoded"] = json!(true);
+    delivery
+}
+
 /// The HMAC of `body`, as the forge writes it.
 pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();

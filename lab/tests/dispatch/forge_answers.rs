@@ -9,15 +9,15 @@ use dispatcher::forge::{Forge, ForgeConfig, ForgeError, Known};
 use dispatcher::model::job::JobKey;
 use dispatcher::model::secret::Secret;
 use dispatcher::model::world::ForgeJobState;
-use serde_json::{Value, json};
+use serde_json::Value;
 use stacks::pool::{ForgeKind, Scope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::delivery::{Job, delivery, from_runner};
+use crate::delivery::{Job, from_runner};
 use crate::hostile_forge::{WAYS, Way, whole};
-use crate::world::make::pool;
+use crate::support::{forge_config, pool};
 use crate::world::{ROLE, World};
 
 const API_TOKEN: &str = "api-token-0123456789abcdef0123456789";
@@ -53,13 +53,9 @@ impl Hostile {
 
     fn client(&self) -> Forge {
         Forge::new(ForgeConfig {
-            kind: ForgeKind::Gitea,
-            labels: Vec::new(),
-            url: self.address.clone(),
-            endpoint: None,
-            ca: None,
             token: Secret::new(API_TOKEN.to_owned()),
             registration_token: Secret::new(REGISTRATION_TOKEN.to_owned()),
+            ..forge_config(ForgeKind::Gitea, &self.address)
         })
         .unwrap()
     }
@@ -206,13 +202,10 @@ async fn nothing_that_the_forge_did_not_say_itself_counts_as_its_jobs_files_or_c
     let known = Arc::<Known>::default();
     let client = move |endpoint: &str| {
         let config = ForgeConfig {
-            kind: ForgeKind::Gitea,
             labels: vec!["base".to_owned()],
-            url: URL.to_owned(),
             endpoint: Some(endpoint.to_owned()),
-            ca: None,
             token: Secret::new(API_TOKEN.to_owned()),
-            registration_token: None,
+            ..forge_config(ForgeKind::Gitea, URL)
         };
         Forge::new(config).unwrap().with_known(Arc::clone(&known))
     };
@@ -317,8 +310,7 @@ async fn a_job_keeps_waiting_while_something_else_answers_404_in_the_forges_plac
         }
         let hostile = Hostile::up(way).await;
         let handler = world.cold(&hostile.address);
-        let tick = json!({ "action": "cleanup" });
-        world.invoke(&handler, &tick).await.unwrap();
+        world.tick_by(&handler).await;
         assert_eq!(world.live("job").await.len(), 1, "{way:?}");
         assert_eq!(world.standing(&job).await.0, "launching", "{way:?}");
     }
@@ -341,10 +333,8 @@ async fn a_delivery_waits_two_seconds_at_most_for_a_forge_that_hangs() {
     let hostile = Hostile::up(Way::Hang).await;
     let handler = world.cold(&hostile.address);
     let started = Instant::now();
-    let answer = world.invoke(&handler, &delivery(&job.queued())).await;
+    assert_eq!(world.deliver_to(&handler, &job.queued()).await, "recorded");
     // The forge itself gives up after five seconds.
     assert!(started.elapsed() < Duration::from_secs(5));
-    let answer = answer.unwrap().to_string();
-    assert!(answer.contains("recorded"), "{answer}");
     world.end().await;
 }

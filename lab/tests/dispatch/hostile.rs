@@ -6,7 +6,7 @@ use dispatcher::webhook::delivery::BODY_MAX_BYTES;
 use serde_json::{Value, json};
 use stacks::names::SecretName;
 
-use crate::delivery::{Job, delivery, signature, signed, with_signature};
+use crate::delivery::{Job, as_form, delivery, signature, signed, with_signature};
 use crate::replaced::ONE_JOB;
 use crate::world::{NO_FORGE, Shape, World, now_ms, until};
 
@@ -84,15 +84,11 @@ async fn a_signed_body_that_cannot_be_read_is_400_and_a_large_one_413() {
         body[path[0]][path[1]] = value;
         body.to_string().into_bytes()
     };
-    let deep = |letter: &str| letter.repeat(10_000).into_bytes();
     for (why, body) in [
         ("empty", Vec::new()),
         ("a form that calls itself JSON", b"payload=%7B%7D".to_vec()),
         ("cut off", job.to_string().into_bytes()[..2000].to_vec()),
         ("another shape", b"[]".to_vec()),
-        ("deep arrays", deep("[")),
-        ("deep objects", deep("{\"a\":")),
-        ("not UTF-8", b"{\"action\":\"\xff\xfe\"}".to_vec()),
         ("no id", without(["workflow_job", "id"])),
         ("no repository", without(["repository", "full_name"])),
         ("an id below zero", with(["workflow_job", "id"], json!(-1))),
@@ -123,11 +119,11 @@ async fn a_signed_body_that_cannot_be_read_is_400_and_a_large_one_413() {
         assert_eq!(answer["error"], "unreadable", "{why}");
         assert!(!answer["reason"].as_str().unwrap().is_empty(), "{why}");
     }
-    let mut deep_but_whole = deep("[");
-    deep_but_whole.extend(deep("]"));
-    let reply = world.send(&signed("status", &deep_but_whole)).await;
+    let deep_but_whole = "[".repeat(10_000) + &"]".repeat(10_000);
+    let deep_but_whole = deep_but_whole.as_bytes();
+    let reply = world.send(&signed("status", deep_but_whole)).await;
     assert_eq!(reply.status, 202, "what is ignored is not kept either");
-    let reply = world.send(&signed("push", &deep_but_whole)).await;
+    let reply = world.send(&signed("push", deep_but_whole)).await;
     assert_eq!(reply.status, 400, "what is looked into is read");
 
     for (size, expected) in [(BODY_MAX_BYTES + 1, 413), (BODY_MAX_BYTES, 202)] {
@@ -161,6 +157,19 @@ async fn a_delivery_that_cannot_be_recorded_is_never_answered_2xx() {
     world.end().await;
 }
 
+/// The job is refused, and its history and the answer say why in these words.
+async fn is_refused(world: &World, job: &Job, words: &[&str]) {
+    let answer = world.send(&delivery(&job.queued())).await.json();
+    assert_eq!(answer["decision"], "refused", "{answer}");
+    assert_eq!(answer["jobs"][0]["labels"], json!(job.labels));
+    let (status, reason) = world.standing(job).await;
+    assert_eq!(status, "failed");
+    assert_eq!(answer["reason"], json!(reason));
+    for word in words {
+        assert!(reason.contains(word), "{reason} does not say {word}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_no_pool_serves_is_refused_with_the_reason_in_its_history() {
     let Some(world) = World::of(Shape {
@@ -191,16 +200,7 @@ async fn a_job_that_no_pool_serves_is_refused_with_the_reason_in_its_history() {
         ),
         (Job::new(6).on(&["Base"]), vec!["Base"]),
     ] {
-        let reply = world.send(&delivery(&job.queued())).await;
-        let answer = reply.json();
-        assert_eq!(answer["decision"], "refused", "{answer}");
-        assert_eq!(answer["jobs"][0]["labels"], json!(job.labels));
-        let (status, reason) = world.standing(&job).await;
-        assert_eq!(status, "failed");
-        assert_eq!(answer["reason"], json!(reason));
-        for word in words {
-            assert!(reason.contains(word), "{reason} does not say {word}");
-        }
+        is_refused(&world, &job, &words).await;
     }
     world.drain().await;
     assert_eq!(world.living().await, Vec::<String>::new());
@@ -233,14 +233,7 @@ async fn a_label_that_no_runner_can_have_is_refused_with_its_cause_and_its_cure(
         // The default pool serves other repositories only.
         (elsewhere.on(&[]), &["acme/other", "repositories"]),
     ] {
-        let answer = world.send(&delivery(&job.queued())).await.json();
-        assert_eq!(answer["decision"], "refused", "{answer}");
-        let (status, reason) = world.standing(&job).await;
-        assert_eq!(status, "failed");
-        assert_eq!(answer["reason"], json!(reason));
-        for word in words {
-            assert!(reason.contains(word), "{reason} does not say {word}");
-        }
+        is_refused(&world, &job, words).await;
     }
     assert_eq!(
         world.deliver(&Job::new(7).on(&[]).queued()).await,
@@ -257,16 +250,8 @@ async fn a_hook_that_sends_forms_is_as_good_as_one_that_sends_json() {
         return;
     };
     let body = Job::new(1).queued();
-    let form = |body: &str, more: &str| {
-        let mut pairs = form_urlencoded::Serializer::new(String::new());
-        let form = pairs.append_pair("payload", body).finish() + more;
-        let mut payload = signed("workflow_job", body.as_bytes());
-        payload["headers"]["content-type"] =
-            json!("Application/x-www-form-urlencoded; charset=utf-8");
-        payload["body"] = json!(STANDARD.encode(form));
-        payload["isBase64Encoded"] = json!(true);
-        payload
-    };
+    let form =
+        |body: &str, more: &str| as_form(signed("workflow_job", body.as_bytes()), body, more);
     let reply = world.send(&form(&body.to_string(), "")).await;
     assert_eq!(reply.json()["decision"], "recorded", "{}", reply.body);
     assert_eq!(world.deliver(&body).await, "duplicate");
@@ -359,9 +344,7 @@ async fn what_is_older_than_the_ledger_is_taken_only_if_it_waits_at_the_forge() 
     assert_eq!(world.deliver(&old(&jobs[0])).await, "recorded");
     // A machine too many is better than a job that hangs.
     let blind = world.cold(NO_FORGE);
-    let answer = world.invoke(&blind, &delivery(&old(&gone))).await;
-    let answer = answer.unwrap().to_string();
-    assert!(answer.contains("recorded"), "{answer}");
+    assert_eq!(world.deliver_to(&blind, &old(&gone)).await, "recorded");
     world.end().await;
 }
 

@@ -123,32 +123,23 @@ impl Way {
 
     /// What it sends again and again, and how often.
     pub(crate) fn forever(self) -> Option<(Vec<u8>, Duration)> {
-        match self {
-            Self::Drip => Some((b"1\r\n{\r\n".to_vec(), Duration::from_millis(300))),
-            Self::Endless => {
-                let chunk = format!("10000\r\n{}\r\n", "[".repeat(0x10000));
-                Some((chunk.into_bytes(), Duration::ZERO))
-            }
-            Self::EndlessHeaders => {
-                let header = format!("x-more: {}\r\n", "y".repeat(1000));
-                Some((header.into_bytes(), Duration::ZERO))
-            }
-            Self::Hang => Some((Vec::new(), Duration::from_secs(1))),
-            Self::Page
-            | Self::PageNotFound
-            | Self::GatewayNotFound
-            | Self::Maintenance
-            | Self::Empty
-            | Self::Silence
-            | Self::Truncated
-            | Self::Echo
-            | Self::Redirect(_)
-            | Self::WrongTypes
-            | Self::AnotherName
-            | Self::NoToken
-            | Self::Gzip
-            | Self::Noise => None,
-        }
+        let (text, pause_ms) = [
+            (Self::Drip, "1\r\n{\r\n".to_owned(), 300),
+            (
+                Self::Endless,
+                format!("10000\r\n{}\r\n", "[".repeat(0x10000)),
+                0,
+            ),
+            (
+                Self::EndlessHeaders,
+                format!("x-more: {}\r\n", "y".repeat(1000)),
+                0,
+            ),
+            (Self::Hang, String::new(), 1000),
+        ]
+        .into_iter()
+        .find_map(|(way, text, pause_ms)| (way == self).then_some((text, pause_ms)))?;
+        Some((text.into_bytes(), Duration::from_millis(pause_ms)))
     }
 }
 

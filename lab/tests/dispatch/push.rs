@@ -71,10 +71,20 @@ impl World {
 
     /// What was expected is looked at again now, not in a second or a minute.
     async fn hurry(&self) {
-        for trigger in self.live("pending-event").await {
-            let sk = trigger["sk"].as_str().unwrap();
-            self.set_time(sk, "not_before_ms", 1).await;
+        self.set_time_of_events("not_before_ms", 1).await;
+    }
+
+    async fn set_time_of_events(&self, attribute: &str, ms: u64) {
+        for event in self.live("pending-event").await {
+            let sk = event["sk"].as_str().unwrap();
+            self.set_time(sk, attribute, ms).await;
         }
+    }
+
+    /// No delivery has come of its jobs for a minute.
+    async fn stay_silent(&self) {
+        let then_ms = now_ms() - 60_000;
+        self.set_time_of_events("recorded_ms", then_ms).await;
     }
 
     /// `machine` takes a job at the forge, runs it to its end, and is gone.
@@ -273,10 +283,7 @@ async fn a_hook_that_falls_silent_is_noticed_and_one_that_speaks_again_is_believ
     );
 
     // None comes.
-    for trigger in world.live("pending-event").await {
-        let sk = trigger["sk"].as_str().unwrap().to_owned();
-        world.set_time(&sk, "recorded_ms", now_ms() - 60_000).await;
-    }
+    world.stay_silent().await;
     world.hurry().await;
     world.drain().await;
     assert_eq!(world.pools().await, ["base", "base"]);
@@ -314,10 +321,7 @@ async fn a_commit_that_is_pushed_again_is_not_taken_for_told_because_its_first_p
         .await;
     // Since then its hook tells of pushes alone.
     assert_eq!(world.tell_push(&push).await, "recorded");
-    for trigger in world.live("pending-event").await {
-        let sk = trigger["sk"].as_str().unwrap().to_owned();
-        world.set_time(&sk, "recorded_ms", now_ms() - 60_000).await;
-    }
+    world.stay_silent().await;
     world.hurry().await;
     world.drain().await;
     assert_eq!(world.pools().await, ["base", "base"]);

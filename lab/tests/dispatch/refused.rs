@@ -1,6 +1,7 @@
 //! Jobs that nothing of ours serves say so where their owner looks.
 
 use serde_json::{Value, json};
+use stacks::pool::Pool;
 
 use crate::delivery::{Job, delivery};
 use crate::log;
@@ -69,16 +70,9 @@ async fn the_mark_is_taken_back_when_a_pool_serves_the_job_after_all() {
         return;
     };
     world.drain().await;
-    let mut pool = world.pool("base").await;
-    pool.labels[0].name = "gpu".to_owned();
-    let document = serde_json::to_string(&pool).unwrap();
-    world
-        .set_parameter(&world.names.pool("base"), &document)
-        .await;
-    let deployed = world.cold(&world.bench.lab.file().forge);
-    let answer = world.invoke(&deployed, &delivery(&job.queued())).await;
-    let answer = answer.unwrap().to_string();
-    assert!(answer.contains("recorded"), "{answer}");
+    let serving = |pool: &mut Pool| pool.labels[0].name = "gpu".to_owned();
+    let deployed = world.change_pool("base", serving).await;
+    assert_eq!(world.deliver_to(&deployed, &job.queued()).await, "recorded");
     world.drain_by(&deployed).await;
     assert_eq!(word(&world, &job).await.0, "success");
     assert!(world.history(&job).await["refused_ms"].is_null());
@@ -145,11 +139,9 @@ async fn a_job_whose_pool_is_gone_moves_to_one_that_serves_it_or_is_refused_and_
     let orphan = waiting.clone().on(&["go"]);
     world.queue(std::slice::from_ref(&orphan)).await;
     // Renamed.
-    let mut pool = world.pool("go").await;
-    pool.name = "fast".to_owned();
-    let document = serde_json::to_string(&pool).unwrap();
+    let rename = |pool: &mut Pool| pool.name = "fast".to_owned();
+    world.change_pool("go", rename).await;
     let fast = world.names.pool("fast");
-    world.set_parameter(&fast, &document).await;
     world.delete_parameter(&world.names.pool("go")).await;
     let forge = world.bench.lab.file().forge.clone();
     world.drain_by(&world.cold(&forge)).await;
@@ -163,8 +155,7 @@ async fn a_job_whose_pool_is_gone_moves_to_one_that_serves_it_or_is_refused_and_
     let machine = world.the_instance().await;
     world.lose_silently(&machine).await;
     let fewer = world.cold(&forge);
-    let tick = json!({ "action": "cleanup" });
-    world.invoke(&fewer, &tick).await.unwrap();
+    world.tick_by(&fewer).await;
     let (state, description) = word(&world, &orphan).await;
     assert_eq!(state, "error");
     assert!(description.contains("its pool"), "{description}");

@@ -7,7 +7,7 @@ use stacks::pool::Scope;
 use stacks::route::TEXT_MAX_CHARS;
 
 use crate::delivery::{Job, delivery, from_runner, interruption};
-use crate::world::{NO_FORGE, ROLE, Shape, World, document};
+use crate::world::{ROLE, Shape, World, document};
 
 /// A world with one machine.
 async fn one_machine(shape: Shape) -> Option<(World, String)> {
@@ -81,22 +81,6 @@ async fn ten_requests_at_once_get_one_credential() {
     let answers = world.invoke_all(vec![ask; 10], 10, None).await;
     let given = answers.iter().filter(|one| one["statusCode"] == 200);
     assert_eq!(given.count(), 1, "{answers:?}");
-    assert_eq!(world.registered("admin").await.len(), 1);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_the_forge_is_down_a_machine_asks_again_and_then_gets_it() {
-    let Some((world, machine)) = one_machine(Shape::default()).await else {
-        return;
-    };
-    let blind = world.cold(NO_FORGE);
-    for _ in 0..2 {
-        let reply = world.ask_of(&blind, &machine).await;
-        assert_eq!(reply.status, 502, "{}", reply.body);
-    }
-    let reply = world.ask(&machine).await;
-    assert_eq!(reply.status, 200, "{}", reply.body);
     assert_eq!(world.registered("admin").await.len(), 1);
     world.end().await;
 }

@@ -5,11 +5,11 @@ use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::model::runner::EndReason;
 use dispatcher::model::secret::Secret;
 use dispatcher::plan::{IDLE_MARGIN_MS, SETTLE_MS, SURPLUS_GRACE_MS};
-use serde_json::json;
 use stacks::pool::{ForgeKind, Scope};
 
 use crate::delivery::Job;
 use crate::replaced::ONE_JOB;
+use crate::support::forge_config;
 use crate::world::{NO_FORGE, Reply, World, document, now_ms};
 
 /// A world with the machine of a job that was cancelled while it waited.
@@ -72,18 +72,6 @@ async fn a_job_cancelled_while_it_waits_leaves_no_machine_that_boots() {
     assert_eq!(world.ended(&machine).await["ending"]["reason"], "surplus");
     assert!(world.counters().await.is_empty());
     assert!(world.live("registration").await.is_empty());
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_cancelled_before_its_launch_has_no_machine() {
-    let Some(world) = World::up().await else {
-        return;
-    };
-    world.queue(&[Job::new(1)]).await;
-    world.deliver(&Job::new(1).ended("cancelled", None)).await;
-    world.tick().await;
-    assert!(world.instances().await.is_empty());
     world.end().await;
 }
 
@@ -189,8 +177,7 @@ async fn without_the_forges_word_a_machine_is_left_to_its_own_limit() {
         return;
     };
     let blind = world.cold(NO_FORGE);
-    let tick = json!({ "action": "cleanup" });
-    world.invoke(&blind, &tick).await.unwrap();
+    world.tick_by(&blind).await;
     let row = world.runner(&machine).await;
     assert!(row["timeline"]["disabled"].is_null());
     assert!(row["surplus_since_ms"].as_u64().unwrap() > now_ms() - SURPLUS_GRACE_MS);
@@ -199,7 +186,7 @@ async fn without_the_forges_word_a_machine_is_left_to_its_own_limit() {
     world.tick().await;
     world.settle(&machine).await;
     let told_ms = world.runner(&machine).await["timeline"]["disabled"].as_u64();
-    world.invoke(&blind, &tick).await.unwrap();
+    world.tick_by(&blind).await;
     assert_eq!(world.the_instance().await, machine);
     let row = world.runner(&machine).await;
     assert!(
@@ -223,13 +210,8 @@ async fn a_quiet_job_is_found_on_every_page_of_the_forges_list() {
     world.queue(&jobs).await;
     let lab = world.bench.lab.file();
     let forge = Forge::new(ForgeConfig {
-        kind: ForgeKind::Gitea,
-        labels: Vec::new(),
-        url: lab.forge.clone(),
-        endpoint: None,
-        ca: None,
         token: Secret::new(lab.forge_token.clone()),
-        registration_token: None,
+        ..forge_config(ForgeKind::Gitea, &lab.forge)
     })
     .unwrap();
     let mut busy = Vec::new();

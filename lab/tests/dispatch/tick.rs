@@ -4,7 +4,7 @@ use dispatcher::aws::WriteResult;
 use dispatcher::plan::UNKNOWN_GRACE_MS;
 use lab::FaultInjection;
 use serde_json::{Value, json};
-use stacks::pool::Scope;
+use stacks::pool::{Pool, Scope};
 
 use crate::delivery::Job;
 use crate::support::no_boot;
@@ -96,8 +96,7 @@ async fn age_and_tag_end_a_machine_with_the_ledger_and_the_forge_down() {
         .await;
 
     // The ledger is back and the forge is not: what is no runner of ours goes as well.
-    let forgeless = world.cold(NO_FORGE);
-    world.invoke(&forgeless, &tick).await.unwrap();
+    world.tick_by(&world.cold(NO_FORGE)).await;
     let left = world.living().await;
     assert!(!left.contains(&unlabelled) && left.contains(&young));
     world.end().await;
@@ -234,9 +233,7 @@ async fn registrations_that_nobody_used_are_deleted_at_the_forge_and_used_ones_l
     // While the forge is down they stay on the list.
     world.lose_silently(unused).await;
     world.lose_silently(used).await;
-    let blind = world.cold(NO_FORGE);
-    let tick = json!({ "action": "cleanup" });
-    world.invoke(&blind, &tick).await.unwrap();
+    world.tick_by(&world.cold(NO_FORGE)).await;
     let remains = world.live("registration").await;
     assert_eq!(remains.len(), 1);
     assert_eq!(remains[0]["instance"], json!(unused));
@@ -284,18 +281,12 @@ async fn a_registration_is_deleted_where_it_was_made_although_its_pool_moved() {
 
     // While the forge is down nothing is struck off, and what is tried waits for its turn.
     world.lose_silently(&machine).await;
-    let tick = json!({ "action": "cleanup" });
-    world.invoke(&world.cold(NO_FORGE), &tick).await.unwrap();
+    world.tick_by(&world.cold(NO_FORGE)).await;
     assert_eq!(world.live("registration").await.len(), 1);
 
-    let mut pool = world.pool("base").await;
-    pool.scope = Scope::Repository("acme/app".to_owned());
-    let document = serde_json::to_string(&pool).unwrap();
-    world
-        .set_parameter(&world.names.pool("base"), &document)
-        .await;
-    let moved = world.cold(&world.bench.lab.file().forge);
-    world.invoke(&moved, &tick).await.unwrap();
+    let elsewhere = |pool: &mut Pool| pool.scope = Scope::Repository("acme/app".to_owned());
+    let moved = world.change_pool("base", elsewhere).await;
+    world.tick_by(&moved).await;
     assert_eq!(world.registered("orgs/acme").await, Vec::<Value>::new());
     assert!(world.live("registration").await.is_empty());
     world.end().await;

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::delivery::{Job, delivery};
-use crate::support::Bench;
 use crate::world::{Shape, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +149,7 @@ async fn a_job_that_is_cancelled_while_it_runs_has_its_machine_cut_off_without_a
     let [machine, neighbour] = machines.as_slice() else {
         panic!("{machines:?}");
     };
-    let bench: &Bench = &world.bench;
+    let bench = &world.bench;
     bench.wait_for_words(machine, "listening").await;
     world.take(&cancelled, machine).await;
     world.take(&other, neighbour).await;

@@ -17,11 +17,11 @@ use tokio::task::JoinSet;
 use crate::delivery::{self, Job, delivery};
 use crate::log;
 use crate::support::tap::Heard;
-use crate::support::{Bench, credentials, forge, http_client, no_boot};
+use crate::support::{Bench, credentials, forge, no_boot, sdk_config};
 
 mod forge;
 mod ledger;
-pub(crate) mod make;
+mod make;
 
 /// The deployment.
 pub(crate) const NAME: &str = "lab-ci";
@@ -112,24 +112,11 @@ impl World {
         }
         let names = Names::of(NAME);
         let file = bench.lab.file();
-        let dynamo = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-            .region(aws_sdk_dynamodb::config::Region::new(lab::REGION))
-            .endpoint_url(&file.aws_endpoint)
-            .credentials_provider(credentials(file))
-            .http_client(http_client())
-            .build();
-        let ssm = aws_sdk_ssm::Config::builder()
-            .behavior_version(aws_sdk_ssm::config::BehaviorVersion::latest())
-            .region(aws_sdk_ssm::config::Region::new(lab::REGION))
-            .endpoint_url(&file.aws_endpoint)
-            .credentials_provider(credentials(file))
-            .http_client(http_client())
-            .build();
+        let config = sdk_config(file, &file.aws_endpoint);
         let world = Self {
             handler: Arc::new(handler(&bench, &names, &file.forge)),
-            dynamo: aws_sdk_dynamodb::Client::from_conf(dynamo),
-            ssm: aws_sdk_ssm::Client::from_conf(ssm),
+            dynamo: aws_sdk_dynamodb::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
             bench,
             names,
             requests: AtomicU32::new(0),
@@ -247,7 +234,11 @@ impl World {
 
     /// Sends one HTTP request to the function.
     pub(crate) async fn send(&self, payload: &Value) -> Reply {
-        let answer = self.invoke(&self.handler, payload).await.unwrap();
+        self.send_to(&self.handler, payload).await
+    }
+
+    async fn send_to(&self, handler: &Handler, payload: &Value) -> Reply {
+        let answer = self.invoke(handler, payload).await.unwrap();
         let reply = Reply::of(&answer);
         self.answers.lock().unwrap().push(answer.to_string());
         reply
@@ -255,7 +246,11 @@ impl World {
 
     /// Delivers `body` and gives the decision.
     pub(crate) async fn deliver(&self, body: &Value) -> String {
-        let reply = self.send(&delivery(body)).await;
+        self.deliver_to(&self.handler, body).await
+    }
+
+    pub(crate) async fn deliver_to(&self, handler: &Handler, body: &Value) -> String {
+        let reply = self.send_to(handler, &delivery(body)).await;
         assert_eq!(reply.status, 202, "{}", reply.body);
         reply.json()["decision"].as_str().unwrap().to_owned()
     }
@@ -280,8 +275,12 @@ impl World {
     }
 
     pub(crate) async fn tick(&self) {
+        self.tick_by(&self.handler).await;
+    }
+
+    pub(crate) async fn tick_by(&self, handler: &Handler) {
         let tick = json!({ "action": "cleanup" });
-        self.invoke(&self.handler, &tick).await.unwrap();
+        self.invoke(handler, &tick).await.unwrap();
     }
 
     /// The host of `instance` fails, and EC2 says so.

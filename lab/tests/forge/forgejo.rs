@@ -9,8 +9,9 @@ use dispatcher::model::secret::Secret;
 use dispatcher::model::world::ForgeJobState;
 use lab::forge::{self, Version};
 use serde_json::{Value, json};
-use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope};
+use stacks::pool::{ForgeKind, Pool, Scope};
 
+use crate::support::forge_config;
 use crate::world::{ADMIN, REGISTRATION, Runner, World, listener};
 
 const TWO_JOBS: &str = "
@@ -27,38 +28,18 @@ const QUICK: &str = "runner: {fetch_interval: 50ms}";
 fn client(world: &World, kind: ForgeKind, with_token: bool) -> Forge {
     let secret = |text: &str| Secret::new(text.to_owned());
     Forge::new(ForgeConfig {
-        kind,
         labels: vec!["lab".to_owned(), "other".to_owned()],
-        url: world.forge.url(),
-        endpoint: None,
-        ca: None,
         token: secret(ADMIN).filter(|_| with_token),
         registration_token: secret(REGISTRATION),
+        ..forge_config(kind, &world.forge.url())
     })
     .unwrap()
 }
 
 fn pool(scope: Scope) -> Pool {
     Pool {
-        name: "base".to_owned(),
-        labels: vec![Label {
-            name: "lab".to_owned(),
-            serve: "host".to_owned(),
-        }],
-        accepts_unlabelled: false,
         scope,
-        repositories: vec!["*".to_owned()],
-        instance_types: Vec::new(),
-        subnets: String::new(),
-        capacity: CapacityType::Spot,
-        cpu_credits: None,
-        max_runners: 1,
-        max_lifetime_minutes: 10,
-        boot_timeout_minutes: 1,
-        idle_timeout_minutes: 1,
-        clone_token: false,
-        template_id: String::new(),
-        template_version: String::new(),
+        ..crate::support::pool("base", &["lab"], "lt-1")
     }
 }
 

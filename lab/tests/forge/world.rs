@@ -9,15 +9,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use lab::forge::{self, Forge, Version};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::process::{Child, Command};
+
+use crate::support::{ask, push};
 
 pub(crate) const ADMIN: &str = "admin-token";
 pub(crate) const PASSWORD: &str = "a password";
@@ -51,8 +50,6 @@ impl World {
     pub(crate) async fn playing(version: Version, zombie_after: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = forge::Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            root_url: "http://forge.lab:3000".to_owned(),
             data: folder.path().join("repositories"),
             admin_token: ADMIN.to_owned(),
             admin_password: PASSWORD.to_owned(),
@@ -91,22 +88,9 @@ impl World {
             Some(path) => path.to_owned(),
             None => format!("api/v1/{path}"),
         };
-        let request = http::Request::builder()
-            .method(method)
-            .uri(format!("{}/{path}", self.forge.url()))
-            .header("content-type", "application/json")
-            .header("authorization", authorization(token))
-            .body(Full::<Bytes>::from(body.to_string()))
-            .unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let response = client.request(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        let text = String::from_utf8_lossy(&body).into_owned();
-        (
-            status,
-            serde_json::from_slice(&body).unwrap_or(Value::String(text)),
-        )
+        let url = format!("{}/{path}", self.forge.url());
+        let token = [("authorization", authorization(token))];
+        ask(method, &url, &token, body).await
     }
 
     pub(crate) async fn hook(&self, url: &str, events: &[&str]) {
@@ -120,27 +104,9 @@ impl World {
     /// Commits `workflow` as the repository's and pushes it; whether git was content.
     pub(crate) async fn push(&self, token: &str, workflow: &str) -> bool {
         let work = self.folder.path().join("work");
-        let file = work.join(".gitea/workflows/ci.yml");
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, workflow).unwrap();
         let address = self.forge.address();
         let url = format!("http://lab:{token}@{address}/acme/app.git");
-        let script = "set -e
-            [ -d .git ] || git init -q --initial-branch=main
-            git add .
-            git diff --cached --quiet ||
-              git -c user.name=Lab -c user.email=labadmin@forge.lab commit -qm 'a commit'
-            git push -q \"$1\" main";
-        let status = Command::new("sh")
-            .args(["-c", script, "sh", &url])
-            .current_dir(&work)
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("HOME", self.folder.path())
-            .stderr(Stdio::null())
-            .status()
-            .await
-            .unwrap();
-        status.success()
+        push(&work, ".gitea/workflows/ci.yml", workflow, &url).await
     }
 
     /// Writes a file that the next push brings.

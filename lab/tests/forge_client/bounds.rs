@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use stacks::pool::{ForgeKind, Scope};
 use workflow::trigger::Changed;
 
+use crate::support::forge_config;
+
 /// What one question may cost at most, with the question for the version.
 const CALLS_MAX: u64 = 62;
 
@@ -25,13 +27,8 @@ async fn endless() -> (Forge, Arc<AtomicU64>) {
     let url = format!("http://{}", socket.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(socket, app).await });
     let forge = Forge::new(ForgeConfig {
-        kind: ForgeKind::Gitea,
-        labels: Vec::new(),
-        url,
-        endpoint: None,
-        ca: None,
         token: Secret::new("token".to_owned()),
-        registration_token: None,
+        ..forge_config(ForgeKind::Gitea, &url)
     });
     (forge.unwrap(), asked)
 }

@@ -117,13 +117,10 @@ async fn every_gitea_registers_runners_where_it_is_asked_to_and_old_ones_keep_th
 }
 
 fn pool(scope: &Scope) -> Pool {
-    let pool = json!({
-        "name": "base", "labels": [{"name": "base", "serve": "host"}], "accepts_unlabelled": false,
-        "scope": scope, "repositories": ["*"], "instance_types": [], "subnets": "", "capacity": "spot",
-        "max_runners": 1, "max_lifetime_minutes": 10, "boot_timeout_minutes": 1, "idle_timeout_minutes": 1,
-        "clone_token": false, "template_id": "", "template_version": "",
-    });
-    serde_json::from_value(pool).unwrap()
+    Pool {
+        scope: scope.clone(),
+        ..support::pool("base", &["base"], "lt-1")
+    }
 }
 
 async fn commits(site: &Site) {

@@ -4,18 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::model::secret::Secret;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use lab::ForgeProgram;
 use lab::forge::{self, Version};
 use serde_json::{Value, json};
 use stacks::pool::ForgeKind;
 
-use crate::support::{self, Bench};
+use crate::support::{self, Bench, ask, forge_config};
 
 /// What a forge calls itself.
 const URL: &str = "http://forge.lab:3000";
@@ -66,8 +62,6 @@ impl Site {
     pub(crate) async fn playing(version: Version) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = forge::Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            root_url: URL.to_owned(),
             data: folder.path().join("forge"),
             admin_token: "admin-token".to_owned(),
             admin_password: "a password".to_owned(),
@@ -106,13 +100,10 @@ impl Site {
 
     pub(crate) fn client_of(&self, url: &str, endpoint: &str) -> Forge {
         Forge::new(ForgeConfig {
-            kind: self.kind,
             labels: vec!["base".to_owned(), "self-hosted".to_owned()],
-            url: url.to_owned(),
             endpoint: Some(endpoint.to_owned()),
-            ca: None,
             token: Secret::new(self.token.clone()),
-            registration_token: None,
+            ..forge_config(self.kind, url)
         })
         .unwrap()
     }
@@ -209,22 +200,11 @@ impl Site {
         headers: &[(&str, String)],
         body: &Value,
     ) -> (u16, Value) {
-        let mut request = http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.address))
-            .header("content-type", "application/json");
+        let mut headers = headers.to_vec();
         if headers.is_empty() && path.starts_with("/api/v1/") {
-            request = request.header("authorization", format!("token {}", self.token));
+            headers.push(("authorization", format!("token {}", self.token)));
         }
-        for (name, value) in headers {
-            request = request.header(*name, value);
-        }
-        let request = request.body(Full::<Bytes>::from(body.to_string())).unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let response = client.request(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
+        ask(method, &format!("{}{path}", self.address), &headers, body).await
     }
 }
 

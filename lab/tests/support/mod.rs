@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     clippy::unwrap_used,
     reason = "each test file uses its part, and a test fails by panicking"
 )]
@@ -13,16 +14,21 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ec2::types::builders::RequestLaunchTemplateDataBuilder;
 use aws_sdk_ec2::types::{
     InstanceMarketOptionsRequest, LaunchTemplateIamInstanceProfileSpecificationRequest,
-    LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateSpecification, MarketType,
-    RequestLaunchTemplateData, ResourceType, ShutdownBehavior, Tag, TagSpecification,
+    LaunchTemplateSpecification, MarketType, RequestLaunchTemplateData, ResourceType,
+    ShutdownBehavior, Tag, TagSpecification,
 };
 use base64::Engine as _;
 use lab::{FaultInjection, Folder, ForgeProgram, InstanceReport, Lab, LabFile, Leftovers, Setup};
 
 mod emulator;
+mod forges;
 pub mod tap;
+
+pub use self::forges::{ask, forge_config, pool, push};
 
 pub const SUBNET_A: &str = "subnet-00000001";
 pub const SUBNET_B: &str = "subnet-00000002";
@@ -78,17 +84,7 @@ impl Bench {
             }
             Err(error) => panic!("{error}"),
         };
-        let client = |endpoint: &str| {
-            let config = aws_sdk_ec2::Config::builder()
-                .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
-                .region(aws_sdk_ec2::config::Region::new(lab::REGION))
-                .endpoint_url(endpoint)
-                .credentials_provider(credentials(lab.file()))
-                .retry_config(aws_sdk_ec2::config::retry::RetryConfig::disabled())
-                .http_client(http_client())
-                .build();
-            aws_sdk_ec2::Client::from_conf(config)
-        };
+        let client = |endpoint: &str| aws_sdk_ec2::Client::new(&sdk_config(lab.file(), endpoint));
         let bench = Self {
             ec2: client(&lab.file().ec2_endpoint),
             emulator: client(&lab.file().aws_endpoint),
@@ -115,14 +111,8 @@ impl Bench {
     }
 
     pub fn iam(&self) -> aws_sdk_iam::Client {
-        let config = aws_sdk_iam::Config::builder()
-            .behavior_version(aws_sdk_iam::config::BehaviorVersion::latest())
-            .region(aws_sdk_iam::config::Region::new(lab::REGION))
-            .endpoint_url(&self.lab.file().aws_endpoint)
-            .credentials_provider(credentials(self.lab.file()))
-            .http_client(http_client())
-            .build();
-        aws_sdk_iam::Client::from_conf(config)
+        let file = self.lab.file();
+        aws_sdk_iam::Client::new(&sdk_config(file, &file.aws_endpoint))
     }
 
     /// A role and profile like those of our runners.
@@ -157,27 +147,18 @@ impl Bench {
 
     /// A launch template as our stacks make them, with this user-data.
     pub async fn template(&self, user_data: &str) -> LaunchTemplateSpecification {
-        let encoded = base64::engine::general_purpose::STANDARD.encode(user_data);
-        let data = RequestLaunchTemplateData::builder()
-            .image_id("ami-0c1ab00000000c1ab")
-            .user_data(encoded)
-            .iam_instance_profile(
-                LaunchTemplateIamInstanceProfileSpecificationRequest::builder()
-                    .name(ROLE)
-                    .build(),
-            )
-            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-            .metadata_options(
-                LaunchTemplateInstanceMetadataOptionsRequest::builder()
-                    .http_tokens("required".into())
-                    .build(),
-            )
-            .build();
+        self.template_of(template_data(user_data)).await
+    }
+
+    pub async fn template_of(
+        &self,
+        data: RequestLaunchTemplateDataBuilder,
+    ) -> LaunchTemplateSpecification {
         let made = self
             .emulator
             .create_launch_template()
             .launch_template_name(format!("t-{}", fastrand::u64(..)))
-            .launch_template_data(data)
+            .launch_template_data(data.build())
             .send()
             .await
             .unwrap();
@@ -325,6 +306,16 @@ impl Drop for Bench {
     }
 }
 
+/// What launch templates of our stacks hold.
+pub fn template_data(user_data: &str) -> RequestLaunchTemplateDataBuilder {
+    let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().name(ROLE);
+    RequestLaunchTemplateData::builder()
+        .image_id("ami-0c1ab00000000c1ab")
+        .user_data(base64::engine::general_purpose::STANDARD.encode(user_data))
+        .iam_instance_profile(profile.build())
+        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+}
+
 /// Instances that are entries only.
 pub fn no_boot() -> FaultInjection {
     FaultInjection {
@@ -343,8 +334,16 @@ pub fn credentials(file: &LabFile) -> Credentials {
     )
 }
 
-pub fn http_client() -> aws_sdk_ec2::config::SharedHttpClient {
-    aws_smithy_http_client::Builder::new().build_http()
+/// How the SDK reaches one of the lab's endpoints.
+pub fn sdk_config(file: &LabFile, endpoint: &str) -> aws_types::SdkConfig {
+    aws_types::SdkConfig::builder()
+        .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
+        .region(aws_sdk_ec2::config::Region::new(lab::REGION))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials(file)))
+        .retry_config(aws_sdk_ec2::config::retry::RetryConfig::disabled())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
 }
 
 /// A plain HTTP POST of JSON: status and body.

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 /// One call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// As IAM spells it: `dynamodb:Query`.
+    /// As IAM spells it: `dynamodb:Query`. What names no operation is told by its method and path.
     pub name: String,
     /// Status and time of its answer; `None` while there is none.
     pub answered: Option<(u16, Duration)>,
@@ -98,6 +98,7 @@ fn name_of(parts: &Parts, body: &[u8]) -> String {
         return "lambda:Invoke".to_owned();
     }
     let action = form_urlencoded::parse(body).find(|(name, _)| name == "Action");
-    let action = action.map_or_else(|| parts.uri.to_string(), |(_, value)| value.into_owned());
+    let path = || format!("{} {}", parts.method, parts.uri);
+    let action = action.map_or_else(path, |(_, value)| value.into_owned());
     format!("ec2:{action}")
 }

@@ -4,7 +4,6 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
-use super::super::engine::Again;
 use super::super::model::{Conclusion, Scope, Status};
 use super::super::payload::actions;
 use super::super::reply::reply;
@@ -40,7 +39,6 @@ pub(super) fn answer(
         (&Method::GET, ["jobs"]) => jobs(state, request, |job| {
             scope.covers(&state.repositories[&job.repository])
         }),
-        (&Method::GET, ["runs"]) => runs(state, request, scope),
         (_, rest) => match scope {
             Scope::Repository(repository) => in_repository(state, request, repository, rest, now),
             Scope::Global | Scope::Owner(_) => Err(Refusal::NotFound),
@@ -57,11 +55,9 @@ fn in_repository(
 ) -> Answer {
     let run_id = |state: &State, text: &str| {
         let id = id(text)?;
-        let run = state
-            .runs
-            .get(&id)
-            .filter(|run| run.repository == repository);
-        run.map(|_| id).ok_or(Refusal::NotFound)
+        let run = state.runs.get(&id);
+        let own = run.is_some_and(|run| run.repository == repository);
+        own.then_some(id).ok_or(Refusal::NotFound)
     };
     let job_id = |state: &State, text: &str| {
         let id = id(text)?;
@@ -86,31 +82,22 @@ fn in_repository(
             let run = &state.runs[&run_id(state, run)?];
             Ok(reply(StatusCode::OK, &json!(state.run_body(run))))
         }
-        (&Method::GET, ["runs", run, "jobs"]) => {
-            let run = run_id(state, run)?;
-            jobs(state, request, |job| job.run == run)
-        }
         (&Method::POST, ["runs", run, "rerun"]) => {
             let run = run_id(state, run)?;
-            again(state, run, Again::All, now)
+            again(state, run, None, now)
         }
-        (&Method::POST, ["runs", run, "rerun-failed-jobs"]) => {
-            let run = run_id(state, run)?;
-            again(state, run, Again::Failed, now)
-        }
-        (&Method::POST, ["runs", _, "jobs", job, "rerun"] | ["jobs", job, "rerun"]) => {
+        (&Method::POST, ["runs", _, "jobs", job, "rerun"]) => {
             let job = job_id(state, job)?;
-            let run = state.jobs[&job].run;
-            again(state, run, Again::Job(job), now)
+            again(state, state.jobs[&job].run, Some(job), now)
         }
         _ => Err(Refusal::NotFound),
     }
 }
 
-fn again(state: &mut State, run: i64, again: Again, now: i64) -> Answer {
+fn again(state: &mut State, run: i64, job: Option<i64>, now: i64) -> Answer {
     state
-        .rerun(run, again, now)
-        .map_err(|error| Refusal::Bad(error.to_string()))?;
+        .rerun(run, job, now)
+        .map_err(|why| Refusal::Bad(why.to_owned()))?;
     let run = &state.runs[&run];
     Ok(created(&json!(state.run_body(run))))
 }
@@ -129,23 +116,6 @@ fn jobs(
         .map(|job| json!(state.job_body(job)))
         .collect();
     Ok(request.page("jobs", &jobs))
-}
-
-fn runs(state: &State, request: &Request<'_>, scope: Scope) -> Answer {
-    let wanted = statuses(request)?;
-    let sha = request.values("head_sha").next();
-    let runs: Vec<Value> = state
-        .runs
-        .values()
-        .rev()
-        .filter(|run| {
-            scope.covers(&state.repositories[&run.repository])
-                && (wanted.is_empty() || wanted.contains(&run.status))
-                && sha.is_none_or(|sha| run.sha == sha)
-        })
-        .map(|run| json!(state.run_body(run)))
-        .collect();
-    Ok(request.page("workflow_runs", &runs))
 }
 
 fn statuses(request: &Request<'_>) -> Result<Vec<Status>, Refusal> {

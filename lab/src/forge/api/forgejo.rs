@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::super::engine::NewRunner;
-use super::super::model::{Conclusion, Job, Scope, Status};
+use super::super::model::{Job, Scope, Status};
 use super::super::payload::actions;
 use super::super::reply::reply;
 use super::super::rpc::registration_token;
@@ -96,13 +96,13 @@ fn runners(
         }
         (&Method::POST, []) if newest => make(state, request, scope, now),
         (&Method::GET, [runner]) => {
-            let runner = own(state, runner, Refusal::NoSuchRunner)?;
+            let runner = own(state, runner, Refusal::Missing)?;
             Ok(reply(StatusCode::OK, &body(state, runner)))
         }
         (&Method::DELETE, [runner]) => {
             // Before, only asking for one that is not there was a 404.
             let missing = if newest {
-                Refusal::NoSuchRunner
+                Refusal::Missing
             } else {
                 Refusal::Failed
             };
@@ -216,9 +216,6 @@ fn word(status: Status) -> &'static str {
         Status::Waiting => "waiting",
         Status::Blocked => "blocked",
         Status::Running => "running",
-        Status::Done(Conclusion::Success) => "success",
-        Status::Done(Conclusion::Failure) => "failure",
-        Status::Done(Conclusion::Cancelled) => "cancelled",
-        Status::Done(Conclusion::Skipped) => "skipped",
+        Status::Done(conclusion) => conclusion.word(),
     }
 }

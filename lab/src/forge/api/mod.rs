@@ -1,7 +1,7 @@
 //! The API's part that we use, with the forge's shapes and codes.
 
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 
 use self::request::{Answer, Refusal, Request};
@@ -63,15 +63,11 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
     {
         return answer;
     }
-    if let (&Method::POST, ["repos", owner, name, "statuses", sha]) =
+    if let (&Method::POST, ["repos", owner, name, "statuses", sha])
+    | (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) =
         (request.method, request.segments)
     {
-        repositories::check_commit(shared, owner, name, sha).await?;
-    }
-    if let (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) =
-        (request.method, request.segments)
-    {
-        repositories::find_commit(shared, owner, name, sha).await?;
+        repositories::check_commit(shared, request.method, (owner, name), sha).await?;
     }
     shared.with(|state, now| {
         if let Some(answer) = repositories::answer(state, request, token, now) {
@@ -79,7 +75,7 @@ async fn dispatch(shared: &Shared, request: &Request<'_>) -> Answer {
         }
         let (scope, rest) = scope(state, token, request.segments)?;
         match rest {
-            ["hooks", rest @ ..] => repositories::hooks(state, request, scope, rest, now),
+            ["hooks"] => repositories::make_hook(state, request, scope, now),
             ["actions", "variables", rest @ ..] => variables::answer(state, request, scope, rest),
             rest if state.version.kind() == ForgeKind::Forgejo => {
                 forgejo::answer(state, request, scope, rest, now)
@@ -111,20 +107,5 @@ fn scope<'a>(
         ["admin", rest @ ..] if token.admin => Ok((Scope::Global, rest)),
         ["admin", ..] => Err(Refusal::Forbidden("user should be the site admin")),
         _ => Err(Refusal::NotFound),
-    }
-}
-
-/// The lab's own question, for tests: what was delivered.
-pub(super) fn lab(shared: &Shared, method: &Method, segments: &[&str]) -> Response {
-    match (method, segments) {
-        (&Method::GET, ["deliveries"]) => {
-            let records = shared
-                .records
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            let body = serde_json::to_value(&*records).unwrap_or_default();
-            reply(StatusCode::OK, &body)
-        }
-        _ => StatusCode::NOT_FOUND.into_response(),
     }
 }

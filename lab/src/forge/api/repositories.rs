@@ -86,7 +86,7 @@ pub(super) async fn create_repository(
             name,
             private: body["private"] == json!(true),
             default_branch: branch.to_owned(),
-            size_kb: git::size_kb(&folder),
+            size_kb: 0,
             language: String::new(),
             branches: 0,
             created: now(),
@@ -112,31 +112,16 @@ pub(super) fn answer(
             Ok(reply(StatusCode::OK, &body))
         }
         (&Method::POST, ["orgs"]) => create_organization(state, request, now),
-        (&Method::GET, ["orgs", login]) => match state.account(login) {
-            Some(account) if account.organization => {
-                let body = to_value(payload::organization(&state.site, account));
-                Ok(reply(StatusCode::OK, &body))
-            }
-            Some(_) | None => Err(Refusal::NotFound),
-        },
         (&Method::POST, ["users", login, "tokens"]) => create_token(state, request, token, login),
-        (_, ["repos", owner, name]) => repository(state, request.method, owner, name),
+        (&Method::GET, ["repos", owner, name]) => {
+            id_of(state, owner, name).map(|repository| shown(state, repository))
+        }
         (&Method::GET, ["repositories", number]) => by_number(state, number),
         (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) => {
-            let found = state.repository(owner, name).map(|found| found.id);
-            match found {
-                Some(repository) => Ok(combined(state, request, repository, sha)),
-                None => Err(Refusal::NotFound),
-            }
+            id_of(state, owner, name).map(|repository| combined(state, request, repository, sha))
         }
-        (_, ["repos", owner, name, "statuses", sha])
-        | (&Method::GET, ["repos", owner, name, "commits", sha, "statuses"]) => {
-            let found = state.repository(owner, name).map(|found| found.id);
-            match found {
-                Some(repository) => statuses(state, request, repository, sha, now),
-                None => Err(Refusal::NotFound),
-            }
-        }
+        (_, ["repos", owner, name, "statuses", sha]) => id_of(state, owner, name)
+            .and_then(|repository| statuses(state, request, repository, sha, now)),
         _ => return None,
     })
 }
@@ -197,32 +182,22 @@ fn create_token(state: &mut State, request: &Request<'_>, token: &Token, login: 
     })))
 }
 
-fn repository(state: &mut State, method: &Method, owner: &str, name: &str) -> Answer {
-    let id = state.repository(owner, name).ok_or(Refusal::NotFound)?.id;
-    match *method {
-        Method::GET => {
-            let body = to_value(payload::repository(state.hosted(id)));
-            Ok(reply(StatusCode::OK, &body))
-        }
-        Method::DELETE => {
-            state.jobs.retain(|_, job| job.repository != id);
-            let jobs = &state.jobs;
-            state.tasks.retain(|_, task| jobs.contains_key(&task.job));
-            state.runs.retain(|_, run| run.repository != id);
-            state.repositories.remove(&id);
-            Ok(StatusCode::NO_CONTENT.into_response())
-        }
-        _ => Err(Refusal::NotFound),
-    }
+fn id_of(state: &State, owner: &str, name: &str) -> Result<i64, Refusal> {
+    let found = state.repository(owner, name);
+    found.map(|found| found.id).ok_or(Refusal::NotFound)
+}
+
+fn shown(state: &State, repository: i64) -> Response {
+    let body = to_value(payload::repository(state.hosted(repository)));
+    reply(StatusCode::OK, &body)
 }
 
 fn by_number(state: &State, number: &str) -> Answer {
-    let missing = || Refusal::Missing("not found".to_owned());
     let id = id(number)?;
-    let known = state.repositories.contains_key(&id);
-    known.then_some(()).ok_or_else(missing)?;
-    let body = to_value(payload::repository(state.hosted(id)));
-    Ok(reply(StatusCode::OK, &body))
+    if !state.repositories.contains_key(&id) {
+        return Err(Refusal::Missing("not found".to_owned()));
+    }
+    Ok(shown(state, id))
 }
 
 /// The latest status of each context. Pages begin with the newest; one page is sorted otherwise.
@@ -248,38 +223,25 @@ fn combined(state: &State, request: &Request<'_>, repository: i64, sha: &str) ->
     with_total(reply(StatusCode::OK, &body), all.len())
 }
 
-/// What asks for a commit by any of its names finds it, or nothing.
-pub(super) async fn find_commit(
-    shared: &Shared,
-    owner: &str,
-    name: &str,
-    sha: &str,
-) -> Result<(), Refusal> {
-    if git::has_commit(&git::folder(&shared.data, owner, name), sha).await {
-        Ok(())
-    } else {
-        Err(Refusal::Missing("not found".to_owned()))
-    }
-}
-
-/// A status needs its commit; without it the forge fails rather than refuses (read in its source).
+/// What asks of a commit finds it or nothing; for a status of none the forge fails rather than refuses
+/// (read in its source).
 pub(super) async fn check_commit(
     shared: &Shared,
-    owner: &str,
-    name: &str,
+    method: &Method,
+    (owner, name): (&str, &str),
     sha: &str,
 ) -> Result<(), Refusal> {
-    let known = shared.with(|state, _| state.repository(owner, name).is_some());
-    if !known {
-        return Err(Refusal::NotFound);
-    }
+    shared.with(|state, _| id_of(state, owner, name))?;
     if git::has_commit(&git::folder(&shared.data, owner, name), sha).await {
-        Ok(())
-    } else {
-        Err(Refusal::Failed(format!(
-            "GetCommit[{sha}]: object does not exist [id: {sha}, rel_path: ]"
-        )))
+        return Ok(());
     }
+    Err(if method == Method::POST {
+        Refusal::Failed(format!(
+            "GetCommit[{sha}]: object does not exist [id: {sha}, rel_path: ]"
+        ))
+    } else {
+        Refusal::Missing("not found".to_owned())
+    })
 }
 
 /// The bytes of a file at `ref`, which may be any name of a commit. Where there is no such ref it is
@@ -346,41 +308,19 @@ fn statuses(
     }
 }
 
-pub(super) fn hooks(
+pub(super) fn make_hook(
     state: &mut State,
     request: &Request<'_>,
     scope: Scope,
-    rest: &[&str],
     now: i64,
 ) -> Answer {
-    let own = |state: &State, text: &str| {
-        let id = id(text)?;
-        let hook = state.hooks.get(&id).filter(|hook| hook.scope == scope);
-        hook.map(|_| id).ok_or(Refusal::NotFound)
-    };
-    match (request.method, rest) {
-        (&Method::GET, []) => {
-            let hooks = state.hooks.values().filter(|hook| hook.scope == scope);
-            let hooks: Vec<Value> = hooks.map(actions::hook).collect();
-            Ok(request.list(&hooks))
-        }
-        (&Method::POST, []) => {
-            let hook = new_hook(state.number(Kind::Hook), scope, &request.json()?, now)?;
-            let answer = created(&actions::hook(&hook));
-            state.hooks.insert(hook.id, hook);
-            Ok(answer)
-        }
-        (&Method::GET, [hook]) => {
-            let id = own(state, hook)?;
-            Ok(reply(StatusCode::OK, &actions::hook(&state.hooks[&id])))
-        }
-        (&Method::DELETE, [hook]) => {
-            let id = own(state, hook)?;
-            state.hooks.remove(&id);
-            Ok(StatusCode::NO_CONTENT.into_response())
-        }
-        _ => Err(Refusal::NotFound),
+    if request.method != Method::POST {
+        return Err(Refusal::NotFound);
     }
+    let hook = new_hook(state.number(Kind::Hook), scope, &request.json()?, now)?;
+    let answer = created(&actions::hook(&hook));
+    state.hooks.insert(hook.id, hook);
+    Ok(answer)
 }
 
 /// Events default to `push`, and a hook is off unless it says otherwise, as in the forge.

@@ -33,8 +33,6 @@ pub(super) enum Refusal {
     NotFound,
     /// The same in words about what was asked for.
     Missing(String),
-    /// A Forgejo's words for a runner that is not there.
-    NoSuchRunner(String),
     /// There is no such path: the router answers, not the API.
     NoRoute,
     Conflict(String),
@@ -51,9 +49,7 @@ impl Refusal {
             Self::NoRoute => {
                 return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
             }
-            Self::Missing(message) | Self::NoSuchRunner(message) => {
-                (StatusCode::NOT_FOUND, message.as_str())
-            }
+            Self::Missing(message) => (StatusCode::NOT_FOUND, message.as_str()),
             Self::NoToken => (StatusCode::UNAUTHORIZED, "token is required"),
             Self::NoPassword => (StatusCode::UNAUTHORIZED, "auth required"),
             Self::Forbidden(message) => (StatusCode::FORBIDDEN, *message),

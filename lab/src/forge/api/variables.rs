@@ -5,7 +5,6 @@ use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
 use super::super::model::Scope;
-use super::super::reply::reply;
 use super::super::state::State;
 use super::request::{Answer, Refusal, Request};
 
@@ -32,11 +31,6 @@ pub(super) fn answer(
             let own = state.variables.iter().filter(|((of, _), _)| *of == scope);
             let own: Vec<Value> = own.map(|((_, name), data)| body(name, data)).collect();
             Ok(request.list(&own))
-        }
-        (&Method::GET, [name]) => {
-            let key = (scope, name.to_uppercase());
-            let data = state.variables.get(&key).ok_or(Refusal::NotFound)?;
-            Ok(reply(StatusCode::OK, &body(&key.1, data)))
         }
         (&Method::POST, [name]) => {
             let key = (scope, name.to_uppercase());

@@ -48,19 +48,12 @@ pub(super) async fn answer(
     };
     Some(match (request.method, rest) {
         (&Method::GET, []) => Ok(list(shared, id, &files)),
-        (&Method::PUT, [file @ .., word @ ("disable" | "enable")]) => {
+        (&Method::PUT, [file @ .., "disable"]) => {
             let file = file.join("/").replace("%2F", "/");
             if !files.iter().any(|one| below_folder(&one.path) == file) {
                 return Some(Err(Refusal::NotFound));
             }
-            shared.with(|state, _| {
-                let key = (id, file);
-                if *word == "disable" {
-                    state.disabled.insert(key);
-                } else {
-                    state.disabled.remove(&key);
-                }
-            });
+            shared.with(|state, _| state.disabled.insert((id, file)));
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         _ => Err(Refusal::NoRoute),

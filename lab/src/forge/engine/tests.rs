@@ -3,12 +3,12 @@
 use axum::http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::model::{Hook, Repository, Scope, Site};
+use super::super::model::{Hook, Repository, Scope};
 use super::super::rpc;
 use super::super::runs::started_by_a_push;
 use super::super::state::{Kind, State};
 use super::super::version::Version;
-use super::{Again, NewRun};
+use super::NewRun;
 
 const FILE: &str = "
 on: push
@@ -40,13 +40,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let mut state = State::new(
-            Version::default(),
-            Site::of("http://forge"),
-            "admin",
-            "global",
-            0,
-        );
+        let mut state = State::new(Version::default(), "admin", "global", 0);
         let owner = state.add_account("acme", true, 0);
         let mut story = Self {
             repository: 0,
@@ -361,14 +355,12 @@ fn a_silent_runner_s_job_fails_and_is_not_queued_again() {
 fn a_rerun_keeps_ids_and_says_the_old_attempt_until_it_is_taken() {
     let mut story = Story::new();
     let run = story.push(FILE);
-    assert!(
-        story.state.rerun(run, Again::All, 1).is_err(),
-        "not done yet"
-    );
+    assert!(story.state.rerun(run, None, 1).is_err(), "not done yet");
     story.serve("i-1", &["base"], "RESULT_FAILURE");
     story.serve("i-2", &["x"], "RESULT_SUCCESS");
     story.heard();
-    story.state.rerun(run, Again::Failed, story.now).unwrap();
+    let build = story.state.jobs_of(run)[0];
+    story.state.rerun(run, Some(build), story.now).unwrap();
     assert_eq!(
         story.heard(),
         [

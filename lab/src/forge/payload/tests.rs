@@ -43,13 +43,6 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().unwrap().iter().map(text).collect()
 }
 
-fn site() -> Site {
-    Site {
-        root: "http://127.0.0.1:3300".to_owned(),
-        ssh: "root@localhost".to_owned(),
-    }
-}
-
 fn account(value: &Value, organization: bool) -> Account {
     Account {
         id: value["id"].as_i64().unwrap(),
@@ -77,6 +70,36 @@ fn repository(value: &Value) -> Repository {
         branches: usize::try_from(value["branch_count"].as_u64().unwrap()).unwrap(),
         created: seconds(&value["created_at"]),
         updated: seconds(&value["updated_at"]),
+    }
+}
+
+/// Whom and what a recording is about.
+struct Recorded {
+    site: Site,
+    owner: Account,
+    sender: Account,
+    repository: Repository,
+}
+
+impl Recorded {
+    fn of(value: &Value) -> Self {
+        Self {
+            site: Site {
+                root: "http://127.0.0.1:3300".to_owned(),
+                ssh: "root@localhost".to_owned(),
+            },
+            owner: account(&value["repository"]["owner"], true),
+            sender: account(&value["sender"], false),
+            repository: repository(&value["repository"]),
+        }
+    }
+
+    fn hosted(&self) -> HostedRepository<'_> {
+        HostedRepository {
+            site: &self.site,
+            owner: &self.owner,
+            repository: &self.repository,
+        }
     }
 }
 
@@ -141,10 +164,7 @@ fn job_events_are_the_recorded_bytes() {
         "queued_pull_request",
     ] {
         let (recorded, value) = recording(&format!("workflow_job.{name}"));
-        let (site, of) = (site(), &value["workflow_job"]);
-        let owner = account(&value["repository"]["owner"], true);
-        let sender = account(&value["sender"], false);
-        let repository = repository(&value["repository"]);
+        let (about, of) = (Recorded::of(&value), &value["workflow_job"]);
         let steps = of["steps"].as_array().unwrap();
         let task = of["runner_id"].as_i64().map(|runner| Task {
             id: 1,
@@ -167,7 +187,7 @@ fn job_events_are_the_recorded_bytes() {
         let job = Job {
             id: of["id"].as_i64().unwrap(),
             run: run.id,
-            repository: repository.id,
+            repository: about.repository.id,
             key: String::new(),
             name: text(&of["name"]),
             labels: texts(&of["labels"]),
@@ -185,13 +205,8 @@ fn job_events_are_the_recorded_bytes() {
             stopped: seconds(&of["completed_at"]),
             queued: 0,
         };
-        let hosted = HostedRepository {
-            site: &site,
-            owner: &owner,
-            repository: &repository,
-        };
-        let body = actions::job(hosted, &run, &job, task.as_ref());
-        let event = actions::job_event(hosted, &sender, body);
+        let body = actions::job(about.hosted(), &run, &job, task.as_ref());
+        let event = actions::job_event(about.hosted(), &about.sender, body);
         assert_same(name, &bytes(&event), &recorded);
     }
 }
@@ -200,19 +215,11 @@ fn job_events_are_the_recorded_bytes() {
 fn run_events_are_the_recorded_bytes() {
     for name in ["requested", "in_progress", "completed_success"] {
         let (recorded, value) = recording(&format!("workflow_run.{name}"));
-        let (site, of) = (site(), &value["workflow_run"]);
-        let owner = account(&value["repository"]["owner"], true);
-        let sender = account(&value["sender"], false);
-        let repository = repository(&value["repository"]);
-        let hosted = HostedRepository {
-            site: &site,
-            owner: &owner,
-            repository: &repository,
-        };
+        let (about, of) = (Recorded::of(&value), &value["workflow_run"]);
         let run = run(of, of["id"].as_i64().unwrap(), status(of));
         let action = actions::run_action(run.status).unwrap();
         let committed = seconds(&value["workflow"]["created_at"]);
-        let event = actions::run_event(hosted, &sender, &run, action, committed);
+        let event = actions::run_event(about.hosted(), &about.sender, &run, action, committed);
         assert_same(name, &bytes(&event), &recorded);
     }
 }
@@ -248,15 +255,7 @@ fn push_events_are_the_recorded_bytes() {
         "tag_delete",
     ] {
         let (recorded, value) = recording(&format!("push.{name}"));
-        let site = site();
-        let owner = account(&value["repository"]["owner"], true);
-        let sender = account(&value["sender"], false);
-        let repository = repository(&value["repository"]);
-        let hosted = HostedRepository {
-            site: &site,
-            owner: &owner,
-            repository: &repository,
-        };
+        let about = Recorded::of(&value);
         let compare = text(&value["compare_url"]);
         let base = compare
             .rsplit_once('/')
@@ -278,7 +277,7 @@ fn push_events_are_the_recorded_bytes() {
                 .map(commit),
             files: Vec::new(),
         };
-        let event = push::push_event(hosted, &sender, &pushed);
+        let event = push::push_event(about.hosted(), &about.sender, &pushed);
         assert_same(name, &bytes(&event), &recorded);
     }
 }

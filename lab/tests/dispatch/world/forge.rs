@@ -1,15 +1,10 @@
 //! The lab's forge, asked as its administrator.
 
-use std::process::Stdio;
-
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::{World, until};
 use crate::delivery::Job;
+use crate::support::{ask, push};
 
 impl World {
     /// Pushes `workflow` to `acme/app` and gives its jobs, which wait there now.
@@ -38,32 +33,15 @@ impl World {
     /// The same to a repository that there is.
     pub(crate) async fn push_change(&self, name: &str, workflow: &str) -> String {
         let work = self.bench.path().join("work").join(name);
-        let file = work.join(".gitea/workflows/ci.yml");
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, workflow).unwrap();
         let lab = self.bench.lab.file();
         let address = lab.forge.strip_prefix("http://").unwrap();
         let url = format!(
             "http://labadmin:{}@{address}/acme/{name}.git",
             lab.forge_token
         );
-        let script = "set -e
-            git init -q --initial-branch=main
-            git add .
-            git -c user.name=Lab -c user.email=lab@forge.lab commit -qm 'a commit'
-            git push -q \"$1\" main
-            git rev-parse HEAD";
-        let output = tokio::process::Command::new("sh")
-            .args(["-c", script, "sh", &url])
-            .current_dir(&work)
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("HOME", self.bench.path())
-            .stderr(Stdio::null())
-            .output()
-            .await
-            .unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        assert!(push(&work, ".gitea/workflows/ci.yml", workflow, &url).await);
+        let commit = std::fs::read_to_string(work.join(".git/refs/heads/main"));
+        commit.unwrap().trim().to_owned()
     }
 
     /// The same, and gives its jobs.
@@ -161,41 +139,24 @@ impl World {
 
     pub(crate) async fn rpc(&self, method: &str, body: &Value, runner: Option<&Value>) -> Value {
         let forge = &self.bench.lab.file().forge;
-        let uri = format!("{forge}/api/actions/runner.v1.RunnerService/{method}");
-        let mut request = http::Request::post(uri).header("content-type", "application/json");
-        for (header, field) in [("x-runner-uuid", "uuid"), ("x-runner-token", "token")] {
-            if let Some(runner) = runner {
-                request = request.header(header, runner[field].as_str().unwrap());
-            }
-        }
-        let request = request.body(Full::<Bytes>::from(body.to_string())).unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let response = client.request(request).await.unwrap();
-        assert!(response.status().is_success(), "{method}");
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        serde_json::from_slice(&body).unwrap()
+        let url = format!("{forge}/api/actions/runner.v1.RunnerService/{method}");
+        let headers = runner.map(|runner| {
+            [("x-runner-uuid", "uuid"), ("x-runner-token", "token")]
+                .map(|(header, field)| (header, runner[field].as_str().unwrap().to_owned()))
+        });
+        let headers = headers.iter().flatten().cloned().collect::<Vec<_>>();
+        let (status, answer) = ask("POST", &url, &headers, body).await;
+        assert_eq!(status, 200, "{method}: {answer}");
+        answer
     }
 
-    /// One request to the forge, which it must grant. `path` is below the API unless it starts
-    /// with a slash.
+    /// One request to the forge's API, which it must grant.
     pub(crate) async fn forge(&self, method: &str, path: &str, body: &Value) -> Value {
         let lab = self.bench.lab.file();
-        let path = match path.strip_prefix('/') {
-            Some(path) => path.to_owned(),
-            None => format!("api/v1/{path}"),
-        };
-        let request = http::Request::builder()
-            .method(method)
-            .uri(format!("{}/{path}", lab.forge))
-            .header("content-type", "application/json")
-            .header("authorization", format!("token {}", lab.forge_token))
-            .body(Full::<Bytes>::from(body.to_string()))
-            .unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let response = client.request(request).await.unwrap();
-        let status = response.status();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(status.is_success(), "{path}: {status}");
-        serde_json::from_slice(&body).unwrap_or_default()
+        let url = format!("{}/api/v1/{path}", lab.forge);
+        let token = [("authorization", format!("token {}", lab.forge_token))];
+        let (status, answer) = ask(method, &url, &token, body).await;
+        assert!(status < 300, "{path}: {status} {answer}");
+        answer
     }
 }

@@ -4,12 +4,13 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_ssm::types::ParameterType;
+use dispatcher::handler::Handler;
 use lab::forge::Version;
 use stacks::names::SecretName;
-use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
+use stacks::pool::{ForgeKind, Pool, Settings};
 
 use super::{CLONE_TOKEN, Shape, World};
-use crate::support::{SUBNET_A, SUBNET_B};
+use crate::support::pool;
 
 impl World {
     pub(super) async fn make_table(&self) {
@@ -93,36 +94,18 @@ impl World {
         serde_json::from_str(&document).unwrap()
     }
 
+    /// Changes the document of one pool, and gives a function that has read no other.
+    pub(crate) async fn change_pool(&self, name: &str, change: impl FnOnce(&mut Pool)) -> Handler {
+        let mut pool = self.pool(name).await;
+        change(&mut pool);
+        let document = serde_json::to_string(&pool).unwrap();
+        self.set_parameter(&self.names.pool(&pool.name), &document)
+            .await;
+        self.cold(&self.bench.lab.file().forge)
+    }
+
     pub(crate) async fn delete_parameter(&self, name: &str) {
         let delete = self.ssm.delete_parameter().name(name);
         delete.send().await.unwrap();
-    }
-}
-
-/// A pool of machines in two subnets.
-pub(crate) fn pool(name: &str, labels: &[&str], template: &str) -> Pool {
-    Pool {
-        name: name.to_owned(),
-        labels: labels
-            .iter()
-            .map(|label| Label {
-                name: (*label).to_owned(),
-                serve: "host".to_owned(),
-            })
-            .collect(),
-        accepts_unlabelled: false,
-        scope: Scope::Global,
-        repositories: vec!["*".to_owned()],
-        instance_types: vec!["t3.small".to_owned()],
-        subnets: format!("{SUBNET_A},{SUBNET_B}"),
-        capacity: CapacityType::Spot,
-        cpu_credits: None,
-        max_runners: 1000,
-        max_lifetime_minutes: 10,
-        boot_timeout_minutes: 2,
-        idle_timeout_minutes: 1,
-        clone_token: false,
-        template_id: template.to_owned(),
-        template_version: "1".to_owned(),
     }
 }
