@@ -8,7 +8,6 @@
 //! Files come from strangers: bytes, nodes, depth and what aliases multiply have limits, and what is over
 //! one is refused with its reason.
 
-mod chars;
 mod cursor;
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -25,7 +24,6 @@ mod decoded;
     reason = "a place in the grammar takes few tokens"
 )]
 mod events;
-mod node_event;
 mod parse;
 mod print;
 mod read;
@@ -40,7 +38,8 @@ use std::sync::Arc;
 
 pub use decode::Shape;
 pub use decoded::Decoded;
-pub use parse::{BYTES_MAX, DEPTH_MAX, NODES_MAX, parse};
+pub(crate) use parse::BYTES_MAX;
+pub use parse::parse;
 
 /// Why a file, or a part of it, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,8 +156,7 @@ pub enum Value {
 
 impl Value {
     /// The text, if it is one.
-    #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self {
             Some(text)
         } else {

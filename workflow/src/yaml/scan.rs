@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 
 use super::Refused;
-use super::chars::is_blank_or_end;
+use super::cursor::is_blank_or_end;
 use super::read::Text;
 
 /// How far behind its begin the `:` of a key may stand (YAML 1.2, 7.4.2).
@@ -110,10 +110,9 @@ impl Scanner {
     }
 
     /// Takes the next token, which [`Self::token`] has shown.
-    pub(super) fn take(&mut self) -> Token {
+    pub(super) fn take(&mut self) -> (Token, usize) {
         self.taken += 1;
-        let (token, _) = self.tokens.pop_front().expect("it was shown");
-        token
+        self.tokens.pop_front().expect("it was shown")
     }
 
     /// Whether the next token may still turn out to begin a key.
