@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::discovery::FoundFiles;
-use crate::evaluation::{Evaluation, Question, evaluate};
-use crate::event::Event;
 use crate::jobs::workflow_set::WorkflowSet;
 use crate::server::Server;
 use crate::trigger::Changed;
@@ -49,21 +47,5 @@ impl Facts {
             variables: None,
             disabled: BTreeSet::new(),
         }
-    }
-
-    /// What the forge makes of `event`.
-    #[must_use]
-    pub fn evaluate(&self, event: &Event) -> Evaluation {
-        evaluate(&Question {
-            server: self.server,
-            event,
-            sha: &self.sha,
-            message: &self.message,
-            files: &self.files,
-            base: self.base.as_ref(),
-            changed: &self.changed,
-            variables: self.variables.as_ref(),
-            disabled: &self.disabled,
-        })
     }
 }

@@ -16,7 +16,7 @@ pub mod trigger;
 pub mod yaml;
 
 pub use document::requirements::Requirements;
-pub use evaluation::{Evaluation, PlannedJob, Question, evaluate};
+pub use evaluation::{Evaluation, PlannedJob};
 pub use event::{Event, EventKind};
 pub use facts::Facts;
 pub use gather::{Commit, Source, gather};

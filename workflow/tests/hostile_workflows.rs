@@ -6,14 +6,10 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use serde_json::{from_value, json};
-use workflow::Server;
-use workflow::discovery::{ALL_MAX_BYTES, FILES_MAX, FoundFile, FoundFiles};
-use workflow::evaluation::{Evaluation, Question, SUMMARY_MAX_BYTES, evaluate};
-use workflow::event::Event;
-use workflow::event::EventKind;
+use workflow::discovery::{ALL_MAX_BYTES, FILES_MAX, FoundFiles};
+use workflow::evaluation::SUMMARY_MAX_BYTES;
 use workflow::jobs::matrix::JOBS_MAX;
-use workflow::jobs::workflow_set::WorkflowSet;
-use workflow::trigger::Changed;
+use workflow::{Changed, Evaluation, Event, EventKind, Facts, Server, WorkflowSet};
 
 /// No event is followed with more: each takes a kB.
 const JOBS_OF_EVENT_MAX: usize = 4_000;
@@ -177,37 +173,25 @@ fn as_many_and_large_files_as_are_read_come_to_a_verdict() {
 /// The verdict on `files`, whose parts keep their bounds.
 fn check(files: Vec<Vec<u8>>, kind: EventKind, server: &str) -> Evaluation {
     let server = Server::parse(server).unwrap();
-    let files = files.into_iter().enumerate().map(|(at, bytes)| FoundFile {
-        path: format!(".gitea/workflows/{at}.yml"),
-        bytes: Ok(bytes),
-    });
-    let found = FoundFiles {
-        dir: Some(".gitea/workflows".to_owned()),
-        files: files.collect(),
-        refused: None,
-    };
-    let mut reading = WorkflowSet::of(found, server);
-    for uses in reading.open_calls(server) {
+    let files = files.into_iter().enumerate();
+    let files = files.map(|(at, bytes)| (format!("{at}.yml"), bytes));
+    let found = FoundFiles::of(".gitea/workflows", files);
+    let mut set = WorkflowSet::of(found, server);
+    for uses in set.open_calls(server) {
         let called = b"on: workflow_call\njobs: {x: {uses: o/r/x.yml@main}}".to_vec();
-        reading.add_called(uses, Ok(called), server);
+        set.add_called(uses, Ok(called), server);
     }
     let event = event(kind);
-    let changed = Changed::Files(
-        (0..200)
-            .map(|n| format!("a/b/{n}/aaaaaaaaaaaaaaaa.rs"))
-            .collect(),
-    );
-    let evaluation = evaluate(&Question {
-        server,
-        event: &event,
-        sha: &event.body.after,
-        message: &"m".repeat(2_000),
-        files: &reading,
-        base: Some(&reading),
-        changed: &changed,
-        variables: None,
-        disabled: &BTreeSet::from(["1.yml".to_owned()]),
-    });
+    let changed = (0..200).map(|n| format!("a/b/{n}/aaaaaaaaaaaaaaaa.rs"));
+    let facts = Facts {
+        sha: event.body.after.clone(),
+        message: "m".repeat(2_000),
+        base: Some(set.clone()),
+        changed: Changed::Files(changed.collect()),
+        disabled: BTreeSet::from(["1.yml".to_owned()]),
+        ..Facts::of(set, server)
+    };
+    let evaluation = facts.evaluate(&event);
     assert!(evaluation.summary().len() <= SUMMARY_MAX_BYTES);
     for (_, run) in evaluation.runs() {
         assert!(run.jobs.len() <= JOBS_MAX);

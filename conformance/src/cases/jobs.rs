@@ -29,16 +29,18 @@ fn json_of(value: &yaml::Value) -> Value {
         yaml::Value::Float(value) => json!(value),
         yaml::Value::Text(text) | yaml::Value::Time(text) => json!(text),
         yaml::Value::List(items) => items.iter().map(json_of).collect(),
-        yaml::Value::Map(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), json_of(value)))
-            .collect::<Map<_, _>>()
-            .into(),
-        yaml::Value::Keyed(pairs) => pairs
-            .iter()
-            .map(|(key, value)| (key.to_string(), json_of(value)))
-            .collect::<Map<_, _>>()
-            .into(),
+        yaml::Value::Map(map) => {
+            let pairs = map.iter();
+            pairs
+                .map(|(key, value)| (key.clone(), json_of(value)))
+                .collect()
+        }
+        yaml::Value::Keyed(pairs) => {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(key, value)| (key.to_string(), json_of(value)))
+                .collect()
+        }
     }
 }
 
@@ -131,12 +133,9 @@ fn job_json(job: &ExpandedJob, given: &[Value]) -> Value {
         fields.insert("matrix".to_owned(), own["matrix"].clone());
         fields.insert("incomplete_matrix".to_owned(), json!(true));
     } else if !job.combination.is_empty() {
-        let matrix: Map<String, Value> = job
-            .combination
-            .values()
-            .map(|(key, value)| (key.to_owned(), json!([json_of(value)])))
-            .collect();
-        fields.insert("matrix".to_owned(), json!(matrix));
+        let values = job.combination.values();
+        let values = values.map(|(key, value)| (key.to_owned(), json!([json_of(value)])));
+        fields.insert("matrix".to_owned(), Value::Object(values.collect()));
     }
     if let Some(Resolved::Known(value)) = &job.continue_on_error {
         fields.insert("continue-on-error".to_owned(), json_of(value));
@@ -155,18 +154,24 @@ fn as_given(texts: &[String], given: &Value) -> Value {
 pub(super) fn matrix(case: &Value) -> Option<Value> {
     let given = &case["matrix"];
     let combinations = if case["flavour"] == "nektos" && !given.is_null() {
-        let yaml::Value::Map(map) = node(given)?.value().ok()? else {
-            return None;
-        };
-        matrix::normal_form(&map).and_then(|lists| matrix::multiply(lists, Include::Merged))
+        let lists = matrix::normal_form(&map(given)?);
+        lists.and_then(|lists| matrix::multiply(lists, Include::Merged))
     } else {
         let node = node(given).filter(|_| !given.is_null());
         matrix::combinations(node.as_ref(), server(case))
     };
-    let Ok(combinations) = combinations else {
-        return Some(json!("error"));
+    Some(match combinations {
+        Ok(combinations) => combinations.iter().map(combination_json).collect(),
+        Err(_) => json!("error"),
+    })
+}
+
+/// The map that a case gives.
+fn map(value: &Value) -> Option<BTreeMap<String, yaml::Value>> {
+    let yaml::Value::Map(map) = node(value)?.value().ok()? else {
+        return None;
     };
-    Some(combinations.iter().map(combination_json).collect())
+    Some(map)
 }
 
 fn combination_json(combination: &Combination) -> Value {
@@ -182,10 +187,7 @@ pub(super) fn normal_matrix(case: &Value) -> Option<Value> {
     if given.is_null() {
         return Some(Value::Null);
     }
-    let yaml::Value::Map(map) = node(given)?.value().ok()? else {
-        return None;
-    };
-    Some(match matrix::normal_form(&map) {
+    Some(match matrix::normal_form(&map(given)?) {
         Ok(lists) => lists
             .iter()
             .map(|(key, values)| (key.clone(), values.iter().map(json_of).collect()))

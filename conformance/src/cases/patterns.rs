@@ -1,8 +1,8 @@
 //! Patterns of filters, and plain globs.
 
 use serde_json::{Value, json};
-use workflow::pattern::PatternList;
 use workflow::pattern::glob::{Glob, branch_filter_passes};
+use workflow::pattern::{PatternList, Way};
 use workflow::server::Dialect;
 
 use super::texts;
@@ -33,8 +33,8 @@ fn verdict(case: &Value, dialect: Dialect) -> Option<Value> {
     let inputs = texts(&case["inputs"])?;
     Some(match PatternList::compile(dialect, &patterns) {
         Ok(list) => json!({
-            "skip_by_include_list": list.skips_as_include(&inputs),
-            "skip_by_ignore_list": list.skips_as_ignore(&inputs),
+            "skip_by_include_list": list.skips(Way::Include, &inputs),
+            "skip_by_ignore_list": list.skips(Way::Ignore, &inputs),
         }),
         Err(_) => json!("compile_error"),
     })

@@ -15,7 +15,7 @@ const FILE_MAX_CHARS: usize = 3000;
 const SHOWN_MAX: usize = 20;
 
 /// What `cargo xtask differential` found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Whether everything was foretold, and nothing else.
     pub ok: bool,
@@ -74,19 +74,8 @@ pub struct Difference {
 impl Report {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            ok: false,
             seed,
-            pushes: 0,
-            withheld: 0,
-            operations: 0,
-            refused: 0,
-            deliveries: 0,
-            runs: 0,
-            equal_jobs: 0,
-            untold: BTreeMap::new(),
-            beyond: BTreeMap::new(),
-            differences: Vec::new(),
-            seconds: 0.0,
+            ..Self::default()
         }
     }
 

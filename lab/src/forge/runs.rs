@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use workflow::discovery::FoundFiles;
-use workflow::evaluation::{self, Evaluation, Question, Run, evaluate};
+use workflow::evaluation::{self, Evaluation, Run};
 use workflow::event::{Body, Event, EventKind};
 use workflow::expression::{self, Resolved};
 use workflow::jobs::ExpandedJob;
@@ -88,17 +88,15 @@ pub(super) fn started(
         Some((file.path.clone(), bytes.clone()))
     });
     let bytes: BTreeMap<String, Vec<u8>> = bytes.collect();
-    let evaluation = evaluate(&Question {
-        server,
-        event: &event,
-        sha: event.commit(),
-        message: facts.message,
-        files: &WorkflowSet::of(files, server),
-        base: None,
-        changed: &Changed::Files(facts.changed.to_vec()),
-        variables: Some(facts.variables),
-        disabled: facts.disabled,
-    });
+    let facts = workflow::Facts {
+        sha: event.commit().to_owned(),
+        message: facts.message.to_owned(),
+        changed: Changed::Files(facts.changed.to_vec()),
+        variables: Some(facts.variables.clone()),
+        disabled: facts.disabled.clone(),
+        ..workflow::Facts::of(WorkflowSet::of(files, server), server)
+    };
+    let evaluation = facts.evaluate(&event);
     planned(&evaluation, &bytes)
 }
 

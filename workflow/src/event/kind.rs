@@ -133,9 +133,21 @@ impl EventKind {
         matches!(self, Self::Create | Self::Delete)
     }
 
+    /// Whether it is about a pull request as such: what `pull_request` in a workflow means.
+    pub(crate) const fn is_of_a_pull_request(self) -> bool {
+        matches!(
+            self,
+            Self::PullRequest
+                | Self::PullRequestSync
+                | Self::PullRequestAssign
+                | Self::PullRequestLabel
+                | Self::PullRequestReviewRequest
+                | Self::PullRequestMilestone
+        )
+    }
+
     /// Whether it is a review of a pull request.
-    #[must_use]
-    pub const fn is_of_a_review(self) -> bool {
+    pub(crate) const fn is_of_a_review(self) -> bool {
         matches!(
             self,
             Self::PullRequestReviewApproved
@@ -145,34 +157,20 @@ impl EventKind {
     }
 
     /// Whether only workflows of the default branch answer to it (`IsDefaultBranchWorkflow`).
-    #[must_use]
-    pub const fn is_of_default_branch(self) -> bool {
-        match self {
+    pub(crate) const fn is_of_default_branch(self) -> bool {
+        matches!(
+            self,
             Self::Delete
-            | Self::Fork
-            | Self::Issues
-            | Self::IssueAssign
-            | Self::IssueLabel
-            | Self::IssueMilestone
-            | Self::IssueComment
-            | Self::PullRequestComment
-            | Self::Wiki
-            | Self::Schedule
-            | Self::WorkflowRun => true,
-            Self::Create
-            | Self::Push
-            | Self::PullRequest
-            | Self::PullRequestAssign
-            | Self::PullRequestLabel
-            | Self::PullRequestMilestone
-            | Self::PullRequestReviewApproved
-            | Self::PullRequestReviewRejected
-            | Self::PullRequestReviewComment
-            | Self::PullRequestSync
-            | Self::PullRequestReviewRequest
-            | Self::Release
-            | Self::Package
-            | Self::WorkflowDispatch => false,
-        }
+                | Self::Fork
+                | Self::Issues
+                | Self::IssueAssign
+                | Self::IssueLabel
+                | Self::IssueMilestone
+                | Self::IssueComment
+                | Self::PullRequestComment
+                | Self::Wiki
+                | Self::Schedule
+                | Self::WorkflowRun
+        )
     }
 }

@@ -11,6 +11,7 @@ mod json;
 mod lex;
 mod nodes;
 mod parse;
+mod stop;
 mod template;
 mod value;
 
@@ -19,10 +20,8 @@ use std::sync::Arc;
 
 use crate::budget::Budget;
 
-pub use eval::Stop;
-pub use nodes::NodeStop;
-pub use parse::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
-pub use template::has_expression;
+pub use stop::Stop;
+pub(crate) use template::has_expression;
 pub use value::{Odd, Record, RecordKind, Value};
 
 use eval::Evaluator;
@@ -103,7 +102,7 @@ impl Scope {
 
     /// Puts the values of expressions into a text. A mistake in one makes the whole text empty, and the
     /// forge says nothing (Gitea 1.26, `jobparser`, `Interpolate`). `Err` is why the forge panics.
-    pub fn interpolate(&self, text: &str) -> Result<Resolved<String>, String> {
+    pub(crate) fn interpolate(&self, text: &str) -> Result<Resolved<String>, String> {
         let expression = match Template::read(text, true) {
             Template::Plain => return Ok(Resolved::Known(text.to_owned())),
             Template::Unclosed => return Err(format!("`{text}` has a `${{{{` without an end")),
@@ -114,7 +113,7 @@ impl Scope {
             Ok(Value::Unknown(because)) => Ok(Resolved::Unknown(because.as_ref().to_owned())),
             Ok(_) => Err(format!("`{text}` breaks out of its expression")),
             Err(Stop::Fails(_)) => Ok(Resolved::Known(String::new())),
-            Err(Stop::TooLarge(reason)) => Ok(Resolved::Unknown(reason)),
+            Err(Stop::Unknown(reason)) => Ok(Resolved::Unknown(reason)),
             Err(Stop::Crashes(reason)) => Err(reason),
         }
     }
@@ -128,7 +127,7 @@ impl Scope {
             Template::Expression(expression) => expression,
         };
         let value = match Evaluator::new(self).condition(&expression) {
-            Err(Stop::TooLarge(reason)) => return Ok(Resolved::Unknown(reason)),
+            Err(Stop::Unknown(reason)) => return Ok(Resolved::Unknown(reason)),
             value => value?,
         };
         Ok(match value.is_true() {

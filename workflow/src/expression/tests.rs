@@ -204,46 +204,10 @@ fn jobs_that_need_each_other_panic_the_forge() {
     assert!(scope.interpolate("${{ success() }}").is_err());
 }
 
-const PIECES: [&str; 38] = [
-    "${{",
-    "}}",
-    "github",
-    "matrix",
-    ".",
-    "*",
-    "[",
-    "]",
-    "(",
-    ")",
-    "'",
-    "''",
-    "a",
-    "0",
-    "1.5",
-    "-",
-    "==",
-    "<",
-    "!=",
-    "&&",
-    "||",
-    "!",
-    ",",
-    " ",
-    "format",
-    "toJSON",
-    "fromJSON",
-    "join",
-    "contains",
-    "{0}",
-    "{",
-    "}",
-    "success()",
-    "vars",
-    "self",
-    "é",
-    "\0",
-    "x",
-];
+const PIECES: &str = concat!(
+    r"(\$\{\{|\}\}|github|matrix|\.|\*|\[|\]|\(|\)|'|''|a|0|1\.5|-|==|<|!=|&&|\|\||!|,| |format|toJSON",
+    r"|fromJSON|join|contains|\{0\}|\{|\}|success\(\)|vars|self|é|\x00|x){0,60}",
+);
 
 proptest! {
     #[test]
@@ -253,10 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_looks_like_an_expression_panics_or_hangs(
-        pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60)
-    ) {
-        let text = pieces.concat();
+    fn nothing_that_looks_like_an_expression_panics_or_hangs(text in PIECES) {
         let _ = scope().interpolate(&text);
         let _ = scope().condition(&text);
     }

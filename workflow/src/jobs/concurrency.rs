@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::document::{Concurrency, Workflow};
 use crate::event::EventKind;
-use crate::expression::{History, JobState, NodeStop, Record, RecordKind, Resolved, Scope, Value};
+use crate::expression::{History, JobState, Record, RecordKind, Resolved, Scope, Value};
 use crate::jobs::ExpandedJob;
 use crate::jobs::contexts::{Contexts, Shared, strategy_of};
 use crate::server::{Capability, ForgeKind, Server};
@@ -40,7 +40,7 @@ pub enum Effect {
 
 /// What a run's group depends on where its workflow does not name one.
 #[derive(Debug, Clone, Copy)]
-pub struct RunFacts<'a> {
+pub(crate) struct RunFacts<'a> {
     /// The kind of the event.
     pub kind: EventKind,
     /// The name in `on` that it matched.
@@ -70,7 +70,7 @@ impl RunFacts<'_> {
 }
 
 /// The group of a run. `None`: it has none. `Err`: the forge makes no run.
-pub fn of_run(
+pub(crate) fn of_run(
     workflow: &Workflow,
     contexts: &Contexts,
     run: RunFacts<'_>,
@@ -112,7 +112,7 @@ fn run_scope(contexts: &Contexts, server: Server) -> Scope {
 
 /// The group of a job whose needs have ended, or that has none. `None`: it has none. `Err`: the forge
 /// makes no run, or leaves the job blocked if it has `needs`.
-pub fn of_job(
+pub(crate) fn of_job(
     job: &ExpandedJob,
     workflow: &Workflow,
     shared: &Shared<'_>,
@@ -208,11 +208,7 @@ const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("cancel-in-progres
 fn evaluate(written: &Concurrency, scope: &Scope) -> Result<Resolved<Written>, Refused> {
     let evaluated = match scope.evaluate_node(&node_of(written)) {
         Ok(evaluated) => evaluated,
-        Err(NodeStop::Unknown(because)) => return Ok(Resolved::Unknown(because)),
-        Err(NodeStop::Fails(reason)) => {
-            return Err(Refused::new(None, format!("concurrency: {reason}")));
-        }
-        Err(NodeStop::Crashes(reason)) => return Err(Refused::crash(None, reason)),
+        Err(stop) => return stop.about(None, "concurrency"),
     };
     let (name, cancel) = read(&evaluated)?;
     Ok(Resolved::Known(Written { name, cancel }))

@@ -80,7 +80,7 @@ const GITHUB_FIELDS: [&str; 30] = [
 
 /// What the context `github` is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct GithubFacts<'a> {
+pub(crate) struct GithubFacts<'a> {
     /// The kind of the event.
     pub kind: EventKind,
     /// The name in `on` that it matched.
@@ -119,8 +119,7 @@ pub fn github(known: &BTreeMap<&str, Value>) -> Value {
 
 /// The `github` that names and labels are made with. In Gitea up to 1.26 and in Forgejo the run has no
 /// number at that time, and expressions get `0`, and an empty id.
-#[must_use]
-pub fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
+pub(crate) fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
     let at = |path: &str| {
         facts
             .event
@@ -129,7 +128,9 @@ pub fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
     };
     let (mut reference, mut sha) = (facts.reference.to_owned(), facts.sha);
     let (mut base, mut head) = ("", "");
-    if is_pull_request(facts.kind) && facts.event.pointer("/pull_request/base").is_some() {
+    // Reviews too: their payload is the same.
+    let is_of_pull = facts.kind.is_of_a_pull_request() || facts.kind.is_of_a_review();
+    if is_of_pull && facts.event.pointer("/pull_request/base").is_some() {
         base = at("/pull_request/base/ref").unwrap_or_default();
         head = at("/pull_request/head/ref").unwrap_or_default();
         if facts.event_name == "pull_request_target" {
@@ -166,38 +167,6 @@ pub fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
             Value::text(format!("{}api/v1", facts.server_url)),
         ),
     ]))
-}
-
-/// Reviews too: their payload is the same.
-fn is_pull_request(event: EventKind) -> bool {
-    use EventKind as E;
-    match event {
-        E::PullRequest
-        | E::PullRequestAssign
-        | E::PullRequestLabel
-        | E::PullRequestMilestone
-        | E::PullRequestSync
-        | E::PullRequestReviewRequest
-        | E::PullRequestReviewApproved
-        | E::PullRequestReviewRejected
-        | E::PullRequestReviewComment => true,
-        E::Create
-        | E::Delete
-        | E::Fork
-        | E::Push
-        | E::Issues
-        | E::IssueAssign
-        | E::IssueLabel
-        | E::IssueMilestone
-        | E::IssueComment
-        | E::PullRequestComment
-        | E::Wiki
-        | E::Release
-        | E::Package
-        | E::Schedule
-        | E::WorkflowDispatch
-        | E::WorkflowRun => false,
-    }
 }
 
 /// The name of a reference (Gitea 1.26, `git.RefName.ShortName`): of a pull request its number.

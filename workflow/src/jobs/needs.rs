@@ -71,8 +71,7 @@ impl Status {
     }
 
     /// The status of a job from those of its combinations (Gitea 1.26, `AggregateJobStatus`).
-    #[must_use]
-    pub fn of_all(all: &[Self]) -> Self {
+    pub(crate) fn of_all(all: &[Self]) -> Self {
         let has = |status| all.contains(&status);
         let well = |status: &Self| matches!(status, Self::Success | Self::Skipped);
         if all.iter().all(|status| *status == Self::Skipped) {
@@ -229,7 +228,7 @@ impl<'a> Run<'a> {
             Ok(Resolved::Known(false)) => Next::Skipped,
             Ok(Resolved::Unknown(because)) => Next::Unknown(because),
             Err(Stop::Fails(reason) | Stop::Crashes(reason)) => Next::Stuck(reason),
-            Err(Stop::TooLarge(reason)) => Next::Unknown(reason),
+            Err(Stop::Unknown(reason)) => Next::Unknown(reason),
         }
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::document::Workflow;
-use crate::expression::{NodeStop, Record, Resolved, Value};
+use crate::expression::{Record, Resolved, Value};
 use crate::jobs::contexts::{Contexts, Shared};
 use crate::jobs::matrix::JOBS_MAX;
 use crate::jobs::uses::Uses;
@@ -269,12 +269,7 @@ fn given(
             None => value.clone(),
             Some(text) => match scope.evaluate_node(&Node::quoted(text, caller.line)) {
                 Ok(node) => node.value()?,
-                Err(NodeStop::Unknown(because)) => return Ok(Resolved::Unknown(because)),
-                Err(NodeStop::Fails(reason)) => {
-                    let reason = format!("with `{name}`: {reason}");
-                    return Err(Refused::new(caller.line, reason));
-                }
-                Err(NodeStop::Crashes(reason)) => return Err(Refused::crash(caller.line, reason)),
+                Err(stop) => return stop.about(caller.line, format!("with `{name}`")),
             },
         };
         given.insert(name.clone(), value);

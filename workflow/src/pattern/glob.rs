@@ -45,14 +45,14 @@ impl Glob {
     }
 
     /// Reads a glob.
-    pub fn compile_as(
+    pub(crate) fn compile_as(
         reading: GlobDialect,
         pattern: &str,
         separators: &[char],
     ) -> Result<Self, BadPattern> {
         BadPattern::if_long(pattern)?;
-        let regex = expression(pattern, separators, reading)
-            .and_then(|expression| Ok(Regex::new(&expression)?));
+        let regex =
+            expression(pattern, separators, reading).and_then(|expression| Regex::new(&expression));
         regex.map(Self).map_err(|why| BadPattern::of(pattern, why))
     }
 

@@ -5,7 +5,10 @@ const BOTH: [Dialect; 2] = [Dialect::Nektos, Dialect::Gitea];
 /// (skipped as a list to include, skipped as a list to ignore)
 fn skips(dialect: Dialect, patterns: &[impl AsRef<str>], inputs: &[&str]) -> (bool, bool) {
     let list = PatternList::compile(dialect, patterns).unwrap();
-    (list.skips_as_include(inputs), list.skips_as_ignore(inputs))
+    (
+        list.skips(Way::Include, inputs),
+        list.skips(Way::Ignore, inputs),
+    )
 }
 
 #[test]
@@ -130,14 +133,14 @@ fn the_last_pattern_decides_what_is_included_and_the_first_what_is_ignored() {
             holds: true,
             by: Some(by),
         };
-        assert_eq!(list.includes("README.md"), by("README*"));
-        assert_eq!(list.ignores("README.md"), by("*.md"));
-        assert_eq!(list.ignores("other"), by("!README.md"));
+        assert_eq!(list.decide(Way::Include, "README.md"), by("README*"));
+        assert_eq!(list.decide(Way::Ignore, "README.md"), by("*.md"));
+        assert_eq!(list.decide(Way::Ignore, "other"), by("!README.md"));
         let out = Decision {
             holds: false,
             by: None,
         };
-        assert_eq!(list.includes("src/a"), out);
+        assert_eq!(list.decide(Way::Include, "src/a"), out);
     }
 }
 
@@ -197,8 +200,8 @@ proptest::proptest! {
     ) {
         for dialect in BOTH {
             if let Ok(list) = PatternList::compile(dialect, &[&pattern]) {
-                let decision = list.includes(&input);
-                proptest::prop_assert_eq!(list.skips_as_include(&[&input]), !decision.holds);
+                let decision = list.decide(Way::Include, &input);
+                proptest::prop_assert_eq!(list.skips(Way::Include, &[&input]), !decision.holds);
             }
         }
     }

@@ -6,8 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::step::{Step, rule, unknown_key};
-use super::{Judgement, Outcome, TriggerInputs, Way, filter};
+use super::{Judgement, Outcome, Step, TriggerInputs, Way, filter, rule, unknown_key};
 use crate::document::on::OnEvent;
 use crate::pattern::glob::{Glob, GlobDialect};
 use crate::server::{Capability, Server};

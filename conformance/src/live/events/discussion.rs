@@ -4,8 +4,8 @@ use http::Method;
 use serde_json::{Value, json};
 use workflow::event::EventKind;
 
-use super::super::generator::{DEFAULT, pick};
-use super::history::{History, Pull, some};
+use super::super::generator::{DEFAULT, pick, some};
+use super::history::{History, Pull};
 use super::operation::{After, By, GUEST, Operation};
 
 impl History {

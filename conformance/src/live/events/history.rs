@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use workflow::event::EventKind;
 
-use super::super::generator::pick;
+use super::super::generator::{pick, some};
 use super::operation::{After, By, Operation};
 
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub(crate) struct Pull {
 }
 
 /// What there is in the repository, as far as operations need it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) rng: Rng,
     pub(crate) owner: String,
@@ -53,17 +53,7 @@ impl History {
             name: name.to_owned(),
             labels,
             milestone,
-            is_begun: false,
-            is_forked: false,
-            branches: Vec::new(),
-            fork_branches: Vec::new(),
-            tags: Vec::new(),
-            pulls: Vec::new(),
-            issues: Vec::new(),
-            comments: Vec::new(),
-            releases: Vec::new(),
-            pages: Vec::new(),
-            changes: 0,
+            ..Self::default()
         }
     }
 
@@ -204,9 +194,4 @@ impl History {
         let numbers: Vec<u64> = numbers.chain(self.issues.iter().copied()).collect();
         some(&mut self.rng, &numbers)
     }
-}
-
-/// One of them.
-pub(crate) fn some<T: Clone>(rng: &mut Rng, of: &[T]) -> Option<T> {
-    (!of.is_empty()).then(|| of[rng.usize(..of.len())].clone())
 }

@@ -30,7 +30,7 @@ use super::predict::Prediction;
 use super::receiver::{Received, Receiver};
 use super::report::Difference;
 use super::site::{Queued, Read, Site};
-use super::{Error, StepResult};
+use super::{Error, StepResult, strings};
 
 const NAME: &str = "events";
 /// What the hook is told to send. `pull_request` and `issues` are all that are of one.
@@ -147,8 +147,7 @@ impl Events {
         }
         let is_refused = did.len() > 1;
         let (seen, compared, silent) = self.settle(&tells).await?;
-        let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
-        let difference = (!is_equal || !silent.is_empty()).then(|| Difference {
+        let difference = (!compared.is_equal() || !silent.is_empty()).then(|| Difference {
             number,
             again: format!("--pushes 0 --events {}", number + 1),
             repository: NAME.to_owned(),
@@ -163,12 +162,8 @@ impl Events {
                 .collect(),
             silent,
             said: seen.prediction.words,
-            missing: compared.missing.iter().map(ToString::to_string).collect(),
-            unforeseen: compared
-                .unforeseen
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            missing: strings(&compared.missing),
+            unforeseen: strings(&compared.unforeseen),
             files: BTreeMap::new(),
         });
         Ok(StepResult {
@@ -213,9 +208,8 @@ impl Events {
                 beyond,
                 ..compare(seen.prediction.jobs.clone(), queued)
             };
-            let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
             let is_behind = seen.deliveries.iter().any(is_test);
-            if (silent.is_empty() && is_equal && is_behind) || start.elapsed() > LIMIT {
+            if (silent.is_empty() && compared.is_equal() && is_behind) || start.elapsed() > LIMIT {
                 return Ok((seen, compared, silent));
             }
             if silent.is_empty() && !is_fenced {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use super::pick;
 use super::triggers::Names;
 use super::workflow::workflow;
+use super::{pick, some};
 
 /// Where workflows lie, or seem to.
 const WORKFLOWS: [&str; 14] = [
@@ -117,7 +117,7 @@ fn change_workflow(rng: &mut Rng, files: &mut Files, refs: &[String]) {
             .chain(OTHERS.map(str::to_owned))
             .collect(),
     };
-    let chosen = (!there.is_empty()).then(|| there[rng.usize(..there.len())].clone());
+    let chosen = some(rng, &there);
     match (rng.u8(..10), chosen) {
         (0, Some(path)) => {
             files.remove(&path);
@@ -161,7 +161,7 @@ fn change_other(rng: &mut Rng, files: &mut Files) {
         .filter(|path| !is_workflow(path))
         .cloned()
         .collect();
-    let chosen = (!there.is_empty()).then(|| there[rng.usize(..there.len())].clone());
+    let chosen = some(rng, &there);
     match (rng.u8(..8), chosen) {
         (0, Some(path)) => {
             files.remove(&path);

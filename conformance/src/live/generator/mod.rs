@@ -67,6 +67,11 @@ pub(crate) fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
     from[rng.usize(..from.len())]
 }
 
+/// One of these, if there is any.
+pub(crate) fn some<T: Clone>(rng: &mut Rng, of: &[T]) -> Option<T> {
+    (!of.is_empty()).then(|| of[rng.usize(..of.len())].clone())
+}
+
 /// A commit as far as the next ones depend on it.
 #[derive(Debug, Clone)]
 struct Tip {
@@ -96,7 +101,7 @@ pub(crate) enum Switch {
 }
 
 /// One push.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Push {
     /// The objects that it brings.
     pub(crate) stream: Stream,
@@ -147,13 +152,7 @@ impl Generator {
 
     /// The next push.
     pub(crate) fn push(&mut self) -> Push {
-        let mut push = Push {
-            stream: Stream::default(),
-            moves: Vec::new(),
-            pull: None,
-            switch: Switch::default(),
-            words: Vec::new(),
-        };
+        let mut push = Push::default();
         if self.branches.is_empty() {
             let files = files::begin(&mut self.rng, &names());
             let tip = self.commit(&mut push, None, None, files);
@@ -175,8 +174,7 @@ impl Generator {
                 .filter(|name| *name != DEFAULT)
                 .cloned()
                 .collect();
-            push.pull =
-                (!others.is_empty()).then(|| others[self.rng.usize(..others.len())].clone());
+            push.pull = some(&mut self.rng, &others);
         }
         push.switch = match self.rng.u8(..15) {
             0 => Switch::Off(files::likely(&mut self.rng)),
