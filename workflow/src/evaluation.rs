@@ -14,7 +14,7 @@ use crate::document::Workflow;
 use crate::document::on::OnEvent;
 use crate::event::{Event, EventKind, PullRequest, Reads};
 use crate::expression::{Resolved, Value};
-use crate::facts::Facts;
+use crate::gather::Facts;
 use crate::jobs::concurrency::{self, Group, RunFacts};
 use crate::jobs::contexts::{Contexts, GithubFacts, github_of};
 use crate::jobs::reusable::Caller;
@@ -310,7 +310,7 @@ impl Evaluator<'_> {
         let has_github = self.facts.server.has(Capability::GithubInLabels);
         Contexts {
             github: if has_github {
-                with_partial_event(github)
+                github.with_fields(|name, value| (name == "event").then(|| partial(value)))
             } else {
                 Value::Null
             },
@@ -321,20 +321,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// `github` whose `event` is known in part.
-fn with_partial_event(github: Value) -> Value {
-    let Value::Record(record) = github else {
-        return github;
-    };
-    let mut record = record.as_ref().clone();
-    for (name, value) in &mut record.fields {
-        if *name == "event" {
-            *value = partial(value);
-        }
-    }
-    Value::Record(record.into())
-}
-
+/// What is known of a part of a delivery.
 fn partial(value: &Value) -> Value {
     let Value::Map(Some(map)) = value else {
         return value.clone();

@@ -111,7 +111,9 @@ impl Event {
 
     /// Create and delete: the full name of the branch or tag.
     pub(crate) fn full_ref(&self) -> String {
-        full_ref(&self.body.ref_type, &self.body.git_ref)
+        let is_tag = self.body.ref_type == "tag";
+        let folder = if is_tag { "tags" } else { "heads" };
+        format!("refs/{folder}/{}", self.body.git_ref)
     }
 
     /// Push: the commit that was pushed. An annotated tag has an object of its own in `after`.
@@ -205,11 +207,6 @@ impl Event {
 #[must_use]
 pub fn is_zeros(sha: &str) -> bool {
     !sha.is_empty() && sha.bytes().all(|byte| byte == b'0')
-}
-
-fn full_ref(ref_type: &str, short: &str) -> String {
-    let folder = if ref_type == "tag" { "tags" } else { "heads" };
-    format!("refs/{folder}/{short}")
 }
 
 fn short_ref(full: &str) -> Option<(&'static str, &str)> {

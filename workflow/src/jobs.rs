@@ -62,11 +62,8 @@ impl ExpandedJob {
     /// Why it is not known yet which runner it needs.
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
-        let labels = match &self.labels {
-            Resolved::Known(_) => None,
-            Resolved::Unknown(because) => Some(because.as_str()),
-        };
-        self.incomplete_matrix.as_deref().or(labels)
+        let matrix = self.incomplete_matrix.as_deref();
+        matrix.or(self.labels.why_unknown())
     }
 }
 

@@ -51,6 +51,19 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// Its word in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::FilteredOut => "filtered_out",
+            Self::NotApplicable => "not_applicable",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What became of a workflow's event, rule by rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {

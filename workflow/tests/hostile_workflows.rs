@@ -23,6 +23,14 @@ const SERVERS: [&str; 5] = [
     "15.0.0+gitea-1.22.0",
 ];
 
+/// Every event that forges tell of.
+const EVENTS: &str = concat!(
+    "create|delete|fork|push|issues|issue_assign|issue_label|issue_milestone|issue_comment",
+    "|pull_request|pull_request_(assign|label|milestone|comment|sync|review_request)",
+    "|pull_request_review_(approved|rejected|comment)",
+    "|wiki|release|package|schedule|workflow_dispatch|workflow_run",
+);
+
 /// What workflows are made of, good and bad.
 const PIECES: [&str; 36] = [
     "on: push\n",
@@ -80,27 +88,27 @@ proptest! {
     #[test]
     fn bytes_of_any_kind_come_to_a_verdict(
         bytes in prop::collection::vec(any::<u8>(), 0..300),
-        event in 0..EventKind::ALL.len(),
+        event in EVENTS,
         server in 0..SERVERS.len(),
     ) {
-        check(vec![bytes], EventKind::ALL[event], SERVERS[server]);
+        check(vec![bytes], &event, SERVERS[server]);
     }
 
     #[test]
     fn pieces_of_workflows_in_any_order_come_to_a_verdict(
         files in prop::collection::vec(prop::collection::vec(0..PIECES.len(), 0..16), 1..4),
-        event in 0..EventKind::ALL.len(),
+        event in EVENTS,
         server in 0..SERVERS.len(),
     ) {
         let text = |pieces: &Vec<usize>| pieces.iter().map(|one| PIECES[*one]).collect::<String>();
         let files = files.iter().map(|pieces| text(pieces).into_bytes());
-        check(files.collect(), EventKind::ALL[event], SERVERS[server]);
+        check(files.collect(), &event, SERVERS[server]);
     }
 
     #[test]
     fn yaml_as_deep_and_wide_as_it_likes_comes_to_a_verdict(
         levels in prop::collection::vec((0..6_usize, 1..12_usize), 0..160),
-        event in 0..EventKind::ALL.len(),
+        event in EVENTS,
     ) {
         let nest = |inner: String, (kind, width): (usize, usize)| match kind {
             0 => format!("[{}]", vec![inner; width.min(2)].join(", ")),
@@ -119,7 +127,7 @@ proptest! {
         for place in ["on: ", "on: push\njobs: ", "on: push\njobs:\n  a:\n    strategy: {matrix: "] {
             let end = if place.ends_with("matrix: ") { "}" } else { "" };
             let file = format!("{place}{deep}{end}").into_bytes();
-            check(vec![file], EventKind::ALL[event], SERVERS[1]);
+            check(vec![file], &event, SERVERS[1]);
         }
     }
 }
@@ -161,7 +169,7 @@ fn as_many_and_large_files_as_are_read_come_to_a_verdict() {
     let heavy = matrix(&format!("${{{{ contains({heavy}, {heavy}) }}}}")).replace(",31]}", "]}");
     for file in [paths, bomb, flow, wide, chain, many, long, heavy] {
         let files = vec![file.into_bytes(); FILES_MAX];
-        let evaluation = check(files, EventKind::Push, SERVERS[1]);
+        let evaluation = check(files, "push", SERVERS[1]);
         let jobs = evaluation
             .runs()
             .map(|(_, run)| run.jobs.len())
@@ -171,7 +179,7 @@ fn as_many_and_large_files_as_are_read_come_to_a_verdict() {
 }
 
 /// The verdict on `files`, whose parts keep their bounds.
-fn check(files: Vec<Vec<u8>>, kind: EventKind, server: &str) -> Evaluation {
+fn check(files: Vec<Vec<u8>>, event: &str, server: &str) -> Evaluation {
     let server = Server::parse(server).unwrap();
     let files = files.into_iter().enumerate();
     let files = files.map(|(at, bytes)| (format!("{at}.yml"), bytes));
@@ -181,7 +189,7 @@ fn check(files: Vec<Vec<u8>>, kind: EventKind, server: &str) -> Evaluation {
         let called = b"on: workflow_call\njobs: {x: {uses: o/r/x.yml@main}}".to_vec();
         set.add_called(uses, Ok(called), server);
     }
-    let event = event(kind);
+    let event = event_of(event);
     let changed = (0..200).map(|n| format!("a/b/{n}/aaaaaaaaaaaaaaaa.rs"));
     let facts = Facts {
         sha: event.body.after.clone(),
@@ -200,7 +208,9 @@ fn check(files: Vec<Vec<u8>>, kind: EventKind, server: &str) -> Evaluation {
 }
 
 /// An event of any kind, with what deliveries of it have.
-fn event(kind: EventKind) -> Event {
+fn event_of(word: &str) -> Event {
+    let kind = EventKind::parse(word).unwrap();
+    assert_eq!(kind.word(), word);
     let side =
         |branch: &str| json!({"ref": branch, "label": branch, "sha": "3".repeat(40), "repo_id": 1});
     let body = json!({

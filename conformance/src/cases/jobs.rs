@@ -19,31 +19,6 @@ fn node(value: &Value) -> Option<Node> {
     yaml::parse(value.to_string().as_bytes()).ok()?
 }
 
-fn json_of(value: &yaml::Value) -> Value {
-    match value {
-        yaml::Value::Null => Value::Null,
-        yaml::Value::Bool(value) => json!(value),
-        yaml::Value::Int(value) => {
-            i64::try_from(*value).map_or_else(|_| json!(value.to_string()), |v| json!(v))
-        }
-        yaml::Value::Float(value) => json!(value),
-        yaml::Value::Text(text) | yaml::Value::Time(text) => json!(text),
-        yaml::Value::List(items) => items.iter().map(json_of).collect(),
-        yaml::Value::Map(map) => {
-            let pairs = map.iter();
-            pairs
-                .map(|(key, value)| (key.clone(), json_of(value)))
-                .collect()
-        }
-        yaml::Value::Keyed(pairs) => {
-            let pairs = pairs.iter();
-            pairs
-                .map(|(key, value)| (key.to_string(), json_of(value)))
-                .collect()
-        }
-    }
-}
-
 pub(super) fn expand(case: &Value) -> Option<Value> {
     let given = case["jobs_in"].as_array()?;
     let server = server(case);
@@ -134,11 +109,11 @@ fn job_json(job: &ExpandedJob, given: &[Value]) -> Value {
         fields.insert("incomplete_matrix".to_owned(), json!(true));
     } else if !job.combination.is_empty() {
         let values = job.combination.values();
-        let values = values.map(|(key, value)| (key.to_owned(), json!([json_of(value)])));
+        let values = values.map(|(key, value)| (key.to_owned(), json!([Value::from(value)])));
         fields.insert("matrix".to_owned(), Value::Object(values.collect()));
     }
     if let Some(Resolved::Known(value)) = &job.continue_on_error {
-        fields.insert("continue-on-error".to_owned(), json_of(value));
+        fields.insert("continue-on-error".to_owned(), value.into());
     }
     Value::Object(fields)
 }
@@ -177,7 +152,7 @@ fn map(value: &Value) -> Option<BTreeMap<String, yaml::Value>> {
 fn combination_json(combination: &Combination) -> Value {
     let values = combination.values();
     let values: Map<String, Value> = values
-        .map(|(key, value)| (key.to_owned(), json_of(value)))
+        .map(|(key, value)| (key.to_owned(), value.into()))
         .collect();
     Value::Object(values)
 }
@@ -190,7 +165,7 @@ pub(super) fn normal_matrix(case: &Value) -> Option<Value> {
     Some(match matrix::normal_form(&map(given)?) {
         Ok(lists) => lists
             .iter()
-            .map(|(key, values)| (key.clone(), values.iter().map(json_of).collect()))
+            .map(|(key, values)| (key.clone(), values.iter().map(Value::from).collect()))
             .collect::<Map<_, _>>()
             .into(),
         Err(_) => json!("invalid"),
@@ -200,7 +175,7 @@ pub(super) fn normal_matrix(case: &Value) -> Option<Value> {
 pub(super) fn normal_value(case: &Value) -> Option<Value> {
     let value = node(case.get("value")?)?.value().ok()?;
     Some(match matrix::normal_value("value", &value) {
-        Ok(values) => values.iter().map(json_of).collect(),
+        Ok(values) => values.iter().map(Value::from).collect(),
         Err(_) => json!("invalid"),
     })
 }
@@ -222,7 +197,7 @@ pub(super) fn needs(case: &Value) -> Option<Value> {
         .map(|job| {
             Some(JobNode {
                 id: job["id"].as_str()?.to_owned(),
-                status: Status::parse(job["status"].as_str()?)?,
+                status: serde_json::from_value(job["status"].clone()).ok()?,
                 needs: texts(&job["needs"])?,
                 condition: job["if"].as_str().map(str::to_owned),
                 continue_on_error: job["continue_on_error"] == true,

@@ -1,7 +1,7 @@
 //! Patterns of filters, and plain globs.
 
 use serde_json::{Value, json};
-use workflow::pattern::glob::{Glob, branch_filter_passes};
+use workflow::pattern::glob::{Glob, GlobDialect, branch_filter_passes};
 use workflow::pattern::{PatternList, Way};
 use workflow::server::Dialect;
 
@@ -43,8 +43,9 @@ fn verdict(case: &Value, dialect: Dialect) -> Option<Value> {
 pub(super) fn glob(case: &Value) -> Option<Value> {
     let separators: Vec<char> = case["separators"].as_str()?.chars().collect();
     let input = case["input"].as_str()?;
+    let pattern = case["pattern"].as_str()?;
     Some(
-        match Glob::compile(case["pattern"].as_str()?, &separators) {
+        match Glob::compile(GlobDialect::Strict, pattern, &separators) {
             Ok(glob) => json!(glob.matches(input)),
             Err(_) => json!("error"),
         },

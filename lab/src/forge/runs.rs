@@ -14,7 +14,6 @@ use workflow::expression::{self, Resolved};
 use workflow::jobs::ExpandedJob;
 use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::trigger::Changed;
-use workflow::yaml;
 
 use super::version::Version;
 
@@ -211,33 +210,13 @@ impl Document {
         body.remove("needs");
         let values = job.combination.values();
         let single: Map<String, Value> = values
-            .map(|(key, value)| (key.to_owned(), json!([plain(value)])))
+            .map(|(key, value)| (key.to_owned(), json!([Value::from(value)])))
             .collect();
         body.insert("strategy".to_owned(), json!({"matrix": single}));
         let mut file = self.common.clone();
         file.insert("name".to_owned(), json!(self.name));
         file.insert("jobs".to_owned(), json!({&job.id: body}));
         Ok(serde_yaml::to_string(&file)?)
-    }
-}
-
-/// A value of a matrix as JSON.
-fn plain(value: &yaml::Value) -> Value {
-    match value {
-        yaml::Value::Null => Value::Null,
-        yaml::Value::Bool(flag) => json!(flag),
-        yaml::Value::Int(number) => json!(number),
-        yaml::Value::Float(number) => json!(number),
-        yaml::Value::Time(text) | yaml::Value::Text(text) => json!(text),
-        yaml::Value::List(items) => items.iter().map(plain).collect(),
-        yaml::Value::Map(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), plain(value)))
-            .collect(),
-        yaml::Value::Keyed(pairs) => pairs
-            .iter()
-            .map(|(key, value)| (key.to_string(), plain(value)))
-            .collect(),
     }
 }
 

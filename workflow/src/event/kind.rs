@@ -1,5 +1,7 @@
 //! The kinds of events that forges tell of.
 
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
 /// The forge's own name of an event, as the header `X-Gitea-Event-Type` has it: finer than
@@ -60,35 +62,6 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Every event, for tables.
-    pub const ALL: [Self; 25] = [
-        Self::Create,
-        Self::Delete,
-        Self::Fork,
-        Self::Push,
-        Self::Issues,
-        Self::IssueAssign,
-        Self::IssueLabel,
-        Self::IssueMilestone,
-        Self::IssueComment,
-        Self::PullRequest,
-        Self::PullRequestAssign,
-        Self::PullRequestLabel,
-        Self::PullRequestMilestone,
-        Self::PullRequestComment,
-        Self::PullRequestReviewApproved,
-        Self::PullRequestReviewRejected,
-        Self::PullRequestReviewComment,
-        Self::PullRequestSync,
-        Self::PullRequestReviewRequest,
-        Self::Wiki,
-        Self::Release,
-        Self::Package,
-        Self::Schedule,
-        Self::WorkflowDispatch,
-        Self::WorkflowRun,
-    ];
-
     /// The forge's word.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -124,7 +97,8 @@ impl EventKind {
     /// The event of that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event| event.word() == word)
+        let word: StrDeserializer<'_, serde::de::value::Error> = word.into_deserializer();
+        Self::deserialize(word).ok()
     }
 
     /// Whether a branch or tag came or went.

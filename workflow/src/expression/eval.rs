@@ -12,6 +12,7 @@ use super::parse::{Comparison, Part, parse};
 use super::stop::Stop;
 use super::value::{Kind, Record, RecordKind, Value, same_name};
 use crate::budget;
+use crate::yaml;
 
 /// Parts that one text may evaluate: an expression of people has some ten.
 const STEPS_MAX: u32 = 20_000;
@@ -176,19 +177,11 @@ impl<'a> Evaluator<'a> {
         Ok(match value {
             Value::Null => Ok(0.0),
             Value::Bool(value) => Ok(f64::from(u8::from(*value))),
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "Go's float64(int) loses the same"
-            )]
-            Value::Int(value) => Ok(*value as f64),
+            Value::Int(value) => Ok(yaml::as_float((*value).into())),
             Value::Float(value) => Ok(*value),
             Value::Text(text) if text.is_empty() => Ok(0.0),
             Value::Text(text) => match self.in_text(text) {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "Go's float64(int) loses the same"
-                )]
-                Ok(Value::Int(value)) => Ok(value as f64),
+                Ok(Value::Int(value)) => Ok(yaml::as_float(value.into())),
                 Ok(Value::Float(value)) => Ok(value),
                 Ok(Value::Unknown(because)) => Err(because),
                 Ok(_) | Err(Stop::Fails(_)) => Ok(f64::NAN),

@@ -22,14 +22,12 @@ impl Evaluator<'_> {
         };
         match name {
             "contains" => self.contains(argument(0)?, argument(1)?),
-            "startswith" => {
-                let is = |text: &str, edge: &str| text.starts_with(edge);
-                Ok(edge(argument(0)?, argument(1)?, is))
-            }
-            "endswith" => {
-                let is = |text: &str, edge: &str| text.ends_with(edge);
-                Ok(edge(argument(0)?, argument(1)?, is))
-            }
+            "startswith" => Ok(edge(argument(0)?, argument(1)?, |of, with| {
+                of.starts_with(with)
+            })),
+            "endswith" => Ok(edge(argument(0)?, argument(1)?, |of, with| {
+                of.ends_with(with)
+            })),
             "format" => format(argument(0)?, given.get(1..).unwrap_or_default()),
             "join" if given.len() == 1 => join(argument(0)?, &Value::text(",")),
             "join" => join(argument(0)?, argument(1)?),

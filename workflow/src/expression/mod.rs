@@ -45,6 +45,14 @@ impl<T> Resolved<T> {
         }
     }
 
+    /// Why it is not known, if it is not.
+    pub fn why_unknown(&self) -> Option<&str> {
+        match self {
+            Self::Known(_) => None,
+            Self::Unknown(because) => Some(because),
+        }
+    }
+
     /// Applies a function to the value.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Resolved<U> {
         match self {
@@ -83,6 +91,14 @@ pub struct JobState {
     pub needs: Vec<String>,
     /// `success`, `failure`, `cancelled`, `skipped`, or nothing as long as it has not ended.
     pub result: Value,
+}
+
+impl JobState {
+    /// A job that has not ended.
+    pub(crate) fn open(needs: Vec<String>) -> Self {
+        let result = Value::text("");
+        Self { needs, result }
+    }
 }
 
 /// Contexts that a server has, all of them empty.
@@ -143,10 +159,7 @@ impl Scope {
         match name {
             "infinity" => Ok(Value::Float(f64::INFINITY)),
             "nan" => Ok(Value::Float(f64::NAN)),
-            "job" => Ok(Value::Record(Arc::new(Record {
-                kind: RecordKind::Job,
-                fields: Vec::new(),
-            }))),
+            "job" => Ok(Value::record(RecordKind::Job, Vec::new())),
             name if EMPTY_CONTEXTS.contains(&name) => Ok(Value::Map(None)),
             name => Err(Stop::Fails(format!("there is no `{name}` here"))),
         }

@@ -135,19 +135,17 @@ impl<'a> Parser<'a> {
 
     fn comparison(&mut self, level: usize) -> Result<Deep, Stop> {
         let one = self.not(level)?;
-        let comparison = match self.ahead {
-            Token::Mark("<") => Comparison::Less,
-            Token::Mark("<=") => Comparison::LessOrSame,
-            Token::Mark(">") => Comparison::More,
-            Token::Mark(">=") => Comparison::MoreOrSame,
-            Token::Mark("==") => Comparison::Same,
-            Token::Mark("!=") => Comparison::NotSame,
-            Token::Mark(_)
-            | Token::Name(_)
-            | Token::Text(_)
-            | Token::Whole(_)
-            | Token::Float(_)
-            | Token::End => return Ok(one),
+        let Token::Mark(mark) = self.ahead else {
+            return Ok(one);
+        };
+        let comparison = match mark {
+            "<" => Comparison::Less,
+            "<=" => Comparison::LessOrSame,
+            ">" => Comparison::More,
+            ">=" => Comparison::MoreOrSame,
+            "==" => Comparison::Same,
+            "!=" => Comparison::NotSame,
+            _ => return Ok(one),
         };
         self.step()?;
         let other = self.comparison(deeper(level)?)?;

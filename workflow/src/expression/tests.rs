@@ -8,14 +8,12 @@ use super::*;
 fn scope() -> Scope {
     let text = |text: &str| Value::text(text);
     let event = serde_json::json!({"list": [1, "b", {"a": 2}], "odd": "<&>"});
-    let github = Value::Record(Arc::new(Record {
-        kind: RecordKind::Github,
-        fields: vec![
-            ("event", Value::json(&event)),
-            ("event_name", text("push")),
-            ("ref", text("refs/heads/main")),
-        ],
-    }));
+    let github = vec![
+        ("event", Value::json(&event)),
+        ("event_name", text("push")),
+        ("ref", text("refs/heads/main")),
+    ];
+    let github = Value::record(RecordKind::Github, github);
     let matrix = Value::map(BTreeMap::from([
         ("n".to_owned(), Value::Int(5)),
         ("os".to_owned(), text("ubuntu")),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::document::{Concurrency, Workflow};
 use crate::event::EventKind;
-use crate::expression::{History, JobState, Record, RecordKind, Resolved, Scope, Value};
+use crate::expression::{History, JobState, Resolved, Scope, Value};
 use crate::jobs::ExpandedJob;
 use crate::jobs::contexts::{Contexts, Shared, strategy_of};
 use crate::server::{Capability, ForgeKind, Server};
@@ -41,13 +41,10 @@ pub enum Effect {
 /// What a run's group depends on where its workflow does not name one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunFacts<'a> {
-    /// The kind of the event.
     pub kind: EventKind,
     /// The name in `on` that it matched.
     pub event_name: &'a str,
-    /// The run's reference.
     pub reference: &'a str,
-    /// The workflow's file name.
     pub workflow: &'a str,
 }
 
@@ -95,15 +92,11 @@ fn run_scope(contexts: &Contexts, server: Server) -> Scope {
     for name in ["strategy", "matrix", "needs"] {
         names.insert(name, Value::map([].into()));
     }
-    let own = JobState {
-        needs: Vec::new(),
-        result: Value::text(""),
-    };
     Scope {
         contexts: names,
         history: Some(History {
             job: String::new(),
-            jobs: Arc::new([(String::new(), own)].into()),
+            jobs: Arc::new([(String::new(), JobState::open(Vec::new()))].into()),
         }),
         cancelled: None,
         budget: Arc::clone(&contexts.budget),
@@ -184,22 +177,12 @@ const NOT_THERE: [&str; 3] = ["server_url", "api_url", "graphql_url"];
 
 /// `github` as groups see it.
 fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
-    let Value::Record(record) = github else {
-        return github.clone();
-    };
-    let field = |(name, value): &(&'static str, Value)| {
-        let change = changed.iter().find(|(changed, _)| changed == name);
-        let value = match change {
-            Some((_, value)) => value.clone(),
-            None if NOT_THERE.contains(name) => Value::text(""),
-            None => value.clone(),
-        };
-        (*name, value)
-    };
-    Value::Record(Arc::new(Record {
-        kind: RecordKind::Github,
-        fields: record.fields.iter().map(field).collect(),
-    }))
+    github.with_fields(|name, _| {
+        let change = changed.iter().find(|(changed, _)| *changed == name);
+        let is_absent = NOT_THERE.contains(&name);
+        let value = change.map(|(_, value)| value.clone());
+        value.or_else(|| is_absent.then(|| Value::text("")))
+    })
 }
 
 /// A group that is written as a map.

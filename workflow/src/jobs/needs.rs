@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::expression::{History, JobState, Record, RecordKind, Resolved, Scope, Stop, Value};
+use crate::expression::{History, JobState, RecordKind, Resolved, Scope, Stop, Value};
 use crate::jobs::contexts::Contexts;
 use crate::server::{Capability, Server};
 
 /// The status of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It waits for something else than a runner.
     Blocked,
@@ -44,21 +45,6 @@ impl Status {
             Self::Cancelled => "cancelled",
             Self::Skipped => "skipped",
         }
-    }
-
-    /// The status of that word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        let all = [
-            Self::Blocked,
-            Self::Waiting,
-            Self::Running,
-            Self::Success,
-            Self::Failure,
-            Self::Cancelled,
-            Self::Skipped,
-        ];
-        all.into_iter().find(|status| status.word() == word)
     }
 
     /// Whether the job has ended.
@@ -258,10 +244,7 @@ impl<'a> Run<'a> {
             };
             states.insert(need.clone(), state);
         }
-        let own = JobState {
-            needs: needs.keys().cloned().collect(),
-            result: Value::text(""),
-        };
+        let own = JobState::open(needs.keys().cloned().collect());
         states.insert(job.id.clone(), own);
         let mut contexts = self.contexts.common(self.server);
         contexts.insert("matrix", job.matrix.clone());
@@ -283,9 +266,9 @@ impl<'a> Run<'a> {
             Some(outputs) => Value::texts(outputs),
             None => Value::unknown("the outputs of a job are not told by the forge"),
         };
-        Value::Record(Arc::new(Record {
-            kind: RecordKind::Need,
-            fields: vec![("outputs", outputs), ("result", result)],
-        }))
+        Value::record(
+            RecordKind::Need,
+            vec![("outputs", outputs), ("result", result)],
+        )
     }
 }

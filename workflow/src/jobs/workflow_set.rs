@@ -74,10 +74,9 @@ impl WorkflowSet {
             .into_iter()
             .map(|file| {
                 let name = below
-                    .as_deref()
-                    .and_then(|below| file.path.strip_prefix(below))
-                    .unwrap_or(&file.path)
-                    .to_owned();
+                    .as_ref()
+                    .and_then(|below| file.path.strip_prefix(below));
+                let name = name.unwrap_or(&file.path).to_owned();
                 let read = match file.bytes {
                     Ok(bytes) => Workflow::read(&bytes, server)
                         .and_then(|workflow| kept(workflow, &mut nodes_left))

@@ -51,19 +51,15 @@ fn most_patterns_mean_the_same_in_both_dialects() {
     }
 }
 
+/// Beside those that are among the cases of `conformance`.
 #[test]
 fn where_the_dialects_differ() {
     let is_in = |dialect, pattern, input| !skips(dialect, &[pattern], &[input]).0;
     for (pattern, input, nektos, gitea) in [
-        ("**/docs/**", "mydocs/x", false, true),
-        ("src/**/x.rs", "src/ax.rs", false, true),
         ("a**/b", "ab", true, false),
-        ("a**/b", "a/b", false, true),
         ("{a,b}", "a", false, true),
         ("{a,b}", "{a,b}", true, false),
-        ("a\\db", "adb", true, false),
         ("a\\db", "a1b", false, true),
-        ("+x", "+x", true, false),
         ("?x", "yx", false, true),
         ("a}", "a}", true, true),
         ("\\Q{a", "Q{a", true, false),
@@ -112,22 +108,10 @@ fn a_pattern_that_the_forge_refuses_spoils_its_list() {
 fn the_last_pattern_decides_what_is_included_and_the_first_what_is_ignored() {
     for dialect in BOTH {
         let list = ["*.md", "!README.md", "README*"];
-        assert_eq!(skips(dialect, &list, &["README.md"]), (false, true));
-        assert_eq!(skips(dialect, &list[..2], &["README.md"]), (true, true));
-        assert_eq!(skips(dialect, &list[..2], &["hello.md"]), (false, true));
-        assert_eq!(
-            skips(dialect, &["**", "!docs/**"], &["docs/a", "src/b"]),
-            (false, true)
-        );
-        assert_eq!(skips(dialect, &["!docs/**"], &["src/b"]), (true, true));
         assert_eq!(
             skips(dialect, &["docs/**"], &["docs/a", "src/b"]),
             (false, false)
         );
-        assert_eq!(skips(dialect, &["**"], &[]), (true, true));
-        assert_eq!(skips(dialect, &[""; 0], &["a"]), (false, false));
-        assert_eq!(skips(dialect, &[""; 0], &[]), (false, false));
-
         let list = PatternList::compile(dialect, &list).unwrap();
         let by = |by| Decision {
             holds: true,

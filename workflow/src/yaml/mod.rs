@@ -9,10 +9,6 @@
 //! one is refused with its reason.
 
 mod cursor;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a shape takes few of the things it meets"
-)]
 mod decode;
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -40,6 +36,7 @@ pub use decode::Shape;
 pub use decoded::Decoded;
 pub(crate) use parse::BYTES_MAX;
 pub use parse::parse;
+pub(crate) use resolve::as_float;
 
 /// Why a file, or a part of it, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,6 +151,33 @@ pub enum Value {
     Keyed(Vec<(Value, Value)>),
 }
 
+impl From<&Value> for serde_json::Value {
+    /// As JSON has it: what is no number there is a text.
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Int(value) => serde_json::Number::from_i128(*value)
+                .map_or_else(|| Self::String(value.to_string()), Self::Number),
+            Value::Float(value) => Self::from(*value),
+            Value::Text(text) | Value::Time(text) => Self::String(text.clone()),
+            Value::List(items) => items.iter().map(Self::from).collect(),
+            Value::Map(map) => {
+                let pairs = map.iter();
+                pairs
+                    .map(|(key, value)| (key.clone(), Self::from(value)))
+                    .collect()
+            }
+            Value::Keyed(pairs) => {
+                let pairs = pairs.iter();
+                pairs
+                    .map(|(key, value)| (key.to_string(), Self::from(value)))
+                    .collect()
+            }
+        }
+    }
+}
+
 impl Value {
     /// The text, if it is one.
     pub(crate) fn as_text(&self) -> Option<&str> {
@@ -177,6 +201,22 @@ impl Node {
                 .map(|(key, value)| key.count() + value.count())
                 .sum(),
         }
+    }
+
+    /// Whether it is this text, as it is written.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        matches!(&self.kind, Kind::Scalar(own) if own.text == text)
+    }
+
+    /// The value of a key as it is written, in a map in which nothing is merged yet.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Kind::Mapping(pairs) = &self.kind else {
+            return None;
+        };
+        let (_, value) = pairs.iter().find(|(key, _)| key.is(name))?;
+        Some(value)
     }
 
     /// A quoted text.

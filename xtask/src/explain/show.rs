@@ -300,7 +300,7 @@ impl<'a> Told<'a> {
         };
         json!({
             "on": event.on,
-            "outcome": outcome_word(event.judgement.outcome),
+            "outcome": event.judgement.outcome.word(),
             "rules": steps.collect::<Vec<_>>(),
             "refused": refused,
             "concurrency": group,
@@ -371,15 +371,6 @@ fn start_words(job: &PlannedJob) -> String {
         Start::Waiting => "starts at once".to_owned(),
         Start::AfterNeeds => format!("waits for {}", job.job.needs.join(", ")),
         Start::AfterApproval => "waits for an approval".to_owned(),
-    }
-}
-
-fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Matched => "matched",
-        Outcome::FilteredOut => "filtered_out",
-        Outcome::NotApplicable => "not_applicable",
-        Outcome::Unknown => "unknown",
     }
 }
 
