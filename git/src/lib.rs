@@ -112,8 +112,29 @@ impl Source for LocalClone<'_> {
         Ok(file.map_err(|_| "the commit has no such file".to_owned()))
     }
 
+    /// Tree against tree, as the forge computes them.
     async fn changed_files(&self, _: &str, before: &str, after: &str) -> Result<Changed, BadClone> {
-        self.changed(before, after)
+        let parents = self.text(&["rev-list", "--parents", "-n", "1", after])?;
+        let parents: Vec<&str> = parents.split_whitespace().skip(1).collect();
+        let before = if is_zeros(before) {
+            match parents.as_slice() {
+                [] => None,
+                [parent] => Some((*parent).to_owned()),
+                [_, _, ..] => return Ok(Changed::Files(Vec::new())),
+            }
+        } else {
+            match self.resolved(before) {
+                Ok(before) => Some(before),
+                Err(BadClone::NoCommit(sha)) => {
+                    let why = format!("the clone has no commit {sha}, which the push replaced");
+                    return Ok(Changed::Unknown(why));
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let tree = |sha: &str| self.listed(&["ls-tree", "-r", "-z", sha]);
+        let before = before.as_deref().map_or_else(|| Ok(Vec::new()), tree)?;
+        Ok(Changed::Files(changed(&before, &tree(after)?)))
     }
 
     async fn variables(&self, _: &str) -> Result<Option<BTreeMap<String, String>>, BadClone> {
@@ -188,31 +209,6 @@ impl<'a> LocalClone<'a> {
             files,
             refused,
         })
-    }
-
-    /// The files that changed, tree against tree, as the forge computes them.
-    fn changed(&self, before: &str, after: &str) -> Result<Changed, BadClone> {
-        let parents = self.text(&["rev-list", "--parents", "-n", "1", after])?;
-        let parents: Vec<&str> = parents.split_whitespace().skip(1).collect();
-        let before = if is_zeros(before) {
-            match parents.as_slice() {
-                [] => None,
-                [parent] => Some((*parent).to_owned()),
-                [_, _, ..] => return Ok(Changed::Files(Vec::new())),
-            }
-        } else {
-            match self.resolved(before) {
-                Ok(before) => Some(before),
-                Err(BadClone::NoCommit(sha)) => {
-                    let why = format!("the clone has no commit {sha}, which the push replaced");
-                    return Ok(Changed::Unknown(why));
-                }
-                Err(error) => return Err(error),
-            }
-        };
-        let tree = |sha: &str| self.listed(&["ls-tree", "-r", "-z", sha]);
-        let before = before.as_deref().map_or_else(|| Ok(Vec::new()), tree)?;
-        Ok(Changed::Files(changed(&before, &tree(after)?)))
     }
 
     fn listed(&self, args: &[&str]) -> Result<Vec<TreeEntry>, BadClone> {

@@ -18,7 +18,6 @@ use super::stream::{Mark, Stream};
 /// Where the numbers of made objects are kept between imports.
 const MARKS: &str = "marks";
 
-/// A bare repository.
 #[derive(Debug)]
 pub(crate) struct Clone {
     folder: PathBuf,
@@ -56,7 +55,6 @@ impl Clone {
         local.commit_of(id).ok()
     }
 
-    /// The workflow files of `commit`.
     pub(crate) fn workflows(&self, commit: &str) -> Result<FoundFiles, Error> {
         let dirs = workflow_dirs(Server::GITEA_1_26);
         Ok(self.local(Settings::default())?.files(commit, &dirs)?)

@@ -14,13 +14,9 @@ pub(crate) struct Predicted {
     pub(crate) workflow: String,
     /// Its run's event, as hooks call it.
     pub(crate) event: &'static str,
-    /// Its run's ref.
     pub(crate) reference: String,
-    /// Its run's commit.
     pub(crate) commit: String,
-    /// Its name.
     pub(crate) name: Resolved<String>,
-    /// Its labels.
     pub(crate) labels: Resolved<Vec<String>>,
     /// Whether it waits for a runner at once.
     pub(crate) stands: Resolved<Stands>,
@@ -68,17 +64,15 @@ impl Predicted {
 
     /// What is not known of it, and why.
     fn untold(&self) -> Vec<String> {
-        let mut untold = Vec::new();
-        if let Resolved::Unknown(why) = &self.name {
-            untold.push(format!("name: {why}"));
-        }
-        if let Resolved::Unknown(why) = &self.labels {
-            untold.push(format!("labels: {why}"));
-        }
-        if let Resolved::Unknown(why) = &self.stands {
-            untold.push(format!("waiting or blocked: {why}"));
-        }
+        let fields = [
+            ("name", self.name.why_unknown()),
+            ("labels", self.labels.why_unknown()),
+            ("waiting or blocked", self.stands.why_unknown()),
+        ];
+        let untold = fields.into_iter();
         untold
+            .filter_map(|(field, why)| Some(format!("{field}: {}", why?)))
+            .collect()
     }
 }
 
@@ -88,15 +82,7 @@ pub(crate) fn without_beyond(
     queued: Vec<Queued>,
     branch_gone: bool,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
-    let mut set_aside: BTreeMap<String, usize> = BTreeMap::new();
-    let mut left = Vec::new();
-    for job in queued {
-        match beyond(&job, branch_gone) {
-            Some(why) => *set_aside.entry(why).or_default() += 1,
-            None => left.push(job),
-        }
-    }
-    (left, set_aside)
+    set_aside(queued, |job| beyond(job, branch_gone))
 }
 
 /// The same without what may or may not start.
@@ -104,26 +90,38 @@ pub(crate) fn without_open(
     queued: Vec<Queued>,
     open: &BTreeSet<(String, &'static str)>,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
-    let is_open = |job: &Queued| {
-        let same = |it: &&(String, &'static str)| it.0 == job.workflow && it.1 == job.event;
-        open.iter().any(|it| same(&it))
-    };
-    let (set_aside, left): (Vec<Queued>, Vec<Queued>) = queued.into_iter().partition(is_open);
+    set_aside(queued, |job| {
+        let mut open = open.iter();
+        let is_open = open.any(|it| it.0 == job.workflow && it.1 == job.event);
+        let event = &job.event;
+        is_open.then(|| format!("{event}: the delivery does not tell whether they start"))
+    })
+}
+
+fn set_aside(
+    queued: Vec<Queued>,
+    why: impl Fn(&Queued) -> Option<String>,
+) -> (Vec<Queued>, BTreeMap<String, usize>) {
     let mut counts = BTreeMap::new();
-    for job in set_aside {
-        let why = format!(
-            "{}: the delivery does not tell whether they start",
-            job.event
-        );
-        *counts.entry(why).or_default() += 1;
+    let mut left = Vec::new();
+    for job in queued {
+        match why(&job) {
+            Some(why) => *counts.entry(why).or_default() += 1,
+            None => left.push(job),
+        }
     }
     (left, counts)
 }
 
 /// Compares what deliveries foretold with what was queued.
-pub(crate) fn compare(mut predicted: Vec<Predicted>, queued: Vec<Queued>) -> Compared {
-    let mut compared = Compared::default();
-    let mut left = queued;
+pub(crate) fn compare(
+    mut predicted: Vec<Predicted>,
+    (mut left, beyond): (Vec<Queued>, BTreeMap<String, usize>),
+) -> Compared {
+    let mut compared = Compared {
+        beyond,
+        ..Compared::default()
+    };
     // The job of which most is known is matched first, so that one with less does not take its place.
     predicted.sort_by_key(|job| job.untold().len());
     for job in predicted {

@@ -31,7 +31,9 @@ use self::receiver::{Received, Receiver};
 use self::site::{Read, Site};
 use self::stream::Mark;
 
-pub use self::report::{Difference, Report};
+use self::report::Difference;
+
+pub use self::report::Report;
 
 /// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
 /// core busy half of the time.
@@ -171,7 +173,6 @@ struct World {
     /// The refs that the forge has, with what each points to.
     refs: BTreeMap<String, String>,
     read: Read,
-    /// Workflows that are disabled.
     disabled: BTreeSet<String>,
     /// Branches that have a pull request.
     pulled: BTreeSet<String>,
@@ -262,11 +263,7 @@ impl World {
             predicted.extend(prediction.jobs);
             words.extend(prediction.words);
         }
-        let (queued, beyond) = without_beyond(queued, told.branch_gone);
-        let compared = Compared {
-            beyond,
-            ..compare(predicted, queued)
-        };
+        let compared = compare(predicted, without_beyond(queued, told.branch_gone));
         // Where the forge's code fails on a file it tells nothing of the push's other refs either.
         let is_told = told.silent.is_empty() || crashes;
         let difference = if compared.is_equal() && is_told {
@@ -416,6 +413,11 @@ impl World {
             files,
         })
     }
+}
+
+/// The forge's API answered in an unknown form.
+fn answered(words: impl std::fmt::Display) -> Error {
+    Error::Answer(words.to_string())
 }
 
 fn strings(all: &[impl ToString]) -> Vec<String> {

@@ -15,15 +15,14 @@ use workflow::trigger::Outcome as Judged;
 use workflow::yaml::By;
 use workflow::{Facts, Server, gather};
 
-use super::Error;
 use super::clone::Clone;
 use super::compare::Predicted;
 use super::site::{Stands, VARIABLES};
+use super::{Error, answered};
 
 /// The verdict on one delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Prediction {
-    /// Its jobs.
     pub(crate) jobs: Vec<Predicted>,
     /// Each file and what was said of it.
     pub(crate) words: Vec<String>,
@@ -39,9 +38,8 @@ pub(crate) async fn predict(
     refs: &BTreeMap<String, String>,
     disabled: &BTreeSet<String>,
 ) -> Result<Prediction, Error> {
-    let body = serde_json::to_vec(delivery).map_err(|error| Error::Answer(error.to_string()))?;
-    let read = Delivery::of_event(EventKind::Push, &body)
-        .map_err(|error| Error::Answer(error.to_string()))?;
+    let body = serde_json::to_vec(delivery).map_err(answered)?;
+    let read = Delivery::of_event(EventKind::Push, &body).map_err(answered)?;
     let mut prediction = Prediction::default();
     let Delivery::Event { event, .. } = read else {
         return Ok(prediction);

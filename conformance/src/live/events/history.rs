@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use workflow::event::EventKind;
 
 use super::super::generator::{pick, some};
-use super::operation::{After, By, Operation};
+use super::operation::{After, Operation};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Pull {
@@ -57,16 +57,14 @@ impl History {
         }
     }
 
-    /// The next thing.
     pub(crate) fn operation(&mut self) -> Operation {
         if !self.is_begun {
             return self.begin();
         }
         if !self.is_forked {
             let path = format!("/repos/{}/{}/forks", self.owner, self.name);
-            let mut operation = Operation::new("forks", Method::POST, path, json!({}));
-            (operation.by, operation.after) = (By::Guest, After::Forked);
-            return operation.telling(&[EventKind::Fork]);
+            let operation = Operation::new("forks", Method::POST, path, json!({})).by_guest();
+            return operation.telling(&[EventKind::Fork]).then(After::Forked);
         }
         loop {
             let operation = match self.rng.u8(..40) {
@@ -120,11 +118,7 @@ impl History {
                 self.fork_branches = self.branches.clone();
             }
             After::ForkBranch(name) => self.fork_branches.push(name),
-            After::Pull {
-                head,
-                base,
-                is_of_fork,
-            } => self.pulls.push(Pull {
+            After::Pull(head, base, is_of_fork) => self.pulls.push(Pull {
                 number,
                 head,
                 base,
@@ -132,17 +126,17 @@ impl History {
                 open: true,
                 is_merged: false,
             }),
-            After::PullGoes { number, to } => {
+            After::PullGoesTo(number, to) => {
                 if let Some(pull) = self.pull(number) {
                     pull.base = to;
                 }
             }
-            After::PullIs { number, open } => {
+            After::PullIsOpen(number, open) => {
                 if let Some(pull) = self.pull(number) {
                     pull.open = open;
                 }
             }
-            After::Merged { number } => {
+            After::Merged(number) => {
                 if let Some(pull) = self.pull(number) {
                     (pull.open, pull.is_merged) = (false, true);
                     let moved = pull.base.clone();
@@ -188,7 +182,6 @@ impl History {
         Some((pull.number, pull.open))
     }
 
-    /// An issue or a pull request.
     pub(super) fn some_topic(&mut self) -> Option<u64> {
         let numbers = self.pulls.iter().map(|pull| pull.number);
         let numbers: Vec<u64> = numbers.chain(self.issues.iter().copied()).collect();

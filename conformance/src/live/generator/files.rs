@@ -61,7 +61,6 @@ const DIRECTORIES: [&str; 3] = [
 /// So many workflows of one branch: more only make more of the same.
 const WORKFLOWS_MAX: usize = 8;
 
-/// A file of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct File {
     /// As git writes it: `100644`, `100755`, `120000`, `160000`.
@@ -70,7 +69,6 @@ pub(crate) struct File {
     pub(crate) bytes: Arc<[u8]>,
 }
 
-/// All files of a commit.
 pub(crate) type Files = BTreeMap<String, File>;
 
 /// Changes a few.
