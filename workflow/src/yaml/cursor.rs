@@ -1,6 +1,6 @@
-//! The scanner's place in the text, and what it passes over: blanks, line breaks, comments. NUL stands
-//! for the end of the text.
+//! The scanner's place in the text, and what it passes over: blanks, line breaks, comments.
 
+use super::read::{is_blank, is_break, is_break_or_end};
 use super::scan::Scanner;
 
 /// Blanks that a comment on the same line may stand behind (Go's scanner looks no further).
@@ -123,20 +123,4 @@ impl Scanner {
             self.skip_break();
         }
     }
-}
-
-pub(super) fn is_blank(char: char) -> bool {
-    matches!(char, ' ' | '\t')
-}
-
-pub(super) fn is_break(char: char) -> bool {
-    matches!(char, '\r' | '\n' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-pub(super) fn is_break_or_end(char: char) -> bool {
-    is_break(char) || char == '\0'
-}
-
-pub(super) fn is_blank_or_end(char: char) -> bool {
-    is_blank(char) || is_break_or_end(char)
 }

@@ -1,7 +1,7 @@
 //! The tokens that have a text: scalars, anchors and aliases.
 
 use super::Refused;
-use super::cursor::{is_blank, is_blank_or_end, is_break, is_break_or_end};
+use super::read::{is_blank, is_blank_or_end, is_break, is_break_or_end};
 use super::scan::{Scanner, Token};
 
 /// What a quoted or plain text has behind its last word: blanks, or line breaks, which fold.

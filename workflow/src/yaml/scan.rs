@@ -8,8 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 
 use super::Refused;
-use super::cursor::is_blank_or_end;
-use super::read::Text;
+use super::read::{Text, is_blank_or_end};
 
 /// How far behind its begin the `:` of a key may stand (YAML 1.2, 7.4.2).
 const KEY_CHARS: usize = 1024;

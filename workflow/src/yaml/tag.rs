@@ -1,7 +1,7 @@
 //! Tags, and the directives before a document.
 
 use super::Refused;
-use super::cursor::{is_blank, is_blank_or_end, is_break, is_break_or_end};
+use super::read::{is_blank, is_blank_or_end, is_break, is_break_or_end};
 use super::scan::{Scanner, Token};
 
 impl Scanner {
