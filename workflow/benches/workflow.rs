@@ -4,17 +4,11 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use globset::GlobBuilder;
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::hint::black_box;
-use workflow::Server;
-use workflow::discovery::{FoundFile, FoundFiles};
-use workflow::evaluation::{Evaluation, Question, evaluate};
-use workflow::event::EventKind;
-use workflow::event::{Body, Event};
-use workflow::jobs::workflow_set::WorkflowSet;
-use workflow::pattern::PatternList;
+use workflow::discovery::FoundFiles;
+use workflow::pattern::{PatternList, Way};
 use workflow::server::Dialect;
-use workflow::trigger::Changed;
+use workflow::{Changed, Event, EventKind, Facts, Server, WorkflowSet};
 
 const SERVER: Server = Server::GITEA_1_26;
 const DIALECTS: [(&str, Dialect); 2] = [("nektos", Dialect::Nektos), ("gitea", Dialect::Gitea)];
@@ -65,15 +59,8 @@ jobs:
 }
 
 fn found() -> FoundFiles {
-    let file = |number| FoundFile {
-        path: format!(".gitea/workflows/part-{number}.yml"),
-        bytes: Ok(workflow(number).into_bytes()),
-    };
-    FoundFiles {
-        dir: Some(".gitea/workflows".to_owned()),
-        files: (0..20).map(file).collect(),
-        refused: None,
-    }
+    let file = |number| (format!("part-{number}.yml"), workflow(number).into_bytes());
+    FoundFiles::of(".gitea/workflows", (0..20).map(file))
 }
 
 /// Every second workflow has a file among them, far behind.
@@ -95,41 +82,29 @@ fn push() -> Event {
         "repository": {"full_name": "acme/app", "html_url": "https://forge.example/acme/app"},
         "sender": {"login": "ada"},
     });
-    let body: Body = serde_json::from_value(body).expect("a push");
     Event {
         kind: EventKind::Push,
-        body,
+        body: serde_json::from_value(body).expect("a push"),
     }
 }
 
-fn evaluated(event: &Event, files: &WorkflowSet, changed: &Changed) -> Evaluation {
-    evaluate(&Question {
-        server: SERVER,
-        event,
-        sha: &event.body.after,
-        message: "change many files",
-        files,
-        base: None,
-        changed,
-        variables: None,
-        disabled: &BTreeSet::new(),
-    })
-}
-
 fn evaluations(c: &mut Criterion) {
-    let (event, changed) = (push(), Changed::Files(changed_files()));
-    let files = WorkflowSet::of(found(), SERVER);
-    let jobs = evaluated(&event, &files, &changed)
-        .runs()
-        .map(|(_, run)| run.jobs.len())
-        .sum::<usize>();
+    let event = push();
+    let facts = Facts {
+        sha: event.body.after.clone(),
+        message: "change many files".to_owned(),
+        changed: Changed::Files(changed_files()),
+        ..Facts::of(WorkflowSet::of(found(), SERVER), SERVER)
+    };
+    let evaluation = facts.evaluate(&event);
+    let jobs: usize = evaluation.runs().map(|(_, run)| run.jobs.len()).sum();
     assert_eq!(jobs, 10 * 8, "half of the workflows start");
     let mut group = c.benchmark_group("a push, 20 workflows, 1,000 changed files");
     group.bench_function("read", |b| {
         b.iter(|| WorkflowSet::of(black_box(found()), SERVER));
     });
     group.bench_function("judged", |b| {
-        b.iter(|| evaluated(&event, black_box(&files), &changed));
+        b.iter(|| black_box(&facts).evaluate(&event));
     });
     group.finish();
 }
@@ -163,7 +138,7 @@ fn patterns(c: &mut Criterion) {
     for path in &paths {
         for (at, glob) in globs.iter().enumerate() {
             for (name, lists) in &lists {
-                let is_in = lists[at].includes(path).holds;
+                let is_in = lists[at].decide(Way::Include, path).holds;
                 assert_eq!(
                     is_in,
                     glob.is_match(path),
@@ -189,7 +164,7 @@ fn patterns(c: &mut Criterion) {
                 let hits = lists.iter().map(|list| {
                     paths
                         .iter()
-                        .filter(|path| list.includes(path).holds)
+                        .filter(|path| list.decide(Way::Include, path).holds)
                         .count()
                 });
                 hits.sum::<usize>()
@@ -245,7 +220,7 @@ fn hostile(c: &mut Criterion) {
             let input = unit.repeat(1_000 << doubled);
             group.throughput(Throughput::Elements(input.len() as u64));
             group.bench_function(BenchmarkId::new(name, input.len()), |b| {
-                b.iter(|| list.includes(black_box(&input)).holds);
+                b.iter(|| list.decide(Way::Include, black_box(&input)).holds);
             });
         }
     }

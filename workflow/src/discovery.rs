@@ -67,6 +67,22 @@ pub struct FoundFiles {
     pub refused: Option<String>,
 }
 
+impl FoundFiles {
+    /// The files of `dir`, each with its path below it.
+    #[must_use]
+    pub fn of(dir: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let files = files.into_iter().map(|(name, bytes)| FoundFile {
+            path: format!("{dir}/{name}"),
+            bytes: Ok(bytes),
+        });
+        Self {
+            dir: Some(dir.to_owned()),
+            files: files.collect(),
+            refused: None,
+        }
+    }
+}
+
 /// One workflow file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {

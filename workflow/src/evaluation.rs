@@ -4,53 +4,27 @@
 //! The order is the forge's own (Gitea 1.26, `notify`): what starts nothing at all, words that skip,
 //! then every file and every event in it, and of those that match the jobs.
 
-mod status;
 mod summary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::budget::Budget;
 use crate::document::Workflow;
 use crate::document::on::OnEvent;
-use crate::event::EventKind;
-use crate::event::{Event, PullRequest, Reads};
+use crate::event::{Event, EventKind, PullRequest, Reads};
 use crate::expression::{Resolved, Value};
+use crate::gather::Facts;
 use crate::jobs::concurrency::{self, Group, RunFacts};
 use crate::jobs::contexts::{Contexts, GithubFacts, github_of};
 use crate::jobs::reusable::Caller;
 use crate::jobs::workflow_set::{ReadFile, WorkflowSet};
-use crate::jobs::{self, ExpandedJob, Start};
-use crate::server::{Capability, Server};
-use crate::trigger::{self, Changed, Judgement, Outcome, TriggerInputs};
+use crate::jobs::{ExpandedJob, Start};
+use crate::server::Capability;
+use crate::trigger::{self, Judgement, Outcome, TriggerInputs};
 use crate::yaml::{By, Refused};
 
-use status::{context_of, status_event};
-
 pub use summary::SUMMARY_MAX_BYTES;
-
-/// Everything that an evaluation rests on.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    /// Which forge.
-    pub server: Server,
-    /// The event.
-    pub event: &'a Event,
-    /// The commit that the files were read at.
-    pub sha: &'a str,
-    /// Its message.
-    pub message: &'a str,
-    /// The workflow files there.
-    pub files: &'a WorkflowSet,
-    /// Those of the branch that a pull request goes to: `pull_request_target` is theirs alone.
-    pub base: Option<&'a WorkflowSet>,
-    /// Which files changed.
-    pub changed: &'a Changed,
-    /// The repository's variables, its owner's among them; `None`: they can't be known.
-    pub variables: Option<&'a BTreeMap<String, String>>,
-    /// The workflows that somebody disabled at the forge, by their names.
-    pub disabled: &'a BTreeSet<String>,
-}
 
 /// Which workflows and jobs an event starts, and why.
 #[derive(Debug)]
@@ -109,77 +83,71 @@ pub struct PlannedJob {
     pub context: Option<String>,
 }
 
-/// Evaluates one event as the forge does.
-#[must_use]
-pub fn evaluate(question: &Question<'_>) -> Evaluation {
-    if let Some(why) = starts_nothing(question) {
-        return Evaluation {
-            is_over_limit: question.files.refused.is_some(),
-            nothing: Some(why),
-            workflows: Vec::new(),
-        };
-    }
-    let evaluator = Evaluator {
-        question,
-        payload: question.event.payload(),
-        budget: Arc::default(),
-    };
-    let of_head = question
-        .files
-        .files
-        .iter()
-        .map(|file| (question.files, file))
-        .map(|file| evaluator.file(file, |on| on != PULL_REQUEST_TARGET));
-    let of_base = question
-        .base
-        .into_iter()
-        .flat_map(|base| base.files.iter().map(move |file| (base, file)))
-        .map(|file| evaluator.file(file, |on| on == PULL_REQUEST_TARGET))
-        .filter(|file| !file.events.is_empty());
-    Evaluation {
-        nothing: None,
-        is_over_limit: false,
-        workflows: of_head.chain(of_base).collect(),
-    }
-}
-
 /// The event that runs the workflows of the branch that a pull request goes to, not its own.
 const PULL_REQUEST_TARGET: &str = "pull_request_target";
 
-fn starts_nothing(question: &Question<'_>) -> Option<String> {
-    let event = question.event;
-    if let Some(why) = event.starts_nothing() {
-        return Some(why.to_owned());
+impl Facts {
+    /// What the forge makes of `event`.
+    #[must_use]
+    pub fn evaluate(&self, event: &Event) -> Evaluation {
+        if let Some(why) = self.starts_nothing(event) {
+            return Evaluation {
+                is_over_limit: self.files.refused.is_some(),
+                nothing: Some(why),
+                workflows: Vec::new(),
+            };
+        }
+        let evaluator = Evaluator {
+            facts: self,
+            event,
+            payload: event.payload(),
+            budget: Arc::default(),
+        };
+        let of_head = (self.files.files.iter())
+            .map(|file| evaluator.file((&self.files, file), |on| on != PULL_REQUEST_TARGET));
+        let of_base = (self.base.iter())
+            .flat_map(|base| base.files.iter().map(move |file| (base, file)))
+            .map(|file| evaluator.file(file, |on| on == PULL_REQUEST_TARGET))
+            .filter(|file| !file.events.is_empty());
+        Evaluation {
+            nothing: None,
+            is_over_limit: false,
+            workflows: of_head.chain(of_base).collect(),
+        }
     }
-    let title = event
-        .body
-        .pull_request
-        .as_ref()
-        .map_or("", |pull| &pull.title);
-    let skip = trigger::skip_string(event.kind, question.message)
-        .or_else(|| trigger::skip_string(event.kind, title));
-    if let Some(words) = skip {
-        return Some(format!("the commit or the pull request says {words}"));
+
+    fn starts_nothing(&self, event: &Event) -> Option<String> {
+        if let Some(why) = event.starts_nothing() {
+            return Some(why.to_owned());
+        }
+        let pull = event.body.pull_request.as_ref();
+        let title = pull.map_or("", |pull| &pull.title);
+        let skip = trigger::skip_string(event.kind, &self.message)
+            .or_else(|| trigger::skip_string(event.kind, title));
+        if let Some(words) = skip {
+            return Some(format!("the commit or the pull request says {words}"));
+        }
+        if let Some(why) = &self.files.refused {
+            return Some(why.clone());
+        }
+        let readings = std::iter::once(&self.files).chain(&self.base);
+        let mut files = readings.flat_map(|reading| &reading.files);
+        if let Some(why) = files.find_map(ReadFile::crash) {
+            return Some(why);
+        }
+        let base = self.base.as_ref();
+        let is_empty = self.files.files.is_empty() && base.is_none_or(|base| base.files.is_empty());
+        is_empty.then(|| match &self.files.folder {
+            None => "the repository has no folder of workflows there".to_owned(),
+            Some(folder) => format!("{folder} has no .yml or .yaml file"),
+        })
     }
-    if let Some(why) = &question.files.refused {
-        return Some(why.clone());
-    }
-    let readings = std::iter::once(question.files).chain(question.base);
-    let mut files = readings.flat_map(|reading| &reading.files);
-    if let Some(why) = files.find_map(ReadFile::crash) {
-        return Some(why);
-    }
-    let is_empty =
-        question.files.files.is_empty() && question.base.is_none_or(|base| base.files.is_empty());
-    is_empty.then(|| match &question.files.folder {
-        None => "the repository has no folder of workflows there".to_owned(),
-        Some(folder) => format!("{folder} has no .yml or .yaml file"),
-    })
 }
 
-/// Goes through the files of one question.
+/// Goes through the files for one event.
 struct Evaluator<'a> {
-    question: &'a Question<'a>,
+    facts: &'a Facts,
+    event: &'a Event,
     payload: serde_json::Value,
     budget: Arc<Budget>,
 }
@@ -217,16 +185,16 @@ impl Evaluator<'_> {
         on: &OnEvent,
     ) -> EventEvaluation {
         let given = TriggerInputs {
-            kind: self.question.event.kind,
+            kind: self.event.kind,
             payload: &self.payload,
-            changed: self.question.changed,
-            server: self.question.server,
+            changed: &self.facts.changed,
+            server: self.facts.server,
             budget: &self.budget,
         };
         let mut judgement = trigger::judge(on, given);
         // Of those of the branch that a pull request goes to the forge does not look at it.
         let is_looked_at = on.name != PULL_REQUEST_TARGET;
-        if is_looked_at && self.question.disabled.contains(&file.name) {
+        if is_looked_at && self.facts.disabled.contains(&file.name) {
             judgement.disable();
         }
         let run = match judgement.outcome {
@@ -246,18 +214,17 @@ impl Evaluator<'_> {
         workflow: &Workflow,
         on: &OnEvent,
     ) -> Result<Run, Refused> {
-        let question = self.question;
-        let server = question.server;
+        let server = self.facts.server;
         let contexts = self.contexts(file, on);
         let run = RunFacts {
-            kind: question.event.kind,
+            kind: self.event.kind,
             event_name: &on.name,
-            reference: &question.event.reads().git_ref,
+            reference: &self.event.reads().git_ref,
             workflow: &file.name,
         };
         let group = concurrency::of_run(workflow, &contexts, run, server)?;
-        let status = status_event(question.event.kind, &on.name);
-        let awaits_approval = awaits_approval(question.event, &on.name);
+        let status = status_event(self.event.kind, &on.name);
+        let awaits_approval = awaits_approval(self.event, &on.name);
         let own = group.clone().known().flatten().map(|group| group.name);
         let mut groups = BTreeSet::new();
         let mut jobs = Vec::new();
@@ -289,8 +256,17 @@ impl Evaluator<'_> {
             };
             let context = status.zip(name);
             jobs.push(PlannedJob {
-                start: jobs::start(&job, awaits_approval, None, None),
-                context: context.map(|(status, name)| context_of(&workflow.name, name, status)),
+                start: if !job.needs.is_empty() {
+                    Start::AfterNeeds
+                } else if awaits_approval {
+                    Start::AfterApproval
+                } else {
+                    Start::Waiting
+                },
+                context: context.map(|(status, name)| {
+                    let context = format!("{} / {name} ({status})", workflow.name);
+                    context.trim().to_owned()
+                }),
                 job,
             });
         }
@@ -304,62 +280,48 @@ impl Evaluator<'_> {
     /// What expressions of the run can look at. Of the delivery only a part was kept, and what is not in it
     /// can't be known.
     fn contexts(&self, file: &ReadFile, on: &OnEvent) -> Contexts {
-        let question = self.question;
-        let body = &question.event.body;
+        let body = &self.event.body;
         let full_name = body.repository.full_name.as_str();
-        let Reads { git_ref, .. } = question.event.reads();
+        let Reads { git_ref, .. } = self.event.reads();
         let mut payload = self.payload.clone();
-        if question.event.kind.is_of_a_reference() {
+        if self.event.kind.is_of_a_reference() {
             // The forge's own event has the full name where its delivery has the short one.
-            payload["ref"] = serde_json::json!(question.event.full_ref());
+            payload["ref"] = serde_json::json!(self.event.full_ref());
         }
-        if question.event.kind == EventKind::PullRequestComment {
+        if self.event.kind == EventKind::PullRequestComment {
             // Its own event has none, unlike its delivery.
             payload["pull_request"] = serde_json::Value::Null;
         }
         let github = github_of(
             GithubFacts {
-                kind: question.event.kind,
+                kind: self.event.kind,
                 event_name: &on.name,
                 event: &payload,
                 reference: &git_ref,
-                sha: question.sha,
+                sha: &self.facts.sha,
                 actor: body.sender.as_ref().map_or("", |user| &user.login),
                 repository: full_name.split_once('/').unwrap_or((full_name, "")),
                 workflow: &file.name,
                 server_url: body.repository.html_url.trim_end_matches(full_name),
             },
-            question.server,
+            self.facts.server,
         );
         // Gitea before 1.25 makes names and labels without it (`handleWorkflows`).
-        let has_github = question.server.has(Capability::GithubInLabels);
+        let has_github = self.facts.server.has(Capability::GithubInLabels);
         Contexts {
             github: if has_github {
-                with_partial_event(github)
+                github.with_fields(|name, value| (name == "event").then(|| partial(value)))
             } else {
                 Value::Null
             },
-            vars: question.variables.cloned(),
+            vars: self.facts.variables.clone(),
             budget: Arc::clone(&self.budget),
             ..Contexts::default()
         }
     }
 }
 
-/// `github` whose `event` is known in part.
-fn with_partial_event(github: Value) -> Value {
-    let Value::Record(record) = github else {
-        return github;
-    };
-    let mut record = record.as_ref().clone();
-    for (name, value) in &mut record.fields {
-        if *name == "event" {
-            *value = partial(value);
-        }
-    }
-    Value::Record(record.into())
-}
-
+/// What is known of a part of a delivery.
 fn partial(value: &Value) -> Value {
     let Value::Map(Some(map)) = value else {
         return value.clone();
@@ -367,6 +329,14 @@ fn partial(value: &Value) -> Value {
     let fields = map.iter().map(|(key, value)| (key.clone(), partial(value)));
     let because = "only what rules look at is kept of a delivery";
     Value::Part(Arc::new(fields.collect()), because.into())
+}
+
+/// The words in brackets under which the forge marks the commit of a run; `None` for events of which
+/// it marks none (Gitea 1.26, `getCommitStatusEventNameAndCommitID`).
+fn status_event(kind: EventKind, on: &str) -> Option<&str> {
+    let is_of_pull = kind.is_of_a_pull_request() || kind.is_of_a_review();
+    let is_marked = is_of_pull || matches!(kind, EventKind::Push | EventKind::Release);
+    is_marked.then_some(on)
 }
 
 /// Whether somebody with rights must approve a run first: a pull request comes from another

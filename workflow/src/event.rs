@@ -35,7 +35,7 @@ pub struct Reads {
 
 /// The login of the user that jobs act as: what it does starts no workflow (Gitea, `notify`), so
 /// that no workflow starts itself for ever.
-pub const ACTIONS_USERS: [&str; 2] = ["gitea-actions", "forgejo-actions"];
+const ACTIONS_USERS: [&str; 2] = ["gitea-actions", "forgejo-actions"];
 
 impl Event {
     /// Where its workflows are read (Gitea 1.26, `notify`): at the default branch for the events that
@@ -87,8 +87,7 @@ impl Event {
     }
 
     /// The commit that a pull request became, if this is its merge.
-    #[must_use]
-    pub fn merge_commit(&self) -> Option<&str> {
+    pub(crate) fn merge_commit(&self) -> Option<&str> {
         let pull = self.body.pull_request.as_ref()?;
         let is_merge = self.kind == EventKind::PullRequest && self.body.action == "closed";
         pull.merge_commit_sha
@@ -99,8 +98,7 @@ impl Event {
     /// What the commit is compared with to know which files changed, a commit or a branch: for a
     /// pull request where the two sides parted (Gitea since 1.23.7), before and in Forgejo the end of
     /// the branch that it goes to. `None`: the delivery does not tell.
-    #[must_use]
-    pub fn compared_with(&self, server: Server) -> Option<&str> {
+    pub(crate) fn compared_with(&self, server: Server) -> Option<&str> {
         let Some(pull) = &self.body.pull_request else {
             return Some(&self.body.before);
         };
@@ -112,9 +110,10 @@ impl Event {
     }
 
     /// Create and delete: the full name of the branch or tag.
-    #[must_use]
-    pub fn full_ref(&self) -> String {
-        full_ref(&self.body.ref_type, &self.body.git_ref)
+    pub(crate) fn full_ref(&self) -> String {
+        let is_tag = self.body.ref_type == "tag";
+        let folder = if is_tag { "tags" } else { "heads" };
+        format!("refs/{folder}/{}", self.body.git_ref)
     }
 
     /// Push: the commit that was pushed. An annotated tag has an object of its own in `after`.
@@ -208,11 +207,6 @@ impl Event {
 #[must_use]
 pub fn is_zeros(sha: &str) -> bool {
     !sha.is_empty() && sha.bytes().all(|byte| byte == b'0')
-}
-
-fn full_ref(ref_type: &str, short: &str) -> String {
-    let folder = if ref_type == "tag" { "tags" } else { "heads" };
-    format!("refs/{folder}/{short}")
 }
 
 fn short_ref(full: &str) -> Option<(&'static str, &str)> {

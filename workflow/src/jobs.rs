@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::budget;
 use crate::document::{Concurrency, Job, Workflow};
-use crate::expression::{NodeStop, Resolved, Scope, Value, has_expression};
+use crate::expression::{Resolved, Scope, Value, has_expression};
 use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{self, Refused};
 use contexts::{Contexts, Shared};
@@ -62,58 +62,21 @@ impl ExpandedJob {
     /// Why it is not known yet which runner it needs.
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
-        let labels = match &self.labels {
-            Resolved::Known(_) => None,
-            Resolved::Unknown(because) => Some(because.as_str()),
-        };
-        self.incomplete_matrix.as_deref().or(labels)
+        let matrix = self.incomplete_matrix.as_deref();
+        matrix.or(self.labels.why_unknown())
     }
 }
 
-/// Whether a job can start when its run is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whether a job can start when its run is made (Gitea 1.26, `services/actions/run.go`). What holds it
+/// because of its concurrency group is not known from one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// A runner may take it.
     Waiting,
-    /// No runner may take it yet.
-    Blocked(Because),
-}
-
-/// What a job waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Because {
     /// Other jobs must end first.
-    Needs,
-    /// Somebody must approve the run.
-    Approval,
-    /// Another run or job of its concurrency group is running.
-    Concurrency {
-        /// The group.
-        group: String,
-    },
-}
-
-/// Whether a job can start when its run is made (Gitea 1.26, `services/actions/run.go`): `run_blocked_by` is the
-/// group that holds the whole run, `job_blocked_by` the one that holds the job. A job with `needs` is
-/// asked for its own group only when they have ended.
-#[must_use]
-pub fn start(
-    job: &ExpandedJob,
-    needs_approval: bool,
-    run_blocked_by: Option<&str>,
-    job_blocked_by: Option<&str>,
-) -> Start {
-    let blocked = if !job.needs.is_empty() {
-        Because::Needs
-    } else if needs_approval {
-        Because::Approval
-    } else if let Some(group) = run_blocked_by.or(job_blocked_by) {
-        let group = group.to_owned();
-        Because::Concurrency { group }
-    } else {
-        return Start::Waiting;
-    };
-    Start::Blocked(blocked)
+    AfterNeeds,
+    /// Somebody must approve the run first.
+    AfterApproval,
 }
 
 /// The jobs of a workflow, in the order in which the forge makes them. `Err` means that there are none:
@@ -164,20 +127,14 @@ struct Expansion<'a> {
     job: &'a Job,
 }
 
-/// A job's matrix.
-enum Matrix {
-    Known(Vec<Combination>),
-    Later(String),
-}
-
 impl Expansion<'_> {
     fn jobs(&self) -> Result<Vec<ExpandedJob>, Refused> {
-        match self.matrix()? {
-            Matrix::Known(combinations) => combinations
+        match self.combinations()? {
+            Resolved::Known(combinations) => combinations
                 .into_iter()
                 .map(|combination| self.one(combination, None))
                 .collect(),
-            Matrix::Later(because) => {
+            Resolved::Unknown(because) => {
                 let placeholder = self.one(Combination::default(), Some(because))?;
                 Ok(vec![placeholder])
             }
@@ -185,27 +142,19 @@ impl Expansion<'_> {
     }
 
     /// Forgejo (runner 12) and Gitea from 1.28 on evaluate the matrix; others take it as it stands.
-    fn matrix(&self) -> Result<Matrix, Refused> {
+    fn combinations(&self) -> Result<Resolved<Vec<Combination>>, Refused> {
         let strategy = self.job.strategy.as_ref();
-        let Some(node) = strategy.and_then(|strategy| strategy.matrix.as_ref()) else {
-            let known = matrix::combinations(None, self.server)?;
-            return Ok(Matrix::Known(known));
-        };
-        if !self.server.has(Capability::EvaluatesMatrix) {
-            let known = matrix::combinations(Some(node), self.server)?;
-            return Ok(Matrix::Known(known));
-        }
-        let scope = self.scope(Value::Map(None));
-        let matrix = match scope.evaluate_node(node) {
-            Ok(node) => Matrix::Known(matrix::combinations(Some(&node), self.server)?),
-            Err(NodeStop::Unknown(because)) => Matrix::Later(because),
-            Err(NodeStop::Fails(reason)) => {
-                let reason = format!("matrix of `{}`: {reason}", self.id);
-                return Err(Refused::new(node.line, reason));
+        let written = strategy.and_then(|strategy| strategy.matrix.as_ref());
+        let evaluated = match written {
+            Some(node) if self.server.has(Capability::EvaluatesMatrix) => {
+                match self.scope(Value::Map(None)).evaluate_node(node) {
+                    Ok(node) => Some(node),
+                    Err(stop) => return stop.about(node.line, format!("matrix of `{}`", self.id)),
+                }
             }
-            Err(NodeStop::Crashes(reason)) => return Err(Refused::crash(node.line, reason)),
+            _ => None,
         };
-        Ok(matrix)
+        matrix::combinations(evaluated.as_ref().or(written), self.server).map(Resolved::Known)
     }
 
     fn scope(&self, matrix: Value) -> Scope {
@@ -302,16 +251,11 @@ impl Expansion<'_> {
         if !self.server.has(Capability::ContinueOnError) {
             return Ok(None);
         }
-        let refuse = |reason| {
-            let reason = format!("continue-on-error of `{}`: {reason}", self.id);
-            Refused::new(node.line, reason)
+        let evaluated = match scope.evaluate_node(node) {
+            Ok(node) => Resolved::Known(node.value()?),
+            Err(stop) => stop.about(node.line, format!("continue-on-error of `{}`", self.id))?,
         };
-        match scope.evaluate_node(node) {
-            Ok(node) => Ok(Some(Resolved::Known(node.value()?))),
-            Err(NodeStop::Unknown(because)) => Ok(Some(Resolved::Unknown(because))),
-            Err(NodeStop::Fails(reason)) => Err(refuse(reason)),
-            Err(NodeStop::Crashes(reason)) => Err(Refused::crash(node.line, reason)),
-        }
+        Ok(Some(evaluated))
     }
 }
 

@@ -31,6 +31,15 @@ struct Pattern {
     regex: Regex,
 }
 
+/// Which way a list works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// What is in it starts the workflow.
+    Include,
+    /// What is in it does not.
+    Ignore,
+}
+
 /// What a list says of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision<'a> {
@@ -59,34 +68,25 @@ impl PatternList {
         self.patterns.is_empty()
     }
 
-    /// Whether the workflow is skipped where this is what to include.
+    /// Whether the workflow is skipped, where the list works that way.
     #[must_use]
-    pub fn skips_as_include(&self, inputs: &[impl AsRef<str>]) -> bool {
-        !self.is_empty()
-            && !inputs
-                .iter()
-                .any(|input| self.includes(input.as_ref()).holds)
+    pub fn skips(&self, way: Way, inputs: &[impl AsRef<str>]) -> bool {
+        let holds = |input: &_| self.decide(way, AsRef::as_ref(input)).holds;
+        match way {
+            Way::Include => !self.is_empty() && !inputs.iter().any(holds),
+            Way::Ignore => !self.is_empty() && inputs.iter().all(holds),
+        }
     }
 
-    /// Whether the workflow is skipped where this is what to ignore.
-    #[must_use]
-    pub fn skips_as_ignore(&self, inputs: &[impl AsRef<str>]) -> bool {
-        !self.is_empty()
-            && inputs
-                .iter()
-                .all(|input| self.ignores(input.as_ref()).holds)
-    }
-
-    /// [`Self::includes`], with what is left of `budget`.
-    pub fn includes_with(&self, input: &str, budget: &Budget) -> Result<Decision<'_>, Spent> {
+    /// [`Self::decide`], with what is left of `budget`.
+    pub(crate) fn decide_within(
+        &self,
+        budget: &Budget,
+        way: Way,
+        input: &str,
+    ) -> Result<Decision<'_>, Spent> {
         budget.take(self.cost(input))?;
-        Ok(self.includes(input))
-    }
-
-    /// [`Self::ignores`], with what is left of `budget`.
-    pub fn ignores_with(&self, input: &str, budget: &Budget) -> Result<Decision<'_>, Spent> {
-        budget.take(self.cost(input))?;
-        Ok(self.ignores(input))
+        Ok(self.decide(way, input))
     }
 
     fn cost(&self, input: &str) -> u64 {
@@ -97,26 +97,24 @@ impl PatternList {
         costs.fold(0, u64::saturating_add)
     }
 
-    /// Whether one input is in, and by which pattern: the last that matches it.
+    /// Whether one input is in, by the last pattern that matches it; or whether it is ignored, by the
+    /// first that says so.
     #[must_use]
-    pub fn includes(&self, input: &str) -> Decision<'_> {
-        let mut backwards = self.patterns.iter().rev();
-        let last = backwards.find(|pattern| pattern.regex.matches(input));
-        Decision {
-            holds: last.is_some_and(|pattern| !pattern.is_negative),
-            by: last.map(|pattern| pattern.text.as_str()),
-        }
-    }
-
-    /// Whether one input is ignored, and by which pattern: the first that ignores it.
-    #[must_use]
-    pub fn ignores(&self, input: &str) -> Decision<'_> {
-        let speaks = |pattern: &&Pattern| pattern.regex.matches(input) != pattern.is_negative;
-        let first = self.patterns.iter().find(speaks);
-        Decision {
-            holds: first.is_some(),
-            by: first.map(|pattern| pattern.text.as_str()),
-        }
+    pub fn decide(&self, way: Way, input: &str) -> Decision<'_> {
+        let mut patterns = self.patterns.iter();
+        let matches = |pattern: &&Pattern| pattern.regex.matches(input);
+        let (by, holds) = match way {
+            Way::Include => {
+                let last = patterns.rev().find(matches);
+                (last, last.is_some_and(|pattern| !pattern.is_negative))
+            }
+            Way::Ignore => {
+                let first = patterns.find(|pattern| matches(pattern) != pattern.is_negative);
+                (first, first.is_some())
+            }
+        };
+        let by = by.map(|pattern| pattern.text.as_str());
+        Decision { holds, by }
     }
 }
 
@@ -127,7 +125,7 @@ impl Pattern {
             Dialect::Nektos => nektos::expression(text.strip_prefix('!').unwrap_or(text)),
             Dialect::Gitea => glob::expression(text, &['/'], glob::GlobDialect::Filter),
         };
-        let regex = expression.and_then(|expression| Ok(Regex::new(&expression)?));
+        let regex = expression.and_then(|expression| Regex::new(&expression));
         Ok(Self {
             text: text.to_owned(),
             is_negative: text.starts_with('!'),

@@ -48,17 +48,6 @@ impl Version {
             patch,
         }
     }
-
-    /// Whether it is `first` or newer. (`Ord` can't be asked in a `const fn`.)
-    const fn is_at_least(self, first: Self) -> bool {
-        if self.major != first.major {
-            return self.major > first.major;
-        }
-        if self.minor != first.minor {
-            return self.minor > first.minor;
-        }
-        self.patch >= first.patch
-    }
 }
 
 impl fmt::Display for Version {
@@ -135,24 +124,13 @@ pub enum Capability {
     ReadsFilesInBulk,
 }
 
-/// From which version on a forge has something.
-#[derive(Debug, Clone, Copy)]
-enum Since {
-    Always,
-    Version(Version),
-    Never,
-}
-
-const ALWAYS: Since = Since::Always;
-const NEVER: Since = Since::Never;
-
-const fn from(major: u32, minor: u32, patch: u32) -> Since {
-    Since::Version(Version::new(major, minor, patch))
-}
+const ALWAYS: Version = Version::new(0, 0, 0);
+const NEVER: Version = Version::new(u32::MAX, 0, 0);
 
 impl Capability {
     /// Since when Gitea has it, and since when Forgejo.
-    const fn since(self) -> (Since, Since) {
+    fn since(self) -> (Version, Version) {
+        let from = Version::new;
         match self {
             Self::CutsLargeFiles
             | Self::ValidatesJobs
@@ -180,7 +158,7 @@ impl Capability {
         }
     }
 
-    const fn since_of(self, kind: ForgeKind) -> Since {
+    fn since_of(self, kind: ForgeKind) -> Version {
         let (gitea, forgejo) = self.since();
         match kind {
             ForgeKind::Gitea => gitea,
@@ -190,11 +168,9 @@ impl Capability {
 
     /// The first version of that forge that has it, where it came with a version.
     #[must_use]
-    pub const fn first(self, kind: ForgeKind) -> Option<Version> {
-        match self.since_of(kind) {
-            Since::Version(first) => Some(first),
-            Since::Always | Since::Never => None,
-        }
+    pub fn first(self, kind: ForgeKind) -> Option<Version> {
+        let first = self.since_of(kind);
+        (![ALWAYS, NEVER].contains(&first)).then_some(first)
     }
 }
 
@@ -261,17 +237,14 @@ impl Server {
 
     /// Whether this server has it.
     #[must_use]
-    pub const fn has(self, capability: Capability) -> bool {
-        match capability.since_of(self.kind) {
-            Since::Always => true,
-            Since::Version(first) => self.version.is_at_least(first),
-            Since::Never => false,
-        }
+    pub fn has(self, capability: Capability) -> bool {
+        let since = capability.since_of(self.kind);
+        since != NEVER && self.version >= since
     }
 
     /// How its `branches`, `tags` and `paths` are read.
     #[must_use]
-    pub const fn dialect(self) -> Dialect {
+    pub fn dialect(self) -> Dialect {
         if self.has(Capability::OwnPatterns) {
             Dialect::Gitea
         } else {
@@ -312,29 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_compared_by_all_their_numbers() {
-        let first = Version::new(1, 26, 4);
-        for version in [(1, 26, 4), (1, 26, 10), (1, 27, 0), (2, 0, 0)] {
-            let (major, minor, patch) = version;
-            assert!(
-                Version::new(major, minor, patch).is_at_least(first),
-                "{version:?}"
-            );
-        }
-        for version in [(1, 26, 3), (1, 9, 9), (0, 27, 4)] {
-            let (major, minor, patch) = version;
-            assert!(
-                !Version::new(major, minor, patch).is_at_least(first),
-                "{version:?}"
-            );
-        }
-    }
-
-    #[test]
     fn what_came_with_a_version_is_there_from_it_on() {
         let capability = Capability::RunConcurrency;
         assert!(!Server::gitea(1, 25, 9).has(capability));
+        assert!(!Server::gitea(0, 27, 4).has(capability));
+        assert!(!Server::gitea(1, 9, 9).has(capability));
         assert!(Server::gitea(1, 26, 0).has(capability));
+        assert!(Server::gitea(2, 0, 0).has(capability));
         assert!(!Server::forgejo(13, 9, 9).has(capability));
         assert!(Server::forgejo(14, 0, 0).has(capability));
         assert!(Server::forgejo(7, 0, 0).has(Capability::TagsPassPaths));

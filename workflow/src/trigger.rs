@@ -4,7 +4,6 @@
 //! judged and counted, none is skipped, so that each can say why.
 
 mod push;
-mod step;
 mod types;
 
 use serde_json::Value;
@@ -12,15 +11,12 @@ use serde_json::Value;
 use crate::budget::{self, Budget};
 use crate::document::on::OnEvent;
 use crate::event::EventKind;
-use crate::pattern::PatternList;
+use crate::pattern::{PatternList, Way};
 use crate::server::{ForgeKind, Server};
-use step::rule;
-
-pub use step::Step;
 
 /// Words that keep a push or a pull request from starting anything, unless an administrator has set
 /// others (`SKIP_WORKFLOW_STRINGS`; Gitea since 1.22, Forgejo). Capitals count.
-pub const SKIP_STRINGS: [&str; 5] = [
+const SKIP_STRINGS: [&str; 5] = [
     "[skip ci]",
     "[ci skip]",
     "[no ci]",
@@ -55,6 +51,19 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// Its word in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::FilteredOut => "filtered_out",
+            Self::NotApplicable => "not_applicable",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What became of a workflow's event, rule by rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
@@ -62,6 +71,17 @@ pub struct Judgement {
     pub outcome: Outcome,
     /// The rules in the file's order.
     pub steps: Vec<Step>,
+}
+
+/// One rule and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The rule as it stands in the file.
+    pub rule: String,
+    /// Whether it holds; `None`: that can't be known.
+    pub holds: Option<bool>,
+    /// Why.
+    pub why: String,
 }
 
 /// Whether a workflow's event can be started by what happened (`canGithubEventMatch`): forges have
@@ -78,13 +98,8 @@ pub fn can_match(on: &str, kind: EventKind) -> bool {
                 | EventKind::IssueLabel
                 | EventKind::IssueMilestone
         ),
-        "pull_request" | "pull_request_target" => is_pull_request(kind),
-        "pull_request_review" => matches!(
-            kind,
-            EventKind::PullRequestReviewApproved
-                | EventKind::PullRequestReviewComment
-                | EventKind::PullRequestReviewRejected
-        ),
+        "pull_request" | "pull_request_target" => kind.is_of_a_pull_request(),
+        "pull_request_review" => kind.is_of_a_review(),
         "issue_comment" => matches!(
             kind,
             EventKind::IssueComment | EventKind::PullRequestComment
@@ -93,22 +108,9 @@ pub fn can_match(on: &str, kind: EventKind) -> bool {
     }
 }
 
-fn is_pull_request(kind: EventKind) -> bool {
-    matches!(
-        kind,
-        EventKind::PullRequest
-            | EventKind::PullRequestSync
-            | EventKind::PullRequestAssign
-            | EventKind::PullRequestLabel
-            | EventKind::PullRequestReviewRequest
-            | EventKind::PullRequestMilestone
-    )
-}
-
 /// Whether a rule of `on` looks at changed files when `hook` happens.
-#[must_use]
-pub fn asks_for_paths(on: &OnEvent, kind: EventKind) -> bool {
-    let is_of_commits = kind == EventKind::Push || is_pull_request(kind);
+pub(crate) fn asks_for_paths(on: &OnEvent, kind: EventKind) -> bool {
+    let is_of_commits = kind == EventKind::Push || kind.is_of_a_pull_request();
     let asks = |(name, _): &(String, Vec<String>)| name == "paths" || name == "paths-ignore";
     is_of_commits && can_match(&on.name, kind) && on.filters.iter().any(asks)
 }
@@ -255,27 +257,38 @@ impl Judgement {
     }
 }
 
-/// Which way a list of patterns works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// What is in it starts the workflow.
-    Include,
-    /// What is in it does not.
-    Ignore,
+/// A filter as it stands in the file.
+fn rule(name: &str, values: &[String]) -> String {
+    format!("{name}: [{}]", values.join(", "))
+}
+
+/// A key that the forge does not know for this event.
+fn unknown_key(one: &(String, Vec<String>)) -> Step {
+    let why = format!(
+        "the forge knows no {} here, and then never starts it",
+        one.0
+    );
+    said(one, Some(false), why)
+}
+
+/// What a filter said.
+fn said((name, values): &(String, Vec<String>), holds: Option<bool>, why: String) -> Step {
+    Step {
+        rule: rule(name, values),
+        holds,
+        why,
+    }
 }
 
 /// Judges a filter of patterns on `inputs`.
 fn filter<S: AsRef<str>>(
-    (name, patterns): &(String, Vec<String>),
+    one: &(String, Vec<String>),
     way: Way,
     inputs: &[S],
     given: TriggerInputs<'_>,
 ) -> Step {
-    let said = |holds, why: String| Step {
-        rule: rule(name, patterns),
-        holds,
-        why,
-    };
+    let said = |holds, why| said(one, holds, why);
+    let (_, patterns) = one;
     let bytes: usize = patterns.iter().map(String::len).sum();
     if let Err(spent) = given.budget.take(bytes as u64 * budget::PATTERN_BYTE) {
         return said(None, spent.to_string());
@@ -290,10 +303,7 @@ fn filter<S: AsRef<str>>(
     }
     for input in inputs {
         let input = input.as_ref();
-        let decision = match way {
-            Way::Include => list.includes_with(input, given.budget),
-            Way::Ignore => list.ignores_with(input, given.budget),
-        };
+        let decision = list.decide_within(given.budget, way, input);
         let by = |by: Option<&str>| by.unwrap_or_default().to_owned();
         match (way, decision) {
             (_, Err(spent)) => return said(None, spent.to_string()),

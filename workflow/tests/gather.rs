@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, from_value, json};
-use workflow::discovery::{FoundFile, FoundFiles};
+use workflow::discovery::FoundFiles;
 use workflow::jobs::uses::Uses;
 use workflow::{Changed, Commit, Event, EventKind, Facts, Server, Source, gather};
 
@@ -58,15 +58,8 @@ impl Source for Repository {
         commit: &str,
         dirs: &[String],
     ) -> Result<FoundFiles, Missing> {
-        let dir = &dirs[0];
-        let found = FoundFiles {
-            dir: Some(dir.clone()),
-            files: vec![FoundFile {
-                path: format!("{dir}/ci.yml"),
-                bytes: Ok(self.workflow.as_bytes().to_vec()),
-            }],
-            refused: None,
-        };
+        let files = [("ci.yml".to_owned(), self.workflow.as_bytes().to_vec())];
+        let found = FoundFiles::of(&dirs[0], files);
         self.answer(format!("files at {commit}"), Ok(found))
     }
 

@@ -6,23 +6,14 @@ use workflow::discovery;
 use workflow::document::on::{self, OnEvent};
 use workflow::event::EventKind;
 use workflow::trigger::{self, Changed, Outcome, TriggerInputs};
-use workflow::yaml::{self, Kind, Node};
+use workflow::yaml;
 
 use super::{server, texts};
 
 /// What a text with an `on:` says; `None` where it can't be read.
 fn events(case: &Value) -> Option<Vec<OnEvent>> {
     let document = yaml::parse(case["yaml_on"].as_str()?.as_bytes()).ok()??;
-    on::parse(on_of(&document)?, server(case)).ok()
-}
-
-fn on_of(document: &Node) -> Option<&Node> {
-    let Kind::Mapping(pairs) = &document.kind else {
-        return None;
-    };
-    let is_on = |key: &Node| matches!(&key.kind, Kind::Scalar(scalar) if scalar.text == "on");
-    let (_, on) = pairs.iter().find(|(key, _)| is_on(key))?;
-    Some(on)
+    on::parse(document.get("on")?, server(case)).ok()
 }
 
 pub(super) fn on(case: &Value) -> Option<Value> {
@@ -36,35 +27,20 @@ pub(super) fn on(case: &Value) -> Option<Value> {
 fn event_json(event: &OnEvent) -> Value {
     let mut object = Map::from_iter([("name".to_owned(), json!(event.name))]);
     if !event.filters.is_empty() {
-        let filters: Map<String, Value> = event
-            .filters
-            .iter()
-            .map(|(name, values)| (name.clone(), json!(values)))
-            .collect();
-        object.insert("filters".to_owned(), json!(filters));
+        let filters = event.filters.iter();
+        let filters = filters.map(|(name, values)| (name.clone(), json!(values)));
+        object.insert("filters".to_owned(), Value::Object(filters.collect()));
     }
     if !event.schedules.is_empty() {
-        let schedules: Vec<Value> = event
-            .schedules
-            .iter()
-            .map(|schedule| {
-                schedule
-                    .iter()
-                    .cloned()
-                    .map(|(k, v)| (k, json!(v)))
-                    .collect()
-            })
-            .map(Value::Object)
-            .collect();
+        let pairs = |entry: &Vec<(String, String)>| -> Map<String, Value> {
+            let pairs = entry.iter().cloned();
+            pairs.map(|(key, text)| (key, json!(text))).collect()
+        };
+        let schedules: Vec<_> = event.schedules.iter().map(pairs).collect();
         object.insert("schedules".to_owned(), json!(schedules));
     }
     if !event.dispatch_inputs.is_empty() {
-        let names: Vec<&str> = event
-            .dispatch_inputs
-            .iter()
-            .map(|input| input.name.as_str())
-            .collect();
-        object.insert("dispatch_inputs".to_owned(), json!(names));
+        object.insert("dispatch_inputs".to_owned(), json!(event.dispatch_inputs));
     }
     Value::Object(object)
 }
@@ -88,16 +64,7 @@ pub(super) fn trigger(case: &Value) -> Option<Value> {
             (kept, _) => kept,
         };
     }
-    Some(json!(said(best)))
-}
-
-fn said(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Matched => "matched",
-        Outcome::FilteredOut => "filtered_out",
-        Outcome::NotApplicable => "not_applicable",
-        Outcome::Unknown => "unknown",
-    }
+    Some(json!(best.word()))
 }
 
 pub(super) fn event_match(case: &Value) -> Option<Value> {

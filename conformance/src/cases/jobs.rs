@@ -19,29 +19,6 @@ fn node(value: &Value) -> Option<Node> {
     yaml::parse(value.to_string().as_bytes()).ok()?
 }
 
-fn json_of(value: &yaml::Value) -> Value {
-    match value {
-        yaml::Value::Null => Value::Null,
-        yaml::Value::Bool(value) => json!(value),
-        yaml::Value::Int(value) => {
-            i64::try_from(*value).map_or_else(|_| json!(value.to_string()), |v| json!(v))
-        }
-        yaml::Value::Float(value) => json!(value),
-        yaml::Value::Text(text) | yaml::Value::Time(text) => json!(text),
-        yaml::Value::List(items) => items.iter().map(json_of).collect(),
-        yaml::Value::Map(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), json_of(value)))
-            .collect::<Map<_, _>>()
-            .into(),
-        yaml::Value::Keyed(pairs) => pairs
-            .iter()
-            .map(|(key, value)| (key.to_string(), json_of(value)))
-            .collect::<Map<_, _>>()
-            .into(),
-    }
-}
-
 pub(super) fn expand(case: &Value) -> Option<Value> {
     let given = case["jobs_in"].as_array()?;
     let server = server(case);
@@ -131,15 +108,12 @@ fn job_json(job: &ExpandedJob, given: &[Value]) -> Value {
         fields.insert("matrix".to_owned(), own["matrix"].clone());
         fields.insert("incomplete_matrix".to_owned(), json!(true));
     } else if !job.combination.is_empty() {
-        let matrix: Map<String, Value> = job
-            .combination
-            .values()
-            .map(|(key, value)| (key.to_owned(), json!([json_of(value)])))
-            .collect();
-        fields.insert("matrix".to_owned(), json!(matrix));
+        let values = job.combination.values();
+        let values = values.map(|(key, value)| (key.to_owned(), json!([Value::from(value)])));
+        fields.insert("matrix".to_owned(), Value::Object(values.collect()));
     }
     if let Some(Resolved::Known(value)) = &job.continue_on_error {
-        fields.insert("continue-on-error".to_owned(), json_of(value));
+        fields.insert("continue-on-error".to_owned(), value.into());
     }
     Value::Object(fields)
 }
@@ -155,24 +129,30 @@ fn as_given(texts: &[String], given: &Value) -> Value {
 pub(super) fn matrix(case: &Value) -> Option<Value> {
     let given = &case["matrix"];
     let combinations = if case["flavour"] == "nektos" && !given.is_null() {
-        let yaml::Value::Map(map) = node(given)?.value().ok()? else {
-            return None;
-        };
-        matrix::normal_form(&map).and_then(|lists| matrix::multiply(lists, Include::Merged))
+        let lists = matrix::normal_form(&map(given)?);
+        lists.and_then(|lists| matrix::multiply(lists, Include::Merged))
     } else {
         let node = node(given).filter(|_| !given.is_null());
         matrix::combinations(node.as_ref(), server(case))
     };
-    let Ok(combinations) = combinations else {
-        return Some(json!("error"));
+    Some(match combinations {
+        Ok(combinations) => combinations.iter().map(combination_json).collect(),
+        Err(_) => json!("error"),
+    })
+}
+
+/// The map that a case gives.
+fn map(value: &Value) -> Option<BTreeMap<String, yaml::Value>> {
+    let yaml::Value::Map(map) = node(value)?.value().ok()? else {
+        return None;
     };
-    Some(combinations.iter().map(combination_json).collect())
+    Some(map)
 }
 
 fn combination_json(combination: &Combination) -> Value {
     let values = combination.values();
     let values: Map<String, Value> = values
-        .map(|(key, value)| (key.to_owned(), json_of(value)))
+        .map(|(key, value)| (key.to_owned(), value.into()))
         .collect();
     Value::Object(values)
 }
@@ -182,13 +162,10 @@ pub(super) fn normal_matrix(case: &Value) -> Option<Value> {
     if given.is_null() {
         return Some(Value::Null);
     }
-    let yaml::Value::Map(map) = node(given)?.value().ok()? else {
-        return None;
-    };
-    Some(match matrix::normal_form(&map) {
+    Some(match matrix::normal_form(&map(given)?) {
         Ok(lists) => lists
             .iter()
-            .map(|(key, values)| (key.clone(), values.iter().map(json_of).collect()))
+            .map(|(key, values)| (key.clone(), values.iter().map(Value::from).collect()))
             .collect::<Map<_, _>>()
             .into(),
         Err(_) => json!("invalid"),
@@ -198,7 +175,7 @@ pub(super) fn normal_matrix(case: &Value) -> Option<Value> {
 pub(super) fn normal_value(case: &Value) -> Option<Value> {
     let value = node(case.get("value")?)?.value().ok()?;
     Some(match matrix::normal_value("value", &value) {
-        Ok(values) => values.iter().map(json_of).collect(),
+        Ok(values) => values.iter().map(Value::from).collect(),
         Err(_) => json!("invalid"),
     })
 }
@@ -220,7 +197,7 @@ pub(super) fn needs(case: &Value) -> Option<Value> {
         .map(|job| {
             Some(JobNode {
                 id: job["id"].as_str()?.to_owned(),
-                status: Status::parse(job["status"].as_str()?)?,
+                status: serde_json::from_value(job["status"].clone()).ok()?,
                 needs: texts(&job["needs"])?,
                 condition: job["if"].as_str().map(str::to_owned),
                 continue_on_error: job["continue_on_error"] == true,

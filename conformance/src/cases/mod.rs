@@ -15,44 +15,24 @@ const FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Why no case was tried.
 #[derive(Debug, thiserror::Error)]
-pub enum ConformanceError {
-    /// The file.
-    #[error("{path} can't be read: {message}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        message: String,
-    },
-}
-
-/// The answer of our rules to a case.
-enum Came {
-    /// This value.
-    To(Value),
-    /// None: the kind of the case is unknown, or its input does not fit the kind.
-    Unsupported,
+#[error("{path} can't be read: {message}")]
+pub struct ConformanceError {
+    path: String,
+    message: String,
 }
 
 /// Tries every case of `file` and hands each line to `print`: whether none failed.
 pub fn run(file: &Path, mut print: impl FnMut(&str)) -> Result<bool, ConformanceError> {
     let (mut passed, mut failed, mut unsupported) = (0, 0, 0);
     for case in read(file)? {
-        let (actual, pass) = match try_case(&case) {
-            Came::To(actual) => {
-                let pass = is_expected(&case, &actual);
-                if pass {
-                    passed += 1;
-                } else {
-                    failed += 1;
-                }
-                (actual, pass)
-            }
-            Came::Unsupported => {
-                unsupported += 1;
-                (json!("unsupported"), false)
-            }
-        };
+        let answer = answer(&case);
+        let pass = answer.as_ref().is_some_and(|it| is_expected(&case, it));
+        *match answer {
+            Some(_) if pass => &mut passed,
+            Some(_) => &mut failed,
+            None => &mut unsupported,
+        } += 1;
+        let actual = answer.unwrap_or_else(|| json!("unsupported"));
         let line = json!({
             "id": case["id"], "kind": case["kind"], "actual": actual, "pass": pass,
         });
@@ -65,7 +45,7 @@ pub fn run(file: &Path, mut print: impl FnMut(&str)) -> Result<bool, Conformance
 }
 
 fn read(file: &Path) -> Result<Vec<Value>, ConformanceError> {
-    let bad = |message: String| ConformanceError::File {
+    let bad = |message: String| ConformanceError {
         path: file.display().to_string(),
         message,
     };
@@ -77,8 +57,9 @@ fn read(file: &Path) -> Result<Vec<Value>, ConformanceError> {
     serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))
 }
 
-fn try_case(case: &Value) -> Came {
-    let value = match case["kind"].as_str().unwrap_or_default() {
+/// The answer of our rules; `None` if the kind of the case is unknown, or its input does not fit it.
+fn answer(case: &Value) -> Option<Value> {
+    match case["kind"].as_str().unwrap_or_default() {
         "pattern" => patterns::both_alike(case),
         "pattern_derived" => patterns::each(case),
         "glob" => patterns::glob(case),
@@ -96,8 +77,7 @@ fn try_case(case: &Value) -> Came {
         "runner_match" => jobs::runner_match(case),
         "needs_resolve" => jobs::needs(case),
         _ => None,
-    };
-    value.map_or(Came::Unsupported, Came::To)
+    }
 }
 
 /// Whether that is what the case says; a pattern may have one answer for each dialect.

@@ -1,8 +1,8 @@
 //! Patterns of filters, and plain globs.
 
 use serde_json::{Value, json};
-use workflow::pattern::PatternList;
-use workflow::pattern::glob::{Glob, branch_filter_passes};
+use workflow::pattern::glob::{Glob, GlobDialect, branch_filter_passes};
+use workflow::pattern::{PatternList, Way};
 use workflow::server::Dialect;
 
 use super::texts;
@@ -33,8 +33,8 @@ fn verdict(case: &Value, dialect: Dialect) -> Option<Value> {
     let inputs = texts(&case["inputs"])?;
     Some(match PatternList::compile(dialect, &patterns) {
         Ok(list) => json!({
-            "skip_by_include_list": list.skips_as_include(&inputs),
-            "skip_by_ignore_list": list.skips_as_ignore(&inputs),
+            "skip_by_include_list": list.skips(Way::Include, &inputs),
+            "skip_by_ignore_list": list.skips(Way::Ignore, &inputs),
         }),
         Err(_) => json!("compile_error"),
     })
@@ -43,8 +43,9 @@ fn verdict(case: &Value, dialect: Dialect) -> Option<Value> {
 pub(super) fn glob(case: &Value) -> Option<Value> {
     let separators: Vec<char> = case["separators"].as_str()?.chars().collect();
     let input = case["input"].as_str()?;
+    let pattern = case["pattern"].as_str()?;
     Some(
-        match Glob::compile(case["pattern"].as_str()?, &separators) {
+        match Glob::compile(GlobDialect::Strict, pattern, &separators) {
             Ok(glob) => json!(glob.matches(input)),
             Err(_) => json!("error"),
         },

@@ -6,8 +6,11 @@ use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use git::{LocalClone, Settings};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+use workflow::Server;
+use workflow::discovery::{FoundFiles, workflow_dirs};
 
 use super::Error;
 use super::stream::{Mark, Stream};
@@ -15,20 +18,6 @@ use super::stream::{Mark, Stream};
 /// Where the numbers of made objects are kept between imports.
 const MARKS: &str = "marks";
 
-/// One entry of a tree, trees too, by their whole path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// As git writes it: `100644`, `040000`.
-    pub(crate) mode: String,
-    /// `blob`, `tree` or `commit`.
-    pub(crate) kind: String,
-    /// The object.
-    pub(crate) id: String,
-    /// Its path, as it is.
-    pub(crate) path: Vec<u8>,
-}
-
-/// A bare repository.
 #[derive(Debug)]
 pub(crate) struct Clone {
     folder: PathBuf,
@@ -55,25 +44,20 @@ impl Clone {
         Ok(clone)
     }
 
-    /// Where it is.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    /// What it holds, as a source of facts of a forge with these settings.
+    pub(crate) fn local<'a>(&'a self, settings: Settings<'a>) -> Result<LocalClone<'a>, Error> {
+        Ok(LocalClone::open(&self.folder, settings)?)
     }
 
     /// The commit that `id` leads to; a tag's object is none.
     pub(crate) fn peeled(&self, id: &str) -> Option<String> {
-        let output = std::process::Command::new("git")
-            .args([
-                "rev-parse",
-                "--verify",
-                "--quiet",
-                &format!("{id}^{{commit}}"),
-            ])
-            .current_dir(&self.folder)
-            .output()
-            .ok()?;
-        let sha = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        output.status.success().then_some(sha)
+        let local = self.local(Settings::default()).ok()?;
+        local.commit_of(id).ok()
+    }
+
+    pub(crate) fn workflows(&self, commit: &str) -> Result<FoundFiles, Error> {
+        let dirs = workflow_dirs(Server::GITEA_1_26);
+        Ok(self.local(Settings::default())?.files(commit, &dirs)?)
     }
 
     /// Makes the objects of `stream`, and gives every object that was made so far.
@@ -101,43 +85,6 @@ impl Clone {
         let mut args = vec!["push", "--quiet", "--force", &self.remote];
         args.extend(refs.iter().map(String::as_str));
         self.git(&args, b"").await.map(drop)
-    }
-
-    /// Everything in the tree of `commit`, trees too, in git's order.
-    pub(crate) async fn tree(&self, commit: &str) -> Result<Vec<Entry>, Error> {
-        let listed = self
-            .git(&["ls-tree", "-r", "-t", "-z", commit], b"")
-            .await?;
-        let entry = |line: &[u8]| {
-            let tab = line.iter().position(|byte| *byte == b'\t')?;
-            let head = String::from_utf8_lossy(&line[..tab]).into_owned();
-            let mut words = head.split(' ').map(str::to_owned);
-            Some(Entry {
-                mode: words.next()?,
-                kind: words.next()?,
-                id: words.next()?,
-                path: line[tab + 1..].to_vec(),
-            })
-        };
-        Ok(listed.split(|byte| *byte == 0).filter_map(entry).collect())
-    }
-
-    /// The bytes of these objects, in this order.
-    pub(crate) async fn objects(&self, ids: &[&str]) -> Result<Vec<Vec<u8>>, Error> {
-        let asked = ids
-            .iter()
-            .fold(String::new(), |all, id| format!("{all}{id}\n"));
-        let answer = self.git(&["cat-file", "--batch"], asked.as_bytes()).await?;
-        let mut rest = answer.as_slice();
-        let mut objects = Vec::new();
-        for id in ids {
-            let object = next_object(&mut rest).ok_or_else(|| Error::Git {
-                command: "cat-file".to_owned(),
-                words: format!("there is no object {id}"),
-            })?;
-            objects.push(object);
-        }
-        Ok(objects)
     }
 
     /// Runs git without the user's settings; the token travels in the environment.
@@ -171,14 +118,4 @@ impl Clone {
             words: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         })
     }
-}
-
-/// Takes `ID KIND SIZE`, a line's end, the bytes and another line's end.
-fn next_object(rest: &mut &[u8]) -> Option<Vec<u8>> {
-    let end = rest.iter().position(|byte| *byte == b'\n')?;
-    let head = std::str::from_utf8(&rest[..end]).ok()?;
-    let size: usize = head.split(' ').nth(2)?.parse().ok()?;
-    let bytes = rest.get(end + 1..end + 1 + size)?.to_vec();
-    *rest = rest.get(end + 2 + size..)?;
-    Some(bytes)
 }

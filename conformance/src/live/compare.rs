@@ -3,17 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use workflow::expression::Resolved;
 
 use super::site::{Queued, Stands};
-
-/// Something that a delivery may not tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Told<T> {
-    /// It does.
-    Known(T),
-    /// It does not, and why.
-    Unknown(String),
-}
 
 /// A job that a delivery foretells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,16 +14,12 @@ pub(crate) struct Predicted {
     pub(crate) workflow: String,
     /// Its run's event, as hooks call it.
     pub(crate) event: &'static str,
-    /// Its run's ref.
     pub(crate) reference: String,
-    /// Its run's commit.
     pub(crate) commit: String,
-    /// Its name.
-    pub(crate) name: Told<String>,
-    /// Its labels.
-    pub(crate) labels: Told<Vec<String>>,
+    pub(crate) name: Resolved<String>,
+    pub(crate) labels: Resolved<Vec<String>>,
     /// Whether it waits for a runner at once.
-    pub(crate) stands: Told<Stands>,
+    pub(crate) stands: Resolved<Stands>,
 }
 
 /// The outcome of one push, or of something else.
@@ -49,16 +37,17 @@ pub(crate) struct Compared {
     pub(crate) beyond: BTreeMap<String, usize>,
 }
 
-impl<T: PartialEq> Told<T> {
-    fn allows(&self, seen: &T) -> bool {
-        match self {
-            Self::Known(told) => told == seen,
-            Self::Unknown(_) => true,
-        }
+impl Compared {
+    pub(crate) fn is_equal(&self) -> bool {
+        self.missing.is_empty() && self.unforeseen.is_empty()
     }
+}
 
-    fn is_known(&self) -> bool {
-        matches!(self, Self::Known(_))
+/// Whether what is told agrees with what is seen.
+fn allows<T: PartialEq>(told: &Resolved<T>, seen: &T) -> bool {
+    match told {
+        Resolved::Known(told) => told == seen,
+        Resolved::Unknown(_) => true,
     }
 }
 
@@ -68,31 +57,22 @@ impl Predicted {
             && self.event == seen.event
             && self.reference == seen.reference
             && self.commit == seen.commit
-            && self.name.allows(&seen.name)
-            && self.labels.allows(&seen.labels)
-            && (seen.stands == Stands::Cancelled || self.stands.allows(&seen.stands))
+            && allows(&self.name, &seen.name)
+            && allows(&self.labels, &seen.labels)
+            && (seen.stands == Stands::Cancelled || allows(&self.stands, &seen.stands))
     }
 
-    /// How many of its fields are known: the job with most is matched first, so that one with fewer
-    /// does not take its place.
-    fn known(&self) -> usize {
-        usize::from(self.name.is_known())
-            + usize::from(self.labels.is_known())
-            + usize::from(self.stands.is_known())
-    }
-
+    /// What is not known of it, and why.
     fn untold(&self) -> Vec<String> {
-        let mut untold = Vec::new();
-        if let Told::Unknown(why) = &self.name {
-            untold.push(format!("name: {why}"));
-        }
-        if let Told::Unknown(why) = &self.labels {
-            untold.push(format!("labels: {why}"));
-        }
-        if let Told::Unknown(why) = &self.stands {
-            untold.push(format!("waiting or blocked: {why}"));
-        }
+        let fields = [
+            ("name", self.name.why_unknown()),
+            ("labels", self.labels.why_unknown()),
+            ("waiting or blocked", self.stands.why_unknown()),
+        ];
+        let untold = fields.into_iter();
         untold
+            .filter_map(|(field, why)| Some(format!("{field}: {}", why?)))
+            .collect()
     }
 }
 
@@ -102,15 +82,7 @@ pub(crate) fn without_beyond(
     queued: Vec<Queued>,
     branch_gone: bool,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
-    let mut set_aside: BTreeMap<String, usize> = BTreeMap::new();
-    let mut left = Vec::new();
-    for job in queued {
-        match beyond(&job, branch_gone) {
-            Some(why) => *set_aside.entry(why).or_default() += 1,
-            None => left.push(job),
-        }
-    }
-    (left, set_aside)
+    set_aside(queued, |job| beyond(job, branch_gone))
 }
 
 /// The same without what may or may not start.
@@ -118,27 +90,40 @@ pub(crate) fn without_open(
     queued: Vec<Queued>,
     open: &BTreeSet<(String, &'static str)>,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
-    let is_open = |job: &Queued| {
-        let same = |it: &&(String, &'static str)| it.0 == job.workflow && it.1 == job.event;
-        open.iter().any(|it| same(&it))
-    };
-    let (set_aside, left): (Vec<Queued>, Vec<Queued>) = queued.into_iter().partition(is_open);
+    set_aside(queued, |job| {
+        let mut open = open.iter();
+        let is_open = open.any(|it| it.0 == job.workflow && it.1 == job.event);
+        let event = &job.event;
+        is_open.then(|| format!("{event}: the delivery does not tell whether they start"))
+    })
+}
+
+fn set_aside(
+    queued: Vec<Queued>,
+    why: impl Fn(&Queued) -> Option<String>,
+) -> (Vec<Queued>, BTreeMap<String, usize>) {
     let mut counts = BTreeMap::new();
-    for job in set_aside {
-        let why = format!(
-            "{}: the delivery does not tell whether they start",
-            job.event
-        );
-        *counts.entry(why).or_default() += 1;
+    let mut left = Vec::new();
+    for job in queued {
+        match why(&job) {
+            Some(why) => *counts.entry(why).or_default() += 1,
+            None => left.push(job),
+        }
     }
     (left, counts)
 }
 
 /// Compares what deliveries foretold with what was queued.
-pub(crate) fn compare(mut predicted: Vec<Predicted>, queued: Vec<Queued>) -> Compared {
-    let mut compared = Compared::default();
-    let mut left = queued;
-    predicted.sort_by_key(|job| std::cmp::Reverse(job.known()));
+pub(crate) fn compare(
+    mut predicted: Vec<Predicted>,
+    (mut left, beyond): (Vec<Queued>, BTreeMap<String, usize>),
+) -> Compared {
+    let mut compared = Compared {
+        beyond,
+        ..Compared::default()
+    };
+    // The job of which most is known is matched first, so that one with less does not take its place.
+    predicted.sort_by_key(|job| job.untold().len());
     for job in predicted {
         let Some(at) = left.iter().position(|seen| job.allows(seen)) else {
             compared.missing.push(job);
@@ -170,18 +155,14 @@ fn beyond(job: &Queued, branch_gone: bool) -> Option<String> {
 
 impl std::fmt::Display for Predicted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = match &self.name {
-            Told::Known(name) => format!("{name:?}"),
-            Told::Unknown(why) => format!("? ({why})"),
-        };
-        let labels = match &self.labels {
-            Told::Known(labels) => format!("{labels:?}"),
-            Told::Unknown(why) => format!("? ({why})"),
-        };
-        let stands = match &self.stands {
-            Told::Known(stands) => format!("{stands:?}"),
-            Told::Unknown(why) => format!("? ({why})"),
-        };
+        fn shown<T: std::fmt::Debug>(told: &Resolved<T>) -> String {
+            match told {
+                Resolved::Known(it) => format!("{it:?}"),
+                Resolved::Unknown(why) => format!("? ({why})"),
+            }
+        }
+        let (name, labels) = (shown(&self.name), shown(&self.labels));
+        let stands = shown(&self.stands);
         write!(
             f,
             "{} on {} of {}: {name} {labels} {stands}",

@@ -31,7 +31,9 @@ use self::receiver::{Received, Receiver};
 use self::site::{Read, Site};
 use self::stream::Mark;
 
-pub use self::report::{Difference, Report};
+use self::report::Difference;
+
+pub use self::report::Report;
 
 /// Repositories that are pushed to at the same time: what the forge and git do for a push keeps one
 /// core busy half of the time.
@@ -76,6 +78,9 @@ pub enum Error {
         /// What it said.
         words: String,
     },
+    /// What is in a clone.
+    #[error(transparent)]
+    Clone(#[from] git::BadClone),
     /// A file or a port.
     #[error("a file or port of the test can't be used")]
     Io(#[from] std::io::Error),
@@ -168,7 +173,6 @@ struct World {
     /// The refs that the forge has, with what each points to.
     refs: BTreeMap<String, String>,
     read: Read,
-    /// Workflows that are disabled.
     disabled: BTreeSet<String>,
     /// Branches that have a pull request.
     pulled: BTreeSet<String>,
@@ -259,21 +263,13 @@ impl World {
             predicted.extend(prediction.jobs);
             words.extend(prediction.words);
         }
-        let (queued, beyond) = without_beyond(queued, told.branch_gone);
-        let compared = Compared {
-            beyond,
-            ..compare(predicted, queued)
-        };
-        let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
+        let compared = compare(predicted, without_beyond(queued, told.branch_gone));
         // Where the forge's code fails on a file it tells nothing of the push's other refs either.
         let is_told = told.silent.is_empty() || crashes;
-        let difference = if is_equal && is_told {
+        let difference = if compared.is_equal() && is_told {
             None
         } else {
-            Some(
-                self.difference(number, &push, &told, words, &compared)
-                    .await?,
-            )
+            Some(self.difference(number, &push, &told, words, &compared)?)
         };
         if let Some(branch) = &push.pull {
             self.site.open_pull(&self.name, branch).await;
@@ -379,7 +375,7 @@ impl World {
         })
     }
 
-    async fn difference(
+    fn difference(
         &self,
         number: usize,
         push: &Push,
@@ -387,32 +383,22 @@ impl World {
         words: Vec<String>,
         compared: &Compared,
     ) -> Result<Difference, Error> {
-        let of_missing = compared
-            .missing
-            .iter()
-            .map(|job| (job.commit.clone(), job.workflow.clone()));
-        let of_unforeseen = compared
-            .unforeseen
-            .iter()
-            .map(|job| (job.commit.clone(), job.workflow.clone()));
+        let missing = compared.missing.iter();
+        let missing = missing.map(|job| (&job.commit, &job.workflow));
+        let unforeseen = compared.unforeseen.iter();
+        let unforeseen = unforeseen.map(|job| (&job.commit, &job.workflow));
         let mut files = BTreeMap::new();
-        for (commit, workflow) in of_missing.chain(of_unforeseen) {
+        for (commit, workflow) in missing.chain(unforeseen) {
             if files.len() >= report::FILES_MAX {
                 break;
             }
-            let tree = self.clone.tree(&commit).await?;
             let end = format!("/workflows/{workflow}");
-            for entry in tree
-                .iter()
-                .filter(|it| it.kind == "blob" && it.path.ends_with(end.as_bytes()))
-            {
-                let bytes = self.clone.objects(&[&entry.id]).await?.concat();
-                let path = String::from_utf8_lossy(&entry.path).into_owned();
-                files.insert(
-                    format!("{path} at {commit}"),
-                    String::from_utf8_lossy(&bytes).into_owned(),
-                );
-            }
+            let found = self.clone.workflows(commit)?.files.into_iter();
+            files.extend(found.filter(|it| it.path.ends_with(&end)).map(|file| {
+                let bytes = file.bytes.unwrap_or_else(String::into_bytes);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                (format!("{} at {commit}", file.path), text)
+            }));
         }
         Ok(Difference {
             number,
@@ -422,15 +408,20 @@ impl World {
             deliveries: told.deliveries.iter().map(compare::abstract_of).collect(),
             silent: told.silent.clone(),
             said: words,
-            missing: compared.missing.iter().map(ToString::to_string).collect(),
-            unforeseen: compared
-                .unforeseen
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            missing: strings(&compared.missing),
+            unforeseen: strings(&compared.unforeseen),
             files,
         })
     }
+}
+
+/// The forge's API answered in an unknown form.
+fn answered(words: impl std::fmt::Display) -> Error {
+    Error::Answer(words.to_string())
+}
+
+fn strings(all: &[impl ToString]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
 }
 
 /// What the forge told of one push.

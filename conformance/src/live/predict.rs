@@ -4,26 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dispatcher::webhook::delivery::Delivery;
-use git::{BadClone, LocalClone, Settings};
+use git::Settings;
 use serde_json::Value;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
 use workflow::event::{Event, EventKind};
 use workflow::expression::Resolved;
+use workflow::jobs::Start;
 use workflow::jobs::workflow_set::WorkflowSet;
-use workflow::jobs::{Because, Start};
 use workflow::trigger::Outcome as Judged;
 use workflow::yaml::By;
-use workflow::{Facts, Server, discovery, gather};
+use workflow::{Facts, Server, gather};
 
-use super::Error;
 use super::clone::Clone;
-use super::compare::{Predicted, Told};
+use super::compare::Predicted;
 use super::site::{Stands, VARIABLES};
+use super::{Error, answered};
 
 /// The verdict on one delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Prediction {
-    /// Its jobs.
     pub(crate) jobs: Vec<Predicted>,
     /// Each file and what was said of it.
     pub(crate) words: Vec<String>,
@@ -39,9 +38,8 @@ pub(crate) async fn predict(
     refs: &BTreeMap<String, String>,
     disabled: &BTreeSet<String>,
 ) -> Result<Prediction, Error> {
-    let body = serde_json::to_vec(delivery).map_err(|error| Error::Answer(error.to_string()))?;
-    let read = Delivery::of_event(EventKind::Push, &body)
-        .map_err(|error| Error::Answer(error.to_string()))?;
+    let body = serde_json::to_vec(delivery).map_err(answered)?;
+    let read = Delivery::of_event(EventKind::Push, &body).map_err(answered)?;
     let mut prediction = Prediction::default();
     let Delivery::Event { event, .. } = read else {
         return Ok(prediction);
@@ -56,11 +54,7 @@ pub(crate) async fn predict(
 
 /// Whether the forge's code fails on a workflow file of the commit `sha`.
 pub(crate) fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
-    let server = Server::GITEA_1_26;
-    let found = LocalClone::open(clone.folder(), Settings::default())
-        .and_then(|clone| clone.files(sha, &discovery::workflow_dirs(server)))
-        .map_err(|error| Error::Answer(error.to_string()))?;
-    let set = WorkflowSet::of(found, server);
+    let set = WorkflowSet::of(clone.workflows(sha)?, Server::GITEA_1_26);
     let mut files = set.files.iter();
     Ok(files.any(|file| {
         file.read
@@ -88,11 +82,9 @@ impl Prediction {
             references: Some(refs),
             variables: Some(variables.into()),
             disabled: disabled.clone(),
+            ..Settings::default()
         };
-        let bad = |error: BadClone| Error::Answer(error.to_string());
-        let clone = LocalClone::open(clone.folder(), settings).map_err(bad)?;
-        let facts = gather(&clone, event, Server::GITEA_1_26).await;
-        let facts = facts.map_err(bad)?;
+        let facts = gather(&clone.local(settings)?, event, Server::GITEA_1_26).await?;
         self.add_verdict(event, &facts);
         Ok(())
     }
@@ -116,8 +108,8 @@ impl Prediction {
                     event: kind,
                     reference: reference.clone(),
                     commit: facts.sha.clone(),
-                    name: told(&job.job.name),
-                    labels: told(&job.job.labels),
+                    name: job.job.name.clone(),
+                    labels: job.job.labels.clone(),
                     stands: stands(run, job),
                 });
             }
@@ -125,28 +117,19 @@ impl Prediction {
     }
 }
 
-fn told<T: std::clone::Clone>(outcome: &Resolved<T>) -> Told<T> {
-    match outcome {
-        Resolved::Known(value) => Told::Known(value.clone()),
-        Resolved::Unknown(why) => Told::Unknown(why.clone()),
-    }
-}
-
 /// Whether the job waits for a runner. With a concurrency group that depends on jobs of other runs,
 /// which no delivery lists.
-fn stands(run: &Run, job: &PlannedJob) -> Told<Stands> {
+fn stands(run: &Run, job: &PlannedJob) -> Resolved<Stands> {
     let of_run = !matches!(run.group, Resolved::Known(None));
-    match &job.start {
-        Start::Blocked(Because::Concurrency { .. }) | Start::Waiting
-            if of_run || job.job.concurrency.is_some() =>
-        {
-            Told::Unknown("others may be in its concurrency group".to_owned())
+    match job.start {
+        Start::Waiting if of_run || job.job.concurrency.is_some() => {
+            Resolved::Unknown("others may be in its concurrency group".to_owned())
         }
-        Start::Waiting => Told::Known(Stands::Waiting),
-        Start::Blocked(Because::Approval) => {
-            Told::Unknown("the forge asks for an approval only of strangers".to_owned())
+        Start::Waiting => Resolved::Known(Stands::Waiting),
+        Start::AfterNeeds => Resolved::Known(Stands::Blocked),
+        Start::AfterApproval => {
+            Resolved::Unknown("the forge asks for an approval only of strangers".to_owned())
         }
-        Start::Blocked(_) => Told::Known(Stands::Blocked),
     }
 }
 

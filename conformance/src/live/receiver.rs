@@ -18,16 +18,13 @@ use super::Error;
 /// Largest delivery, in bytes: five commits with the names of their files are far smaller.
 const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// One delivery.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// The forge's own name of its event.
     pub(crate) event: String,
-    /// What it says.
     pub(crate) body: Value,
 }
 
-/// A running receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Receiver {
     url: String,
@@ -70,18 +67,14 @@ impl Receiver {
         let all = async {
             loop {
                 let more = self.heard.more.notified();
-                if enough(self.kept().get(repository).map_or(&[], Vec::as_slice)) {
+                if enough(self.heard.kept().get(repository).map_or(&[], Vec::as_slice)) {
                     return;
                 }
                 more.await;
             }
         };
         let _ = tokio::time::timeout(limit, all).await;
-        self.kept().remove(repository).unwrap_or_default()
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Received>>> {
-        self.heard.kept()
+        self.heard.kept().remove(repository).unwrap_or_default()
     }
 }
 

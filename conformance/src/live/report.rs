@@ -15,78 +15,58 @@ const FILE_MAX_CHARS: usize = 3000;
 const SHOWN_MAX: usize = 20;
 
 /// What `cargo xtask differential` found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Whether everything was foretold, and nothing else.
     pub ok: bool,
-    /// What chance began with.
-    pub seed: u64,
-    /// `git push` commands.
-    pub pushes: usize,
+    seed: u64,
+    pushes: usize,
     /// Pushes that were not made: they would have ended the forge's own process.
-    pub withheld: usize,
+    withheld: usize,
     /// Operations of other kinds: pull requests, issues, releases… Programs know them by this word.
     #[serde(rename = "deeds")]
-    pub operations: usize,
+    operations: usize,
     /// Other things that the forge refused to do.
-    pub refused: usize,
-    /// Deliveries: one for each ref of a push but a deleted branch.
-    pub deliveries: usize,
-    /// Runs that they started.
-    pub runs: usize,
+    refused: usize,
+    /// One for each ref of a push but a deleted branch.
+    deliveries: usize,
+    runs: usize,
     /// Jobs that were foretold as they are: file, event, ref, commit, name, labels, waiting or not.
-    pub equal_jobs: usize,
+    equal_jobs: usize,
     /// Among them, what was not told, and why.
-    pub untold: BTreeMap<String, usize>,
+    untold: BTreeMap<String, usize>,
     /// Jobs that no push delivery tells of, and why.
-    pub beyond: BTreeMap<String, usize>,
-    /// Pushes that ended otherwise than foretold.
-    pub differences: Vec<Difference>,
-    /// How long it took.
-    pub seconds: f64,
+    beyond: BTreeMap<String, usize>,
+    differences: Vec<Difference>,
+    seconds: f64,
 }
 
 /// A push, or something else, that ended otherwise than foretold.
 #[derive(Debug, Serialize)]
-pub struct Difference {
-    /// Which one.
-    pub number: usize,
+pub(super) struct Difference {
+    pub(super) number: usize,
     /// How to come to it again.
-    pub again: String,
-    /// Where.
-    pub repository: String,
-    /// What was done.
-    pub did: Vec<String>,
-    /// What the forge told.
-    pub deliveries: Vec<String>,
-    /// Refs of which it told nothing.
-    pub silent: Vec<String>,
+    pub(super) again: String,
+    pub(super) repository: String,
+    pub(super) did: Vec<String>,
+    pub(super) deliveries: Vec<String>,
+    /// Refs of which the forge told nothing.
+    pub(super) silent: Vec<String>,
     /// What the verdict said.
-    pub said: Vec<String>,
+    pub(super) said: Vec<String>,
     /// Jobs that were foretold, and are not there.
-    pub missing: Vec<String>,
+    pub(super) missing: Vec<String>,
     /// Jobs that are there, and were not foretold.
-    pub unforeseen: Vec<String>,
+    pub(super) unforeseen: Vec<String>,
     /// The files that they are of.
-    pub files: BTreeMap<String, String>,
+    pub(super) files: BTreeMap<String, String>,
 }
 
 impl Report {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            ok: false,
             seed,
-            pushes: 0,
-            withheld: 0,
-            operations: 0,
-            refused: 0,
-            deliveries: 0,
-            runs: 0,
-            equal_jobs: 0,
-            untold: BTreeMap::new(),
-            beyond: BTreeMap::new(),
-            differences: Vec::new(),
-            seconds: 0.0,
+            ..Self::default()
         }
     }
 

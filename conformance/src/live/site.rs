@@ -7,8 +7,8 @@ use lab::http::json as call;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Error;
 use super::generator::DEFAULT;
+use super::{Error, answered};
 
 /// Jobs and runs a page, the most that the forge gives.
 const PAGE_SIZE: usize = 50;
@@ -47,17 +47,11 @@ pub(crate) enum Stands {
 pub(crate) struct Queued {
     /// The path of its file under the workflows' directory.
     pub(crate) workflow: String,
-    /// The run's event.
     pub(crate) event: String,
-    /// The run's ref.
     pub(crate) reference: String,
-    /// The run's commit.
     pub(crate) commit: String,
-    /// Its name.
     pub(crate) name: String,
-    /// Its labels.
     pub(crate) labels: Vec<String>,
-    /// Where it stands.
     pub(crate) stands: Stands,
 }
 
@@ -85,7 +79,6 @@ struct Job {
 }
 
 impl Site {
-    /// The forge at `url`.
     pub(crate) fn new(url: String, user: &str, token: &str) -> Self {
         Self {
             url,
@@ -125,7 +118,7 @@ impl Site {
         }
         hook["id"]
             .as_u64()
-            .ok_or_else(|| Error::Answer("the hook has no number".to_owned()))
+            .ok_or_else(|| answered("the hook has no number"))
     }
 
     /// Disables or enables a workflow; says whether the forge did: it must be on the default branch.
@@ -169,45 +162,38 @@ impl Site {
     }
 
     async fn jobs_of(&self, name: &str, run: u64) -> Result<Vec<Job>, Error> {
-        let mut jobs = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let path = format!(
-                "{}/actions/runs/{run}/jobs?limit={PAGE_SIZE}&page={page}",
-                self.repository(name)
-            );
-            let some: Vec<Job> = list(self.call(Method::GET, &path, Value::Null).await?, "jobs")?;
-            let count = some.len();
-            jobs.extend(some);
-            if count < PAGE_SIZE {
-                break;
-            }
-        }
-        Ok(jobs)
+        let path = format!("{}/actions/runs/{run}/jobs", self.repository(name));
+        self.pages(&path, "jobs", |_| true).await
     }
 
     /// Newest first is how the forge lists them.
     async fn runs_since(&self, name: &str, last: u64) -> Result<BTreeMap<u64, Run>, Error> {
-        let mut runs = BTreeMap::new();
+        let path = format!("{}/actions/runs", self.repository(name));
+        let is_new = |run: &Run| run.id > last;
+        let runs = self.pages(&path, "workflow_runs", is_new).await?;
+        let runs = runs.into_iter().filter(is_new);
+        Ok(runs.map(|run| (run.id, run)).collect())
+    }
+
+    /// What pages list under `key`, up to the end or to something that is not `wanted`.
+    async fn pages<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, Error> {
+        let mut all = Vec::new();
         for page in 1..=PAGES_MAX {
-            let path = format!(
-                "{}/actions/runs?limit={PAGE_SIZE}&page={page}",
-                self.repository(name)
-            );
-            let some: Vec<Run> = list(
-                self.call(Method::GET, &path, Value::Null).await?,
-                "workflow_runs",
-            )?;
-            let all_new = some.len() == PAGE_SIZE && some.iter().all(|run| run.id > last);
-            runs.extend(
-                some.into_iter()
-                    .filter(|run| run.id > last)
-                    .map(|run| (run.id, run)),
-            );
-            if !all_new {
+            let path = format!("{path}?limit={PAGE_SIZE}&page={page}");
+            let mut answer = self.call(Method::GET, &path, Value::Null).await?;
+            let some: Vec<T> = serde_json::from_value(answer[key].take()).map_err(answered)?;
+            let is_last = some.len() < PAGE_SIZE || !some.iter().all(&wanted);
+            all.extend(some);
+            if is_last {
                 break;
             }
         }
-        Ok(runs)
+        Ok(all)
     }
 
     /// The address of `name` within the API.
@@ -227,13 +213,9 @@ impl Site {
     }
 }
 
-fn list<T: serde::de::DeserializeOwned>(mut answer: Value, key: &str) -> Result<Vec<T>, Error> {
-    serde_json::from_value(answer[key].take()).map_err(|error| Error::Answer(error.to_string()))
-}
-
 fn queued(job: Job, runs: &BTreeMap<u64, Run>) -> Result<Queued, Error> {
     let run = runs.get(&job.run_id).ok_or_else(|| {
-        Error::Answer(format!(
+        answered(format_args!(
             "job {} is of run {}, which is in no list",
             job.name, job.run_id
         ))

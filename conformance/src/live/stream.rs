@@ -69,7 +69,6 @@ impl Stream {
         mark
     }
 
-    /// Everything so far.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }

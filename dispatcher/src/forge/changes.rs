@@ -10,7 +10,7 @@ use super::commit::Commit;
 use super::path::is_zero;
 use super::tree::{Calls, Depth};
 use super::{Forge, ForgeError};
-use workflow::discovery::git_tree::{Entry, EntryKind, TreeEntry, changed};
+use workflow::discovery::git_tree::{EntryKind, TreeEntry, changed};
 use workflow::trigger::Changed;
 
 /// Most calls for one comparison: some seconds at the most. Commits that change files in more than
@@ -83,8 +83,8 @@ struct Comparison<'a> {
     repository: &'a str,
     calls: Calls,
     /// Files of folders that differ.
-    before: Vec<Entry>,
-    after: Vec<Entry>,
+    before: Vec<TreeEntry>,
+    after: Vec<TreeEntry>,
 }
 
 impl Comparison<'_> {
@@ -167,12 +167,11 @@ impl Comparison<'_> {
 }
 
 /// The files among `entries`, with their whole paths.
-fn collect(into: &mut Vec<Entry>, folder: &str, entries: Vec<TreeEntry>) {
+fn collect(into: &mut Vec<TreeEntry>, folder: &str, entries: Vec<TreeEntry>) {
     let files = entries.into_iter().filter(|e| e.kind != EntryKind::Tree);
-    into.extend(files.map(|entry| Entry {
+    into.extend(files.map(|entry| TreeEntry {
         path: joined(folder, &entry.path),
-        mode: entry.mode,
-        sha: entry.sha,
+        ..entry
     }));
 }
 

@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use workflow::discovery::FoundFiles;
-use workflow::evaluation::{self, Evaluation, Question, Run, evaluate};
+use workflow::evaluation::{self, Evaluation, Run};
 use workflow::event::{Body, Event, EventKind};
 use workflow::expression::{self, Resolved};
 use workflow::jobs::ExpandedJob;
 use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::trigger::Changed;
-use workflow::yaml;
 
 use super::version::Version;
 
@@ -88,17 +87,15 @@ pub(super) fn started(
         Some((file.path.clone(), bytes.clone()))
     });
     let bytes: BTreeMap<String, Vec<u8>> = bytes.collect();
-    let evaluation = evaluate(&Question {
-        server,
-        event: &event,
-        sha: event.commit(),
-        message: facts.message,
-        files: &WorkflowSet::of(files, server),
-        base: None,
-        changed: &Changed::Files(facts.changed.to_vec()),
-        variables: Some(facts.variables),
-        disabled: facts.disabled,
-    });
+    let facts = workflow::Facts {
+        sha: event.commit().to_owned(),
+        message: facts.message.to_owned(),
+        changed: Changed::Files(facts.changed.to_vec()),
+        variables: Some(facts.variables.clone()),
+        disabled: facts.disabled.clone(),
+        ..workflow::Facts::of(WorkflowSet::of(files, server), server)
+    };
+    let evaluation = facts.evaluate(&event);
     planned(&evaluation, &bytes)
 }
 
@@ -213,33 +210,13 @@ impl Document {
         body.remove("needs");
         let values = job.combination.values();
         let single: Map<String, Value> = values
-            .map(|(key, value)| (key.to_owned(), json!([plain(value)])))
+            .map(|(key, value)| (key.to_owned(), json!([Value::from(value)])))
             .collect();
         body.insert("strategy".to_owned(), json!({"matrix": single}));
         let mut file = self.common.clone();
         file.insert("name".to_owned(), json!(self.name));
         file.insert("jobs".to_owned(), json!({&job.id: body}));
         Ok(serde_yaml::to_string(&file)?)
-    }
-}
-
-/// A value of a matrix as JSON.
-fn plain(value: &yaml::Value) -> Value {
-    match value {
-        yaml::Value::Null => Value::Null,
-        yaml::Value::Bool(flag) => json!(flag),
-        yaml::Value::Int(number) => json!(number),
-        yaml::Value::Float(number) => json!(number),
-        yaml::Value::Time(text) | yaml::Value::Text(text) => json!(text),
-        yaml::Value::List(items) => items.iter().map(plain).collect(),
-        yaml::Value::Map(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), plain(value)))
-            .collect(),
-        yaml::Value::Keyed(pairs) => pairs
-            .iter()
-            .map(|(key, value)| (key.to_string(), plain(value)))
-            .collect(),
     }
 }
 

@@ -62,7 +62,7 @@ fn scope(contexts: &Json, state: Conclusion) -> Scope {
 }
 
 fn words(text: &str, stop: Stop) -> String {
-    let (Stop::Fails(reason) | Stop::Crashes(reason) | Stop::TooLarge(reason)) = stop;
+    let (Stop::Fails(reason) | Stop::Crashes(reason) | Stop::Unknown(reason)) = stop;
     format!(
         "cannot evaluate {text:?}: {reason}; use a real forge and runner for what the lab has not"
     )

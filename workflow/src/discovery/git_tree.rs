@@ -18,7 +18,7 @@ pub enum EntryKind {
 /// One entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
-    /// Its path below the tree that was listed.
+    /// Its path below the tree that was listed, or from the root.
     pub path: String,
     /// What it is.
     pub kind: EntryKind,
@@ -26,26 +26,15 @@ pub struct TreeEntry {
     pub mode: u32,
     /// The object's name.
     pub sha: String,
-    /// How long a file is.
+    /// How long a file is; of what is none, and where nobody asked, 0.
     pub size_bytes: u64,
 }
 
-/// One file of a tree: its whole path, its mode and its object. Folders are none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Path from the root.
-    pub path: String,
-    /// Mode, `0o100644` for most.
-    pub mode: u32,
-    /// The object's name.
-    pub sha: String,
-}
-
-/// The paths that are not the same on both sides, in git's order. A file that was moved is two of
+/// The paths of files that are not the same on both sides, in git's order. A file that was moved is two of
 /// them (Gitea 1.26 and Forgejo: `diff-tree -r --root`, without a look for renames).
 #[must_use]
-pub fn changed(before: &[Entry], after: &[Entry]) -> Vec<String> {
-    let side = |entries: &[Entry]| -> BTreeMap<String, (u32, String)> {
+pub fn changed(before: &[TreeEntry], after: &[TreeEntry]) -> Vec<String> {
+    let side = |entries: &[TreeEntry]| -> BTreeMap<String, (u32, String)> {
         let files = entries
             .iter()
             .map(|entry| (entry.path.clone(), (entry.mode, entry.sha.clone())));
@@ -67,10 +56,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_change_is_one() {
-        let entry = |path: &str, mode, sha: &str| Entry {
+        let entry = |path: &str, mode, sha: &str| TreeEntry {
             path: path.to_owned(),
+            kind: EntryKind::File,
             mode,
             sha: sha.to_owned(),
+            size_bytes: 1,
         };
         let before = [
             entry("same", 0o100_644, "1"),

@@ -110,9 +110,7 @@ impl Workflow {
             on: on.clone(),
         })
     }
-}
 
-impl Workflow {
     /// How many nodes of the file it keeps.
     #[must_use]
     pub fn nodes(&self) -> usize {

@@ -7,44 +7,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::shape::{SINGLE_JOB_FIELDS, SINGLE_STEP_FIELDS};
 use crate::server::{Capability, Server};
-use crate::yaml::{Decoded, Kind, Node, Refused, Value};
-
-/// Fields of a job in the order in which they are written. `runs-on` and the matrix are written anew,
-/// from their values; `continue-on-error` belongs to Gitea 1.27 and later.
-const JOB: [&str; 16] = [
-    "name",
-    "needs",
-    "env",
-    "if",
-    "steps",
-    "timeout-minutes",
-    "continue-on-error",
-    "services",
-    "container",
-    "defaults",
-    "outputs",
-    "uses",
-    "with",
-    "secrets",
-    "concurrency",
-    "permissions",
-];
-
-/// Fields of a step in that order.
-const STEP: [&str; 11] = [
-    "id",
-    "if",
-    "name",
-    "uses",
-    "run",
-    "working-directory",
-    "shell",
-    "env",
-    "with",
-    "continue-on-error",
-    "timeout-minutes",
-];
+use crate::yaml::{Decoded, Kind, Node, Refused, Shape, Value};
 
 /// Whether the job survives that.
 pub(super) fn check(
@@ -56,11 +21,18 @@ pub(super) fn check(
         anchors: HashSet::new(),
         line,
     };
-    let knows_failures = server.has(Capability::ContinueOnError);
-    let order = JOB
-        .iter()
-        .filter(|field| knows_failures || **field != "continue-on-error");
-    written.record(job, order)
+    let is_written = |field: &&str| match *field {
+        // Written anew, from their values.
+        "runs-on" | "strategy" => false,
+        "continue-on-error" => server.has(Capability::ContinueOnError),
+        _ => true,
+    };
+    written.record(job, names(SINGLE_JOB_FIELDS).filter(is_written))
+}
+
+/// The names of fields.
+fn names(fields: &'static [(&'static str, Shape)]) -> impl Iterator<Item = &'static str> {
+    fields.iter().map(|(name, _)| *name)
 }
 
 struct Written<'a> {
@@ -69,17 +41,17 @@ struct Written<'a> {
 }
 
 impl<'a> Written<'a> {
-    fn record<'b>(
+    fn record(
         &mut self,
         record: &'a BTreeMap<String, Decoded<'a>>,
-        order: impl Iterator<Item = &'b &'static str>,
+        order: impl Iterator<Item = &'static str>,
     ) -> Result<(), Refused> {
         for field in order {
-            match (*field, record.get(*field)) {
+            match (field, record.get(field)) {
                 ("steps", Some(Decoded::List(steps))) => {
                     for step in steps {
                         if let Decoded::Map(step) = step {
-                            self.record(step, STEP.iter())?;
+                            self.record(step, names(SINGLE_STEP_FIELDS))?;
                         }
                     }
                 }

@@ -88,7 +88,10 @@ pub(super) const SINGLE_WORKFLOW: Shape = Record(&[
 
 /// The server's `jobparser.Job` (Gitea 1.26; `continue-on-error` since 1.27, which as a raw node can't
 /// be wrong).
-pub(super) const SINGLE_JOB: Shape = Optional(&Record(&[
+pub(super) const SINGLE_JOB: Shape = Optional(&Record(SINGLE_JOB_FIELDS));
+
+/// In the order in which the server writes them.
+pub(super) const SINGLE_JOB_FIELDS: &[(&str, Shape)] = &[
     ("name", Text),
     ("needs", Raw),
     ("runs-on", Raw),
@@ -107,12 +110,15 @@ pub(super) const SINGLE_JOB: Shape = Optional(&Record(&[
     ("secrets", Raw),
     ("concurrency", CONCURRENCY),
     ("permissions", Raw),
-]));
+];
 
 const SINGLE_STRATEGY: Shape =
     Record(&[("fail-fast", Text), ("max-parallel", Text), ("matrix", Raw)]);
 
-const SINGLE_STEP: Shape = Optional(&Record(&[
+const SINGLE_STEP: Shape = Optional(&Record(SINGLE_STEP_FIELDS));
+
+/// In the order in which the server writes them.
+pub(super) const SINGLE_STEP_FIELDS: &[(&str, Shape)] = &[
     ("id", Text),
     ("if", Raw),
     ("name", Text),
@@ -124,7 +130,7 @@ const SINGLE_STEP: Shape = Optional(&Record(&[
     ("with", TEXTS),
     ("continue-on-error", Flag),
     ("timeout-minutes", Text),
-]));
+];
 
 const SINGLE_CONTAINER: Shape = Optional(&Record(&[
     ("image", Text),

@@ -1,8 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::discovery::{FoundFile, FoundFiles};
+use crate::discovery::FoundFiles;
 use crate::event::Body;
+use crate::server::Server;
 
 /// The label of the only job that `event` starts, and whether it can start at once.
 fn started(
@@ -12,33 +13,19 @@ fn started(
     server: Server,
 ) -> (String, Start) {
     let text = format!("on: {on}\njobs: {{a: {{runs-on: \"{label}\"}}}}\n");
-    let found = FoundFiles {
-        dir: Some(".gitea/workflows".to_owned()),
-        files: vec![FoundFile {
-            path: ".gitea/workflows/a.yml".to_owned(),
-            bytes: Ok(text.into_bytes()),
-        }],
-        refused: None,
-    };
-    let files = WorkflowSet::of(found, server);
+    let found = FoundFiles::of(
+        ".gitea/workflows",
+        [("a.yml".to_owned(), text.into_bytes())],
+    );
     let body: Body = serde_json::from_value(body.clone()).unwrap();
-    let evaluation = evaluate(&Question {
-        server,
-        event: &Event { kind: event, body },
-        sha: "1a",
-        message: "",
-        files: &files,
-        base: None,
-        changed: &Changed::NotFetched,
-        variables: None,
-        disabled: &BTreeSet::new(),
-    });
+    let facts = Facts::of(WorkflowSet::of(found, server), server);
+    let evaluation = facts.evaluate(&Event { kind: event, body });
     let (_, run) = evaluation.runs().next().unwrap();
     let label = match &run.jobs[0].job.labels {
         Resolved::Known(labels) => labels.join(","),
         Resolved::Unknown(why) => panic!("{why}"),
     };
-    (label, run.jobs[0].start.clone())
+    (label, run.jobs[0].start)
 }
 
 #[test]
@@ -75,7 +62,7 @@ fn pull_requests_of_forks_and_of_no_branch_wait_for_an_approval() {
         let on = "{pull_request: {types: [closed]}, pull_request_review: }";
         started(event, &body, (on, "x"), Server::GITEA_1_26).1
     };
-    let waits = Start::Blocked(jobs::Because::Approval);
+    let waits = Start::AfterApproval;
     let pull = EventKind::PullRequest;
     assert_eq!(start(pull, 1, "dev", "dev", false), Start::Waiting);
     assert_eq!(start(pull, 1, "", "refs/pull/7/head", false), waits);

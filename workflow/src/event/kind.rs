@@ -1,5 +1,7 @@
 //! The kinds of events that forges tell of.
 
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
 /// The forge's own name of an event, as the header `X-Gitea-Event-Type` has it: finer than
@@ -60,35 +62,6 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Every event, for tables.
-    pub const ALL: [Self; 25] = [
-        Self::Create,
-        Self::Delete,
-        Self::Fork,
-        Self::Push,
-        Self::Issues,
-        Self::IssueAssign,
-        Self::IssueLabel,
-        Self::IssueMilestone,
-        Self::IssueComment,
-        Self::PullRequest,
-        Self::PullRequestAssign,
-        Self::PullRequestLabel,
-        Self::PullRequestMilestone,
-        Self::PullRequestComment,
-        Self::PullRequestReviewApproved,
-        Self::PullRequestReviewRejected,
-        Self::PullRequestReviewComment,
-        Self::PullRequestSync,
-        Self::PullRequestReviewRequest,
-        Self::Wiki,
-        Self::Release,
-        Self::Package,
-        Self::Schedule,
-        Self::WorkflowDispatch,
-        Self::WorkflowRun,
-    ];
-
     /// The forge's word.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -124,7 +97,8 @@ impl EventKind {
     /// The event of that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event| event.word() == word)
+        let word: StrDeserializer<'_, serde::de::value::Error> = word.into_deserializer();
+        Self::deserialize(word).ok()
     }
 
     /// Whether a branch or tag came or went.
@@ -133,9 +107,21 @@ impl EventKind {
         matches!(self, Self::Create | Self::Delete)
     }
 
+    /// Whether it is about a pull request as such: what `pull_request` in a workflow means.
+    pub(crate) const fn is_of_a_pull_request(self) -> bool {
+        matches!(
+            self,
+            Self::PullRequest
+                | Self::PullRequestSync
+                | Self::PullRequestAssign
+                | Self::PullRequestLabel
+                | Self::PullRequestReviewRequest
+                | Self::PullRequestMilestone
+        )
+    }
+
     /// Whether it is a review of a pull request.
-    #[must_use]
-    pub const fn is_of_a_review(self) -> bool {
+    pub(crate) const fn is_of_a_review(self) -> bool {
         matches!(
             self,
             Self::PullRequestReviewApproved
@@ -145,34 +131,20 @@ impl EventKind {
     }
 
     /// Whether only workflows of the default branch answer to it (`IsDefaultBranchWorkflow`).
-    #[must_use]
-    pub const fn is_of_default_branch(self) -> bool {
-        match self {
+    pub(crate) const fn is_of_default_branch(self) -> bool {
+        matches!(
+            self,
             Self::Delete
-            | Self::Fork
-            | Self::Issues
-            | Self::IssueAssign
-            | Self::IssueLabel
-            | Self::IssueMilestone
-            | Self::IssueComment
-            | Self::PullRequestComment
-            | Self::Wiki
-            | Self::Schedule
-            | Self::WorkflowRun => true,
-            Self::Create
-            | Self::Push
-            | Self::PullRequest
-            | Self::PullRequestAssign
-            | Self::PullRequestLabel
-            | Self::PullRequestMilestone
-            | Self::PullRequestReviewApproved
-            | Self::PullRequestReviewRejected
-            | Self::PullRequestReviewComment
-            | Self::PullRequestSync
-            | Self::PullRequestReviewRequest
-            | Self::Release
-            | Self::Package
-            | Self::WorkflowDispatch => false,
-        }
+                | Self::Fork
+                | Self::Issues
+                | Self::IssueAssign
+                | Self::IssueLabel
+                | Self::IssueMilestone
+                | Self::IssueComment
+                | Self::PullRequestComment
+                | Self::Wiki
+                | Self::Schedule
+                | Self::WorkflowRun
+        )
     }
 }

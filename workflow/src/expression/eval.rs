@@ -8,29 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Scope;
-use super::parse::{Comparison, NoTree, Part, parse};
+use super::parse::{Comparison, Part, parse};
+use super::stop::Stop;
 use super::value::{Kind, Record, RecordKind, Value, same_name};
-use crate::budget::{self, Spent};
-
-/// Why there is no value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
-    /// The forge has none either: a mistake of whoever wrote it.
-    Fails(String),
-    /// The forge's code panics.
-    Crashes(String),
-    /// It is over a limit of ours.
-    TooLarge(String),
-}
-
-impl From<NoTree> for Stop {
-    fn from(no: NoTree) -> Self {
-        match no {
-            NoTree::Wrong(reason) => Self::Fails(reason),
-            NoTree::TooLarge(reason) => Self::TooLarge(reason),
-        }
-    }
-}
+use crate::budget;
+use crate::yaml;
 
 /// Parts that one text may evaluate: an expression of people has some ten.
 const STEPS_MAX: u32 = 20_000;
@@ -81,7 +63,7 @@ impl<'a> Evaluator<'a> {
     fn read(&self, expression: &str) -> Result<Part, Stop> {
         self.work(expression.len() as u64 * budget::READ_BYTE)?;
         let inner = expression.strip_prefix("${{").unwrap_or(expression);
-        Ok(parse(&format!("{inner}}}}}"))?)
+        parse(&format!("{inner}}}}}"))
     }
 
     fn part(&self, part: &Part) -> Result<Value, Stop> {
@@ -131,14 +113,13 @@ impl<'a> Evaluator<'a> {
         self.steps.set(self.steps.get() + 1);
         if self.steps.get() > STEPS_MAX {
             let reason = format!("an expression takes more than {STEPS_MAX} steps");
-            return Err(Stop::TooLarge(reason));
+            return Err(Stop::Unknown(reason));
         }
         self.work(budget::PART)
     }
 
     fn work(&self, units: u64) -> Result<(), Stop> {
-        let spent = |spent: Spent| Stop::TooLarge(spent.to_string());
-        self.scope.budget.take(units).map_err(spent)
+        Ok(self.scope.budget.take(units)?)
     }
 
     /// Values that are gone through whole cost what is in them.
@@ -196,23 +177,15 @@ impl<'a> Evaluator<'a> {
         Ok(match value {
             Value::Null => Ok(0.0),
             Value::Bool(value) => Ok(f64::from(u8::from(*value))),
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "Go's float64(int) loses the same"
-            )]
-            Value::Int(value) => Ok(*value as f64),
+            Value::Int(value) => Ok(yaml::as_float((*value).into())),
             Value::Float(value) => Ok(*value),
             Value::Text(text) if text.is_empty() => Ok(0.0),
             Value::Text(text) => match self.in_text(text) {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "Go's float64(int) loses the same"
-                )]
-                Ok(Value::Int(value)) => Ok(value as f64),
+                Ok(Value::Int(value)) => Ok(yaml::as_float(value.into())),
                 Ok(Value::Float(value)) => Ok(value),
                 Ok(Value::Unknown(because)) => Err(because),
                 Ok(_) | Err(Stop::Fails(_)) => Ok(f64::NAN),
-                Err(stop @ (Stop::Crashes(_) | Stop::TooLarge(_))) => return Err(stop),
+                Err(stop @ (Stop::Crashes(_) | Stop::Unknown(_))) => return Err(stop),
             },
             Value::List(_) | Value::Map(_) | Value::Part(..) | Value::Record(_) | Value::Odd(_) => {
                 Ok(f64::NAN)
@@ -225,7 +198,7 @@ impl<'a> Evaluator<'a> {
         if self.in_text.get() == NUMBERS_IN_TEXT_MAX {
             let reason =
                 "a text is compared with a number, and is an expression that does the same";
-            return Err(Stop::TooLarge(reason.to_owned()));
+            return Err(Stop::Unknown(reason.to_owned()));
         }
         self.in_text.set(self.in_text.get() + 1);
         let value = self.evaluate(text);

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use super::eval::{Evaluator, Stop};
+use super::eval::Evaluator;
 use super::json::{self, NoJson};
 use super::parse::Comparison;
+use super::stop::Stop;
 use super::value::{Kind, Value, lower};
 
 /// Bytes of a text that a function makes: a file of a MiB is the largest that the forge reads.
@@ -21,14 +22,12 @@ impl Evaluator<'_> {
         };
         match name {
             "contains" => self.contains(argument(0)?, argument(1)?),
-            "startswith" => {
-                let is = |text: &str, edge: &str| text.starts_with(edge);
-                Ok(edge(argument(0)?, argument(1)?, is))
-            }
-            "endswith" => {
-                let is = |text: &str, edge: &str| text.ends_with(edge);
-                Ok(edge(argument(0)?, argument(1)?, is))
-            }
+            "startswith" => Ok(edge(argument(0)?, argument(1)?, |of, with| {
+                of.starts_with(with)
+            })),
+            "endswith" => Ok(edge(argument(0)?, argument(1)?, |of, with| {
+                of.ends_with(with)
+            })),
             "format" => format(argument(0)?, given.get(1..).unwrap_or_default()),
             "join" if given.len() == 1 => join(argument(0)?, &Value::text(",")),
             "join" => join(argument(0)?, argument(1)?),
@@ -82,18 +81,10 @@ fn edge(of: &Value, what: &Value, is: impl Fn(&str, &str) -> bool) -> Value {
 }
 
 fn join(items: &Value, between: &Value) -> Result<Value, Stop> {
-    let items = match items {
-        Value::List(items) => items.as_ref().map_or(&[][..], |items| items.as_slice()),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Int(_)
-        | Value::Float(_)
-        | Value::Text(_)
-        | Value::Map(_)
-        | Value::Part(..)
-        | Value::Record(_)
-        | Value::Odd(_)
-        | Value::Unknown(_) => std::slice::from_ref(items),
+    let items = if let Value::List(items) = items {
+        items.as_ref().map_or(&[][..], |items| items.as_slice())
+    } else {
+        std::slice::from_ref(items)
     };
     let texts: Result<Vec<Arc<str>>, Arc<str>> = items.iter().map(Value::printed).collect();
     let text = between
@@ -181,18 +172,11 @@ fn to_json(value: &Value) -> Result<Value, Stop> {
 }
 
 fn from_json(text: &Value) -> Result<Value, Stop> {
-    let text = match text {
-        Value::Text(text) => text,
-        Value::Unknown(because) => return Ok(Value::Unknown(Arc::clone(because))),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Int(_)
-        | Value::Float(_)
-        | Value::List(_)
-        | Value::Map(_)
-        | Value::Part(..)
-        | Value::Record(_)
-        | Value::Odd(_) => return Err(Stop::Fails("`fromJSON` takes a text".to_owned())),
+    if let Value::Unknown(because) = text {
+        return Ok(Value::Unknown(Arc::clone(because)));
+    }
+    let Value::Text(text) = text else {
+        return Err(Stop::Fails("`fromJSON` takes a text".to_owned()));
     };
     match serde_json::from_str(text) {
         Ok(json) => Ok(Value::json(&json)),
@@ -213,7 +197,7 @@ fn from_json(text: &Value) -> Result<Value, Stop> {
 fn made(text: String) -> Result<Value, Stop> {
     if text.len() > MADE_BYTES_MAX {
         let reason = format!("an expression makes a text of more than {MADE_BYTES_MAX} bytes");
-        return Err(Stop::TooLarge(reason));
+        return Err(Stop::Unknown(reason));
     }
     Ok(Value::text(text))
 }

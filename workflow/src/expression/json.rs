@@ -111,22 +111,12 @@ fn number(value: f64) -> Result<String, NoJson> {
 
 /// Go also writes what HTML takes for markup as numbers.
 fn quote(text: &str, to: &mut String) {
-    to.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => to.push_str("\\\""),
-            '\\' => to.push_str("\\\\"),
-            '\n' => to.push_str("\\n"),
-            '\r' => to.push_str("\\r"),
-            '\t' => to.push_str("\\t"),
-            '\u{8}' => to.push_str("\\b"),
-            '\u{c}' => to.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                // Writing to a text can't fail.
-                let _ = write!(to, "\\u{:04x}", u32::from(letter));
-            }
-            letter => to.push(letter),
+    for letter in serde_json::Value::from(text).to_string().chars() {
+        if matches!(letter, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') {
+            // Writing to a text can't fail.
+            let _ = write!(to, "\\u{:04x}", u32::from(letter));
+        } else {
+            to.push(letter);
         }
     }
-    to.push('"');
 }

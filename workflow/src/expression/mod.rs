@@ -11,6 +11,7 @@ mod json;
 mod lex;
 mod nodes;
 mod parse;
+mod stop;
 mod template;
 mod value;
 
@@ -19,10 +20,8 @@ use std::sync::Arc;
 
 use crate::budget::Budget;
 
-pub use eval::Stop;
-pub use nodes::NodeStop;
-pub use parse::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
-pub use template::has_expression;
+pub use stop::Stop;
+pub(crate) use template::has_expression;
 pub use value::{Odd, Record, RecordKind, Value};
 
 use eval::Evaluator;
@@ -43,6 +42,14 @@ impl<T> Resolved<T> {
         match self {
             Self::Known(value) => Some(value),
             Self::Unknown(_) => None,
+        }
+    }
+
+    /// Why it is not known, if it is not.
+    pub fn why_unknown(&self) -> Option<&str> {
+        match self {
+            Self::Known(_) => None,
+            Self::Unknown(because) => Some(because),
         }
     }
 
@@ -86,6 +93,14 @@ pub struct JobState {
     pub result: Value,
 }
 
+impl JobState {
+    /// A job that has not ended.
+    pub(crate) fn open(needs: Vec<String>) -> Self {
+        let result = Value::text("");
+        Self { needs, result }
+    }
+}
+
 /// Contexts that a server has, all of them empty.
 const EMPTY_CONTEXTS: [&str; 4] = ["env", "steps", "runner", "secrets"];
 
@@ -103,7 +118,7 @@ impl Scope {
 
     /// Puts the values of expressions into a text. A mistake in one makes the whole text empty, and the
     /// forge says nothing (Gitea 1.26, `jobparser`, `Interpolate`). `Err` is why the forge panics.
-    pub fn interpolate(&self, text: &str) -> Result<Resolved<String>, String> {
+    pub(crate) fn interpolate(&self, text: &str) -> Result<Resolved<String>, String> {
         let expression = match Template::read(text, true) {
             Template::Plain => return Ok(Resolved::Known(text.to_owned())),
             Template::Unclosed => return Err(format!("`{text}` has a `${{{{` without an end")),
@@ -114,7 +129,7 @@ impl Scope {
             Ok(Value::Unknown(because)) => Ok(Resolved::Unknown(because.as_ref().to_owned())),
             Ok(_) => Err(format!("`{text}` breaks out of its expression")),
             Err(Stop::Fails(_)) => Ok(Resolved::Known(String::new())),
-            Err(Stop::TooLarge(reason)) => Ok(Resolved::Unknown(reason)),
+            Err(Stop::Unknown(reason)) => Ok(Resolved::Unknown(reason)),
             Err(Stop::Crashes(reason)) => Err(reason),
         }
     }
@@ -128,7 +143,7 @@ impl Scope {
             Template::Expression(expression) => expression,
         };
         let value = match Evaluator::new(self).condition(&expression) {
-            Err(Stop::TooLarge(reason)) => return Ok(Resolved::Unknown(reason)),
+            Err(Stop::Unknown(reason)) => return Ok(Resolved::Unknown(reason)),
             value => value?,
         };
         Ok(match value.is_true() {
@@ -144,10 +159,7 @@ impl Scope {
         match name {
             "infinity" => Ok(Value::Float(f64::INFINITY)),
             "nan" => Ok(Value::Float(f64::NAN)),
-            "job" => Ok(Value::Record(Arc::new(Record {
-                kind: RecordKind::Job,
-                fields: Vec::new(),
-            }))),
+            "job" => Ok(Value::record(RecordKind::Job, Vec::new())),
             name if EMPTY_CONTEXTS.contains(&name) => Ok(Value::Map(None)),
             name => Err(Stop::Fails(format!("there is no `{name}` here"))),
         }

@@ -5,37 +5,15 @@
 //! is spread in it; the map under a key `${{ insert }}` is put in its place. Aliases stay as they are.
 
 use super::{Scope, Stop, Value};
-use crate::budget::Spent;
 use crate::yaml::{self, Kind, Node, Scalar};
 
 /// Bytes that an evaluation may make, and what a node counts for: a file is a MiB at most.
 const MADE_BYTES_MAX: usize = 1024 * 1024;
 const NODE_BYTES: usize = 16;
 
-/// Why a part can't be evaluated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodeStop {
-    /// It can't be known from outside.
-    Unknown(String),
-    /// The forge can't, either.
-    Fails(String),
-    /// The forge's code panics.
-    Crashes(String),
-}
-
-impl From<Stop> for NodeStop {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Fails(reason) => Self::Fails(reason),
-            Stop::Crashes(reason) => Self::Crashes(reason),
-            Stop::TooLarge(reason) => Self::Unknown(reason),
-        }
-    }
-}
-
 impl Scope {
     /// Evaluates every text of a node.
-    pub fn evaluate_node(&self, node: &Node) -> Result<Node, NodeStop> {
+    pub(crate) fn evaluate_node(&self, node: &Node) -> Result<Node, Stop> {
         let made = std::cell::Cell::new(0);
         Evaluation { scope: self, made }.node(node)
     }
@@ -47,7 +25,7 @@ struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
-    fn node(&self, node: &Node) -> Result<Node, NodeStop> {
+    fn node(&self, node: &Node) -> Result<Node, Stop> {
         let kind = match &node.kind {
             Kind::Scalar(_) => return self.scalar(node),
             Kind::Alias(_) => return Ok(node.clone()),
@@ -57,17 +35,15 @@ impl Evaluation<'_> {
         Ok(like(node, kind))
     }
 
-    fn scalar(&self, node: &Node) -> Result<Node, NodeStop> {
-        let text = node
-            .text()
-            .map_err(|refused| NodeStop::Fails(refused.reason))?;
+    fn scalar(&self, node: &Node) -> Result<Node, Stop> {
+        let text = node.text().map_err(|refused| Stop::Fails(refused.reason))?;
         match self.scope.evaluate(&text)? {
             None => Ok(node.clone()),
             Some(value) => Ok(like(node, self.kind(&value, node)?)),
         }
     }
 
-    fn sequence(&self, items: &[Node]) -> Result<Vec<Node>, NodeStop> {
+    fn sequence(&self, items: &[Node]) -> Result<Vec<Node>, Stop> {
         let mut evaluated = Vec::with_capacity(items.len());
         for item in items {
             let node = self.node(item)?;
@@ -79,7 +55,7 @@ impl Evaluation<'_> {
         Ok(evaluated)
     }
 
-    fn mapping(&self, pairs: &[(Node, Node)]) -> Result<Vec<(Node, Node)>, NodeStop> {
+    fn mapping(&self, pairs: &[(Node, Node)]) -> Result<Vec<(Node, Node)>, Stop> {
         let mut evaluated = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
             let node = self.node(value)?;
@@ -95,7 +71,7 @@ impl Evaluation<'_> {
     }
 
     /// The node that a value is written as, and read from again.
-    fn kind(&self, value: &Value, at: &Node) -> Result<Kind, NodeStop> {
+    fn kind(&self, value: &Value, at: &Node) -> Result<Kind, Stop> {
         let node = |value: &Value| Ok(like(at, self.kind(value, at)?));
         let scalar = |text: String, plain: bool| {
             self.count(text.len())?;
@@ -111,7 +87,7 @@ impl Evaluation<'_> {
             Value::List(items) => {
                 let items = items.as_ref().map_or(&[][..], |items| items.as_slice());
                 self.count(0)?;
-                let items: Result<Vec<Node>, NodeStop> = items.iter().map(node).collect();
+                let items: Result<Vec<Node>, Stop> = items.iter().map(node).collect();
                 Ok(Kind::Sequence(items?))
             }
             Value::Map(map) => {
@@ -124,23 +100,21 @@ impl Evaluation<'_> {
                 Ok(Kind::Mapping(pairs))
             }
             Value::Part(_, because) | Value::Unknown(because) => {
-                Err(NodeStop::Unknown(because.as_ref().to_owned()))
+                Err(Stop::Unknown(because.as_ref().to_owned()))
             }
-            Value::Record(_) | Value::Odd(_) => Err(NodeStop::Unknown(
+            Value::Record(_) | Value::Odd(_) => Err(Stop::Unknown(
                 "how the forge writes a whole context, a date or a map with odd keys".to_owned(),
             )),
         }
     }
 
-    fn count(&self, bytes: usize) -> Result<(), NodeStop> {
+    fn count(&self, bytes: usize) -> Result<(), Stop> {
         self.made.set(self.made.get() + bytes + NODE_BYTES);
         if self.made.get() > MADE_BYTES_MAX {
             let reason = format!("its expressions make more than {MADE_BYTES_MAX} bytes");
-            return Err(NodeStop::Unknown(reason));
+            return Err(Stop::Unknown(reason));
         }
-        let spent = |spent: Spent| NodeStop::Unknown(spent.to_string());
-        let units = (bytes + NODE_BYTES) as u64;
-        self.scope.budget.take(units).map_err(spent)
+        Ok(self.scope.budget.take((bytes + NODE_BYTES) as u64)?)
     }
 }
 

@@ -3,15 +3,16 @@
 //! From weak to strong: `||`, `&&`, comparisons, `!`, then `.name`, `.*` and `[…]`. Operators of one
 //! strength group to the right: `1 < 2 == true` is `1 < (2 == true)`.
 
-use super::lex::{Lexer, Token, Unfit};
+use super::lex::{Lexer, Token};
+use super::stop::Stop;
 
 /// Bytes of one expression that are read: names and labels of people are some hundred, and the time that
 /// it takes grows with it.
-pub const EXPRESSION_BYTES_MAX: usize = 64 * 1024;
+const EXPRESSION_BYTES_MAX: usize = 64 * 1024;
 
 /// How deep brackets, operators and accesses may stand in each other. Every level is a few calls on the
 /// stack; what people write has less than ten.
-pub const EXPRESSION_DEPTH_MAX: usize = 80;
+const EXPRESSION_DEPTH_MAX: usize = 80;
 
 /// A part of an expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,26 +49,11 @@ pub(super) enum Comparison {
     NotSame,
 }
 
-/// Why there is no tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NoTree {
-    /// The forge doesn't read it either.
-    Wrong(String),
-    /// The forge may read it, we do not.
-    TooLarge(String),
-}
-
-impl From<Unfit> for NoTree {
-    fn from(Unfit(reason): Unfit) -> Self {
-        Self::Wrong(reason)
-    }
-}
-
 /// Reads an expression up to the first `}}`.
-pub(super) fn parse(text: &str) -> Result<Part, NoTree> {
+pub(super) fn parse(text: &str) -> Result<Part, Stop> {
     if text.len() > EXPRESSION_BYTES_MAX {
         let reason = format!("an expression is longer than {EXPRESSION_BYTES_MAX} bytes");
-        return Err(NoTree::TooLarge(reason));
+        return Err(Stop::Unknown(reason));
     }
     let mut lexer = Lexer::new(text);
     let ahead = lexer.next()?;
@@ -110,11 +96,11 @@ struct Parser<'a> {
 type Deep = (Part, usize);
 
 impl<'a> Parser<'a> {
-    fn step(&mut self) -> Result<Token<'a>, NoTree> {
+    fn step(&mut self) -> Result<Token<'a>, Stop> {
         Ok(std::mem::replace(&mut self.ahead, self.lexer.next()?))
     }
 
-    fn take(&mut self, mark: &'static str) -> Result<bool, NoTree> {
+    fn take(&mut self, mark: &'static str) -> Result<bool, Stop> {
         let is = self.ahead == Token::Mark(mark);
         if is {
             self.step()?;
@@ -122,14 +108,14 @@ impl<'a> Parser<'a> {
         Ok(is)
     }
 
-    fn expect(&mut self, mark: &'static str) -> Result<(), NoTree> {
+    fn expect(&mut self, mark: &'static str) -> Result<(), Stop> {
         if self.take(mark)? {
             return Ok(());
         }
         Err(wrong(self.ahead))
     }
 
-    fn or(&mut self, level: usize) -> Result<Deep, NoTree> {
+    fn or(&mut self, level: usize) -> Result<Deep, Stop> {
         let one = self.and(level)?;
         if !self.take("||")? {
             return Ok(one);
@@ -138,7 +124,7 @@ impl<'a> Parser<'a> {
         both(one, other, Part::Or)
     }
 
-    fn and(&mut self, level: usize) -> Result<Deep, NoTree> {
+    fn and(&mut self, level: usize) -> Result<Deep, Stop> {
         let one = self.comparison(level)?;
         if !self.take("&&")? {
             return Ok(one);
@@ -147,21 +133,19 @@ impl<'a> Parser<'a> {
         both(one, other, Part::And)
     }
 
-    fn comparison(&mut self, level: usize) -> Result<Deep, NoTree> {
+    fn comparison(&mut self, level: usize) -> Result<Deep, Stop> {
         let one = self.not(level)?;
-        let comparison = match self.ahead {
-            Token::Mark("<") => Comparison::Less,
-            Token::Mark("<=") => Comparison::LessOrSame,
-            Token::Mark(">") => Comparison::More,
-            Token::Mark(">=") => Comparison::MoreOrSame,
-            Token::Mark("==") => Comparison::Same,
-            Token::Mark("!=") => Comparison::NotSame,
-            Token::Mark(_)
-            | Token::Name(_)
-            | Token::Text(_)
-            | Token::Whole(_)
-            | Token::Float(_)
-            | Token::End => return Ok(one),
+        let Token::Mark(mark) = self.ahead else {
+            return Ok(one);
+        };
+        let comparison = match mark {
+            "<" => Comparison::Less,
+            "<=" => Comparison::LessOrSame,
+            ">" => Comparison::More,
+            ">=" => Comparison::MoreOrSame,
+            "==" => Comparison::Same,
+            "!=" => Comparison::NotSame,
+            _ => return Ok(one),
         };
         self.step()?;
         let other = self.comparison(deeper(level)?)?;
@@ -170,7 +154,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn not(&mut self, level: usize) -> Result<Deep, NoTree> {
+    fn not(&mut self, level: usize) -> Result<Deep, Stop> {
         if self.take("!")? {
             let (of, depth) = self.not(deeper(level)?)?;
             return Ok((Part::Not(Box::new(of)), deeper(depth)?));
@@ -178,7 +162,7 @@ impl<'a> Parser<'a> {
         self.access(level)
     }
 
-    fn access(&mut self, level: usize) -> Result<Deep, NoTree> {
+    fn access(&mut self, level: usize) -> Result<Deep, Stop> {
         let (mut part, mut depth) = self.primary(level)?;
         loop {
             if self.take(".")? {
@@ -202,7 +186,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn primary(&mut self, level: usize) -> Result<Deep, NoTree> {
+    fn primary(&mut self, level: usize) -> Result<Deep, Stop> {
         let part = match self.step()? {
             Token::Name(name) => {
                 if self.take("(")? {
@@ -229,7 +213,7 @@ impl<'a> Parser<'a> {
         Ok((part, 0))
     }
 
-    fn call(&mut self, name: &str, level: usize) -> Result<Deep, NoTree> {
+    fn call(&mut self, name: &str, level: usize) -> Result<Deep, Stop> {
         let (mut arguments, mut depth) = (Vec::new(), 0);
         if !self.take(")")? {
             loop {
@@ -250,21 +234,21 @@ fn both(
     (one, depth): Deep,
     (other, other_depth): Deep,
     make: impl FnOnce(Box<Part>, Box<Part>) -> Part,
-) -> Result<Deep, NoTree> {
+) -> Result<Deep, Stop> {
     let depth = deeper(depth.max(other_depth))?;
     Ok((make(Box::new(one), Box::new(other)), depth))
 }
 
-fn deeper(depth: usize) -> Result<usize, NoTree> {
+fn deeper(depth: usize) -> Result<usize, Stop> {
     if depth == EXPRESSION_DEPTH_MAX {
         let reason = format!("an expression is more than {EXPRESSION_DEPTH_MAX} levels deep");
-        return Err(NoTree::TooLarge(reason));
+        return Err(Stop::Unknown(reason));
     }
     Ok(depth + 1)
 }
 
 /// 32 bits are all that the forge reads.
-fn whole(text: &str) -> Result<i64, NoTree> {
+fn whole(text: &str) -> Result<i64, Stop> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
         None => (1, text),
@@ -277,18 +261,18 @@ fn whole(text: &str) -> Result<i64, NoTree> {
         .ok()
         .and_then(|value| i32::try_from(value * sign).ok())
         .map(i64::from)
-        .ok_or_else(|| NoTree::Wrong(format!("`{text}` is too large a number")))
+        .ok_or_else(|| Stop::Fails(format!("`{text}` is too large a number")))
 }
 
-fn float(text: &str) -> Result<f64, NoTree> {
+fn float(text: &str) -> Result<f64, Stop> {
     let value: Option<f64> = text.parse().ok();
     value
         .filter(|value| value.is_finite())
-        .ok_or_else(|| NoTree::Wrong(format!("`{text}` is too large a number")))
+        .ok_or_else(|| Stop::Fails(format!("`{text}` is too large a number")))
 }
 
-fn wrong(token: Token<'_>) -> NoTree {
-    NoTree::Wrong(match token {
+fn wrong(token: Token<'_>) -> Stop {
+    Stop::Fails(match token {
         Token::End => "an expression ends too early".to_owned(),
         Token::Name(text)
         | Token::Text(text)

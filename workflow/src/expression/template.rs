@@ -21,8 +21,7 @@ pub(super) enum Template<'a> {
 }
 
 /// Whether the forge looks for expressions in a text at all.
-#[must_use]
-pub fn has_expression(text: &str) -> bool {
+pub(crate) fn has_expression(text: &str) -> bool {
     text.contains(OPEN) && text.contains(CLOSE)
 }
 

@@ -129,6 +129,24 @@ impl Value {
         )
     }
 
+    /// A record.
+    pub(crate) fn record(kind: RecordKind, fields: Vec<(&'static str, Self)>) -> Self {
+        Self::Record(Arc::new(Record { kind, fields }))
+    }
+
+    /// A record with the fields that `change` gives, and else with its own. What is no record stays.
+    pub(crate) fn with_fields(&self, change: impl Fn(&'static str, &Self) -> Option<Self>) -> Self {
+        let Self::Record(record) = self else {
+            return self.clone();
+        };
+        let fields = record.fields.iter();
+        let fields = fields.map(|(name, value)| {
+            let value = change(name, value).unwrap_or_else(|| value.clone());
+            (*name, value)
+        });
+        Self::record(record.kind, fields.collect())
+    }
+
     /// What can't be known, and why.
     #[must_use]
     pub fn unknown(because: impl Into<Arc<str>>) -> Self {

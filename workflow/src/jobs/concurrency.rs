@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::document::{Concurrency, Workflow};
 use crate::event::EventKind;
-use crate::expression::{History, JobState, NodeStop, Record, RecordKind, Resolved, Scope, Value};
+use crate::expression::{History, JobState, Resolved, Scope, Value};
 use crate::jobs::ExpandedJob;
 use crate::jobs::contexts::{Contexts, Shared, strategy_of};
 use crate::server::{Capability, ForgeKind, Server};
@@ -40,14 +40,11 @@ pub enum Effect {
 
 /// What a run's group depends on where its workflow does not name one.
 #[derive(Debug, Clone, Copy)]
-pub struct RunFacts<'a> {
-    /// The kind of the event.
+pub(crate) struct RunFacts<'a> {
     pub kind: EventKind,
     /// The name in `on` that it matched.
     pub event_name: &'a str,
-    /// The run's reference.
     pub reference: &'a str,
-    /// The workflow's file name.
     pub workflow: &'a str,
 }
 
@@ -70,7 +67,7 @@ impl RunFacts<'_> {
 }
 
 /// The group of a run. `None`: it has none. `Err`: the forge makes no run.
-pub fn of_run(
+pub(crate) fn of_run(
     workflow: &Workflow,
     contexts: &Contexts,
     run: RunFacts<'_>,
@@ -95,15 +92,11 @@ fn run_scope(contexts: &Contexts, server: Server) -> Scope {
     for name in ["strategy", "matrix", "needs"] {
         names.insert(name, Value::map([].into()));
     }
-    let own = JobState {
-        needs: Vec::new(),
-        result: Value::text(""),
-    };
     Scope {
         contexts: names,
         history: Some(History {
             job: String::new(),
-            jobs: Arc::new([(String::new(), own)].into()),
+            jobs: Arc::new([(String::new(), JobState::open(Vec::new()))].into()),
         }),
         cancelled: None,
         budget: Arc::clone(&contexts.budget),
@@ -112,7 +105,7 @@ fn run_scope(contexts: &Contexts, server: Server) -> Scope {
 
 /// The group of a job whose needs have ended, or that has none. `None`: it has none. `Err`: the forge
 /// makes no run, or leaves the job blocked if it has `needs`.
-pub fn of_job(
+pub(crate) fn of_job(
     job: &ExpandedJob,
     workflow: &Workflow,
     shared: &Shared<'_>,
@@ -184,22 +177,12 @@ const NOT_THERE: [&str; 3] = ["server_url", "api_url", "graphql_url"];
 
 /// `github` as groups see it.
 fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
-    let Value::Record(record) = github else {
-        return github.clone();
-    };
-    let field = |(name, value): &(&'static str, Value)| {
-        let change = changed.iter().find(|(changed, _)| changed == name);
-        let value = match change {
-            Some((_, value)) => value.clone(),
-            None if NOT_THERE.contains(name) => Value::text(""),
-            None => value.clone(),
-        };
-        (*name, value)
-    };
-    Value::Record(Arc::new(Record {
-        kind: RecordKind::Github,
-        fields: record.fields.iter().map(field).collect(),
-    }))
+    github.with_fields(|name, _| {
+        let change = changed.iter().find(|(changed, _)| *changed == name);
+        let is_absent = NOT_THERE.contains(&name);
+        let value = change.map(|(_, value)| value.clone());
+        value.or_else(|| is_absent.then(|| Value::text("")))
+    })
 }
 
 /// A group that is written as a map.
@@ -208,11 +191,7 @@ const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("cancel-in-progres
 fn evaluate(written: &Concurrency, scope: &Scope) -> Result<Resolved<Written>, Refused> {
     let evaluated = match scope.evaluate_node(&node_of(written)) {
         Ok(evaluated) => evaluated,
-        Err(NodeStop::Unknown(because)) => return Ok(Resolved::Unknown(because)),
-        Err(NodeStop::Fails(reason)) => {
-            return Err(Refused::new(None, format!("concurrency: {reason}")));
-        }
-        Err(NodeStop::Crashes(reason)) => return Err(Refused::crash(None, reason)),
+        Err(stop) => return stop.about(None, "concurrency"),
     };
     let (name, cancel) = read(&evaluated)?;
     Ok(Resolved::Known(Written { name, cancel }))

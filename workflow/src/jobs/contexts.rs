@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::document::{Job, Strategy, Workflow};
 use crate::event::EventKind;
-use crate::expression::{History, JobState, Record, RecordKind, Scope, Value};
+use crate::expression::{History, JobState, RecordKind, Scope, Value};
 use crate::server::{Capability, ForgeKind, Server};
 
 /// What is known of a run.
@@ -21,8 +21,6 @@ pub struct Contexts {
     pub inputs: Value,
     /// Outputs of jobs that have ended.
     pub job_outputs: BTreeMap<String, BTreeMap<String, String>>,
-    /// How jobs have ended: `success`, `failure`, `cancelled` or `skipped`.
-    pub job_results: BTreeMap<String, String>,
     /// What every job of the workflow needs, instead of what its own `needs` say: a workflow that was
     /// taken apart does not have the needed jobs any more (Forgejo).
     pub workflow_needs: Option<Vec<String>>,
@@ -37,7 +35,6 @@ impl Default for Contexts {
             vars: None,
             inputs: Value::Map(None),
             job_outputs: BTreeMap::new(),
-            job_results: BTreeMap::new(),
             workflow_needs: None,
             budget: Arc::default(),
         }
@@ -80,8 +77,7 @@ const GITHUB_FIELDS: [&str; 30] = [
 
 /// What the context `github` is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct GithubFacts<'a> {
-    /// The kind of the event.
+pub(crate) struct GithubFacts<'a> {
     pub kind: EventKind,
     /// The name in `on` that it matched.
     pub event_name: &'a str,
@@ -89,13 +85,11 @@ pub struct GithubFacts<'a> {
     pub event: &'a serde_json::Value,
     /// `refs/heads/…`, `refs/tags/…` or `refs/pull/…/head`.
     pub reference: &'a str,
-    /// The commit.
     pub sha: &'a str,
     /// Who did it: their user name.
     pub actor: &'a str,
     /// Owner and name of the repository.
     pub repository: (&'a str, &'a str),
-    /// The workflow's file name.
     pub workflow: &'a str,
     /// The forge's address with a `/` at its end.
     pub server_url: &'a str,
@@ -111,16 +105,13 @@ pub fn github(known: &BTreeMap<&str, Value>) -> Value {
         };
         (name, known.get(name).cloned().unwrap_or_else(empty))
     };
-    Value::Record(Arc::new(Record {
-        kind: RecordKind::Github,
-        fields: GITHUB_FIELDS.into_iter().map(field).collect(),
-    }))
+    let fields = GITHUB_FIELDS.into_iter().map(field);
+    Value::record(RecordKind::Github, fields.collect())
 }
 
 /// The `github` that names and labels are made with. In Gitea up to 1.26 and in Forgejo the run has no
 /// number at that time, and expressions get `0`, and an empty id.
-#[must_use]
-pub fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
+pub(crate) fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
     let at = |path: &str| {
         facts
             .event
@@ -129,7 +120,9 @@ pub fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
     };
     let (mut reference, mut sha) = (facts.reference.to_owned(), facts.sha);
     let (mut base, mut head) = ("", "");
-    if is_pull_request(facts.kind) && facts.event.pointer("/pull_request/base").is_some() {
+    // Reviews too: their payload is the same.
+    let is_of_pull = facts.kind.is_of_a_pull_request() || facts.kind.is_of_a_review();
+    if is_of_pull && facts.event.pointer("/pull_request/base").is_some() {
         base = at("/pull_request/base/ref").unwrap_or_default();
         head = at("/pull_request/head/ref").unwrap_or_default();
         if facts.event_name == "pull_request_target" {
@@ -166,38 +159,6 @@ pub fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
             Value::text(format!("{}api/v1", facts.server_url)),
         ),
     ]))
-}
-
-/// Reviews too: their payload is the same.
-fn is_pull_request(event: EventKind) -> bool {
-    use EventKind as E;
-    match event {
-        E::PullRequest
-        | E::PullRequestAssign
-        | E::PullRequestLabel
-        | E::PullRequestMilestone
-        | E::PullRequestSync
-        | E::PullRequestReviewRequest
-        | E::PullRequestReviewApproved
-        | E::PullRequestReviewRejected
-        | E::PullRequestReviewComment => true,
-        E::Create
-        | E::Delete
-        | E::Fork
-        | E::Push
-        | E::Issues
-        | E::IssueAssign
-        | E::IssueLabel
-        | E::IssueMilestone
-        | E::IssueComment
-        | E::PullRequestComment
-        | E::Wiki
-        | E::Release
-        | E::Package
-        | E::Schedule
-        | E::WorkflowDispatch
-        | E::WorkflowRun => false,
-    }
 }
 
 /// The name of a reference (Gitea 1.26, `git.RefName.ShortName`): of a pull request its number.
@@ -280,10 +241,10 @@ impl Contexts {
     #[must_use]
     pub fn shared(&self, workflow: &Workflow, server: Server) -> Shared<'_> {
         let jobs = workflow.jobs.iter();
-        let jobs = jobs.map(|(id, job)| (id.clone(), self.state(id, job.needs.clone())));
+        let jobs = jobs.map(|(id, job)| (id.clone(), JobState::open(job.needs.clone())));
         // A workflow that was taken apart does not have them itself.
         let needed = self.workflow_needs.iter().flatten();
-        let needed = needed.map(|need| (need.clone(), self.state(need, Vec::new())));
+        let needed = needed.map(|need| (need.clone(), JobState::open(Vec::new())));
         Shared {
             contexts: self,
             server,
@@ -308,27 +269,15 @@ impl Contexts {
             ("matrix", Value::Map(None)),
             ("needs", Value::Map(None)),
         ]);
-        match server.kind {
-            ForgeKind::Gitea => {}
-            ForgeKind::Forgejo => {
-                contexts.insert("forge", self.github.clone());
-            }
+        if server.kind == ForgeKind::Forgejo {
+            contexts.insert("forge", self.github.clone());
         }
         contexts
-    }
-
-    fn state(&self, id: &str, needs: Vec<String>) -> JobState {
-        let result = self.job_results.get(id).map_or("", String::as_str);
-        JobState {
-            needs,
-            result: Value::text(result),
-        }
     }
 
     /// A job that is needed. Gitea makes names and labels before any job has ended, and its expressions
     /// see jobs without a result or outputs; Forgejo waits for them.
     fn need(&self, id: &str, server: Server) -> Value {
-        let result = self.job_results.get(id).map_or("", String::as_str);
         let outputs = match (self.job_outputs.get(id), server.kind) {
             (Some(outputs), ForgeKind::Gitea) => Value::texts(outputs),
             (None, ForgeKind::Gitea) => Value::Map(None),
@@ -342,10 +291,8 @@ impl Contexts {
             }
             (None, ForgeKind::Forgejo) => Value::unknown(NOT_ENDED),
         };
-        Value::Record(Arc::new(Record {
-            kind: RecordKind::Need,
-            fields: vec![("outputs", outputs), ("result", Value::text(result))],
-        }))
+        let fields = vec![("outputs", outputs), ("result", Value::text(""))];
+        Value::record(RecordKind::Need, fields)
     }
 }
 

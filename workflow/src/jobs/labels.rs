@@ -1,6 +1,6 @@
 //! `runs-on`: which labels a runner must have, and which runner may take a job.
 
-use crate::expression::{NodeStop, Resolved, Scope};
+use crate::expression::{Resolved, Scope, Stop};
 use crate::server::{ForgeKind, Server};
 use crate::yaml::{Decoded, Kind, Node, Refused, Shape};
 
@@ -58,9 +58,8 @@ pub fn evaluate(
         }
         ForgeKind::Forgejo => match scope.evaluate_node(runs_on) {
             Ok(node) => Ok(Resolved::Known(labels(&node))),
-            Err(NodeStop::Unknown(because)) => Ok(Resolved::Unknown(because)),
-            Err(NodeStop::Fails(_)) => Ok(Resolved::Known(labels(runs_on))),
-            Err(NodeStop::Crashes(reason)) => Err(crash(reason)),
+            Err(Stop::Fails(_)) => Ok(Resolved::Known(labels(runs_on))),
+            Err(stop) => stop.about(runs_on.line, "runs-on"),
         },
     }
 }

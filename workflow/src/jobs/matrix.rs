@@ -19,7 +19,7 @@ pub const JOBS_MAX: usize = 1_000;
 
 /// Bytes that a combination's values may take in the name of its job: names are cut at 255, and what is
 /// printed is sorted.
-pub const COMBINATION_BYTES_MAX: usize = 4 * 1024;
+const COMBINATION_BYTES_MAX: usize = 4 * 1024;
 
 /// One combination: a value for each key. It is printed as in names of jobs.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -143,20 +143,15 @@ pub fn normal_form(matrix: &BTreeMap<String, Value>) -> Result<Lists, Refused> {
 /// The normal form of one key's value (runner 1.0.8): what is no list is a list of one, a map is
 /// refused.
 pub fn normal_value(key: &str, value: &Value) -> Result<Vec<Value>, Refused> {
-    match value {
-        Value::List(items) => Ok(items.clone()),
-        Value::Map(_) => {
-            let reason = format!("matrix: `{key}` is a map; give it a value or a list");
-            Err(Refused::new(None, reason))
-        }
-        Value::Null
-        | Value::Bool(_)
-        | Value::Int(_)
-        | Value::Float(_)
-        | Value::Time(_)
-        | Value::Text(_)
-        | Value::Keyed(_) => Ok(vec![value.clone()]),
+    if let Value::Map(_) = value {
+        let reason = format!("matrix: `{key}` is a map; give it a value or a list");
+        return Err(Refused::new(None, reason));
     }
+    Ok(if let Value::List(items) = value {
+        items.clone()
+    } else {
+        vec![value.clone()]
+    })
 }
 
 /// All combinations of a matrix in its normal form.
@@ -209,21 +204,14 @@ pub fn multiply(mut lists: Lists, rule: Include) -> Result<Vec<Combination>, Ref
 /// The entries of `include`: maps, or lists of maps. The forge panics at others, but for null.
 fn entries(items: &[Value]) -> Result<Vec<Combination>, Refused> {
     let mut entries = Vec::new();
-    for item in items {
-        match item {
-            Value::Null => {}
-            Value::List(items) => {
-                for item in items {
-                    entries.push(entry(item, "include")?);
-                }
-            }
-            Value::Map(_)
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::Time(_)
-            | Value::Text(_)
-            | Value::Keyed(_) => entries.push(entry(item, "include")?),
+    for item in items.iter().filter(|item| **item != Value::Null) {
+        let own = if let Value::List(items) = item {
+            items.as_slice()
+        } else {
+            std::slice::from_ref(item)
+        };
+        for item in own {
+            entries.push(entry(item, "include")?);
         }
         bounded(entries.len())?;
     }

@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::expression::{History, JobState, Record, RecordKind, Resolved, Scope, Stop, Value};
+use crate::expression::{History, JobState, RecordKind, Resolved, Scope, Stop, Value};
 use crate::jobs::contexts::Contexts;
 use crate::server::{Capability, Server};
 
 /// The status of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It waits for something else than a runner.
     Blocked,
@@ -46,21 +47,6 @@ impl Status {
         }
     }
 
-    /// The status of that word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        let all = [
-            Self::Blocked,
-            Self::Waiting,
-            Self::Running,
-            Self::Success,
-            Self::Failure,
-            Self::Cancelled,
-            Self::Skipped,
-        ];
-        all.into_iter().find(|status| status.word() == word)
-    }
-
     /// Whether the job has ended.
     #[must_use]
     pub const fn is_done(self) -> bool {
@@ -71,8 +57,7 @@ impl Status {
     }
 
     /// The status of a job from those of its combinations (Gitea 1.26, `AggregateJobStatus`).
-    #[must_use]
-    pub fn of_all(all: &[Self]) -> Self {
+    pub(crate) fn of_all(all: &[Self]) -> Self {
         let has = |status| all.contains(&status);
         let well = |status: &Self| matches!(status, Self::Success | Self::Skipped);
         if all.iter().all(|status| *status == Self::Skipped) {
@@ -229,7 +214,7 @@ impl<'a> Run<'a> {
             Ok(Resolved::Known(false)) => Next::Skipped,
             Ok(Resolved::Unknown(because)) => Next::Unknown(because),
             Err(Stop::Fails(reason) | Stop::Crashes(reason)) => Next::Stuck(reason),
-            Err(Stop::TooLarge(reason)) => Next::Unknown(reason),
+            Err(Stop::Unknown(reason)) => Next::Unknown(reason),
         }
     }
 
@@ -259,10 +244,7 @@ impl<'a> Run<'a> {
             };
             states.insert(need.clone(), state);
         }
-        let own = JobState {
-            needs: needs.keys().cloned().collect(),
-            result: Value::text(""),
-        };
+        let own = JobState::open(needs.keys().cloned().collect());
         states.insert(job.id.clone(), own);
         let mut contexts = self.contexts.common(self.server);
         contexts.insert("matrix", job.matrix.clone());
@@ -284,9 +266,9 @@ impl<'a> Run<'a> {
             Some(outputs) => Value::texts(outputs),
             None => Value::unknown("the outputs of a job are not told by the forge"),
         };
-        Value::Record(Arc::new(Record {
-            kind: RecordKind::Need,
-            fields: vec![("outputs", outputs), ("result", result)],
-        }))
+        Value::record(
+            RecordKind::Need,
+            vec![("outputs", outputs), ("result", result)],
+        )
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::document::Workflow;
-use crate::expression::{NodeStop, Record, Resolved, Value};
+use crate::expression::{Resolved, Value};
 use crate::jobs::contexts::{Contexts, Shared};
 use crate::jobs::matrix::JOBS_MAX;
 use crate::jobs::uses::Uses;
@@ -155,25 +155,15 @@ fn below(caller: &ExpandedJob, job: ExpandedJob) -> ExpandedJob {
 
 /// `github` of the called jobs.
 fn of_call(github: &Value, inputs: &Value) -> Value {
-    let Value::Record(record) = github else {
-        return github.clone();
-    };
-    let field = |(name, value): &(&'static str, Value)| {
-        let value = match (*name, value) {
-            ("event_name", _) => Value::text("workflow_call"),
-            ("event", Value::Map(event)) => {
-                let mut event = event.as_deref().cloned().unwrap_or_default();
-                event.insert("inputs".to_owned(), inputs.clone());
-                Value::map(event)
-            }
-            (_, value) => value.clone(),
-        };
-        (*name, value)
-    };
-    Value::Record(Arc::new(Record {
-        kind: record.kind,
-        fields: record.fields.iter().map(field).collect(),
-    }))
+    github.with_fields(|name, value| match (name, value) {
+        ("event_name", _) => Some(Value::text("workflow_call")),
+        ("event", Value::Map(event)) => {
+            let mut event = event.as_deref().cloned().unwrap_or_default();
+            event.insert("inputs".to_owned(), inputs.clone());
+            Some(Value::map(event))
+        }
+        _ => None,
+    })
 }
 
 /// An input that a workflow declares.
@@ -198,35 +188,22 @@ const DECLARED: Shape = Shape::Record(&[
 
 /// The inputs of `on.workflow_call`. It must be there, if only as a word.
 fn declared(on: &Node) -> Result<BTreeMap<String, Declared>, Refused> {
-    let absent = || {
-        let reason = "the called workflow can't be called; give it `on: workflow_call`";
-        Refused::new(on.line, reason)
-    };
-    let is_call =
-        |node: &Node| matches!(&node.kind, Kind::Scalar(it) if it.text == "workflow_call");
-    let pairs = match &on.kind {
+    let is_call = |node: &Node| node.is("workflow_call");
+    let call = match &on.kind {
         Kind::Scalar(_) if is_call(on) => return Ok(BTreeMap::new()),
         Kind::Sequence(items) if items.iter().any(is_call) => return Ok(BTreeMap::new()),
-        Kind::Mapping(pairs) => pairs,
-        Kind::Scalar(_) | Kind::Sequence(_) | Kind::Alias(_) => return Err(absent()),
+        Kind::Scalar(_) | Kind::Sequence(_) | Kind::Mapping(_) | Kind::Alias(_) => {
+            on.get("workflow_call")
+        }
     };
-    let call = pairs.iter().find(|(key, _)| is_call(key));
-    let (_, call) = call.ok_or_else(absent)?;
-    let Some(Kind::Mapping(inputs)) = field(call, "inputs").map(|inputs| &inputs.kind) else {
+    let call = call.ok_or_else(|| {
+        let reason = "the called workflow can't be called; give it `on: workflow_call`";
+        Refused::new(on.line, reason)
+    })?;
+    let Some(Kind::Mapping(inputs)) = call.get("inputs").map(|inputs| &inputs.kind) else {
         return Ok(BTreeMap::new());
     };
     inputs.iter().map(input).collect()
-}
-
-fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
-    let Kind::Mapping(pairs) = &node.kind else {
-        return None;
-    };
-    let is_it = |node: &Node| matches!(&node.kind, Kind::Scalar(it) if it.text == name);
-    pairs
-        .iter()
-        .find(|(key, _)| is_it(key))
-        .map(|(_, value)| value)
 }
 
 fn input((key, node): &(Node, Node)) -> Result<(String, Declared), Refused> {
@@ -269,12 +246,7 @@ fn given(
             None => value.clone(),
             Some(text) => match scope.evaluate_node(&Node::quoted(text, caller.line)) {
                 Ok(node) => node.value()?,
-                Err(NodeStop::Unknown(because)) => return Ok(Resolved::Unknown(because)),
-                Err(NodeStop::Fails(reason)) => {
-                    let reason = format!("with `{name}`: {reason}");
-                    return Err(Refused::new(caller.line, reason));
-                }
-                Err(NodeStop::Crashes(reason)) => return Err(Refused::crash(caller.line, reason)),
+                Err(stop) => return stop.about(caller.line, format!("with `{name}`")),
             },
         };
         given.insert(name.clone(), value);
@@ -318,11 +290,7 @@ fn typed(name: &str, kind: Type, value: &yaml::Value) -> Result<Value, Refused> 
         }),
         (Type::Flag, yaml::Value::Bool(value)) => Ok(Value::Bool(*value)),
         (Type::Flag, _) => refuse("true or false"),
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "Go's float64(int) loses the same"
-        )]
-        (Type::Number, yaml::Value::Int(value)) => Ok(Value::Float(*value as f64)),
+        (Type::Number, yaml::Value::Int(value)) => Ok(Value::Float(yaml::as_float(*value))),
         (Type::Number, yaml::Value::Float(value)) => Ok(Value::Float(*value)),
         (Type::Number, _) => refuse("a number"),
     }

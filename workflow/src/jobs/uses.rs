@@ -61,6 +61,21 @@ impl Uses {
             reference: reference.to_owned(),
         })
     }
+
+    /// What a job with `uses` calls, if the server itself puts the called jobs in its place; `is_bare`
+    /// says that it asks for no labels. `Err`: the forge can't follow the call.
+    #[must_use]
+    pub fn expanded(uses: &str, is_bare: bool, server: Server) -> Option<Result<Self, Refused>> {
+        if uses.is_empty() {
+            return None;
+        }
+        let parsed = Self::parse(uses);
+        let is_fit = match server.kind {
+            ForgeKind::Gitea => true,
+            ForgeKind::Forgejo => is_bare && !matches!(parsed, Ok(Self::There { .. })),
+        };
+        (is_fit && server.has(Capability::ExpandsCalls)).then_some(parsed)
+    }
 }
 
 fn is_name(text: &str) -> bool {
@@ -79,21 +94,4 @@ fn is_workflow(path: &str) -> bool {
         |part: &str| matches!(part, "" | "." | "..") || part.eq_ignore_ascii_case(".git");
     let is_direct = !relative.split('/').any(is_detour);
     name.is_some_and(|name| !name.is_empty()) && is_direct && !path.contains('@')
-}
-
-impl Uses {
-    /// What a job with `uses` calls, if the server itself puts the called jobs in its place; `is_bare`
-    /// says that it asks for no labels. `Err`: the forge can't follow the call.
-    #[must_use]
-    pub fn expanded(uses: &str, is_bare: bool, server: Server) -> Option<Result<Self, Refused>> {
-        if uses.is_empty() {
-            return None;
-        }
-        let parsed = Self::parse(uses);
-        let is_fit = match server.kind {
-            ForgeKind::Gitea => true,
-            ForgeKind::Forgejo => is_bare && !matches!(parsed, Ok(Self::There { .. })),
-        };
-        (is_fit && server.has(Capability::ExpandsCalls)).then_some(parsed)
-    }
 }

@@ -13,7 +13,7 @@ use crate::trigger;
 use crate::yaml::{By, Kind, Node, Refused, Value};
 
 /// The workflow files of one commit, read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WorkflowSet {
     /// The folder of workflows; `None`: there is none.
     pub folder: Option<String>,
@@ -33,7 +33,7 @@ const NODES_MAX: usize = 300_000;
 const CALLED_MAX: usize = 20;
 
 /// One workflow file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ReadFile {
     /// Its path.
     pub path: String,
@@ -74,10 +74,9 @@ impl WorkflowSet {
             .into_iter()
             .map(|file| {
                 let name = below
-                    .as_deref()
-                    .and_then(|below| file.path.strip_prefix(below))
-                    .unwrap_or(&file.path)
-                    .to_owned();
+                    .as_ref()
+                    .and_then(|below| file.path.strip_prefix(below));
+                let name = name.unwrap_or(&file.path).to_owned();
                 let read = match file.bytes {
                     Ok(bytes) => Workflow::read(&bytes, server)
                         .and_then(|workflow| kept(workflow, &mut nodes_left))
@@ -145,16 +144,14 @@ impl WorkflowSet {
     }
 
     /// Whether a rule looks at changed files.
-    #[must_use]
-    pub fn asks_for_paths(&self, event: EventKind) -> bool {
+    pub(crate) fn asks_for_paths(&self, event: EventKind) -> bool {
         self.workflows()
             .flat_map(|workflow| &workflow.events)
             .any(|on| trigger::asks_for_paths(on, event))
     }
 
     /// Whether an expression that decides about jobs looks at variables.
-    #[must_use]
-    pub fn asks_for_variables(&self) -> bool {
+    pub(crate) fn asks_for_variables(&self) -> bool {
         self.workflows().any(looks_at_variables)
     }
 

@@ -1,7 +1,5 @@
 //! Why patterns are not taken, and how long they may be.
 
-use super::regex;
-
 /// Most bytes of one pattern. A pattern names refs and paths; Git keeps a branch as a file, whose name
 /// ends at 255 bytes, and paths that people write into a workflow are shorter. Four times that.
 pub const PATTERN_MAX_BYTES: usize = 1024;
@@ -57,23 +55,15 @@ impl BadPattern {
     /// Whether the forge refuses it too, so that what it does is known.
     #[must_use]
     pub fn is_refused_by_the_forge(&self) -> bool {
-        match self {
-            Self::Refused { .. } => true,
-            Self::Unfollowed { .. } | Self::Long { .. } | Self::Many { .. } => false,
-        }
+        matches!(self, Self::Refused { .. })
     }
 
     pub(super) fn of(pattern: &str, why: Fault) -> Self {
         let pattern = pattern.to_owned();
-        match why {
-            Fault::Expression(regex::Fault::UnicodeClass | regex::Fault::Flags) => {
-                Self::Unfollowed { pattern, why }
-            }
-            Fault::EmptyClass
-            | Fault::ClassMember
-            | Fault::OpenClass
-            | Fault::OpenEscape
-            | Fault::Expression(_) => Self::Refused { pattern, why },
+        if matches!(why, Fault::UnicodeClass | Fault::Flags) {
+            Self::Unfollowed { pattern, why }
+        } else {
+            Self::Refused { pattern, why }
         }
     }
 
@@ -86,7 +76,7 @@ impl BadPattern {
     }
 }
 
-/// What is wrong with a pattern.
+/// What is wrong with a pattern, or with the expression that the forge makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// `[]`.
@@ -101,7 +91,30 @@ pub enum Fault {
     /// A `\` at the end.
     #[error("it ends with a `\\`")]
     OpenEscape,
-    /// The forge makes an expression of it that is none.
-    #[error(transparent)]
-    Expression(#[from] regex::Fault),
+    /// `a++`, `*+`: Go refuses what other engines read as possessive.
+    #[error("two of `*`, `+` and `?` follow each other in a way that has no meaning")]
+    RepeatsRepeat,
+    /// `{+a}`.
+    #[error("there is nothing before a `+` or `?` that it could repeat")]
+    NothingToRepeat,
+    /// `{abc`.
+    #[error("a `{{` has no `}}`")]
+    OpenGroup,
+    /// `[z-a]`, `[[:nothing:]]`.
+    #[error("a range in `[…]` is empty or unknown")]
+    BadRange,
+    /// `\y`.
+    #[error("a `\\` stands before a letter or digit that it gives no meaning to")]
+    BadEscape,
+    /// A group that ends and never began: it can't come from a pattern, as they escape `)`.
+    #[error("a group ends that never began")]
+    ClosedGroup,
+    /// `\pL`: this needs tables of the whole of Unicode, which are not worth their bytes here.
+    #[error("it names a Unicode class (`\\p`), which is not followed here")]
+    UnicodeClass,
+    /// `{?i}` in the filters of Gitea 1.27: `(?` begins flags of an expression there.
+    #[error(
+        "a `{{` with a `?` behind it makes flags of an expression, which are not followed here"
+    )]
+    Flags,
 }

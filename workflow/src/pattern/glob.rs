@@ -7,6 +7,7 @@
 //! say the same, and no difference is made here.
 
 use super::error::{BadPattern, Fault};
+use super::nektos::quote;
 use super::regex::Regex;
 use crate::server::{Capability, Server};
 
@@ -39,20 +40,15 @@ impl GlobDialect {
 }
 
 impl Glob {
-    /// Reads a glob as the newest Gitea does.
-    pub fn compile(pattern: &str, separators: &[char]) -> Result<Self, BadPattern> {
-        Self::compile_as(GlobDialect::Strict, pattern, separators)
-    }
-
     /// Reads a glob.
-    pub fn compile_as(
+    pub fn compile(
         reading: GlobDialect,
         pattern: &str,
         separators: &[char],
     ) -> Result<Self, BadPattern> {
         BadPattern::if_long(pattern)?;
-        let regex = expression(pattern, separators, reading)
-            .and_then(|expression| Ok(Regex::new(&expression)?));
+        let regex =
+            expression(pattern, separators, reading).and_then(|expression| Regex::new(&expression));
         regex.map(Self).map_err(|why| BadPattern::of(pattern, why))
     }
 
@@ -71,7 +67,7 @@ pub fn branch_filter_passes(filter: &str, ref_name: &str) -> bool {
     if matches!(filter, "" | "*" | "**") {
         return true;
     }
-    let Ok(glob) = Glob::compile(filter, &[]) else {
+    let Ok(glob) = Glob::compile(GlobDialect::Strict, filter, &[]) else {
         return false;
     };
     let branch = ref_name.strip_prefix("refs/heads/");
@@ -108,10 +104,7 @@ fn within(separators: &[char]) -> String {
     }
     let mut text = String::from("[^");
     for &separator in separators {
-        if "\\.+*?()|[]{}^$".contains(separator) {
-            text.push('\\');
-        }
-        text.push(separator);
+        quote(separator, &mut text);
     }
     text.push(']');
     text

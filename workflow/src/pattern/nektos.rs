@@ -75,7 +75,7 @@ fn is_range(from: char, to: char) -> bool {
 }
 
 /// Adds a character that means itself.
-fn quote(c: char, text: &mut String) {
+pub(super) fn quote(c: char, text: &mut String) {
     if "\\.+*?()|[]{}^$".contains(c) {
         text.push('\\');
     }

@@ -10,6 +10,7 @@ mod class;
 mod parse;
 mod run;
 
+use super::error::Fault;
 use class::Set;
 
 /// An expression that is ready to match.
@@ -18,43 +19,6 @@ pub(super) struct Regex {
     code: Vec<Op>,
     sets: Vec<Set>,
     plan: run::Plan,
-}
-
-/// Why a text is no regular expression. The words are for the one who wrote the pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// `a++`, `*+`: Go refuses what other engines read as possessive.
-    #[error("two of `*`, `+` and `?` follow each other in a way that has no meaning")]
-    RepeatsRepeat,
-    /// `{+a}`.
-    #[error("there is nothing before a `+` or `?` that it could repeat")]
-    NothingToRepeat,
-    /// `[abc`.
-    #[error("a `[` has no `]`")]
-    OpenClass,
-    /// `{abc`.
-    #[error("a `{{` has no `}}`")]
-    OpenGroup,
-    /// `[z-a]`, `[[:nothing:]]`.
-    #[error("a range in `[…]` is empty or unknown")]
-    BadRange,
-    /// `\y`.
-    #[error("a `\\` stands before a letter or digit that it gives no meaning to")]
-    BadEscape,
-    /// A `\` at the end.
-    #[error("it ends with a `\\`")]
-    OpenEscape,
-    /// A group that ends and never began: it can't come from a pattern, as they escape `)`.
-    #[error("a group ends that never began")]
-    ClosedGroup,
-    /// `\pL`: this needs tables of the whole of Unicode, which are not worth their bytes here.
-    #[error("it names a Unicode class (`\\p`), which is not followed here")]
-    UnicodeClass,
-    /// `{?i}` in the filters of Gitea 1.27: `(?` begins flags of an expression there.
-    #[error(
-        "a `{{` with a `?` behind it makes flags of an expression, which are not followed here"
-    )]
-    Flags,
 }
 
 /// One step of a program. Jumps are relative, so that a part moves without being rewritten.

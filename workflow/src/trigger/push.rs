@@ -5,8 +5,9 @@
 //! gets one for free, so that either side suffices (and two of one side do not). Filters on paths hold
 //! for every tag (Gitea since 1.24, #34602; Forgejo). A key that the forge does not know never holds.
 
-use super::step::{Step, said, unknown_key};
-use super::{Changed, Judgement, Outcome, TriggerInputs, Way, filter, types};
+use super::{
+    Changed, Judgement, Outcome, Step, TriggerInputs, Way, filter, said, types, unknown_key,
+};
 use crate::document::on::OnEvent;
 use crate::server::Capability;
 

@@ -2,12 +2,9 @@
 //!
 //! Each is a plain glob. A bad one makes the forge panic, and then nothing at all starts.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
-use super::step::{Step, rule, unknown_key};
-use super::{Judgement, Outcome, TriggerInputs, Way, filter};
+use super::{Judgement, Outcome, Step, TriggerInputs, Way, filter, rule, unknown_key};
 use crate::document::on::OnEvent;
 use crate::pattern::glob::{Glob, GlobDialect};
 use crate::server::{Capability, Server};
@@ -15,13 +12,13 @@ use crate::server::{Capability, Server};
 /// What a delivery says was done, in the words of workflows.
 pub(super) struct Said<'a> {
     /// It was all of these.
-    kinds: Vec<Cow<'a, str>>,
+    kinds: Vec<&'a str>,
     /// It was at least one of them, and the delivery does not tell which.
     is_open: bool,
 }
 
-impl<'a> From<Vec<Cow<'a, str>>> for Said<'a> {
-    fn from(kinds: Vec<Cow<'a, str>>) -> Self {
+impl<'a> Said<'a> {
+    fn all(kinds: Vec<&'a str>) -> Self {
         let is_open = false;
         Self { kinds, is_open }
     }
@@ -34,7 +31,7 @@ const PULL_DEFAULTS: [&str; 3] = ["opened", "reopened", "synchronized"];
 pub(super) fn of_action<'a>(payload: &'a Value, words: &[(&str, &'static str)]) -> Said<'a> {
     let action = payload["action"].as_str().unwrap_or_default();
     let other = words.iter().find(|(own, _)| *own == action);
-    vec![Cow::Borrowed(other.map_or(action, |(_, other)| *other))].into()
+    Said::all(vec![other.map_or(action, |(_, other)| *other)])
 }
 
 /// An issue. Gitea from 1.25 on looks at which labels changed, though its webhooks don't tell
@@ -52,19 +49,15 @@ pub(super) fn of_issue(payload: &Value, server: Server) -> Said<'_> {
     let kinds = [("added_labels", "labeled"), ("removed_labels", "unlabeled")];
     let changed = kinds.into_iter().filter(|(list, _)| !is_told || has(list));
     Said {
-        kinds: changed.map(|(_, kind)| Cow::Borrowed(kind)).collect(),
+        kinds: changed.map(|(_, kind)| kind).collect(),
         is_open: !is_told,
     }
 }
 
 /// A review: one word of the forge stands for several of workflows.
 pub(super) fn of_review<'a>(payload: &Value, words: &[&'static str]) -> Said<'a> {
-    if payload["action"] == "reviewed" {
-        let words = words.iter().map(|word| Cow::Borrowed(*word));
-        words.collect::<Vec<_>>().into()
-    } else {
-        Vec::new().into()
-    }
+    let is_one = payload["action"] == "reviewed";
+    Said::all(if is_one { words.to_vec() } else { Vec::new() })
 }
 
 /// The kind of a pull request.
@@ -136,9 +129,9 @@ fn step(types: &[String], said: &Said<'_>, server: Server) -> Step {
         holds,
         why,
     };
-    let mut unmatched: Vec<&str> = said.kinds.iter().map(AsRef::as_ref).collect();
+    let mut unmatched = said.kinds.clone();
     for glob in types {
-        match Glob::compile_as(GlobDialect::of(server), glob, &['/']) {
+        match Glob::compile(GlobDialect::of(server), glob, &['/']) {
             Ok(ready) => {
                 let count = unmatched.len();
                 unmatched.retain(|kind| !ready.matches(kind));

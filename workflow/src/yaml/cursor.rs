@@ -1,6 +1,6 @@
 //! The scanner's place in the text, and what it passes over: blanks, line breaks, comments.
 
-use super::chars::{is_blank, is_break, is_break_or_end};
+use super::read::{is_blank, is_break, is_break_or_end};
 use super::scan::Scanner;
 
 /// Blanks that a comment on the same line may stand behind (Go's scanner looks no further).

@@ -350,8 +350,9 @@ fn scalar<'a>(node: &'a Node, shape: &Shape) -> Result<Option<Decoded<'a>>, Refu
         (Shape::Whole, Value::Int(whole)) if i64::try_from(whole).is_ok() => {
             plain(Value::Int(whole))
         }
-        (Shape::Whole, value @ Value::Float(_)) => {
-            whole(&value).map_or(Err(unfit(node, shape)), plain)
+        #[expect(clippy::cast_possible_truncation, reason = "Go cuts as well")]
+        (Shape::Whole, Value::Float(value)) if value <= WHOLE_MAX => {
+            plain(Value::Int((value as i64).into()))
         }
         _ => Err(unfit(node, shape)),
     }
@@ -359,14 +360,6 @@ fn scalar<'a>(node: &'a Node, shape: &Shape) -> Result<Option<Decoded<'a>>, Refu
 
 /// The largest number that a float64 can be and still be an `int`, as Go compares them.
 const WHOLE_MAX: f64 = 9_223_372_036_854_775_807.0;
-
-fn whole(value: &Value) -> Option<Value> {
-    match value {
-        #[expect(clippy::cast_possible_truncation, reason = "Go cuts as well")]
-        Value::Float(value) if *value <= WHOLE_MAX => Some(Value::Int((*value as i64).into())),
-        _ => None,
-    }
-}
 
 fn unfit(node: &Node, shape: &Shape) -> Refused {
     let is = match &node.target().kind {

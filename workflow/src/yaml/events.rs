@@ -1,8 +1,40 @@
 //! From tokens to events: YAML's grammar, as libyaml has it, without recursion.
 
 use super::Refused;
-use super::node_event::{NodeEvent, Properties};
 use super::scan::{Scanner, Token};
+
+/// What a document consists of, in its order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NodeEvent {
+    Scalar {
+        properties: Properties,
+        text: String,
+        plain: bool,
+    },
+    SequenceStart(Properties),
+    MappingStart(Properties),
+    /// Of the list or map that was started last.
+    End,
+    Alias(String),
+}
+
+impl NodeEvent {
+    /// A scalar that is not written.
+    fn null(properties: Properties) -> Self {
+        Self::Scalar {
+            properties,
+            text: String::new(),
+            plain: true,
+        }
+    }
+}
+
+/// What stands before a value.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Properties {
+    pub(super) anchor: Option<String>,
+    pub(super) tag: Option<String>,
+}
 
 /// What may come next.
 #[derive(Clone, Copy)]
@@ -90,11 +122,8 @@ impl Events {
             _ => false,
         };
         let mut has_version = false;
-        while let (token @ (Token::Version(..) | Token::TagPrefix { .. }), line) =
-            self.scanner.token()?
-        {
-            let (token, line) = (token.clone(), *line);
-            self.scanner.take();
+        while let Token::Version(..) | Token::TagPrefix { .. } = self.scanner.token()?.0 {
+            let (token, line) = self.scanner.take();
             match token {
                 Token::Version(1, 1) if !has_version => has_version = true,
                 Token::TagPrefix { handle, prefix } if !self.knows(&handle) => {
@@ -180,26 +209,16 @@ impl Events {
                 let (text, plain) = (text.clone(), *plain);
                 self.scanner.take();
                 self.state = self.back();
-                return Ok((
-                    NodeEvent::Scalar {
-                        properties,
-                        text,
-                        plain,
-                    },
-                    line,
-                ));
+                let event = NodeEvent::Scalar {
+                    properties,
+                    text,
+                    plain,
+                };
+                return Ok((event, line));
             }
             _ if properties != Properties::default() => {
                 self.state = self.back();
-                let (text, plain) = (String::new(), true);
-                return Ok((
-                    NodeEvent::Scalar {
-                        properties,
-                        text,
-                        plain,
-                    },
-                    line,
-                ));
+                return Ok((NodeEvent::null(properties), line));
             }
             _ => {
                 return Err(Refused::new(
@@ -208,7 +227,8 @@ impl Events {
                 ));
             }
         };
-        if state_takes(state) {
+        // A list without indentation has no token that opens it.
+        if !matches!(state, State::IndentlessEntry) {
             self.scanner.take();
         }
         self.state = state;
@@ -252,20 +272,15 @@ impl Events {
 
     fn block_entry(&mut self) -> Told {
         let (token, line) = self.scanner.token()?;
-        let line = *line;
         match token {
-            Token::BlockEntry => {
-                self.scanner.take();
-                match self.scanner.token()?.0 {
-                    Token::BlockEntry | Token::BlockEnd => {
-                        Ok(self.empty_at(State::BlockEntry, line))
-                    }
-                    _ => self.inner(State::BlockEntry, Context::Block),
-                }
-            }
-            Token::BlockEnd => Ok(self.end(line)),
+            Token::BlockEntry => self.behind(
+                &[Token::BlockEntry, Token::BlockEnd],
+                State::BlockEntry,
+                Context::Block,
+            ),
+            Token::BlockEnd => Ok(self.end()),
             _ => Err(Refused::new(
-                line,
+                *line,
                 "an item of the list begins with `-`, in the list's own column",
             )),
         }
@@ -273,62 +288,54 @@ impl Events {
 
     fn indentless_entry(&mut self) -> Told {
         let (token, line) = self.scanner.token()?;
-        let line = *line;
         if *token != Token::BlockEntry {
+            let line = *line;
             self.state = self.back();
             return Ok((NodeEvent::End, line));
         }
-        self.scanner.take();
-        match self.scanner.token()?.0 {
-            Token::BlockEntry | Token::Key | Token::Value | Token::BlockEnd => {
-                Ok(self.empty_at(State::IndentlessEntry, line))
-            }
-            _ => self.inner(State::IndentlessEntry, Context::Block),
-        }
+        let ends = [Token::BlockEntry, Token::Key, Token::Value, Token::BlockEnd];
+        self.behind(&ends, State::IndentlessEntry, Context::Block)
     }
 
     fn block_key(&mut self) -> Told {
         let (token, line) = self.scanner.token()?;
-        let line = *line;
         match token {
-            Token::Key => {
-                self.scanner.take();
-                match self.scanner.token()?.0 {
-                    Token::Key | Token::Value | Token::BlockEnd => {
-                        Ok(self.empty_at(State::BlockValue, line))
-                    }
-                    _ => self.inner(State::BlockValue, Context::BlockOrIndentless),
-                }
-            }
-            Token::BlockEnd => Ok(self.end(line)),
+            Token::Key => self.behind(
+                &[Token::Key, Token::Value, Token::BlockEnd],
+                State::BlockValue,
+                Context::BlockOrIndentless,
+            ),
+            Token::BlockEnd => Ok(self.end()),
             _ => Err(Refused::new(
-                line,
+                *line,
                 "a key with a `:` must stand here, in the column of the keys above",
             )),
         }
     }
 
     fn block_value(&mut self) -> Told {
-        let (token, line) = self.scanner.token()?;
-        let line = *line;
-        if *token != Token::Value {
-            return Ok(self.empty_at(State::BlockKey, line));
+        if self.scanner.token()?.0 != Token::Value {
+            return self.empty(State::BlockKey);
         }
-        self.scanner.take();
-        match self.scanner.token()?.0 {
-            Token::Key | Token::Value | Token::BlockEnd => Ok(self.empty_at(State::BlockKey, line)),
-            _ => self.inner(State::BlockKey, Context::BlockOrIndentless),
+        let ends = [Token::Key, Token::Value, Token::BlockEnd];
+        self.behind(&ends, State::BlockKey, Context::BlockOrIndentless)
+    }
+
+    /// Behind the token that is next stands a node, or nothing where one of `ends` follows.
+    fn behind(&mut self, ends: &[Token], then: State, context: Context) -> Told {
+        let (_, line) = self.scanner.take();
+        if ends.contains(&self.scanner.token()?.0) {
+            return Ok(self.empty_at(then, line));
         }
+        self.inner(then, context)
     }
 
     fn flow_entry(&mut self, is_first: bool) -> Told {
         self.flow_comma(is_first, &Token::FlowSequenceEnd, "]")?;
-        let (token, line) = self.scanner.token()?;
-        let line = *line;
-        match token {
-            Token::FlowSequenceEnd => Ok(self.end(line)),
+        match self.scanner.token()?.0 {
+            Token::FlowSequenceEnd => Ok(self.end()),
             Token::Key => {
-                self.scanner.take();
+                let (_, line) = self.scanner.take();
                 self.state = State::PairKey;
                 Ok((NodeEvent::MappingStart(Properties::default()), line))
             }
@@ -354,12 +361,10 @@ impl Events {
 
     /// A key in a list: a map of one pair.
     fn pair_key(&mut self) -> Told {
-        let (token, line) = self.scanner.token()?;
-        match token {
+        match self.scanner.token()?.0 {
             Token::Value | Token::FlowEntry | Token::FlowSequenceEnd => {
-                let line = *line;
                 // What stands there instead of the key is lost, in libyaml too.
-                self.scanner.take();
+                let (_, line) = self.scanner.take();
                 Ok(self.empty_at(State::PairValue, line))
             }
             _ => self.inner(State::PairValue, Context::Flow),
@@ -374,10 +379,8 @@ impl Events {
 
     fn flow_key(&mut self, is_first: bool) -> Told {
         self.flow_comma(is_first, &Token::FlowMappingEnd, "}")?;
-        let (token, line) = self.scanner.token()?;
-        let line = *line;
-        match token {
-            Token::FlowMappingEnd => Ok(self.end(line)),
+        match self.scanner.token()?.0 {
+            Token::FlowMappingEnd => Ok(self.end()),
             Token::Key => {
                 self.scanner.take();
                 match self.scanner.token()?.0 {
@@ -408,8 +411,8 @@ impl Events {
         self.node(context)
     }
 
-    fn end(&mut self, line: usize) -> (NodeEvent, usize) {
-        self.scanner.take();
+    fn end(&mut self) -> (NodeEvent, usize) {
+        let (_, line) = self.scanner.take();
         self.state = self.back();
         (NodeEvent::End, line)
     }
@@ -422,22 +425,12 @@ impl Events {
 
     fn empty_at(&mut self, then: State, line: usize) -> (NodeEvent, usize) {
         self.state = then;
-        let event = NodeEvent::Scalar {
-            properties: Properties::default(),
-            text: String::new(),
-            plain: true,
-        };
-        (event, line)
+        (NodeEvent::null(Properties::default()), line)
     }
 
     fn back(&mut self) -> State {
         self.states.pop().unwrap_or(State::End)
     }
-}
-
-/// Whether the token that opens a list or map is passed over; a list without indentation has none.
-fn state_takes(state: State) -> bool {
-    !matches!(state, State::IndentlessEntry)
 }
 
 /// An event and its line.

@@ -8,12 +8,7 @@
 //! Files come from strangers: bytes, nodes, depth and what aliases multiply have limits, and what is over
 //! one is refused with its reason.
 
-mod chars;
 mod cursor;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a shape takes few of the things it meets"
-)]
 mod decode;
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -25,7 +20,6 @@ mod decoded;
     reason = "a place in the grammar takes few tokens"
 )]
 mod events;
-mod node_event;
 mod parse;
 mod print;
 mod read;
@@ -40,7 +34,9 @@ use std::sync::Arc;
 
 pub use decode::Shape;
 pub use decoded::Decoded;
-pub use parse::{BYTES_MAX, DEPTH_MAX, NODES_MAX, parse};
+pub(crate) use parse::BYTES_MAX;
+pub use parse::parse;
+pub(crate) use resolve::as_float;
 
 /// Why a file, or a part of it, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -155,10 +151,36 @@ pub enum Value {
     Keyed(Vec<(Value, Value)>),
 }
 
+impl From<&Value> for serde_json::Value {
+    /// As JSON has it: what is no number there is a text.
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Int(value) => serde_json::Number::from_i128(*value)
+                .map_or_else(|| Self::String(value.to_string()), Self::Number),
+            Value::Float(value) => Self::from(*value),
+            Value::Text(text) | Value::Time(text) => Self::String(text.clone()),
+            Value::List(items) => items.iter().map(Self::from).collect(),
+            Value::Map(map) => {
+                let pairs = map.iter();
+                pairs
+                    .map(|(key, value)| (key.clone(), Self::from(value)))
+                    .collect()
+            }
+            Value::Keyed(pairs) => {
+                let pairs = pairs.iter();
+                pairs
+                    .map(|(key, value)| (key.to_string(), Self::from(value)))
+                    .collect()
+            }
+        }
+    }
+}
+
 impl Value {
     /// The text, if it is one.
-    #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self {
             Some(text)
         } else {
@@ -179,6 +201,22 @@ impl Node {
                 .map(|(key, value)| key.count() + value.count())
                 .sum(),
         }
+    }
+
+    /// Whether it is this text, as it is written.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        matches!(&self.kind, Kind::Scalar(own) if own.text == text)
+    }
+
+    /// The value of a key as it is written, in a map in which nothing is merged yet.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Kind::Mapping(pairs) = &self.kind else {
+            return None;
+        };
+        let (_, value) = pairs.iter().find(|(key, _)| key.is(name))?;
+        Some(value)
     }
 
     /// A quoted text.

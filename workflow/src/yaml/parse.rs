@@ -3,22 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::events::Events;
-use super::node_event::NodeEvent;
+use super::events::{Events, NodeEvent};
 use super::read;
 use super::scan::Scanner;
 use super::{Kind, Node, Refused, Scalar};
 
 /// The longest text. Gitea since 1.26 reads no more of a workflow; the longest that people write by
 /// hand have some 100 KiB.
-pub const BYTES_MAX: usize = 1 << 20;
+pub(crate) const BYTES_MAX: usize = 1 << 20;
 
 /// Nodes in one document: a workflow of 10,000 lines has some 30,000, and 100,000 take 20 MB here.
-pub const NODES_MAX: usize = 100_000;
+const NODES_MAX: usize = 100_000;
 
 /// Levels of lists and maps, those behind aliases counted. A workflow has about ten; Go stops at
 /// 10,000, which no stack of ours would hold.
-pub const DEPTH_MAX: usize = 100;
+const DEPTH_MAX: usize = 100;
 
 const LONG_TAG: &str = "tag:yaml.org,2002:";
 

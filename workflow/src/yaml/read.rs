@@ -32,14 +32,14 @@ fn utf8(bytes: &[u8], before: usize) -> Text {
     };
     let stop = good.char_indices().find(|(_, char)| !is_known(*char));
     let (end, reason) = match stop {
-        Some((end, char)) => (end, Some(unknown(good, end, char))),
+        Some((end, char)) => (end, Some(unknown(char))),
         None if is_bad => (
             good.len(),
             Some("it is not UTF-8; save it as UTF-8".to_owned()),
         ),
         None => (good.len(), None),
     };
-    let bad = reason.map(|reason| Refused::new(line_of(&good[..end]), reason));
+    let bad = reason.map(|reason| Refused::new(good[..end].matches('\n').count() + 1, reason));
     let mut kept = end;
     if bad.is_some() {
         let piece = (before + end) / PIECE_BYTES * PIECE_BYTES;
@@ -83,14 +83,26 @@ fn is_known(char: char) -> bool {
     matches!(char, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-fn unknown(text: &str, at: usize, char: char) -> String {
-    debug_assert!(text[at..].starts_with(char));
+fn unknown(char: char) -> String {
     format!(
         "the character U+{:04X} is not allowed; write it as an escape in quotes",
         u32::from(char)
     )
 }
 
-fn line_of(before: &str) -> usize {
-    before.matches('\n').count() + 1
+pub(super) fn is_blank(char: char) -> bool {
+    matches!(char, ' ' | '\t')
+}
+
+pub(super) fn is_break(char: char) -> bool {
+    matches!(char, '\r' | '\n' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// NUL stands for the end of the text.
+pub(super) fn is_break_or_end(char: char) -> bool {
+    is_break(char) || char == '\0'
+}
+
+pub(super) fn is_blank_or_end(char: char) -> bool {
+    is_blank(char) || is_break_or_end(char)
 }

@@ -1,6 +1,10 @@
 //! What a scalar means (Go's `yaml` v3 and v4, `resolve.go`: YAML 1.2's core with octals, binaries and
 //! underscores of YAML 1.1, and dates).
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+
 use super::time;
 use super::{Kind, Node, Scalar, Value};
 
@@ -27,15 +31,20 @@ pub(super) fn scalar(scalar: &Scalar) -> Result<Value, String> {
         | ("!!int", value @ Value::Int(_))
         | ("!!float", value @ Value::Float(_))
         | ("!!timestamp", value @ Value::Time(_)) => Ok(value),
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "Go's float64(int) loses the same"
-        )]
         ("!!float", Value::Int(whole)) if i64::try_from(whole).is_ok() => {
-            Ok(Value::Float(whole as f64))
+            Ok(Value::Float(as_float(whole)))
         }
         _ => Err(format!("`{}` is no {tag}", scalar.text)),
     }
+}
+
+/// Go's `float64` of a whole number.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Go's float64(int) loses the same"
+)]
+pub(crate) fn as_float(whole: i128) -> f64 {
+    whole as f64
 }
 
 /// Whether a key is a text: a map all of whose keys are is one that the forge's code can use.
@@ -144,34 +153,13 @@ fn float(text: &str) -> Option<Value> {
     value.is_finite().then_some(Value::Float(value))
 }
 
-/// Go's `base64.StdEncoding`: line breaks are skipped, the padding must be there.
+/// Go's `base64.StdEncoding`: line breaks are skipped, the padding must be there, and what is left of the
+/// last character does not count.
 fn base64(text: &str) -> Result<String, String> {
-    let refuse = || "what is tagged !!binary is not base64".to_owned();
-    let text: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !matches!(byte, b'\n' | b'\r'))
-        .collect();
-    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if !text.len().is_multiple_of(4) || padding > 2 {
-        return Err(refuse());
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for byte in &text[..text.len() - padding] {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return Err(refuse()),
-        };
-        held = held << 6 | u32::from(six);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits & 0xff) as u8);
-        }
-    }
+    const CONFIG: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    const ENGINE: GeneralPurpose = GeneralPurpose::new(&STANDARD, CONFIG);
+    let bytes = ENGINE.decode(text.replace(['\n', '\r'], ""));
+    let bytes = bytes.map_err(|_| "what is tagged !!binary is not base64".to_owned())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -1,7 +1,7 @@
 //! The tokens that have a text: scalars, anchors and aliases.
 
 use super::Refused;
-use super::chars::{is_blank, is_blank_or_end, is_break, is_break_or_end};
+use super::read::{is_blank, is_blank_or_end, is_break, is_break_or_end};
 use super::scan::{Scanner, Token};
 
 /// What a quoted or plain text has behind its last word: blanks, or line breaks, which fold.
@@ -49,15 +49,18 @@ impl Scanner {
             }
             self.gap(&mut gap, true)?;
             was_broken = gap.is_broken;
-            if self.flow == 0
-                && i64::try_from(self.column).is_ok_and(|column| column <= self.indent)
-            {
+            if self.flow == 0 && self.is_outdented() {
                 break;
             }
         }
         self.push_at(Token::Scalar { text, plain: true }, line);
         self.key_allowed |= was_broken;
         Ok(())
+    }
+
+    /// Whether this column is none of the innermost block's own.
+    fn is_outdented(&self) -> bool {
+        i64::try_from(self.column).is_ok_and(|column| column <= self.indent)
     }
 
     fn ends_plain(&self) -> bool {
@@ -74,9 +77,7 @@ impl Scanner {
         loop {
             let next = self.peek(0);
             if is_blank(next) {
-                let is_indent =
-                    i64::try_from(self.column).is_ok_and(|column| column <= self.indent);
-                if is_plain && gap.is_broken && is_indent && next == '\t' {
+                if is_plain && gap.is_broken && self.is_outdented() && next == '\t' {
                     return Err(self.refuse("a tab can't indent; use spaces"));
                 }
                 if gap.is_broken {

@@ -8,8 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 
 use super::Refused;
-use super::chars::is_blank_or_end;
-use super::read::Text;
+use super::read::{Text, is_blank_or_end};
 
 /// How far behind its begin the `:` of a key may stand (YAML 1.2, 7.4.2).
 const KEY_CHARS: usize = 1024;
@@ -110,10 +109,9 @@ impl Scanner {
     }
 
     /// Takes the next token, which [`Self::token`] has shown.
-    pub(super) fn take(&mut self) -> Token {
+    pub(super) fn take(&mut self) -> (Token, usize) {
         self.taken += 1;
-        let (token, _) = self.tokens.pop_front().expect("it was shown");
-        token
+        self.tokens.pop_front().expect("it was shown")
     }
 
     /// Whether the next token may still turn out to begin a key.
@@ -205,25 +203,19 @@ impl Scanner {
             '-' if spaced => self.block_entry(),
             '?' if spaced => self.explicit_key(),
             ':' if spaced || self.flow > 0 => self.value(),
-            '*' | '&' => {
+            '*' | '&' | '!' | '\'' | '"' => {
                 self.may_be_key()?;
                 self.key_allowed = false;
-                self.anchor()
-            }
-            '!' => {
-                self.may_be_key()?;
-                self.key_allowed = false;
-                self.tag()
+                match first {
+                    '!' => self.tag(),
+                    '*' | '&' => self.anchor(),
+                    _ => self.quoted(),
+                }
             }
             '|' | '>' if self.flow == 0 => {
                 self.no_key()?;
                 self.key_allowed = true;
                 self.block_scalar()
-            }
-            '\'' | '"' => {
-                self.may_be_key()?;
-                self.key_allowed = false;
-                self.quoted()
             }
             '-' | '?' | ':' if !spaced => self.fetch_plain(),
             '\t' | '-' | '?' | ':' | '#' | '|' | '>' | '%' | '@' | '`' => {
@@ -278,27 +270,26 @@ impl Scanner {
     }
 
     fn block_entry(&mut self) -> Result<(), Refused> {
-        if self.flow == 0 {
-            if !self.key_allowed {
-                return Err(
-                    self.refuse("a list can't begin with `-` here; begin it on its own line")
-                );
-            }
-            self.roll(self.column, None, Token::BlockSequence, self.line);
-        }
+        let refusal = "a list can't begin with `-` here; begin it on its own line";
+        self.begin_block(Token::BlockSequence, refusal)?;
         self.indicator(Token::BlockEntry, true)
     }
 
     fn explicit_key(&mut self) -> Result<(), Refused> {
+        let refusal = "a key can't begin with `?` here; begin it on its own line";
+        self.begin_block(Token::BlockMapping, refusal)?;
+        self.indicator(Token::Key, self.flow == 0)
+    }
+
+    /// Outside of brackets a mark may begin a block, where a key may stand.
+    fn begin_block(&mut self, block: Token, refusal: &str) -> Result<(), Refused> {
         if self.flow == 0 {
             if !self.key_allowed {
-                return Err(
-                    self.refuse("a key can't begin with `?` here; begin it on its own line")
-                );
+                return Err(self.refuse(refusal));
             }
-            self.roll(self.column, None, Token::BlockMapping, self.line);
+            self.roll(self.column, None, block, self.line);
         }
-        self.indicator(Token::Key, self.flow == 0)
+        Ok(())
     }
 
     fn value(&mut self) -> Result<(), Refused> {
@@ -310,14 +301,8 @@ impl Scanner {
             self.keys[place] = None;
             self.key_allowed = false;
         } else {
-            if self.flow == 0 {
-                if !self.key_allowed {
-                    return Err(
-                        self.refuse("a second `:` can't stand here; put the text in quotes")
-                    );
-                }
-                self.roll(self.column, None, Token::BlockMapping, self.line);
-            }
+            let refusal = "a second `:` can't stand here; put the text in quotes";
+            self.begin_block(Token::BlockMapping, refusal)?;
             self.key_allowed = self.flow == 0;
         }
         self.skip(1);

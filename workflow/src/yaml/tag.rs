@@ -1,7 +1,7 @@
 //! Tags, and the directives before a document.
 
 use super::Refused;
-use super::chars::{is_blank, is_blank_or_end, is_break, is_break_or_end};
+use super::read::{is_blank, is_blank_or_end, is_break, is_break_or_end};
 use super::scan::{Scanner, Token};
 
 impl Scanner {
@@ -105,12 +105,10 @@ impl Scanner {
         while is_alpha(self.peek(0)) {
             self.read(&mut name);
         }
-        if !is_blank_or_end(self.peek(0)) {
-            return Err(self.refuse("a line that begins with `%` is a directive, and this is none"));
-        }
+        let is_ended = is_blank_or_end(self.peek(0));
         self.skip_blanks();
         let token = match &*name {
-            "YAML" => {
+            "YAML" if is_ended => {
                 let major = self.version()?;
                 if self.peek(0) != '.' {
                     return Err(self.refuse("a YAML version is two numbers with a `.` between"));
@@ -118,7 +116,7 @@ impl Scanner {
                 self.skip(1);
                 Token::Version(major, self.version()?)
             }
-            "TAG" => {
+            "TAG" if is_ended => {
                 let handle = self.handle(true)?;
                 if !is_blank(self.peek(0)) {
                     return Err(self.refuse("a blank must follow a tag's handle"));

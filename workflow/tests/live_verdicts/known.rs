@@ -2,172 +2,122 @@
 
 use crate::Side::{self, Foreign, Missed, Unknown};
 
-/// A difference.
-#[derive(Debug)]
-pub(crate) struct Known {
-    /// The repository; empty for the large one.
-    pub(crate) repo: &'static str,
-    pub(crate) workflow: &'static str,
-    pub(crate) side: Side,
-    /// How many jobs, of all events.
-    pub(crate) times: usize,
-    /// What the server does.
-    pub(crate) because: &'static str,
-}
+/// What the server does, and the jobs in which it shows: the repository (empty for the large one), the
+/// workflow, who has them, and how many they are, of all events.
+pub(crate) type Known = (
+    &'static str,
+    &'static [(&'static str, &'static str, Side, usize)],
+);
 
 /// Any workflow of the repository.
 pub(crate) const ANY: &str = "*";
 
-const GH: &str =
-    "names, labels and matrices are made without the context github, which is empty there";
-const EMPTY: &str =
-    "without the context github too, and labels that come out empty are left out of a list";
-const REMOTE: &str =
-    "jobs of a called workflow stand in its caller's place, also of another repository";
-const PANIC: &str =
-    "its code fails on a file: those before it have started, those after it are lost";
-const NOPANIC: &str = "its code fails on a file no more: that one is refused, the others start";
-
-const fn known(
-    repo: &'static str,
-    workflow: &'static str,
-    side: Side,
-    times: usize,
-    because: &'static str,
-) -> Known {
-    Known {
-        repo,
-        workflow,
-        side,
-        times,
-        because,
-    }
-}
-
 pub(crate) const FORGEJO_15: &[Known] = &[
-    known(
-        "",
-        "m-empty.yml",
-        Foreign,
-        7,
+    (
         "Forgejo makes no job of an empty matrix, and a run without jobs",
+        &[("", "m-empty.yml", Foreign, 7)],
     ),
-    known(
-        "",
-        "n-missing.yml",
-        Foreign,
-        7,
+    (
         "Forgejo fails a job at once that needs one that is not there",
+        &[("", "n-missing.yml", Foreign, 7)],
     ),
-    known("", "r-cond.yml", Foreign, 7, GH),
-    known("", "r-cond.yml", Missed, 7, GH),
-    known(
-        "",
-        "r-forgejo.yml",
-        Foreign,
-        7,
+    (
+        "names, labels and matrices are made without the context github, which is empty there",
+        &[
+            ("", "r-cond.yml", Foreign, 7),
+            ("", "r-cond.yml", Missed, 7),
+            ("", "r-gitea.yml", Foreign, 7),
+            ("", "r-gitea.yml", Missed, 7),
+            ("", "r-ref.yml", Foreign, 7),
+            ("", "r-ref.yml", Missed, 7),
+            ("mini", "matrix-github.yml", Foreign, 1),
+            ("mini", "matrix-github.yml", Missed, 2),
+            ("mini", "name-event.yml", Foreign, 1),
+            ("mini", "name-event.yml", Missed, 1),
+            ("mini", "name-ref.yml", Foreign, 1),
+            ("mini", "name-ref.yml", Missed, 1),
+        ],
+    ),
+    (
         "the rules know no context forgejo; Forgejo's is empty in labels",
+        &[
+            ("", "r-forgejo.yml", Foreign, 7),
+            ("", "r-forgejo.yml", Missed, 7),
+        ],
     ),
-    known(
-        "",
-        "r-forgejo.yml",
-        Missed,
-        7,
-        "the rules know no context forgejo; Forgejo's is empty in labels",
+    (
+        "without the context github too, and labels that come out empty are left out of a list",
+        &[
+            ("", "r-listexp.yml", Foreign, 7),
+            ("", "r-listexp.yml", Missed, 7),
+            ("mini", "runson-sha.yml", Foreign, 1),
+            ("mini", "runson-sha.yml", Missed, 1),
+        ],
     ),
-    known("", "r-gitea.yml", Foreign, 7, GH),
-    known("", "r-gitea.yml", Missed, 7, GH),
-    known("", "r-listexp.yml", Foreign, 7, EMPTY),
-    known("", "r-listexp.yml", Missed, 7, EMPTY),
-    known("", "r-ref.yml", Foreign, 7, GH),
-    known("", "r-ref.yml", Missed, 7, GH),
-    known(
-        "",
-        "u-local-missing.yml",
-        Unknown,
-        7,
+    (
         "Forgejo fails a job at once that calls a file that is not there",
+        &[("", "u-local-missing.yml", Unknown, 7)],
     ),
-    known("", "u-remote.yml", Foreign, 7, REMOTE),
-    known("", "u-remote.yml", Missed, 21, REMOTE),
-    known(
-        "mini",
-        "empty-matrix-need.yml",
-        Foreign,
-        2,
+    (
+        "jobs of a called workflow stand in its caller's place, also of another repository",
+        &[
+            ("", "u-remote.yml", Foreign, 7),
+            ("", "u-remote.yml", Missed, 21),
+        ],
+    ),
+    (
         "an empty matrix has no job, and what needs that fails at once",
+        &[("mini", "empty-matrix-need.yml", Foreign, 2)],
     ),
-    known("mini", "matrix-github.yml", Foreign, 1, GH),
-    known("mini", "matrix-github.yml", Missed, 2, GH),
-    known("mini", "name-event.yml", Foreign, 1, GH),
-    known("mini", "name-event.yml", Missed, 1, GH),
-    known("mini", "name-ref.yml", Foreign, 1, GH),
-    known("mini", "name-ref.yml", Missed, 1, GH),
-    known("mini", "runson-sha.yml", Foreign, 1, EMPTY),
-    known("mini", "runson-sha.yml", Missed, 1, EMPTY),
-    known("pan-empty-job", "a.yml", Missed, 1, PANIC),
-    known(
-        "pan-include-no-map",
-        "z.yml",
-        Foreign,
-        1,
+    (
+        "its code fails on a file: those before it have started, those after it are lost",
+        &[
+            ("pan-empty-job", "a.yml", Missed, 1),
+            ("trig", ANY, Missed, 301),
+        ],
+    ),
+    (
         "Forgejo's code panics at an include that is no map, and later files are lost",
+        &[("pan-include-no-map", "z.yml", Foreign, 1)],
     ),
-    known(
-        "pan-runs-on-null",
-        "m.yml",
-        Foreign,
-        1,
+    (
         "Forgejo refuses a file with runs-on null",
+        &[("pan-runs-on-null", "m.yml", Foreign, 1)],
     ),
-    known("trig", ANY, Missed, 301, PANIC),
 ];
 
 pub(crate) const GITEA_1_27: &[Known] = &[
-    known(
-        "",
-        "r-forgejo.yml",
-        Foreign,
-        6,
+    (
         "Gitea knows no context forgejo, and refuses the file",
+        &[("", "r-forgejo.yml", Foreign, 6)],
     ),
-    known(
-        "",
-        "r-list-json.yml",
-        Foreign,
-        6,
+    (
         "without its variables Gitea can't read fromJSON of one, and refuses the file",
+        &[("", "r-list-json.yml", Foreign, 6)],
     ),
-    known(
-        "",
-        "u-local-missing.yml",
-        Unknown,
-        6,
+    (
         "Gitea makes no run of a call of a file that is not there",
+        &[("", "u-local-missing.yml", Unknown, 6)],
     ),
-    known(
-        "",
-        "u-remote.yml",
-        Unknown,
-        6,
+    (
         "Gitea makes no run of a call of a workflow that can't be called",
+        &[("", "u-remote.yml", Unknown, 6)],
     ),
-    known(
-        "",
-        "y-anchor.yml",
-        Missed,
-        6,
+    (
         "Gitea reads an alias below on",
+        &[("", "y-anchor.yml", Missed, 6)],
     ),
-    known(
-        "",
-        "y-merge.yml",
-        Foreign,
-        9,
+    (
         "Gitea makes no run of a job whose keys are merged in",
+        &[("", "y-merge.yml", Foreign, 9)],
     ),
-    known("pan-empty-job", "a.yml", Missed, 1, NOPANIC),
-    known("pan-empty-job", "z.yml", Missed, 1, NOPANIC),
-    known("pan-include-no-map", "a.yml", Missed, 1, NOPANIC),
-    known("pan-include-no-map", "z.yml", Missed, 1, NOPANIC),
+    (
+        "its code fails on a file no more: that one is refused, the others start",
+        &[
+            ("pan-empty-job", "a.yml", Missed, 1),
+            ("pan-empty-job", "z.yml", Missed, 1),
+            ("pan-include-no-map", "a.yml", Missed, 1),
+            ("pan-include-no-map", "z.yml", Missed, 1),
+        ],
+    ),
 ];

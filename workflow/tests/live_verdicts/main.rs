@@ -10,22 +10,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod clone;
 mod known;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::Command;
+use std::task::{Context, Poll, Waker};
 
+use git::{LocalClone, Settings};
 use serde::Deserialize;
-use workflow::evaluation::{Question, Run, evaluate};
-use workflow::event::{Body, Event, EventKind};
+use tempfile::TempDir;
+use workflow::evaluation::Run;
+use workflow::event::Body;
 use workflow::expression::Resolved;
 use workflow::jobs::Start;
-use workflow::server::Server;
-use workflow::trigger::Changed;
-
-use crate::clone::{At, Clone, cases};
+use workflow::{Event, EventKind, Server, gather};
 
 /// One event and what the server made of it.
 #[derive(Deserialize)]
@@ -97,70 +99,54 @@ impl fmt::Display for Job {
 
 /// A server, its repositories and what it was told.
 struct Site {
-    name: &'static str,
+    folder: PathBuf,
     server: Server,
-    main: Clone,
-    app: Clone,
-    more: Clone,
+    main: TempDir,
+    app: TempDir,
+    more: TempDir,
 }
 
 impl Site {
-    fn of(name: &'static str, server: Server) -> Self {
-        let folder = cases().join(name);
-        let clone = |bundle: &str| Clone::of(&folder.join(bundle));
+    fn of(name: &str, server: Server) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+        let folder = folder.join(name);
+        let clone = |bundle: &str| clone_of(&folder.join(bundle));
         Self {
-            name,
             server,
             main: clone("repo.bundle"),
             app: clone("app.bundle"),
             more: clone("more.bundle"),
+            folder,
         }
     }
 
     fn cases(&self, file: &str) -> Vec<Case> {
-        let text = fs::read_to_string(cases().join(self.name).join(file)).unwrap();
+        let text = fs::read_to_string(self.folder.join(file)).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
     /// The jobs that the rules give.
-    fn evaluated(&self, case: &Case, clone: &Clone) -> Vec<Planned> {
-        let event = EventKind::parse(&case.event).unwrap();
-        let body = case.body.clone();
-        let event = Event { kind: event, body };
-        let at = At {
-            clone,
-            refs: &case.refs,
+    fn evaluated(&self, case: &Case, clone: &Path) -> Vec<Planned> {
+        let event = Event {
+            kind: EventKind::parse(&case.event).unwrap(),
+            body: case.body.clone(),
         };
-        let Some(sha) = at.commit(&event.reads().at) else {
-            // A deletion; its event is told beside it.
-            assert!(event.starts_nothing().is_some(), "{}", case.step);
+        // Of a deletion nothing is left to read; its event is told beside it.
+        if event.starts_nothing().is_some() {
             return Vec::new();
+        }
+        let settings = Settings {
+            references: Some(&case.refs),
+            others: [("acme/app".to_owned(), self.app.path())].into(),
+            variables: Some(variables(&case.repo)),
+            ..Settings::default()
         };
-        let files = clone.workflows(&sha, &self.app, self.server);
-        let base = event.body.pull_request.as_ref().map(|pull| {
-            let base = at.commit(&pull.base.git_ref).unwrap();
-            clone.workflows(&base, &self.app, self.server)
-        });
-        let changed = match event.compared_with(self.server) {
-            _ if !files.asks_for_paths(event.kind) => Changed::NotFetched,
-            Some(before) => {
-                let before = at.commit(before).unwrap_or_else(|| before.to_owned());
-                clone.changed(&before, &sha)
-            }
-            None => Changed::Unknown("the delivery does not tell".to_owned()),
+        let clone = LocalClone::open(clone, settings).unwrap();
+        let future = pin!(gather(&clone, &event, self.server));
+        let Poll::Ready(facts) = future.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("a clone answers at once");
         };
-        let variables = variables(&case.repo);
-        let evaluation = evaluate(&Question {
-            server: self.server,
-            event: &event,
-            sha: &sha,
-            message: &clone.message(&sha),
-            files: &files,
-            base: base.as_ref(),
-            changed: &changed,
-            variables: Some(&variables),
-            disabled: &BTreeSet::new(),
-        });
+        let evaluation = facts.expect(&case.step).evaluate(&event);
         let runs = evaluation.runs();
         runs.flat_map(|(workflow, run)| planned(workflow, run))
             .collect()
@@ -173,12 +159,24 @@ impl Site {
             case.refs = [("refs/heads/main".to_owned(), case.bundle_ref.clone())].into();
             case
         });
-        let of_large = large.map(|case| (case, &self.main));
-        let of_small = small.map(|case| (case, &self.more));
+        let of_large = large.map(|case| (case, self.main.path()));
+        let of_small = small.map(|case| (case, self.more.path()));
         let all = of_large.chain(of_small);
         all.flat_map(|(case, clone)| differences(&case, self.evaluated(&case, clone)))
             .collect()
     }
+}
+
+/// A bare clone of a bundle.
+fn clone_of(bundle: &Path) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let status = Command::new("git")
+        .args(["clone", "--quiet", "--mirror"])
+        .args([bundle, folder.path()])
+        .status()
+        .expect("git is installed: the repository that this test is in came by it");
+    assert!(status.success(), "{}", bundle.display());
+    folder
 }
 
 /// What the READMEs say of the variables.
@@ -325,33 +323,28 @@ fn the_rules_say_what_a_real_gitea_queued() {
 
 /// The differences are those that are known, each as often as it is known.
 fn check(site: &Site, known: &[known::Known]) {
-    let mut left: Vec<usize> = known.iter().map(|known| known.times).collect();
+    let rows = |(because, rows): &known::Known| {
+        rows.iter()
+            .map(move |row| (*because, *row))
+            .collect::<Vec<_>>()
+    };
+    let mut left: Vec<_> = known.iter().flat_map(rows).collect();
     let mut new = Vec::new();
     for difference in site.differences() {
-        let is_it = |known: &known::Known| {
-            known.repo == difference.repo
-                && known.side == difference.side
-                && (known.workflow == difference.workflow || known.workflow == known::ANY)
-        };
-        let at = known.iter().position(is_it).filter(|at| left[*at] > 0);
-        match at {
-            Some(at) => left[at] -= 1,
+        let known = left.iter_mut().find(|(_, (repo, workflow, side, times))| {
+            *times > 0
+                && (*repo, *side) == (difference.repo.as_str(), difference.side)
+                && [difference.workflow.as_str(), known::ANY].contains(workflow)
+        });
+        match known {
+            Some((_, (.., times))) => *times -= 1,
             None => new.push(format!("{} {}", difference.repo, difference.words)),
         }
     }
-    let gone: Vec<String> = known
-        .iter()
-        .zip(left)
-        .filter(|(_, left)| *left > 0)
-        .map(|(known, left)| {
-            let known::Known {
-                repo,
-                workflow,
-                side,
-                because,
-                ..
-            } = known;
-            format!("{repo} {workflow}: {side:?}, {left} times: {because}")
+    let gone = left.iter().filter(|(_, (.., times))| *times > 0);
+    let gone: Vec<String> = gone
+        .map(|(because, (repo, workflow, side, times))| {
+            format!("{repo} {workflow}: {side:?}, {times} times: {because}")
         })
         .collect();
     assert!(

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use stacks::pool::Pool;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run, WorkflowEvaluation};
 use workflow::expression::Resolved;
+use workflow::jobs::Start;
 use workflow::jobs::concurrency::{Effect, Group};
-use workflow::jobs::{Because, Start};
 use workflow::trigger::Outcome;
 use workflow::yaml::By;
 use workflow::{Event, Facts};
@@ -107,7 +107,7 @@ impl<'a> Told<'a> {
                 ));
             }
         }
-        if job.start == Start::Blocked(Because::Approval) {
+        if job.start == Start::AfterApproval {
             warnings.push(
                 "a pull request from another repository: the forge holds its jobs until somebody \
                  approves, unless its author may write here or was approved before"
@@ -300,7 +300,7 @@ impl<'a> Told<'a> {
         };
         json!({
             "on": event.on,
-            "outcome": outcome_word(event.judgement.outcome),
+            "outcome": event.judgement.outcome.word(),
             "rules": steps.collect::<Vec<_>>(),
             "refused": refused,
             "concurrency": group,
@@ -367,22 +367,10 @@ fn group_words(group: &Resolved<Option<Group>>) -> Option<String> {
 }
 
 fn start_words(job: &PlannedJob) -> String {
-    match &job.start {
+    match job.start {
         Start::Waiting => "starts at once".to_owned(),
-        Start::Blocked(Because::Needs) => format!("waits for {}", job.job.needs.join(", ")),
-        Start::Blocked(Because::Approval) => "waits for an approval".to_owned(),
-        Start::Blocked(Because::Concurrency { group }) => {
-            format!("waits while another of group {group} runs")
-        }
-    }
-}
-
-fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Matched => "matched",
-        Outcome::FilteredOut => "filtered_out",
-        Outcome::NotApplicable => "not_applicable",
-        Outcome::Unknown => "unknown",
+        Start::AfterNeeds => format!("waits for {}", job.job.needs.join(", ")),
+        Start::AfterApproval => "waits for an approval".to_owned(),
     }
 }
 

@@ -6,8 +6,8 @@ use http::Method;
 use serde_json::{Value, json};
 use workflow::event::EventKind;
 
-use super::super::generator::{DEFAULT, pick};
-use super::history::{History, some};
+use super::super::generator::{DEFAULT, pick, some};
+use super::history::History;
 use super::operation::{After, GUEST, Operation};
 use super::workflows::workflow;
 
@@ -54,21 +54,11 @@ impl History {
     }
 
     fn message(&mut self) -> &'static str {
-        pick(
-            &mut self.rng,
-            &[
-                "a",
-                "b",
-                "c",
-                "d",
-                "e",
-                "f",
-                "g",
-                "h",
-                "[skip ci] i",
-                "[no ci] j",
-            ],
-        )
+        match self.rng.u8(..10) {
+            0 => "[skip ci] a",
+            1 => "[no ci] b",
+            _ => "c",
+        }
     }
 
     pub(super) fn change(&mut self) -> Operation {

@@ -4,9 +4,9 @@ use http::Method;
 use serde_json::{Value, json};
 use workflow::event::EventKind;
 
-use super::super::generator::{DEFAULT, pick};
-use super::history::{History, Pull, some};
-use super::operation::{After, By, GUEST, Operation};
+use super::super::generator::{DEFAULT, pick, some};
+use super::history::{History, Pull};
+use super::operation::{After, GUEST, Operation};
 
 impl History {
     pub(super) fn open_pull(&mut self) -> Option<Operation> {
@@ -17,11 +17,7 @@ impl History {
         (head != base).then(|| {
             Operation::new(words, Method::POST, "pulls", body)
                 .telling(&[EventKind::PullRequest])
-                .then(After::Pull {
-                    head,
-                    base,
-                    is_of_fork: false,
-                })
+                .then(After::Pull(head, base, false))
         })
     }
 
@@ -34,11 +30,7 @@ impl History {
         Some(
             operation
                 .telling(&[EventKind::PullRequest])
-                .then(After::Pull {
-                    head,
-                    base: DEFAULT.to_owned(),
-                    is_of_fork: true,
-                }),
+                .then(After::Pull(head, DEFAULT.to_owned(), true)),
         )
     }
 
@@ -59,15 +51,12 @@ impl History {
                 let words = format!("turns pull request {number} to {to}");
                 // The same one again is no change.
                 let operation = Operation::new(words, Method::PATCH, path, body);
-                return Some(operation.then(After::PullGoes { number, to }));
+                return Some(operation.then(After::PullGoesTo(number, to)));
             }
             _ if is_merged => return None,
             _ => (
                 json!({"state": if open { "closed" } else { "open" }}),
-                After::PullIs {
-                    number,
-                    open: !open,
-                },
+                After::PullIsOpen(number, !open),
             ),
         };
         let words = format!("edits pull request {number}: {body}");
@@ -85,7 +74,7 @@ impl History {
             json!({"Do": way}),
         );
         let tells = [EventKind::Push, EventKind::PullRequest];
-        open.then(|| operation.telling(&tells).then(After::Merged { number }))
+        open.then(|| operation.telling(&tells).then(After::Merged(number)))
     }
 
     pub(super) fn label(&mut self) -> Option<Operation> {
@@ -130,9 +119,7 @@ impl History {
         let path = format!("issues/{number}/comments");
         let words = format!("comments on {number}");
         let mut operation = Operation::new(words, Method::POST, path, body);
-        if self.rng.bool() {
-            operation.by = By::Guest;
-        }
+        operation.by_guest = self.rng.bool();
         let event = if self.issues.contains(&number) {
             EventKind::IssueComment
         } else {
@@ -165,9 +152,7 @@ impl History {
         let words = format!("reviews pull request {number}: {verdict}");
         let path = format!("pulls/{number}/reviews");
         let mut operation = Operation::new(words, Method::POST, path, body);
-        if self.rng.bool() {
-            operation.by = By::Guest;
-        }
+        operation.by_guest = self.rng.bool();
         open.then(|| operation.telling(&[event]))
     }
 
@@ -191,9 +176,7 @@ impl History {
             body["labels"] = json!([self.labels[0]]);
         }
         let mut operation = Operation::new("opens an issue", Method::POST, "issues", body);
-        if self.rng.u8(..3) == 0 {
-            operation.by = By::Guest;
-        }
+        operation.by_guest = self.rng.u8(..3) == 0;
         operation.telling(&[EventKind::Issues]).then(After::Issue)
     }
 

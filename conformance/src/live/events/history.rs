@@ -5,8 +5,8 @@ use http::Method;
 use serde_json::{Value, json};
 use workflow::event::EventKind;
 
-use super::super::generator::pick;
-use super::operation::{After, By, Operation};
+use super::super::generator::{pick, some};
+use super::operation::{After, Operation};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Pull {
@@ -19,7 +19,7 @@ pub(crate) struct Pull {
 }
 
 /// What there is in the repository, as far as operations need it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) rng: Rng,
     pub(crate) owner: String,
@@ -53,30 +53,18 @@ impl History {
             name: name.to_owned(),
             labels,
             milestone,
-            is_begun: false,
-            is_forked: false,
-            branches: Vec::new(),
-            fork_branches: Vec::new(),
-            tags: Vec::new(),
-            pulls: Vec::new(),
-            issues: Vec::new(),
-            comments: Vec::new(),
-            releases: Vec::new(),
-            pages: Vec::new(),
-            changes: 0,
+            ..Self::default()
         }
     }
 
-    /// The next thing.
     pub(crate) fn operation(&mut self) -> Operation {
         if !self.is_begun {
             return self.begin();
         }
         if !self.is_forked {
             let path = format!("/repos/{}/{}/forks", self.owner, self.name);
-            let mut operation = Operation::new("forks", Method::POST, path, json!({}));
-            (operation.by, operation.after) = (By::Guest, After::Forked);
-            return operation.telling(&[EventKind::Fork]);
+            let operation = Operation::new("forks", Method::POST, path, json!({})).by_guest();
+            return operation.telling(&[EventKind::Fork]).then(After::Forked);
         }
         loop {
             let operation = match self.rng.u8(..40) {
@@ -130,11 +118,7 @@ impl History {
                 self.fork_branches = self.branches.clone();
             }
             After::ForkBranch(name) => self.fork_branches.push(name),
-            After::Pull {
-                head,
-                base,
-                is_of_fork,
-            } => self.pulls.push(Pull {
+            After::Pull(head, base, is_of_fork) => self.pulls.push(Pull {
                 number,
                 head,
                 base,
@@ -142,17 +126,17 @@ impl History {
                 open: true,
                 is_merged: false,
             }),
-            After::PullGoes { number, to } => {
+            After::PullGoesTo(number, to) => {
                 if let Some(pull) = self.pull(number) {
                     pull.base = to;
                 }
             }
-            After::PullIs { number, open } => {
+            After::PullIsOpen(number, open) => {
                 if let Some(pull) = self.pull(number) {
                     pull.open = open;
                 }
             }
-            After::Merged { number } => {
+            After::Merged(number) => {
                 if let Some(pull) = self.pull(number) {
                     (pull.open, pull.is_merged) = (false, true);
                     let moved = pull.base.clone();
@@ -198,15 +182,9 @@ impl History {
         Some((pull.number, pull.open))
     }
 
-    /// An issue or a pull request.
     pub(super) fn some_topic(&mut self) -> Option<u64> {
         let numbers = self.pulls.iter().map(|pull| pull.number);
         let numbers: Vec<u64> = numbers.chain(self.issues.iter().copied()).collect();
         some(&mut self.rng, &numbers)
     }
-}
-
-/// One of them.
-pub(crate) fn some<T: Clone>(rng: &mut Rng, of: &[T]) -> Option<T> {
-    (!of.is_empty()).then(|| of[rng.usize(..of.len())].clone())
 }

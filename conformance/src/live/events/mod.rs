@@ -24,13 +24,13 @@ use workflow::event::EventKind;
 use workflow::{ForgeKind, gather};
 
 use self::history::History;
-use self::operation::{By, GUEST, Operation};
+use self::operation::{GUEST, Operation};
 use super::compare::{Compared, abstract_of, compare, without_open};
 use super::predict::Prediction;
 use super::receiver::{Received, Receiver};
 use super::report::Difference;
 use super::site::{Queued, Read, Site};
-use super::{Error, StepResult};
+use super::{Error, StepResult, answered, strings};
 
 const NAME: &str = "events";
 /// What the hook is told to send. `pull_request` and `issues` are all that are of one.
@@ -110,7 +110,7 @@ impl Events {
         Ok(Self {
             site: site.clone(),
             receiver: receiver.clone(),
-            forge: Forge::new(config).map_err(answer)?,
+            forge: Forge::new(config).map_err(answered)?,
             hook,
             history: History::new(seed, gitea.user(), NAME, labels, milestone),
             read: Read::default(),
@@ -147,8 +147,7 @@ impl Events {
         }
         let is_refused = did.len() > 1;
         let (seen, compared, silent) = self.settle(&tells).await?;
-        let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
-        let difference = (!is_equal || !silent.is_empty()).then(|| Difference {
+        let difference = (!compared.is_equal() || !silent.is_empty()).then(|| Difference {
             number,
             again: format!("--pushes 0 --events {}", number + 1),
             repository: NAME.to_owned(),
@@ -163,12 +162,8 @@ impl Events {
                 .collect(),
             silent,
             said: seen.prediction.words,
-            missing: compared.missing.iter().map(ToString::to_string).collect(),
-            unforeseen: compared
-                .unforeseen
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            missing: strings(&compared.missing),
+            unforeseen: strings(&compared.unforeseen),
             files: BTreeMap::new(),
         });
         Ok(StepResult {
@@ -186,9 +181,10 @@ impl Events {
             Some(_) => String::new(),
             None => format!("{}/", self.site.repository(NAME)),
         };
-        let sudo = match operation.by {
-            By::Owner => String::new(),
-            By::Guest => format!("?sudo={GUEST}"),
+        let sudo = if operation.by_guest {
+            format!("?sudo={GUEST}")
+        } else {
+            String::new()
         };
         let path = format!("{place}{}{sudo}", operation.path);
         self.site
@@ -208,14 +204,10 @@ impl Events {
         loop {
             self.look(&mut seen).await?;
             let silent = silent(tells, &seen.deliveries);
-            let (queued, beyond) = without_open(seen.queued.clone(), &seen.prediction.open);
-            let compared = Compared {
-                beyond,
-                ..compare(seen.prediction.jobs.clone(), queued)
-            };
-            let is_equal = compared.missing.is_empty() && compared.unforeseen.is_empty();
+            let queued = without_open(seen.queued.clone(), &seen.prediction.open);
+            let compared = compare(seen.prediction.jobs.clone(), queued);
             let is_behind = seen.deliveries.iter().any(is_test);
-            if (silent.is_empty() && is_equal && is_behind) || start.elapsed() > LIMIT {
+            if (silent.is_empty() && compared.is_equal() && is_behind) || start.elapsed() > LIMIT {
                 return Ok((seen, compared, silent));
             }
             if silent.is_empty() && !is_fenced {
@@ -247,8 +239,8 @@ impl Events {
                 .push(format!("{:?} is no event of workflows", received.event));
             return Ok(());
         };
-        let body = serde_json::to_vec(&received.body).map_err(answer)?;
-        let read = Delivery::of_event(event, &body).map_err(answer)?;
+        let body = serde_json::to_vec(&received.body).map_err(answered)?;
+        let read = Delivery::of_event(event, &body).map_err(answered)?;
         // The hook tells of new and deleted references by themselves.
         let Delivery::Event { event, .. } = read else {
             return Ok(());
@@ -296,9 +288,5 @@ fn silent(tells: &[EventKind], deliveries: &[Received]) -> Vec<String> {
 fn id(made: &Value) -> Result<u64, Error> {
     made["id"]
         .as_u64()
-        .ok_or_else(|| Error::Answer("what was made has no id".to_owned()))
-}
-
-fn answer(error: impl std::fmt::Display) -> Error {
-    Error::Answer(error.to_string())
+        .ok_or_else(|| answered("what was made has no id"))
 }

@@ -7,21 +7,12 @@ use workflow::event::EventKind;
 /// Somebody who may only read.
 pub(crate) const GUEST: &str = "guest";
 
-/// Who carries it out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    /// The owner of the repository.
-    Owner,
-    /// [`GUEST`].
-    Guest,
-}
-
 /// A call to the API of the forge, and what must come of it.
 #[derive(Debug)]
 pub(crate) struct Operation {
-    /// Description for the report.
     pub(crate) words: String,
-    pub(crate) by: By,
+    /// [`GUEST`] carries it out, not the owner of the repository.
+    pub(crate) by_guest: bool,
     pub(crate) method: Method,
     /// Below the repository, or the whole path if it begins with a slash.
     pub(crate) path: String,
@@ -31,7 +22,6 @@ pub(crate) struct Operation {
     pub(crate) after: After,
 }
 
-/// State of the repository afterwards.
 #[derive(Debug)]
 pub(crate) enum After {
     Same,
@@ -41,22 +31,11 @@ pub(crate) enum After {
     TagGone(String),
     Forked,
     ForkBranch(String),
-    Pull {
-        head: String,
-        base: String,
-        is_of_fork: bool,
-    },
-    PullGoes {
-        number: u64,
-        to: String,
-    },
-    PullIs {
-        number: u64,
-        open: bool,
-    },
-    Merged {
-        number: u64,
-    },
+    /// From the first branch to the second, and whether it is from the fork.
+    Pull(String, String, bool),
+    PullGoesTo(u64, String),
+    PullIsOpen(u64, bool),
+    Merged(u64),
     Issue,
     IssueGone(u64),
     Comment,
@@ -75,7 +54,7 @@ impl Operation {
     ) -> Self {
         Self {
             words: words.into(),
-            by: By::Owner,
+            by_guest: false,
             method,
             path: path.into(),
             body,
@@ -86,7 +65,7 @@ impl Operation {
 
     pub(crate) fn by_guest(self) -> Self {
         Self {
-            by: By::Guest,
+            by_guest: true,
             ..self
         }
     }

@@ -105,7 +105,6 @@ const NAMES: [&str; 10] = [
     "plain",
 ];
 
-/// The text of the workflow `name`.
 pub(crate) fn workflow(rng: &mut Rng, name: &str) -> String {
     let mut lines = vec![format!("name: {name}"), "on:".to_owned()];
     let mut seen = Vec::new();

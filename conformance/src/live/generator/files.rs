@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use super::pick;
 use super::triggers::Names;
 use super::workflow::workflow;
+use super::{pick, some};
 
 /// Where workflows lie, or seem to.
 const WORKFLOWS: [&str; 14] = [
@@ -61,7 +61,6 @@ const DIRECTORIES: [&str; 3] = [
 /// So many workflows of one branch: more only make more of the same.
 const WORKFLOWS_MAX: usize = 8;
 
-/// A file of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct File {
     /// As git writes it: `100644`, `100755`, `120000`, `160000`.
@@ -70,7 +69,6 @@ pub(crate) struct File {
     pub(crate) bytes: Arc<[u8]>,
 }
 
-/// All files of a commit.
 pub(crate) type Files = BTreeMap<String, File>;
 
 /// Changes a few.
@@ -117,7 +115,7 @@ fn change_workflow(rng: &mut Rng, files: &mut Files, refs: &[String]) {
             .chain(OTHERS.map(str::to_owned))
             .collect(),
     };
-    let chosen = (!there.is_empty()).then(|| there[rng.usize(..there.len())].clone());
+    let chosen = some(rng, &there);
     match (rng.u8(..10), chosen) {
         (0, Some(path)) => {
             files.remove(&path);
@@ -161,7 +159,7 @@ fn change_other(rng: &mut Rng, files: &mut Files) {
         .filter(|path| !is_workflow(path))
         .cloned()
         .collect();
-    let chosen = (!there.is_empty()).then(|| there[rng.usize(..there.len())].clone());
+    let chosen = some(rng, &there);
     match (rng.u8(..8), chosen) {
         (0, Some(path)) => {
             files.remove(&path);

@@ -8,17 +8,13 @@ use super::yaml::Yaml;
 /// A matrix, and sometimes what stands beside it.
 pub(crate) fn strategy(rng: &mut Rng) -> Yaml {
     let mut pairs = vec![("matrix", matrix(rng))];
-    if rng.u8(..4) == 0 {
-        pairs.push((
-            "fail-fast",
-            Yaml::raw(pick(rng, &["false", "x", "${{ true }}", "[a]", "1"])),
-        ));
-    }
-    if rng.u8(..4) == 0 {
-        pairs.push((
-            "max-parallel",
-            Yaml::raw(pick(rng, &["1", "x", "'2'", "${{ 1 }}", "-1", "1.5"])),
-        ));
+    for (key, values) in [
+        ("fail-fast", &["false", "x", "${{ true }}", "[a]", "1"][..]),
+        ("max-parallel", &["1", "x", "'2'", "${{ 1 }}", "-1", "1.5"]),
+    ] {
+        if rng.u8(..4) == 0 {
+            pairs.push((key, Yaml::raw(pick(rng, values))));
+        }
     }
     Yaml::map(pairs)
 }

@@ -15,7 +15,6 @@ use fastrand::Rng;
 use super::stream::{Mark, Stream};
 use files::Files;
 
-/// The repository's default branch.
 pub(crate) const DEFAULT: &str = "main";
 /// A commit without files: it starts nothing anywhere.
 pub(crate) const NOTHING: Mark = Mark(1);
@@ -67,6 +66,11 @@ pub(crate) fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
     from[rng.usize(..from.len())]
 }
 
+/// One of these, if there is any.
+pub(crate) fn some<T: Clone>(rng: &mut Rng, of: &[T]) -> Option<T> {
+    (!of.is_empty()).then(|| of[rng.usize(..of.len())].clone())
+}
+
 /// A commit as far as the next ones depend on it.
 #[derive(Debug, Clone)]
 struct Tip {
@@ -74,10 +78,8 @@ struct Tip {
     files: Files,
 }
 
-/// One ref of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Move {
-    /// Its full name.
     pub(crate) name: String,
     /// Where it shall be; `None`: deleted.
     pub(crate) to: Option<Mark>,
@@ -86,19 +88,14 @@ pub(crate) struct Move {
 /// Somebody disables a workflow on the forge's page, or enables those that are disabled.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Switch {
-    /// One is disabled.
     Off(&'static str),
-    /// All are enabled.
     On,
-    /// Nobody does anything.
     #[default]
     Not,
 }
 
-/// One push.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Push {
-    /// The objects that it brings.
     pub(crate) stream: Stream,
     /// Where refs go, each once.
     pub(crate) moves: Vec<Move>,
@@ -122,6 +119,13 @@ pub(crate) struct Generator {
     marks: u32,
 }
 
+impl Push {
+    fn go(&mut self, name: String, to: Option<Mark>, words: String) {
+        self.words.push(words);
+        self.moves.push(Move { name, to });
+    }
+}
+
 impl Generator {
     /// The repository number `world` of `seed`.
     pub(crate) fn new(seed: u64, world: u64) -> Self {
@@ -137,7 +141,6 @@ impl Generator {
         }
     }
 
-    /// The commit [`NOTHING`].
     pub(crate) fn nothing() -> Stream {
         let mut stream = Stream::default();
         stream.commit(NOTHING, 0, "nothing", &[]);
@@ -145,15 +148,8 @@ impl Generator {
         stream
     }
 
-    /// The next push.
     pub(crate) fn push(&mut self) -> Push {
-        let mut push = Push {
-            stream: Stream::default(),
-            moves: Vec::new(),
-            pull: None,
-            switch: Switch::default(),
-            words: Vec::new(),
-        };
+        let mut push = Push::default();
         if self.branches.is_empty() {
             let files = files::begin(&mut self.rng, &names());
             let tip = self.commit(&mut push, None, None, files);
@@ -175,8 +171,7 @@ impl Generator {
                 .filter(|name| *name != DEFAULT)
                 .cloned()
                 .collect();
-            push.pull =
-                (!others.is_empty()).then(|| others[self.rng.usize(..others.len())].clone());
+            push.pull = some(&mut self.rng, &others);
         }
         push.switch = match self.rng.u8(..15) {
             0 => Switch::Off(files::likely(&mut self.rng)),
@@ -298,12 +293,11 @@ impl Generator {
         } else {
             "lightweight"
         };
-        push.words
-            .push(format!("tag {name}: {how}, {kind}, {count} new commits"));
-        push.moves.push(Move {
-            name: tag(&name),
-            to: Some(to),
-        });
+        push.go(
+            tag(&name),
+            Some(to),
+            format!("tag {name}: {how}, {kind}, {count} new commits"),
+        );
     }
 
     /// Not beside a deleted branch: both start workflows on `delete`, and runs don't tell which did.
@@ -317,11 +311,7 @@ impl Generator {
             return;
         }
         self.tags.remove(&name);
-        push.words.push(format!("tag {name}: deleted"));
-        push.moves.push(Move {
-            name: tag(&name),
-            to: None,
-        });
+        push.go(tag(&name), None, format!("tag {name}: deleted"));
     }
 
     fn delete_branch(&mut self, push: &mut Push) {
@@ -332,11 +322,7 @@ impl Generator {
             return;
         }
         self.branches.remove(&name);
-        push.words.push(format!("{name}: deleted"));
-        push.moves.push(Move {
-            name: head(&name),
-            to: None,
-        });
+        push.go(head(&name), None, format!("{name}: deleted"));
     }
 
     fn some_commits(&mut self) -> usize {
@@ -361,11 +347,7 @@ impl Generator {
     }
 
     fn set_branch(&mut self, push: &mut Push, name: &str, tip: Tip, how: &str) {
-        push.words.push(format!("{name}: {how}"));
-        push.moves.push(Move {
-            name: head(name),
-            to: Some(tip.commit),
-        });
+        push.go(head(name), Some(tip.commit), format!("{name}: {how}"));
         self.past.push(tip.clone());
         self.branches.insert(name.to_owned(), tip);
     }

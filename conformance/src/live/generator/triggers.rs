@@ -47,9 +47,7 @@ const FILTERS: [&str; 9] = [
 
 /// What filters may be about.
 pub(crate) struct Names {
-    /// Branches and tags.
     pub(crate) refs: Vec<String>,
-    /// Files.
     pub(crate) paths: Vec<String>,
 }
 

@@ -68,38 +68,31 @@ const ODD_KEYS: [&str; 10] = [
     "<<",
 ];
 
-/// One node.
 #[derive(Debug, Clone)]
 pub(crate) enum Yaml {
     /// A text, in whatever quotes it needs or likes.
     Text(String),
     /// Characters that are written as they are.
     Raw(String),
-    /// A list.
     List(Vec<Yaml>),
     /// Pairs; keys are written as they are.
     Map(Vec<(String, Yaml)>),
-    /// A node with an anchor.
     Anchored(String, Box<Yaml>),
 }
 
 impl Yaml {
-    /// A text.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    /// Characters as they are.
     pub(crate) fn raw(text: impl Into<String>) -> Self {
         Self::Raw(text.into())
     }
 
-    /// A list of texts.
     pub(crate) fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
         Self::List(texts.into_iter().map(Self::text).collect())
     }
 
-    /// A map of these pairs.
     pub(crate) fn map<K: Into<String>>(pairs: impl IntoIterator<Item = (K, Yaml)>) -> Self {
         Self::Map(
             pairs

@@ -72,7 +72,7 @@ pub(super) fn due_jobs(
                 context: context.clone().unwrap_or_default(),
                 state: match start {
                     Start::Waiting => ExpectedState::Listed,
-                    Start::Blocked(_) => ExpectedState::Blocked,
+                    Start::AfterNeeds | Start::AfterApproval => ExpectedState::Blocked,
                 },
             };
             let job = Job {

@@ -1,7 +1,7 @@
 //! Tables of what comes after: needs, groups, called workflows.
 
 use super::{FORGEJO, GITEA, GITEA_1_27, contexts, read};
-use crate::discovery::{FoundFile, FoundFiles};
+use crate::discovery::FoundFiles;
 use crate::event::EventKind;
 use crate::expression::{Resolved, Value};
 use crate::jobs::concurrency::{self, Effect, Group, RunFacts};
@@ -188,15 +188,8 @@ fn a_uses_names_a_file_here_or_in_another_repository() {
 
 /// `id name [labels] < needs` of each job that a runner is asked for, or what is said instead.
 fn asked(files: &[(&str, &str)], server: Server) -> Vec<String> {
-    let files = files.iter().map(|(name, text)| FoundFile {
-        path: format!(".gitea/workflows/{name}"),
-        bytes: Ok(text.as_bytes().to_vec()),
-    });
-    let found = FoundFiles {
-        dir: Some(".gitea/workflows".to_owned()),
-        files: files.collect(),
-        refused: None,
-    };
+    let bytes = |&(name, text): &(&str, &str)| (name.to_owned(), text.as_bytes().to_vec());
+    let found = FoundFiles::of(".gitea/workflows", files.iter().map(bytes));
     let mut reading = WorkflowSet::of(found, server);
     for uses in reading.open_calls(server) {
         reading.add_called(uses, Err("not here".to_owned()), server);

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::contexts::{Contexts, GithubFacts, github_of};
 use super::labels;
 use super::matrix::JOBS_MAX;
-use super::{Because, ExpandedJob, Start, expand, start};
+use super::{ExpandedJob, expand};
 use crate::document::Workflow;
 use crate::event::EventKind;
 use crate::expression::Resolved;
@@ -217,24 +217,6 @@ fn newer_gitea_takes_single_values_and_evaluates_more() {
     assert_eq!(known.to_string(), "true");
     let body = "  j: {strategy: {matrix: {v: \"${{ fromJSON('[1,2]') }}\"}}}";
     assert_eq!(shown(body, GITEA_1_28), ["j (1) []", "j (2) []"]);
-}
-
-#[test]
-fn a_job_that_waits_says_for_what() {
-    let jobs = jobs("  a: {steps: []}\n  b: {needs: a}", GITEA).unwrap();
-    let group = || Because::Concurrency {
-        group: "g".to_owned(),
-    };
-    for (job, approval, run, own, expected) in [
-        (0, false, None, None, None),
-        (0, true, None, None, Some(Because::Approval)),
-        (0, false, Some("g"), None, Some(group())),
-        (0, false, None, Some("g"), Some(group())),
-        (1, true, Some("g"), None, Some(Because::Needs)),
-    ] {
-        let expected = expected.map_or(Start::Waiting, Start::Blocked);
-        assert_eq!(start(&jobs[job], approval, run, own), expected);
-    }
 }
 
 #[test]
