@@ -8,11 +8,10 @@ use crate::deployment::Deployment;
 use crate::error::Error;
 use crate::package::Code;
 use crate::plan::{Action, ParameterValue, Plan, Repair, StackPlan};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use crate::render::{Stack, stack_name};
 use crate::secrets::SecretValue;
-use crate::shell::Request;
-use crate::shell::{ChangeKind, Shell};
+use crate::shell::{ChangeKind, Request, Shell};
 
 /// The outputs of all stacks of a deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,12 +27,6 @@ impl StackOutputs {
         self.by_name
             .get(names::OUTPUT_API_ENDPOINT)
             .map(String::as_str)
-    }
-
-    /// Id of the HTTP API.
-    #[must_use]
-    pub fn api_id(&self) -> Option<&str> {
-        self.by_name.get(names::OUTPUT_API_ID).map(String::as_str)
     }
 }
 
@@ -51,7 +44,7 @@ pub(crate) async fn apply(
         });
     }
     if plan.make_spot_role {
-        progress.report(Event::Step("making the account's role for Spot".to_owned()));
+        progress.step("making the account's role for Spot");
         shell.make_spot_role().await?;
     }
     for stack in &plan.stacks {
@@ -76,30 +69,21 @@ async fn apply_stack(
     match plan.repair {
         None => {}
         Some(Repair::DeleteLeftover | Repair::DeleteFailedCreate) => {
-            progress.report(Event::Step(format!(
-                "{}: deleting what was half made",
-                plan.name
-            )));
+            progress.step(&format!("{}: deleting what was half made", plan.name));
             shell.delete_stack(&plan.name, progress).await?;
         }
         Some(Repair::ContinueRollback) => {
-            progress.report(Event::Step(format!(
-                "{}: continuing its rollback",
-                plan.name
-            )));
+            progress.step(&format!("{}: continuing its rollback", plan.name));
             shell.continue_rollback(&plan.name, progress).await?;
         }
     }
-    let kind = match &plan.action {
-        Action::Create => Some(ChangeKind::Create),
-        Action::Update => Some(ChangeKind::Update),
+    let change = match &plan.action {
+        Action::Create => Some((ChangeKind::Create, "creating")),
+        Action::Update => Some((ChangeKind::Update, "updating")),
         Action::Unchanged | Action::Blocked(_) => None,
     };
-    if let Some(kind) = kind {
-        progress.report(Event::Step(match kind {
-            ChangeKind::Create => format!("{}: creating", plan.name),
-            ChangeKind::Update => format!("{}: updating", plan.name),
-        }));
+    if let Some((kind, doing)) = change {
+        progress.step(&format!("{}: {doing}", plan.name));
         let request = Request {
             stack: &plan.name,
             kind,
@@ -154,9 +138,7 @@ async fn upload(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let kilobytes = code.zip.len() / 1024;
-    progress.report(Event::Step(format!(
-        "uploading the function's code, {kilobytes} KB"
-    )));
+    progress.step(&format!("uploading the function's code, {kilobytes} KB"));
     let names = deployment.environment.names();
     let bucket = names.bucket(&plan.account, &plan.region);
     Ok(shell.upload(&bucket, code).await?)
@@ -171,12 +153,12 @@ async fn write_secrets(
     let names = deployment.environment.names();
     for (secret, value) in &deployment.secrets {
         if plan.write_secrets.contains(&secret.name()) {
-            progress.report(Event::Step(format!("writing the secret {}", secret.name())));
+            progress.step(&format!("writing the secret {}", secret.name()));
             shell.write_secret(&names, *secret, value).await?;
         }
     }
     if plan.make_webhook_secret {
-        progress.report(Event::Step("making the webhook secret".to_owned()));
+        progress.step("making the webhook secret");
         let value = SecretValue::random()?;
         shell
             .write_secret(&names, names::SecretName::Webhook, &value)

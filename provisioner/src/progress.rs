@@ -11,8 +11,6 @@ pub enum Event {
         stack: String,
         /// The resource's id in the template; the stack's name for the stack itself.
         id: String,
-        /// Its type.
-        kind: String,
         /// Its new status.
         status: String,
         /// Why, where CloudFormation says.
@@ -31,6 +29,12 @@ pub enum Event {
 pub trait Progress: Send + Sync {
     /// Takes note of `event`.
     fn report(&self, event: Event);
+}
+
+impl dyn Progress + '_ {
+    pub(crate) fn step(&self, what: &str) {
+        self.report(Event::Step(what.to_owned()));
+    }
 }
 
 impl<F: Fn(Event) + Send + Sync> Progress for F {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stacks::names::SecretName;
 
 use crate::apply::{self, StackOutputs};
-use crate::deployment::{Deployment, guard_account};
+use crate::deployment::Deployment;
 use crate::error::Error;
 use crate::package::Code;
 use crate::plan::{self, Action, ParameterValue, Plan, StackPlan};
@@ -16,10 +16,7 @@ use crate::shell::{ChangeKind, Request, Shell};
 
 /// The account that the target's credentials open, if the environment admits it.
 pub async fn identity(deployment: &Deployment) -> Result<String, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    let account = shell.account().await?;
-    guard_account(deployment, &account)?;
-    Ok(account)
+    Ok(Shell::open(deployment).await?.account)
 }
 
 /// What `up` would do. When nothing differs, no call was made that changes anything; otherwise change
@@ -29,9 +26,7 @@ pub async fn diff(
     code: &Code,
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    let account = shell.account().await?;
-    guard_account(deployment, &account)?;
+    let shell = Shell::open(deployment).await?;
     let world = shell.observe(deployment, &code.key(), progress).await?;
     let mut plan = plan::plan(
         &deployment.environment,
@@ -52,7 +47,7 @@ pub async fn up(
     code: &Code,
     progress: &dyn Progress,
 ) -> Result<StackOutputs, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
+    let shell = Shell::open(deployment).await?;
     if !plan.is_empty() {
         apply::apply(&shell, deployment, plan, code, progress).await?;
     }
@@ -61,8 +56,7 @@ pub async fn up(
 
 /// The outputs of the deployed stacks; none when nothing is deployed.
 pub async fn outputs(deployment: &Deployment) -> Result<StackOutputs, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    guard_account(deployment, &shell.account().await?)?;
+    let shell = Shell::open(deployment).await?;
     read_outputs(&shell, deployment).await
 }
 
@@ -72,8 +66,7 @@ pub async fn set_secret(
     secret: SecretName,
     value: &SecretValue,
 ) -> Result<(), Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    guard_account(deployment, &shell.account().await?)?;
+    let shell = Shell::open(deployment).await?;
     let names = deployment.environment.names();
     Ok(shell.write_secret(&names, secret, value).await?)
 }
@@ -83,8 +76,7 @@ pub async fn read_secret(
     deployment: &Deployment,
     secret: SecretName,
 ) -> Result<Option<SecretValue>, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    guard_account(deployment, &shell.account().await?)?;
+    let shell = Shell::open(deployment).await?;
     let path = deployment.environment.names().secret(secret);
     let value = shell.parameter(&path).await?;
     Ok(value

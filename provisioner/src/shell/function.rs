@@ -13,7 +13,6 @@ impl Shell {
     pub(crate) async fn retire(&self, function: &str) -> Result<Option<String>, CallError> {
         let call = "Invoke";
         let answer = self
-            .clients
             .lambda
             .invoke()
             .function_name(function)

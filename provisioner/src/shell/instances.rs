@@ -38,7 +38,6 @@ impl Shell {
                 .build(),
         ];
         let reservations: Vec<_> = self
-            .clients
             .ec2
             .describe_instances()
             .set_filters(Some(filters))
@@ -62,13 +61,12 @@ impl Shell {
         &self,
         tag: &str,
         progress: &dyn Progress,
-    ) -> Result<usize, Error> {
+    ) -> Result<(), Error> {
         let begin = Instant::now();
-        let mut ended = 0;
         loop {
             let left = self.instances(tag).await?;
             if left.is_empty() {
-                return Ok(ended);
+                return Ok(());
             }
             let alive: Vec<String> = left
                 .iter()
@@ -76,15 +74,13 @@ impl Shell {
                 .map(|instance| instance.id.clone())
                 .collect();
             for ids in alive.chunks(END_MAX) {
-                self.clients
-                    .ec2
+                self.ec2
                     .terminate_instances()
                     .set_instance_ids(Some(ids.to_vec()))
                     .skip_os_shutdown(true)
                     .send()
                     .await
                     .map_err(failed("TerminateInstances"))?;
-                ended += ids.len();
             }
             let seconds = begin.elapsed().as_secs();
             let what = format!("{} instances", left.len());

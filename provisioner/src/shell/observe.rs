@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Shell;
 use crate::deployment::Deployment;
 use crate::error::Error;
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use crate::render::{Stack, stack_name};
 use crate::world::{Deployed, StackCondition, World, holds_data};
 
@@ -18,7 +18,6 @@ impl Shell {
         progress: &dyn Progress,
     ) -> Result<World, Error> {
         let environment = &deployment.environment;
-        let account = self.account().await?;
         let network = self.network(&environment.network).await?;
         let mut stacks = BTreeMap::new();
         for stack in Stack::ALL {
@@ -36,11 +35,11 @@ impl Shell {
                 secrets_to_write.insert(*secret);
             }
         }
-        let bucket = names.bucket(&account, &environment.region);
+        let bucket = names.bucket(&self.account, &environment.region);
         Ok(World {
             code_uploaded: self.has_object(&bucket, code_key).await?,
             spot_role: !environment.uses_spot() || self.has_spot_role().await?,
-            account,
+            account: self.account.clone(),
             network,
             stacks,
             secrets,
@@ -58,10 +57,10 @@ impl Shell {
             return Ok(None);
         };
         if deployed.condition() == StackCondition::Busy {
-            progress.report(Event::Step(format!(
+            progress.step(&format!(
                 "{name}: an operation is running ({}), going on when it has ended",
                 deployed.status
-            )));
+            ));
             let ended = self.follow(name, None, progress).await?;
             match self.stack(&ended.stack_id).await? {
                 Some(settled) => deployed = settled,

@@ -1,6 +1,5 @@
 //! Stacks: what they are, and how their operations go.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use aws_sdk_cloudformation::types::{ResourceStatus, Stack as CfnStack, StackEvent, TemplateStage};
@@ -33,7 +32,6 @@ impl Shell {
     /// The template as it was sent.
     pub(crate) async fn template(&self, name: &str) -> Result<Value, CallError> {
         let answer = self
-            .clients
             .cloudformation
             .get_template()
             .stack_name(name)
@@ -55,7 +53,6 @@ impl Shell {
         name: &str,
     ) -> Result<Vec<(String, String)>, CallError> {
         let resources: Vec<_> = self
-            .clients
             .cloudformation
             .list_stack_resources()
             .stack_name(name)
@@ -85,15 +82,14 @@ impl Shell {
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         let seen = self.last_event(name).await?;
-        self.clients
-            .cloudformation
+        self.cloudformation
             .delete_stack()
             .stack_name(name)
             .send()
             .await
             .map_err(failed("DeleteStack"))?;
-        let ended = self.follow(name, seen, progress).await?;
-        succeeded(name, ended, &["DELETE_COMPLETE"])
+        self.ends_as(&["DELETE_COMPLETE"], name, seen, progress)
+            .await
     }
 
     /// Continues the rollback of a failed update.
@@ -103,20 +99,18 @@ impl Shell {
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         let seen = self.last_event(name).await?;
-        self.clients
-            .cloudformation
+        self.cloudformation
             .continue_update_rollback()
             .stack_name(name)
             .send()
             .await
             .map_err(failed("ContinueUpdateRollback"))?;
-        let ended = self.follow(name, seen, progress).await?;
-        succeeded(name, ended, &["UPDATE_ROLLBACK_COMPLETE"])
+        let good = ["UPDATE_ROLLBACK_COMPLETE"];
+        self.ends_as(&good, name, seen, progress).await
     }
 
     pub(crate) async fn protect(&self, name: &str, protected: bool) -> Result<(), CallError> {
-        self.clients
-            .cloudformation
+        self.cloudformation
             .update_termination_protection()
             .stack_name(name)
             .enable_termination_protection(protected)
@@ -124,6 +118,26 @@ impl Shell {
             .await
             .map(drop)
             .map_err(failed("UpdateTerminationProtection"))
+    }
+
+    /// Follows the operation that began after the event `seen` to a status that is `good`.
+    pub(super) async fn ends_as(
+        &self,
+        good: &[&str],
+        name: &str,
+        seen: Option<String>,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let ended = self.follow(name, seen, progress).await?;
+        if good.contains(&ended.status.as_str()) {
+            return Ok(());
+        }
+        let unsaid = || "CloudFormation gives no reason".to_owned();
+        Err(Error::Stack {
+            stack: name.to_owned(),
+            status: ended.status,
+            cause: ended.cause.unwrap_or_else(unsaid),
+        })
     }
 
     /// Reports events until the operation that began after the event `seen` has ended; until no
@@ -182,7 +196,6 @@ impl Shell {
     /// The stack as CloudFormation tells of it, also when it is deleted and asked for by id.
     async fn describe(&self, name: &str) -> Result<Option<CfnStack>, CallError> {
         let answer = self
-            .clients
             .cloudformation
             .describe_stacks()
             .stack_name(name)
@@ -197,19 +210,14 @@ impl Shell {
 
     pub(super) async fn last_event(&self, name: &str) -> Result<Option<String>, CallError> {
         let page = self
-            .clients
             .cloudformation
             .describe_stack_events()
             .stack_name(name)
             .send()
             .await;
         let page = page.map_err(failed("DescribeStackEvents"))?;
-        Ok(page
-            .stack_events
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .and_then(|event| event.event_id))
+        let newest = page.stack_events.unwrap_or_default().into_iter().next();
+        Ok(newest.and_then(|event| event.event_id))
     }
 
     /// Events after `seen`, oldest first.
@@ -219,7 +227,6 @@ impl Shell {
         seen: &mut Option<String>,
     ) -> Result<Vec<StackEvent>, CallError> {
         let mut pages = self
-            .clients
             .cloudformation
             .describe_stack_events()
             .stack_name(stack_id)
@@ -243,19 +250,6 @@ impl Shell {
     }
 }
 
-pub(super) fn succeeded(stack: &str, ended: Ended, good: &[&str]) -> Result<(), Error> {
-    if good.contains(&ended.status.as_str()) {
-        return Ok(());
-    }
-    Err(Error::Stack {
-        stack: stack.to_owned(),
-        status: ended.status,
-        cause: ended
-            .cause
-            .unwrap_or_else(|| "CloudFormation gives no reason".to_owned()),
-    })
-}
-
 /// The reason of an event that failed by itself, not because another one had.
 fn failure(event: &StackEvent) -> Option<String> {
     let status = event.resource_status.as_ref()?.as_str();
@@ -272,7 +266,6 @@ fn resource_event(stack: &str, event: StackEvent) -> Event {
     Event::Resource {
         stack: stack.to_owned(),
         id: event.logical_resource_id.unwrap_or_default(),
-        kind: event.resource_type.unwrap_or_default(),
         status: event
             .resource_status
             .map(|status| status.as_str().to_owned())
@@ -287,12 +280,6 @@ fn status_of(stack: &CfnStack) -> String {
 }
 
 fn deployed(stack: CfnStack) -> Deployed {
-    let pairs = |pairs: Vec<(Option<String>, Option<String>)>| -> BTreeMap<String, String> {
-        pairs
-            .into_iter()
-            .filter_map(|(key, value)| Some((key?, value?)))
-            .collect()
-    };
     let status = status_of(&stack);
     let parameters = stack.parameters.unwrap_or_default().into_iter();
     let outputs = stack.outputs.unwrap_or_default().into_iter();
@@ -300,17 +287,15 @@ fn deployed(stack: CfnStack) -> Deployed {
     Deployed {
         status,
         template: Value::Null,
-        parameters: pairs(
-            parameters
-                .map(|one| (one.parameter_key, one.parameter_value))
-                .collect(),
-        ),
-        outputs: pairs(
-            outputs
-                .map(|one| (one.output_key, one.output_value))
-                .collect(),
-        ),
-        tags: pairs(tags.map(|one| (one.key, one.value)).collect()),
+        parameters: parameters
+            .filter_map(|one| Some((one.parameter_key?, one.parameter_value?)))
+            .collect(),
+        outputs: outputs
+            .filter_map(|one| Some((one.output_key?, one.output_value?)))
+            .collect(),
+        tags: tags
+            .filter_map(|one| Some((one.key?, one.value?)))
+            .collect(),
         protected: stack.enable_termination_protection.unwrap_or_default(),
         data: Vec::new(),
     }
