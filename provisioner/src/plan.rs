@@ -10,7 +10,6 @@ use stacks::pool::Scope;
 
 use crate::differ::{self, Effect, PropertyChange, ResourceChange};
 use crate::environment::{Environment, Pool, Users};
-use crate::render::tags::stack_tags;
 use crate::render::{Rendered, Stack, Template, stack_name};
 use crate::world::{Deployed, StackCondition, World};
 
@@ -197,7 +196,7 @@ fn stack_plan(
     let deployed = world.stacks.get(&stack);
     let (mut action, repair) = what_to_do(deployed);
     let parameters = parameter_values(stack, code_key, world);
-    let tags = stack_tags(environment, stack);
+    let tags = environment.tags_with(stack.word());
     let (mut resources, mut settings) = (Vec::new(), Vec::new());
     match (&action, deployed) {
         (Action::Create, _) => resources = differ::resources(&Value::Null, &template.value),
@@ -394,7 +393,7 @@ fn notices(environment: &Environment, world: &World) -> Vec<String> {
 /// `trust_all_repositories`.
 fn trusting_pool(pool: &Pool) -> Option<String> {
     let holdings = pool.holdings()?;
-    let whose = match (pool.users(), &pool.scope) {
+    let whose = match (pool.users(), &pool.document.scope) {
         (Users::AsNamed, _) => return None,
         (Users::WholeScope, Scope::Organization(name) | Scope::Repository(name)) => {
             format!("any repository of {name}")
@@ -406,6 +405,6 @@ fn trusting_pool(pool: &Pool) -> Option<String> {
     Some(format!(
         "pool {}: whoever can push a workflow to {whose} gets {holdings} \
          (trust_all_repositories = true)",
-        pool.name
+        pool.document.name
     ))
 }
