@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::{Folder, ForgeProgram, Lab};
+use lab::{Folder, ForgeProgram};
 
 use self::report::{JobReport, Promise, Report, summary};
-use self::watch::{Seen, Watch};
-use crate::forge::Forge;
-use crate::lab_deployment::{LabDeployment, PlayError};
+use self::watch::Watch;
+use crate::lab_deployment::{LabDeployment, PlayError, then_lab_down};
 use crate::output::say;
 
 /// What is pushed when no other workflow is given.
@@ -66,48 +65,38 @@ pub async fn run(
     let expected = expectations(&workflow)?;
 
     let folder = Folder::default_one();
-    let told = tokio::select! {
-        told = tell(root, &folder, kind, hook, &workflow) => told,
-        _ = tokio::signal::ctrl_c() => Err(PlayError::Stopped),
-    };
-    say("lab: going down");
-    let left = Lab::down(&folder).await?;
-    let mut seen = told?;
-    seen.left.extend(remains(&left));
+    let told = tell(root, &folder, kind, hook, &workflow);
+    let ((watch, mut left), remaining) = then_lab_down(&folder, told).await?;
+    left.extend(remains(&remaining));
 
-    let report = verdict(seen, &expected, start);
+    let report = verdict(&watch, left, &expected, start);
     say(&summary(&report));
     Ok(report)
 }
 
-/// Everything between lab up and lab down.
+/// Everything between lab up and lab down: what was seen, and what is left.
 async fn tell(
     root: &Path,
     folder: &Folder,
     kind: ForgeProgram,
     hook: Hook,
     workflow: &str,
-) -> Result<Seen, PlayError> {
-    let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
-    let deployment = LabDeployment::new(root, lab.file())?;
-    say("stacks: going up");
-    deployment.up().await?;
-
-    let forge = Forge::of(&lab);
+) -> Result<(Watch, Vec<String>), PlayError> {
+    let (deployment, forge) = LabDeployment::up(root, folder, kind).await?;
     forge.make_organization(ORGANIZATION).await?;
     forge
         .make_hook(ORGANIZATION, &deployment.hook_url(), hook.events())
         .await?;
     if hook == Hook::PushOnly {
         // The dispatcher is told of the push alone; the watcher has a hook of its own for the rest.
-        let witness = format!("{}/_lab/witness", lab.file().front_door);
+        let witness = format!("{}/_lab/witness", forge.lab().front_door);
         let events = ["workflow_job"];
         forge.make_hook(ORGANIZATION, &witness, &events).await?;
     }
     forge.make_repository(ORGANIZATION, "app").await?;
     let checkout = forge.checkout(REPOSITORY).await?;
-    let mut watch = Watch::new(lab.file(), &deployment);
-    watch.break_one_boot().await?;
+    let mut watch = Watch::default();
+    forge.break_one_boot().await?;
     let files = [(".gitea/workflows/demo.yml", workflow), BUILD_SCRIPT];
     checkout.push("Build, test, fail once", &files).await?;
     watch.pushed();
@@ -115,8 +104,8 @@ async fn tell(
 
     let begun = Instant::now();
     loop {
-        watch.look(&forge).await?;
-        watch.replay_once(REPLAYS).await?;
+        watch.look(&forge, &deployment).await?;
+        watch.replay_once(&forge, REPLAYS).await?;
         if watch.is_over() {
             break;
         }
@@ -128,16 +117,9 @@ async fn tell(
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    watch.search_for_secrets(folder)?;
-
-    say("stacks: going down");
-    let mut seen = watch.into_seen();
-    seen.left.extend(deployment.down().await?);
-    let runners = forge.runners().await?;
-    if runners > 0 {
-        seen.left.push(format!("{runners} runners at the forge"));
-    }
-    Ok(seen)
+    watch.search_for_secrets(forge.lab(), &deployment, folder)?;
+    let left = deployment.down(&forge).await?;
+    Ok((watch, left))
 }
 
 /// How each job of the workflow is meant to end, by its id: `DEMO_EXPECT` in its env, or success.
@@ -145,22 +127,13 @@ fn expectations(workflow: &str) -> Result<BTreeMap<String, String>, PlayError> {
     let bad = |what: &str| PlayError::Workflow(what.to_owned());
     let document: serde_yaml::Value =
         serde_yaml::from_str(workflow).map_err(|error| bad(&error.to_string()))?;
-    let jobs = document
-        .get("jobs")
-        .and_then(serde_yaml::Value::as_mapping)
-        .ok_or_else(|| bad("no jobs"))?;
+    let jobs = document["jobs"].as_mapping();
+    let jobs = jobs.ok_or_else(|| bad("no jobs"))?;
     let mut expected = BTreeMap::new();
     for (id, job) in jobs {
         let id = id.as_str().ok_or_else(|| bad("a job without a name"))?;
-        let conclusion = job
-            .get("env")
-            .and_then(|env| env.get("DEMO_EXPECT"))
-            .and_then(serde_yaml::Value::as_str)
-            .unwrap_or("success");
-        let name = job
-            .get("name")
-            .and_then(serde_yaml::Value::as_str)
-            .unwrap_or(id);
+        let conclusion = job["env"]["DEMO_EXPECT"].as_str().unwrap_or("success");
+        let name = job["name"].as_str().unwrap_or(id);
         expected.insert(name.to_owned(), conclusion.to_owned());
     }
     Ok(expected)
@@ -180,8 +153,13 @@ fn remains(left: &lab::Leftovers) -> Vec<String> {
     .collect()
 }
 
-fn verdict(seen: Seen, expected: &BTreeMap<String, String>, start: Instant) -> Report {
-    let jobs: Vec<JobReport> = seen
+fn verdict(
+    watch: &Watch,
+    leftovers: Vec<String>,
+    expected: &BTreeMap<String, String>,
+    start: Instant,
+) -> Report {
+    let jobs: Vec<JobReport> = watch
         .jobs
         .values()
         .map(|job| {
@@ -190,17 +168,14 @@ fn verdict(seen: Seen, expected: &BTreeMap<String, String>, start: Instant) -> R
             JobReport::of(job, meant)
         })
         .collect();
-    let mut promises = seen.promises;
     let as_meant = jobs.iter().filter(|job| job.result == job.expected).count();
-    promises.insert(
-        0,
-        Promise {
-            name: "every job ended as its workflow says",
-            held: as_meant == jobs.len() && !jobs.is_empty(),
-            seen: format!("{as_meant} of {}", jobs.len()),
-        },
-    );
     let gone = jobs.iter().filter(|job| job.instance_gone).count();
+    let mut promises = vec![Promise {
+        name: "every job ended as its workflow says",
+        held: as_meant == jobs.len() && !jobs.is_empty(),
+        seen: format!("{as_meant} of {}", jobs.len()),
+    }];
+    promises.extend(watch.promises());
     promises.push(Promise {
         name: "every machine is gone",
         held: gone == jobs.len(),
@@ -208,15 +183,15 @@ fn verdict(seen: Seen, expected: &BTreeMap<String, String>, start: Instant) -> R
     });
     promises.push(Promise {
         name: "nothing is left at AWS, forge or on this machine",
-        held: seen.left.is_empty(),
-        seen: format!("{} left", seen.left.len()),
+        held: leftovers.is_empty(),
+        seen: format!("{} left", leftovers.len()),
     });
     Report {
         ok: promises.iter().all(|promise| promise.held),
-        left: seen.left.len() as u64,
-        leftovers: seen.left,
+        left: leftovers.len() as u64,
+        leftovers,
         seconds: start.elapsed().as_secs_f64(),
-        cost_usd: seen.cost_usd,
+        cost_usd: watch.cost_usd(),
         jobs,
         promises,
     }
