@@ -275,36 +275,19 @@ fn parameter_values(
     let api = api.map_or(ParameterValue::StateOutput(names::OUTPUT_API_ID), |id| {
         ParameterValue::Value(id.clone())
     });
-    let subnets: Vec<&str> = world
-        .network
-        .subnets
-        .iter()
-        .map(|subnet| subnet.id.as_str())
-        .collect();
+    let subnets = world.network.subnets.iter();
+    let subnets: Vec<&str> = subnets.map(|subnet| subnet.id.as_str()).collect();
     let subnets = ParameterValue::Value(subnets.join(","));
-    let values: Vec<(&str, ParameterValue)> = match stack {
-        Stack::State => Vec::new(),
-        Stack::Runner => vec![
-            (names::PARAM_API_ID, api),
-            (names::PARAM_SUBNET_IDS, subnets),
-            (
-                names::PARAM_VPC_ID,
-                ParameterValue::Value(world.network.vpc.clone()),
-            ),
-        ],
-        Stack::Dispatch => vec![
-            (names::PARAM_API_ID, api),
-            (names::PARAM_SUBNET_IDS, subnets),
-            (
-                names::PARAM_CODE_KEY,
-                ParameterValue::Value(code_key.to_owned()),
-            ),
-        ],
+    let (name, own) = match stack {
+        Stack::State => return BTreeMap::new(),
+        Stack::Runner => (names::PARAM_VPC_ID, world.network.vpc.clone()),
+        Stack::Dispatch => (names::PARAM_CODE_KEY, code_key.to_owned()),
     };
-    values
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    BTreeMap::from([
+        (names::PARAM_API_ID.to_owned(), api),
+        (names::PARAM_SUBNET_IDS.to_owned(), subnets),
+        (name.to_owned(), ParameterValue::Value(own)),
+    ])
 }
 
 fn settings_changes(
@@ -348,16 +331,16 @@ fn missing_secrets(environment: &Environment, world: &World) -> Vec<MissingSecre
             .uses_clone_token()
             .then_some("pools with clone_token can't clone private repositories"),
     };
-    SecretName::ALL
+    let is_known = |secret: &SecretName| {
+        world.secrets.contains(secret) || world.secrets_to_write.contains(secret)
+    };
+    let missing = SecretName::ALL
         .into_iter()
-        .filter(|secret| {
-            !world.secrets.contains(secret) && !world.secrets_to_write.contains(secret)
-        })
+        .filter(|secret| !is_known(secret));
+    missing
         .filter_map(|secret| {
-            without(secret).map(|without| MissingSecret {
-                name: secret.name(),
-                without,
-            })
+            let (name, without) = (secret.name(), without(secret)?);
+            Some(MissingSecret { name, without })
         })
         .collect()
 }
