@@ -32,30 +32,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the announcement of the first job is sent again.
 const REPLAYS: usize = 10;
 
-/// What the dispatcher's webhook tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
-    /// Of every job, as it is recommended.
-    Jobs,
-    /// Of pushes alone: the dispatcher finds out by itself which jobs they start.
-    PushOnly,
-}
-
-impl Hook {
-    const fn events(self) -> &'static [&'static str] {
-        match self {
-            Self::Jobs => &["push", "workflow_job"],
-            Self::PushOnly => &["push"],
-        }
-    }
-}
-
-/// Runs the demo, and cleans up whatever happens.
+/// Runs the demo, and cleans up whatever happens. With `push_only` the webhook tells the dispatcher of
+/// pushes alone, and it finds out by itself which jobs they start.
 pub async fn run(
     root: &Path,
     workflow: Option<&Path>,
     kind: ForgeProgram,
-    hook: Hook,
+    push_only: bool,
 ) -> Result<Report, PlayError> {
     let start = Instant::now();
     let workflow = match workflow {
@@ -65,7 +48,7 @@ pub async fn run(
     let expected = expectations(&workflow)?;
 
     let folder = Folder::default_one();
-    let told = tell(root, &folder, kind, hook, &workflow);
+    let told = tell(root, &folder, kind, push_only, &workflow);
     let ((watch, mut left), remaining) = then_lab_down(&folder, told).await?;
     left.extend(remains(&remaining));
 
@@ -79,16 +62,21 @@ async fn tell(
     root: &Path,
     folder: &Folder,
     kind: ForgeProgram,
-    hook: Hook,
+    push_only: bool,
     workflow: &str,
 ) -> Result<(Watch, Vec<String>), PlayError> {
     let (deployment, forge) = LabDeployment::up(root, folder, kind).await?;
     forge.make_organization(ORGANIZATION).await?;
+    let events: &[&str] = if push_only {
+        &["push"]
+    } else {
+        &["push", "workflow_job"]
+    };
     forge
-        .make_hook(ORGANIZATION, &deployment.hook_url(), hook.events())
+        .make_hook(ORGANIZATION, &deployment.hook_url(), events)
         .await?;
-    if hook == Hook::PushOnly {
-        // The dispatcher is told of the push alone; the watcher has a hook of its own for the rest.
+    if push_only {
+        // The watcher has a hook of its own for the rest.
         let witness = format!("{}/_lab/witness", forge.lab().front_door);
         let events = ["workflow_job"];
         forge.make_hook(ORGANIZATION, &witness, &events).await?;
