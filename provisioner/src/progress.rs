@@ -31,12 +31,6 @@ pub trait Progress: Send + Sync {
     fn report(&self, event: Event);
 }
 
-impl dyn Progress + '_ {
-    pub(crate) fn step(&self, what: &str) {
-        self.report(Event::Step(what.to_owned()));
-    }
-}
-
 impl<F: Fn(Event) + Send + Sync> Progress for F {
     fn report(&self, event: Event) {
         self(event);

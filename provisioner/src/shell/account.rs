@@ -29,7 +29,7 @@ pub(super) async fn of(config: &aws_types::SdkConfig) -> Result<String, CallErro
     })
 }
 
-impl Shell {
+impl Shell<'_> {
     pub(crate) async fn has_spot_role(&self) -> Result<bool, CallError> {
         let answer = self
             .iam

@@ -12,7 +12,6 @@ use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::differ::Effect;
 use crate::error::Error;
-use crate::progress::Progress;
 
 /// Longest that CloudFormation takes to make a change set out of fifty resources.
 const CHANGE_SET_TIMEOUT_S: u64 = 300;
@@ -35,7 +34,7 @@ pub(crate) struct Request<'r> {
     pub(crate) tags: &'r BTreeMap<String, String>,
 }
 
-impl Shell {
+impl Shell<'_> {
     /// What CloudFormation would do to each resource. The change set is deleted again.
     pub(crate) async fn effects(
         &self,
@@ -48,11 +47,7 @@ impl Shell {
     }
 
     /// Makes or changes the stack through a change set; leaves it when nothing differs after all.
-    pub(crate) async fn deploy(
-        &self,
-        request: &Request<'_>,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    pub(crate) async fn deploy(&self, request: &Request<'_>) -> Result<(), Error> {
         let name = self.make_change_set(request).await?;
         if self.change_set(request.stack, &name).await?.is_none() {
             return Ok(self.delete_change_set(request.stack, &name).await?);
@@ -66,7 +61,7 @@ impl Shell {
             .await
             .map_err(failed("ExecuteChangeSet"))?;
         let good = ["CREATE_COMPLETE", "UPDATE_COMPLETE"];
-        self.ends_as(&good, request.stack, seen, progress).await
+        self.ends_as(&good, request.stack, seen).await
     }
 
     async fn make_change_set(&self, request: &Request<'_>) -> Result<String, CallError> {

@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance};
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::error::Error;
-use crate::progress::{Event, Progress};
+use crate::progress::Event;
 
 /// Instances that one page of an answer tells of.
 const PAGE: i32 = 100;
@@ -25,7 +25,7 @@ pub(crate) struct Instance {
     pub(crate) pool: String,
 }
 
-impl Shell {
+impl Shell<'_> {
     /// The instances that carry `tag` and are not terminated.
     pub(crate) async fn instances(&self, tag: &str) -> Result<Vec<Instance>, CallError> {
         const ALIVE: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
@@ -57,11 +57,7 @@ impl Shell {
 
     /// Ends every instance that carries `tag`, and returns when none is left. Outright: a graceful
     /// stop would let a job that is running end as green.
-    pub(crate) async fn end_instances(
-        &self,
-        tag: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    pub(crate) async fn end_instances(&self, tag: &str) -> Result<(), Error> {
         let begin = Instant::now();
         loop {
             let left = self.instances(tag).await?;
@@ -87,7 +83,7 @@ impl Shell {
             if seconds > END_TIMEOUT_S {
                 return Err(Error::Slow { what, seconds });
             }
-            progress.report(Event::Waiting { what, seconds });
+            self.progress.report(Event::Waiting { what, seconds });
             tokio::time::sleep(POLL).await;
         }
     }

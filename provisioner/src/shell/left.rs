@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::render::{Stack, stack_name};
 use crate::teardown::{Found, Kind};
 
-impl Shell {
+impl Shell<'_> {
     /// Everything that exists of the deployment.
     pub(crate) async fn found(&self, environment: &Environment) -> Result<Vec<Found>, Error> {
         let names = environment.names();

@@ -25,6 +25,7 @@ pub(crate) use change_sets::{ChangeKind, Request};
 use crate::aws::{AwsEndpoint, CallError, NO_CREDENTIALS, chain};
 use crate::deployment::{Deployment, guard_account};
 use crate::error::Error;
+use crate::progress::{Event, Progress};
 
 /// Between two looks at something that takes seconds to minutes.
 const POLL: Duration = Duration::from_secs(1);
@@ -34,7 +35,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One account and region.
-pub(crate) struct Shell {
+pub(crate) struct Shell<'p> {
+    /// Who is told what it does.
+    progress: &'p dyn Progress,
     /// The account that the credentials open.
     pub(crate) account: String,
     cloudformation: aws_sdk_cloudformation::Client,
@@ -45,15 +48,26 @@ pub(crate) struct Shell {
     ssm: aws_sdk_ssm::Client,
 }
 
-impl Shell {
+impl<'p> Shell<'p> {
     /// The deployment's account and region, if the environment admits them.
-    pub(crate) async fn open(deployment: &Deployment) -> Result<Self, Error> {
-        let shell = Self::connect(&deployment.aws).await?;
+    pub(crate) async fn open(
+        deployment: &Deployment,
+        progress: &'p dyn Progress,
+    ) -> Result<Self, Error> {
+        let shell = Self::connect(&deployment.aws, progress).await?;
         guard_account(deployment, &shell.account)?;
         Ok(shell)
     }
 
-    async fn connect(endpoint: &AwsEndpoint) -> Result<Self, CallError> {
+    /// Says what is done next.
+    pub(crate) fn step(&self, what: &str) {
+        self.progress.report(Event::Step(what.to_owned()));
+    }
+
+    async fn connect(
+        endpoint: &AwsEndpoint,
+        progress: &'p dyn Progress,
+    ) -> Result<Self, CallError> {
         let https = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(
                 tls::rustls_provider::CryptoMode::Ring,
@@ -86,6 +100,7 @@ impl Shell {
             .force_path_style(endpoint.endpoint.is_some())
             .build();
         Ok(Self {
+            progress,
             account: account::of(&config).await?,
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
@@ -113,6 +128,7 @@ async fn found_credentials(config: &aws_types::SdkConfig) -> Result<(), CallErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Silent;
 
     #[tokio::test]
     async fn without_credentials_it_is_said_what_to_do() {
@@ -134,7 +150,7 @@ mod tests {
             credentials: Some(("id".to_owned(), "secret".to_owned())),
             ..AwsEndpoint::aws("eu-west-1")
         };
-        let error = Shell::connect(&endpoint).await.err().unwrap();
+        let error = Shell::connect(&endpoint, &Silent).await.err().unwrap();
         let said = error.to_string();
         assert!(said.starts_with("GetCallerIdentity failed: "), "{said}");
         assert!(error.hint().unwrap().contains("region"));

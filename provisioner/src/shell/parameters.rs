@@ -12,7 +12,7 @@ use crate::secrets::SecretValue;
 /// Most names that one call deletes.
 const DELETE_MAX: usize = 10;
 
-impl Shell {
+impl Shell<'_> {
     /// The secrets that have a value. No value is read.
     pub(crate) async fn secrets(&self, names: &Names) -> Result<BTreeSet<SecretName>, CallError> {
         let found = self.parameters_under(&names.parameter_secrets).await?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::error::Error;
-use crate::progress::{Event, Progress};
+use crate::progress::Event;
 use crate::world::{Deployed, StackCondition, condition_of};
 
 /// Longest operation on a stack: an instance profile alone takes two minutes.
@@ -22,7 +22,7 @@ pub(crate) struct Ended {
     pub(crate) cause: Option<String>,
 }
 
-impl Shell {
+impl Shell<'_> {
     /// The stack of that name or id, without its template; `None` when there is none.
     pub(crate) async fn stack(&self, name: &str) -> Result<Option<Deployed>, CallError> {
         let found = self.describe(name).await?.map(deployed);
@@ -76,11 +76,7 @@ impl Shell {
     }
 
     /// Deletes the stack and returns when it is gone.
-    pub(crate) async fn delete_stack(
-        &self,
-        name: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    pub(crate) async fn delete_stack(&self, name: &str) -> Result<(), Error> {
         let seen = self.last_event(name).await?;
         self.cloudformation
             .delete_stack()
@@ -88,16 +84,11 @@ impl Shell {
             .send()
             .await
             .map_err(failed("DeleteStack"))?;
-        self.ends_as(&["DELETE_COMPLETE"], name, seen, progress)
-            .await
+        self.ends_as(&["DELETE_COMPLETE"], name, seen).await
     }
 
     /// Continues the rollback of a failed update.
-    pub(crate) async fn continue_rollback(
-        &self,
-        name: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    pub(crate) async fn continue_rollback(&self, name: &str) -> Result<(), Error> {
         let seen = self.last_event(name).await?;
         self.cloudformation
             .continue_update_rollback()
@@ -106,7 +97,7 @@ impl Shell {
             .await
             .map_err(failed("ContinueUpdateRollback"))?;
         let good = ["UPDATE_ROLLBACK_COMPLETE"];
-        self.ends_as(&good, name, seen, progress).await
+        self.ends_as(&good, name, seen).await
     }
 
     pub(crate) async fn protect(&self, name: &str, protected: bool) -> Result<(), CallError> {
@@ -126,9 +117,8 @@ impl Shell {
         good: &[&str],
         name: &str,
         seen: Option<String>,
-        progress: &dyn Progress,
     ) -> Result<(), Error> {
-        let ended = self.follow(name, seen, progress).await?;
+        let ended = self.follow(name, seen).await?;
         if good.contains(&ended.status.as_str()) {
             return Ok(());
         }
@@ -142,12 +132,7 @@ impl Shell {
 
     /// Reports events until the operation that began after the event `seen` has ended; until no
     /// operation is running, when nothing was seen before.
-    pub(super) async fn follow(
-        &self,
-        name: &str,
-        seen: Option<String>,
-        progress: &dyn Progress,
-    ) -> Result<Ended, Error> {
+    pub(super) async fn follow(&self, name: &str, seen: Option<String>) -> Result<Ended, Error> {
         let begin = Instant::now();
         let mut stack_id = name.to_owned();
         let mut cause = None;
@@ -169,7 +154,7 @@ impl Shell {
             for event in self.events_since(&stack_id, &mut seen).await? {
                 is_new |= event.physical_resource_id.as_deref() == Some(&stack_id);
                 cause = cause.or_else(|| failure(&event));
-                progress.report(resource_event(name, event));
+                self.progress.report(resource_event(name, event));
             }
             if is_new
                 && !matches!(
@@ -188,7 +173,7 @@ impl Shell {
             if seconds > STACK_TIMEOUT_S {
                 return Err(Error::Slow { what, seconds });
             }
-            progress.report(Event::Waiting { what, seconds });
+            self.progress.report(Event::Waiting { what, seconds });
             tokio::time::sleep(POLL).await;
         }
     }

@@ -10,7 +10,7 @@ use crate::package::Code;
 /// Most rounds of a thousand objects that emptying takes: one object is added per change of code.
 const ROUNDS_MAX: usize = 100;
 
-impl Shell {
+impl Shell<'_> {
     pub(crate) async fn has_object(&self, bucket: &str, key: &str) -> Result<bool, CallError> {
         let answer = self.s3.head_object().bucket(bucket).key(key).send().await;
         is_there("HeadObject", answer)
