@@ -8,11 +8,9 @@ use crate::deployment::Deployment;
 use crate::error::Error;
 use crate::package::Code;
 use crate::plan::{Action, ParameterValue, Plan, Repair, StackPlan};
-use crate::progress::{Event, Progress};
 use crate::render::{Stack, stack_name};
 use crate::secrets::SecretValue;
-use crate::shell::Request;
-use crate::shell::{ChangeKind, Shell};
+use crate::shell::{ChangeKind, Request, Shell};
 
 /// The outputs of all stacks of a deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,20 +27,13 @@ impl StackOutputs {
             .get(names::OUTPUT_API_ENDPOINT)
             .map(String::as_str)
     }
-
-    /// Id of the HTTP API.
-    #[must_use]
-    pub fn api_id(&self) -> Option<&str> {
-        self.by_name.get(names::OUTPUT_API_ID).map(String::as_str)
-    }
 }
 
 pub(crate) async fn apply(
-    shell: &Shell,
+    shell: &Shell<'_>,
     deployment: &Deployment,
     plan: &Plan,
     code: &Code,
-    progress: &dyn Progress,
 ) -> Result<(), Error> {
     if let Some((stack, because)) = plan.blocked() {
         return Err(Error::Blocked {
@@ -51,55 +42,45 @@ pub(crate) async fn apply(
         });
     }
     if plan.make_spot_role {
-        progress.report(Event::Step("making the account's role for Spot".to_owned()));
+        shell.step("making the account's role for Spot");
         shell.make_spot_role().await?;
     }
     for stack in &plan.stacks {
         // The code's bucket belongs to `state`, and the function of `dispatch` needs the code.
         if stack.stack == Stack::Dispatch && plan.upload_code.is_some() {
-            upload(shell, deployment, plan, code, progress).await?;
+            upload(shell, deployment, plan, code).await?;
         }
-        apply_stack(shell, deployment, stack, progress).await?;
+        apply_stack(shell, deployment, stack).await?;
         if stack.stack == Stack::State {
-            write_secrets(shell, deployment, plan, progress).await?;
+            write_secrets(shell, deployment, plan).await?;
         }
     }
     Ok(())
 }
 
 async fn apply_stack(
-    shell: &Shell,
+    shell: &Shell<'_>,
     deployment: &Deployment,
     plan: &StackPlan,
-    progress: &dyn Progress,
 ) -> Result<(), Error> {
     match plan.repair {
         None => {}
         Some(Repair::DeleteLeftover | Repair::DeleteFailedCreate) => {
-            progress.report(Event::Step(format!(
-                "{}: deleting what was half made",
-                plan.name
-            )));
-            shell.delete_stack(&plan.name, progress).await?;
+            shell.step(&format!("{}: deleting what was half made", plan.name));
+            shell.delete_stack(&plan.name).await?;
         }
         Some(Repair::ContinueRollback) => {
-            progress.report(Event::Step(format!(
-                "{}: continuing its rollback",
-                plan.name
-            )));
-            shell.continue_rollback(&plan.name, progress).await?;
+            shell.step(&format!("{}: continuing its rollback", plan.name));
+            shell.continue_rollback(&plan.name).await?;
         }
     }
-    let kind = match &plan.action {
-        Action::Create => Some(ChangeKind::Create),
-        Action::Update => Some(ChangeKind::Update),
+    let change = match &plan.action {
+        Action::Create => Some((ChangeKind::Create, "creating")),
+        Action::Update => Some((ChangeKind::Update, "updating")),
         Action::Unchanged | Action::Blocked(_) => None,
     };
-    if let Some(kind) = kind {
-        progress.report(Event::Step(match kind {
-            ChangeKind::Create => format!("{}: creating", plan.name),
-            ChangeKind::Update => format!("{}: updating", plan.name),
-        }));
+    if let Some((kind, doing)) = change {
+        shell.step(&format!("{}: {doing}", plan.name));
         let request = Request {
             stack: &plan.name,
             kind,
@@ -107,7 +88,7 @@ async fn apply_stack(
             parameters: &resolve_parameters(shell, deployment, plan).await?,
             tags: &plan.tags,
         };
-        shell.deploy(&request, progress).await?;
+        shell.deploy(&request).await?;
     }
     if plan.protect {
         shell.protect(&plan.name, true).await?;
@@ -117,7 +98,7 @@ async fn apply_stack(
 
 /// The values of a stack's parameters: outputs of the state stack are known once that is made.
 async fn resolve_parameters(
-    shell: &Shell,
+    shell: &Shell<'_>,
     deployment: &Deployment,
     plan: &StackPlan,
 ) -> Result<BTreeMap<String, String>, Error> {
@@ -133,7 +114,7 @@ async fn resolve_parameters(
 }
 
 async fn state_output(
-    shell: &Shell,
+    shell: &Shell<'_>,
     deployment: &Deployment,
     output: &str,
 ) -> Result<String, Error> {
@@ -147,36 +128,32 @@ async fn state_output(
 }
 
 async fn upload(
-    shell: &Shell,
+    shell: &Shell<'_>,
     deployment: &Deployment,
     plan: &Plan,
     code: &Code,
-    progress: &dyn Progress,
 ) -> Result<(), Error> {
     let kilobytes = code.zip.len() / 1024;
-    progress.report(Event::Step(format!(
-        "uploading the function's code, {kilobytes} KB"
-    )));
+    shell.step(&format!("uploading the function's code, {kilobytes} KB"));
     let names = deployment.environment.names();
     let bucket = names.bucket(&plan.account, &plan.region);
     Ok(shell.upload(&bucket, code).await?)
 }
 
 async fn write_secrets(
-    shell: &Shell,
+    shell: &Shell<'_>,
     deployment: &Deployment,
     plan: &Plan,
-    progress: &dyn Progress,
 ) -> Result<(), Error> {
     let names = deployment.environment.names();
     for (secret, value) in &deployment.secrets {
         if plan.write_secrets.contains(&secret.name()) {
-            progress.report(Event::Step(format!("writing the secret {}", secret.name())));
+            shell.step(&format!("writing the secret {}", secret.name()));
             shell.write_secret(&names, *secret, value).await?;
         }
     }
     if plan.make_webhook_secret {
-        progress.report(Event::Step("making the webhook secret".to_owned()));
+        shell.step("making the webhook secret");
         let value = SecretValue::random()?;
         shell
             .write_secret(&names, names::SecretName::Webhook, &value)

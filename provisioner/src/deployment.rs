@@ -5,7 +5,6 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::render::{self, Rendered};
 use crate::secrets::Secrets;
-use crate::shell::ambient_region;
 
 /// One environment in one account.
 #[derive(Debug, Clone)]
@@ -40,11 +39,14 @@ impl Deployment {
     }
 }
 
-/// Refuses to act in another account or region than the environment's. `AWS_REGION` is ignored where
-/// the endpoint is given outright.
+/// Refuses to act in another account or region than the environment's. The shell's region is ignored
+/// where the endpoint is given outright.
 pub(crate) fn guard_account(deployment: &Deployment, account: &str) -> Result<(), Error> {
-    let is_given = deployment.aws.endpoint.is_some();
-    let ambient = if is_given { None } else { ambient_region() };
+    let ambient = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .filter(|_| deployment.aws.endpoint.is_none())
+        .find_map(|variable| std::env::var(variable).ok())
+        .filter(|region| !region.is_empty());
     guard(&deployment.environment, account, ambient)
 }
 

@@ -14,9 +14,8 @@ mod syntax;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use stacks::names::Names;
-use stacks::pool::{CapacityType, CpuCredits, ForgeKind, Label, Scope};
+use stacks::pool::{CapacityType, ForgeKind, Pool as PoolDocument, Scope};
 
 pub use read::Problem;
 
@@ -140,40 +139,17 @@ pub struct Permissions {
 /// One pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
-    /// Its name.
-    pub name: String,
-    /// Labels and how each is served, in the order of their names.
-    pub labels: Vec<Label>,
+    /// What the dispatcher is told of it. What only CloudFormation knows (subnets, launch template) is
+    /// empty here.
+    pub document: PoolDocument,
     /// The image of its instances.
     pub image: Image,
-    /// Instance types in order of preference.
-    pub instance_types: Vec<String>,
     /// Architecture of image and types.
     pub arch: Arch,
     /// Size of the root volume.
     pub root_volume_gb: u32,
-    /// How its instances are bought.
-    pub capacity: CapacityType,
-    /// Credit mode of its T types.
-    pub cpu_credits: Option<CpuCredits>,
-    /// Most runners at any moment.
-    pub max_runners: u32,
-    /// Minutes after which an instance is ended whatever it does.
-    pub max_lifetime_minutes: u32,
-    /// Minutes within which an instance must have asked for its credential.
-    pub boot_timeout_minutes: u32,
-    /// Minutes that a registered runner may wait for a job.
-    pub idle_timeout_minutes: u32,
     /// Name of its set of permissions.
     pub permissions: Option<String>,
-    /// Where its runners are registered.
-    pub scope: Scope,
-    /// Repositories that it serves.
-    pub repositories: Vec<String>,
-    /// Whether it serves jobs without labels.
-    pub accepts_unlabelled: bool,
-    /// Whether its runners get the read-only clone token.
-    pub clone_token: bool,
 }
 
 /// Who can run jobs on a pool's runners, compared with what the pool names. The forge gives a runner
@@ -192,23 +168,23 @@ impl Pool {
     /// What its jobs can reach beside their machine, as people say it.
     #[must_use]
     pub fn holdings(&self) -> Option<String> {
-        let permissions = self
-            .permissions
-            .as_ref()
-            .map(|name| format!("the permissions `{name}`"));
-        let token = self.clone_token.then(|| "the clone token".to_owned());
-        match (permissions, token) {
-            (Some(permissions), Some(token)) => Some(format!("{permissions} and {token}")),
-            (permissions, token) => permissions.or(token),
-        }
+        let permissions = self.permissions.as_ref();
+        let permissions = permissions.map(|name| format!("the permissions `{name}`"));
+        let token = self
+            .document
+            .clone_token
+            .then(|| "the clone token".to_owned());
+        let both: Vec<String> = permissions.into_iter().chain(token).collect();
+        (!both.is_empty()).then(|| both.join(" and "))
     }
 
     /// Who can run jobs on its runners.
     #[must_use]
     pub fn users(&self) -> Users {
-        if self.scope == Scope::Global {
+        let (scope, repositories) = (&self.document.scope, &self.document.repositories);
+        if *scope == Scope::Global {
             Users::Everybody
-        } else if repositories::are_fewer_than(&self.scope, &self.repositories) {
+        } else if repositories::are_fewer_than(scope, repositories) {
             Users::WholeScope
         } else {
             Users::AsNamed
@@ -228,11 +204,9 @@ pub enum Image {
 }
 
 /// Processor architectures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Arch {
     /// Intel and AMD.
-    #[serde(rename = "x86_64")]
     X86_64,
     /// Graviton.
     Arm64,
@@ -306,19 +280,25 @@ impl Environment {
         Names::of(&self.name)
     }
 
+    /// The environment's tags, and the deployment's own with `value`: a pool, or a stack's word.
+    #[must_use]
+    pub fn tags_with(&self, value: &str) -> BTreeMap<String, String> {
+        let mut tags = self.tags.clone();
+        tags.insert(self.names().tag, value.to_owned());
+        tags
+    }
+
     /// Whether any pool buys Spot.
     #[must_use]
     pub fn uses_spot(&self) -> bool {
-        self.pools.iter().any(|pool| match pool.capacity {
-            CapacityType::Spot | CapacityType::SpotThenOnDemand => true,
-            CapacityType::OnDemand => false,
-        })
+        let mut pools = self.pools.iter();
+        pools.any(|pool| pool.document.capacity != CapacityType::OnDemand)
     }
 
     /// Whether any pool hands out the clone token.
     #[must_use]
     pub fn uses_clone_token(&self) -> bool {
-        self.pools.iter().any(|pool| pool.clone_token)
+        self.pools.iter().any(|pool| pool.document.clone_token)
     }
 }
 

@@ -147,7 +147,7 @@ fn zip(binary: &[u8]) -> Result<Vec<u8>, PackageError> {
 }
 
 /// Builds the binary in the checkout `root` and says where it is.
-pub async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, PackageError> {
+async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, PackageError> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root)
@@ -167,13 +167,12 @@ pub async fn build_bootstrap(root: &Path, profile: Profile) -> Result<PathBuf, P
                 .arg(&aside)
                 .arg("target/debug/bootstrap");
             run(&mut strip, "strip").await?;
-            match std::fs::rename(&aside, &stripped) {
-                Ok(()) => Ok(stripped),
-                Err(source) => Err(PackageError::Unreadable {
-                    path: aside,
-                    source,
-                }),
-            }
+            let renamed = std::fs::rename(&aside, &stripped);
+            renamed.map_err(|source| PackageError::Unreadable {
+                path: aside,
+                source,
+            })?;
+            Ok(stripped)
         }
         Profile::Lambda(arch) => {
             let triple = triple(arch);

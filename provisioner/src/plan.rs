@@ -10,7 +10,6 @@ use stacks::pool::Scope;
 
 use crate::differ::{self, Effect, PropertyChange, ResourceChange};
 use crate::environment::{Environment, Pool, Users};
-use crate::render::tags::stack_tags;
 use crate::render::{Rendered, Stack, Template, stack_name};
 use crate::world::{Deployed, StackCondition, World};
 
@@ -197,7 +196,7 @@ fn stack_plan(
     let deployed = world.stacks.get(&stack);
     let (mut action, repair) = what_to_do(deployed);
     let parameters = parameter_values(stack, code_key, world);
-    let tags = stack_tags(environment, stack);
+    let tags = environment.tags_with(stack.word());
     let (mut resources, mut settings) = (Vec::new(), Vec::new());
     match (&action, deployed) {
         (Action::Create, _) => resources = differ::resources(&Value::Null, &template.value),
@@ -276,36 +275,19 @@ fn parameter_values(
     let api = api.map_or(ParameterValue::StateOutput(names::OUTPUT_API_ID), |id| {
         ParameterValue::Value(id.clone())
     });
-    let subnets: Vec<&str> = world
-        .network
-        .subnets
-        .iter()
-        .map(|subnet| subnet.id.as_str())
-        .collect();
+    let subnets = world.network.subnets.iter();
+    let subnets: Vec<&str> = subnets.map(|subnet| subnet.id.as_str()).collect();
     let subnets = ParameterValue::Value(subnets.join(","));
-    let values: Vec<(&str, ParameterValue)> = match stack {
-        Stack::State => Vec::new(),
-        Stack::Runner => vec![
-            (names::PARAM_API_ID, api),
-            (names::PARAM_SUBNET_IDS, subnets),
-            (
-                names::PARAM_VPC_ID,
-                ParameterValue::Value(world.network.vpc.clone()),
-            ),
-        ],
-        Stack::Dispatch => vec![
-            (names::PARAM_API_ID, api),
-            (names::PARAM_SUBNET_IDS, subnets),
-            (
-                names::PARAM_CODE_KEY,
-                ParameterValue::Value(code_key.to_owned()),
-            ),
-        ],
+    let (name, own) = match stack {
+        Stack::State => return BTreeMap::new(),
+        Stack::Runner => (names::PARAM_VPC_ID, world.network.vpc.clone()),
+        Stack::Dispatch => (names::PARAM_CODE_KEY, code_key.to_owned()),
     };
-    values
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    BTreeMap::from([
+        (names::PARAM_API_ID.to_owned(), api),
+        (names::PARAM_SUBNET_IDS.to_owned(), subnets),
+        (name.to_owned(), ParameterValue::Value(own)),
+    ])
 }
 
 fn settings_changes(
@@ -349,16 +331,16 @@ fn missing_secrets(environment: &Environment, world: &World) -> Vec<MissingSecre
             .uses_clone_token()
             .then_some("pools with clone_token can't clone private repositories"),
     };
-    SecretName::ALL
+    let is_known = |secret: &SecretName| {
+        world.secrets.contains(secret) || world.secrets_to_write.contains(secret)
+    };
+    let missing = SecretName::ALL
         .into_iter()
-        .filter(|secret| {
-            !world.secrets.contains(secret) && !world.secrets_to_write.contains(secret)
-        })
+        .filter(|secret| !is_known(secret));
+    missing
         .filter_map(|secret| {
-            without(secret).map(|without| MissingSecret {
-                name: secret.name(),
-                without,
-            })
+            let (name, without) = (secret.name(), without(secret)?);
+            Some(MissingSecret { name, without })
         })
         .collect()
 }
@@ -394,7 +376,7 @@ fn notices(environment: &Environment, world: &World) -> Vec<String> {
 /// `trust_all_repositories`.
 fn trusting_pool(pool: &Pool) -> Option<String> {
     let holdings = pool.holdings()?;
-    let whose = match (pool.users(), &pool.scope) {
+    let whose = match (pool.users(), &pool.document.scope) {
         (Users::AsNamed, _) => return None,
         (Users::WholeScope, Scope::Organization(name) | Scope::Repository(name)) => {
             format!("any repository of {name}")
@@ -406,6 +388,6 @@ fn trusting_pool(pool: &Pool) -> Option<String> {
     Some(format!(
         "pool {}: whoever can push a workflow to {whose} gets {holdings} \
          (trust_all_repositories = true)",
-        pool.name
+        pool.document.name
     ))
 }

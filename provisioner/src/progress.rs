@@ -11,8 +11,6 @@ pub enum Event {
         stack: String,
         /// The resource's id in the template; the stack's name for the stack itself.
         id: String,
-        /// Its type.
-        kind: String,
         /// Its new status.
         status: String,
         /// Why, where CloudFormation says.

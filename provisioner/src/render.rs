@@ -8,21 +8,20 @@ mod context;
 mod document;
 mod pools;
 mod roles;
-pub(crate) mod tags;
 mod user_data;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json as json_value};
 use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
 
 pub use document::flatten;
-pub use pools::served;
 
-use crate::environment::{Environment, Image};
+use crate::environment::{Arch, Environment};
 
 /// Most bytes of a template that is sent inline, as ours are.
 pub const TEMPLATE_MAX_BYTES: usize = 51_200;
@@ -195,11 +194,9 @@ fn template(
     let text = tera(&name, stack.source(), &context)?;
     let value = yaml::to_json(&text).map_err(|source| RenderError::Yaml { name, source })?;
     let body = value.to_string();
+    let full_name = stack_name(environment, stack);
     within(
-        &format!(
-            "the template of the stack {}",
-            stack_name(environment, stack)
-        ),
+        &format!("the template of the stack {full_name}"),
         body.len(),
         TEMPLATE_MAX_BYTES,
         "fewer pools, or pools with fewer labels and types, make it smaller",
@@ -254,14 +251,15 @@ pub fn stack_name(environment: &Environment, stack: Stack) -> String {
     }
 }
 
-/// Path of the parameter that holds a pool's image, if one does.
-fn image_parameter(image: &Image, arch: crate::environment::Arch) -> Option<String> {
-    match image {
-        Image::Ami(_) => None,
-        Image::Parameter(path) => Some(path.clone()),
-        Image::StockAl2023 => Some(format!(
-            "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}",
-            arch.name()
-        )),
-    }
+/// Tags as most resources take them.
+fn tag_list(tags: &BTreeMap<String, String>) -> Value {
+    tags.iter()
+        .map(|(key, value)| json_value!({"Key": key, "Value": value}))
+        .collect()
+}
+
+/// Path of AWS's parameter that holds the stock image.
+fn stock_image(arch: Arch) -> String {
+    let arch = arch.name();
+    format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}")
 }

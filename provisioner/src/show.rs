@@ -8,7 +8,7 @@ use stacks::names::SecretName;
 use crate::apply::StackOutputs;
 use crate::differ::{Effect, PropertyChange, ResourceChange};
 use crate::environment::Environment;
-use crate::plan::{Action, Plan, Repair, StackPlan};
+use crate::plan::{Action, MissingSecret, Plan, Repair, StackPlan};
 use crate::teardown::{Kind, Teardown};
 
 /// The styles of what is printed.
@@ -49,12 +49,6 @@ pub struct Presentation {
     pub set_secret: String,
 }
 
-impl Presentation {
-    fn set_secret(&self, name: &str) -> String {
-        self.set_secret.replace("NAME", name)
-    }
-}
-
 /// Longest value that is shown in full; the rest of it is in the templates.
 const VALUE_MAX_CHARS: usize = 100;
 
@@ -62,60 +56,46 @@ fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// What is being written.
+struct Page {
+    text: String,
+    palette: Palette,
+}
+
 /// The plan for people.
 #[must_use]
 pub fn plan(plan: &Plan, presentation: &Presentation) -> String {
     let palette = presentation.palette;
-    let mut text = format!(
-        "{}  account {}  {}\n",
-        paint(palette.title, &plan.name),
-        plan.account,
-        plan.region
-    );
-    for one in &plan.stacks {
-        stack(&mut text, one, palette);
+    let mut page = Page::headed(&plan.name, &plan.account, &plan.region, palette);
+    for stack in &plan.stacks {
+        page.stack(stack);
     }
     let mut also = Vec::new();
     if plan.make_spot_role {
         also.push("make the account's role for Spot (AWSServiceRoleForEC2Spot)".to_owned());
     }
-    also.extend(
-        plan.upload_code
-            .iter()
-            .map(|key| format!("upload the function's code as {}", shortened(key))),
-    );
-    also.extend(
-        plan.write_secrets
-            .iter()
-            .map(|secret| format!("write the secret {secret}")),
-    );
+    if let Some(key) = &plan.upload_code {
+        let key = shortened(key);
+        also.push(format!("upload the function's code as {key}"));
+    }
+    for secret in &plan.write_secrets {
+        also.push(format!("write the secret {secret}"));
+    }
     if plan.make_webhook_secret {
         also.push(format!("make the secret {}", SecretName::Webhook.name()));
     }
     for step in also {
-        line(
-            &mut text,
-            &format!("\n{} {step}", paint(palette.added, "+")),
-        );
+        page.line(&format!("\n{} {step}", paint(palette.added, "+")));
     }
+    let sign = paint(palette.changed, "!");
     for notice in &plan.notices {
-        line(
-            &mut text,
-            &format!("\n{} {notice}", paint(palette.changed, "!")),
-        );
+        page.line(&format!("\n{sign} {notice}"));
     }
-    for missing in &plan.missing_secrets {
-        let (name, without) = (missing.name, missing.without);
-        let sign = paint(palette.changed, "!");
-        line(
-            &mut text,
-            &format!(
-                "\n{sign} no {name}: {without}\n  {}",
-                presentation.set_secret(name)
-            ),
-        );
+    for MissingSecret { name, without } in &plan.missing_secrets {
+        let set = presentation.set_secret.replace("NAME", name);
+        page.line(&format!("\n{sign} no {name}: {without}\n  {set}"));
     }
-    text
+    page.text
 }
 
 /// The plan in a line.
@@ -138,102 +118,107 @@ pub fn summary(plan: &Plan) -> String {
     format!("{made} to make, {changed} to change, {ended} to end.")
 }
 
-fn stack(text: &mut String, plan: &StackPlan, palette: Palette) {
-    let (sign, style, word) = match &plan.action {
-        Action::Create => ("+", palette.added, "create".to_owned()),
-        Action::Update => ("~", palette.changed, "update".to_owned()),
-        Action::Unchanged => ("=", palette.faint, "unchanged".to_owned()),
-        Action::Blocked(because) => ("!", palette.removed, because.clone()),
-    };
-    let repair = match plan.repair {
-        None => "",
-        Some(Repair::DeleteLeftover) => ", after deleting what a change set left behind",
-        Some(Repair::DeleteFailedCreate) => ", after deleting what a failed creation left behind",
-        Some(Repair::ContinueRollback) => ", after continuing its rollback",
-    };
-    let head = format!("{sign} {:<24} {word}{repair}", plan.name);
-    line(text, &format!("\n{}", paint(style, &head)));
-    if plan.protect {
-        line(text, "    protect it from deletion");
+impl Page {
+    /// Begins with whose account and region it is about.
+    fn headed(name: &str, account: &str, region: &str, palette: Palette) -> Self {
+        let name = paint(palette.title, name);
+        let text = format!("{name}  account {account}  {region}\n");
+        Self { text, palette }
     }
-    for setting in &plan.settings {
-        property(text, setting, palette);
-    }
-    for one in &plan.resources {
-        resource(text, one, palette);
-    }
-}
 
-fn resource(text: &mut String, change: &ResourceChange, palette: Palette) {
-    let (sign, style, word) = match change.effect {
-        Effect::Create => ("+", palette.added, ""),
-        Effect::InPlace => ("~", palette.changed, "in place"),
-        Effect::MayReplace => ("~", palette.changed, "may be replaced"),
-        Effect::Replace => ("-/+", palette.removed, "is replaced"),
-        Effect::Delete => ("-", palette.removed, "is deleted"),
-        Effect::Keep => ("-", palette.changed, "leaves the stack and stays"),
-        Effect::Unknown => ("~", palette.changed, ""),
-    };
-    let data = match (change.holds_data, change.effect) {
-        (true, Effect::Replace | Effect::Delete) => "  ITS DATA IS LOST",
-        (true, Effect::MayReplace) => "  its data would be lost",
-        (true, Effect::Create | Effect::InPlace | Effect::Keep | Effect::Unknown) | (false, _) => {
-            ""
-        }
-    };
-    let head = format!("{sign} {:<24} {:<32} {word}", change.id, change.kind);
-    line(
-        text,
-        &format!(
-            "    {}{}",
-            paint(style, head.trim_end()),
-            paint(palette.removed, data)
-        ),
-    );
-    for one in &change.properties {
-        property(text, one, palette);
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
     }
-}
 
-fn property(text: &mut String, change: &PropertyChange, palette: Palette) {
-    if let (Some(Value::String(before)), Some(Value::String(after))) =
-        (&change.before, &change.after)
-        && (before.contains('\n') || after.contains('\n'))
-    {
-        line(text, &format!("        {}", change.path));
-        script(text, before, after, palette);
-        return;
-    }
-    let before = change
-        .before
-        .as_ref()
-        .map_or_else(|| "nothing".to_owned(), value);
-    let after = change
-        .after
-        .as_ref()
-        .map_or_else(|| "nothing".to_owned(), value);
-    line(
-        text,
-        &format!(
-            "        {}  {} {} {}",
-            change.path,
-            paint(palette.removed, &before),
-            paint(palette.faint, "→"),
-            paint(palette.added, &after)
-        ),
-    );
-}
-
-/// The lines of a script that differ.
-fn script(text: &mut String, before: &str, after: &str, palette: Palette) {
-    for change in TextDiff::from_lines(before, after).iter_all_changes() {
-        let (sign, style) = match change.tag() {
-            ChangeTag::Equal => continue,
-            ChangeTag::Delete => ("-", palette.removed),
-            ChangeTag::Insert => ("+", palette.added),
+    fn stack(&mut self, plan: &StackPlan) {
+        let palette = self.palette;
+        let (sign, style, word) = match &plan.action {
+            Action::Create => ("+", palette.added, "create"),
+            Action::Update => ("~", palette.changed, "update"),
+            Action::Unchanged => ("=", palette.faint, "unchanged"),
+            Action::Blocked(because) => ("!", palette.removed, because.as_str()),
         };
-        let changed = format!("{sign} {}", change.value().trim_end());
-        line(text, &format!("          {}", paint(style, &changed)));
+        let repair = match plan.repair {
+            None => "",
+            Some(Repair::DeleteLeftover) => ", after deleting what a change set left behind",
+            Some(Repair::DeleteFailedCreate) => {
+                ", after deleting what a failed creation left behind"
+            }
+            Some(Repair::ContinueRollback) => ", after continuing its rollback",
+        };
+        let head = format!("{sign} {:<24} {word}{repair}", plan.name);
+        self.line(&format!("\n{}", paint(style, &head)));
+        if plan.protect {
+            self.line("    protect it from deletion");
+        }
+        for setting in &plan.settings {
+            self.property(setting);
+        }
+        for resource in &plan.resources {
+            self.resource(resource);
+        }
+    }
+
+    fn resource(&mut self, change: &ResourceChange) {
+        let palette = self.palette;
+        let (sign, style, word) = match change.effect {
+            Effect::Create => ("+", palette.added, ""),
+            Effect::InPlace => ("~", palette.changed, "in place"),
+            Effect::MayReplace => ("~", palette.changed, "may be replaced"),
+            Effect::Replace => ("-/+", palette.removed, "is replaced"),
+            Effect::Delete => ("-", palette.removed, "is deleted"),
+            Effect::Keep => ("-", palette.changed, "leaves the stack and stays"),
+            Effect::Unknown => ("~", palette.changed, ""),
+        };
+        let data = match change.effect {
+            Effect::Replace | Effect::Delete => "  ITS DATA IS LOST",
+            Effect::MayReplace => "  its data would be lost",
+            Effect::Create | Effect::InPlace | Effect::Keep | Effect::Unknown => "",
+        };
+        let data = if change.holds_data { data } else { "" };
+        let head = format!("{sign} {:<24} {:<32} {word}", change.id, change.kind);
+        let (head, data) = (paint(style, head.trim_end()), paint(palette.removed, data));
+        self.line(&format!("    {head}{data}"));
+        for property in &change.properties {
+            self.property(property);
+        }
+    }
+
+    fn property(&mut self, change: &PropertyChange) {
+        let PropertyChange {
+            path,
+            before,
+            after,
+        } = change;
+        if let (Some(Value::String(before)), Some(Value::String(after))) = (before, after)
+            && (before.contains('\n') || after.contains('\n'))
+        {
+            self.line(&format!("        {path}"));
+            self.script(before, after);
+            return;
+        }
+        let shown = |style, side: &Option<Value>| {
+            let text = side.as_ref().map_or_else(|| "nothing".to_owned(), value);
+            paint(style, &text)
+        };
+        let before = shown(self.palette.removed, before);
+        let arrow = paint(self.palette.faint, "→");
+        let after = shown(self.palette.added, after);
+        self.line(&format!("        {path}  {before} {arrow} {after}"));
+    }
+
+    /// The lines of a script that differ.
+    fn script(&mut self, before: &str, after: &str) {
+        for change in TextDiff::from_lines(before, after).iter_all_changes() {
+            let (sign, style) = match change.tag() {
+                ChangeTag::Equal => continue,
+                ChangeTag::Delete => ("-", self.palette.removed),
+                ChangeTag::Insert => ("+", self.palette.added),
+            };
+            let changed = format!("{sign} {}", change.value().trim_end());
+            self.line(&format!("          {}", paint(style, &changed)));
+        }
     }
 }
 
@@ -259,18 +244,12 @@ fn shortened(key: &str) -> String {
 /// What exists, and what of it holds data.
 #[must_use]
 pub fn survey(teardown: &Teardown, palette: Palette) -> String {
+    let (name, account, region) = (&teardown.name, &teardown.account, &teardown.region);
     if teardown.is_empty() {
-        return format!(
-            "There is nothing of {} in account {}, {}.\n",
-            teardown.name, teardown.account, teardown.region
-        );
+        return format!("There is nothing of {name} in account {account}, {region}.\n");
     }
-    let mut text = format!(
-        "{}  account {}  {}\n\n",
-        paint(palette.title, &teardown.name),
-        teardown.account,
-        teardown.region
-    );
+    let mut page = Page::headed(name, account, region, palette);
+    page.line("");
     for found in &teardown.found {
         let holds = match found.kind {
             Kind::Bucket => "holds the function's code",
@@ -288,12 +267,10 @@ pub fn survey(teardown: &Teardown, palette: Palette) -> String {
         };
         let kind = found.kind.to_string();
         let row = format!("- {kind:<16} {:<44} {}", found.name, found.detail);
-        line(
-            &mut text,
-            &format!("{}  {}", row.trim_end(), paint(palette.removed, holds)),
-        );
+        let holds = paint(palette.removed, holds);
+        page.line(&format!("{}  {holds}", row.trim_end()));
     }
-    text
+    page.text
 }
 
 /// What the forge's administrator has to know and do. `hook_url` replaces the API's own address.
@@ -304,55 +281,46 @@ pub fn hand_over(
     hook_url: Option<&str>,
     presentation: &Presentation,
 ) -> String {
-    let names = environment.names();
-    let own = outputs
-        .api_endpoint()
-        .map(|endpoint| format!("{endpoint}/dispatch"));
+    let own = outputs.api_endpoint();
+    let own = own.map(|endpoint| format!("{endpoint}/dispatch"));
     let url = hook_url.map(str::to_owned).or(own);
+    let url = url.unwrap_or_else(|| "(not deployed)".to_owned());
+    let secret = format!(
+        "aws ssm get-parameter --region {} --name {} --with-decryption --query Parameter.Value --output text",
+        environment.region,
+        environment.names().secret(SecretName::Webhook)
+    );
     let mut rows = vec![
-        (
-            "webhook",
-            url.unwrap_or_else(|| "(not deployed)".to_owned()),
-        ),
+        ("webhook", &*url),
         (
             "",
-            "POST, application/json; on the instance, an organization or a repository".to_owned(),
+            "POST, application/json; on the instance, an organization or a repository",
         ),
-        ("events", "push, workflow_job".to_owned()),
-        (
-            "secret",
-            format!(
-                "aws ssm get-parameter --region {} --name {} --with-decryption --query Parameter.Value --output text",
-                environment.region,
-                names.secret(SecretName::Webhook)
-            ),
-        ),
+        ("events", "push, workflow_job"),
+        ("secret", &*secret),
         (
             SecretName::ForgeToken.name(),
-            "a site administrator's, scopes write:admin, write:organization, write:repository"
-                .to_owned(),
+            "a site administrator's, scopes write:admin, write:organization, write:repository",
         ),
         (
             SecretName::RegistrationToken.name(),
-            "from Site administration, Actions, Runners, \"Create new runner\"".to_owned(),
+            "from Site administration, Actions, Runners, \"Create new runner\"",
         ),
     ];
     if environment.uses_clone_token() {
         rows.push((
             SecretName::CloneToken.name(),
-            "scope read:repository, of a user who sees only what jobs may clone".to_owned(),
+            "scope read:repository, of a user who sees only what jobs may clone",
         ));
     }
-    rows.push(("set a token", presentation.set_secret.clone()));
+    rows.push(("set a token", &presentation.set_secret));
     let title = "For the administrator of the forge";
-    let mut text = format!("{}\n", paint(presentation.palette.title, title));
+    let mut page = Page {
+        text: format!("{}\n", paint(presentation.palette.title, title)),
+        palette: presentation.palette,
+    };
     for (word, value) in rows {
-        line(&mut text, &format!("  {word:<19} {value}"));
+        page.line(&format!("  {word:<19} {value}"));
     }
-    text
-}
-
-fn line(text: &mut String, line: &str) {
-    text.push_str(line.trim_end());
-    text.push('\n');
+    page.text
 }

@@ -8,9 +8,9 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::error::Error;
-use crate::progress::{Event, Progress};
+use crate::progress::{Progress, Silent};
 use crate::render::{Stack, stack_name};
 use crate::shell::{ChangeKind, Request, Shell};
 use crate::world::StackCondition;
@@ -97,10 +97,7 @@ impl Teardown {
 
 /// What exists of the deployment. Changes nothing.
 pub async fn survey(deployment: &Deployment) -> Result<Teardown, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    let account = shell.account().await?;
-    deployment::guard_account(deployment, &account)?;
-    survey_with(&shell, deployment, account).await
+    survey_with(&Shell::open(deployment, &Silent).await?, deployment).await
 }
 
 /// Ends what `before` lists, and returns what is left, counted anew.
@@ -109,112 +106,91 @@ pub async fn down(
     before: &Teardown,
     progress: &dyn Progress,
 ) -> Result<Teardown, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    let account = shell.account().await?;
-    deployment::guard_account(deployment, &account)?;
+    let shell = Shell::open(deployment, progress).await?;
     let environment = &deployment.environment;
     let names = environment.names();
     if before.is_empty() {
-        return survey_with(&shell, deployment, account).await;
+        return survey_with(&shell, deployment).await;
     }
-    retire(&shell, &names.function, progress).await;
-    delete(&shell, &stack_name(environment, Stack::Dispatch), progress).await?;
-    progress.report(Event::Step("ending instances".to_owned()));
-    shell.end_instances(&names.tag, progress).await?;
-    delete(&shell, &stack_name(environment, Stack::Runner), progress).await?;
+    retire(&shell, &names.function).await;
+    delete(&shell, &stack_name(environment, Stack::Dispatch)).await?;
+    shell.step("ending instances");
+    shell.end_instances(&names.tag).await?;
+    delete(&shell, &stack_name(environment, Stack::Runner)).await?;
     // An invocation that was still running when its function was deleted may have launched more;
     // from here on there is no launch template to launch from.
-    shell.end_instances(&names.tag, progress).await?;
+    shell.end_instances(&names.tag).await?;
 
-    let bucket = names.bucket(&account, &environment.region);
-    delete_state(
-        &shell,
-        &stack_name(environment, Stack::State),
-        &bucket,
-        progress,
-    )
-    .await?;
+    let bucket = names.bucket(&shell.account, &environment.region);
+    let state = stack_name(environment, Stack::State);
+    delete_state(&shell, &state, &bucket).await?;
     if shell.has_bucket(&bucket).await? {
-        progress.report(Event::Step(format!("deleting the bucket {bucket}")));
+        shell.step(&format!("deleting the bucket {bucket}"));
         shell.empty_bucket(&bucket).await?;
         shell.delete_bucket(&bucket).await?;
     }
     let parameters = shell.parameters_under(&names.parameters).await?;
     if !parameters.is_empty() {
-        progress.report(Event::Step(format!(
-            "deleting {} parameters",
-            parameters.len()
-        )));
+        shell.step(&format!("deleting {} parameters", parameters.len()));
         shell.delete_parameters(&parameters).await?;
     }
-    survey_with(&shell, deployment, account).await
+    survey_with(&shell, deployment).await
 }
 
-async fn survey_with(
-    shell: &Shell,
-    deployment: &Deployment,
-    account: String,
-) -> Result<Teardown, Error> {
+async fn survey_with(shell: &Shell<'_>, deployment: &Deployment) -> Result<Teardown, Error> {
     let environment = &deployment.environment;
     Ok(Teardown {
         name: environment.name.clone(),
         region: environment.region.clone(),
-        found: shell.found(environment, &account).await?,
-        account,
+        account: shell.account.clone(),
+        found: shell.found(environment).await?,
     })
 }
 
 /// Lets the dispatcher end what it launched while it can still reach the forge. What it does not
 /// manage is no reason to stop: the instances are ended below all the same.
-async fn retire(shell: &Shell, function: &str, progress: &dyn Progress) {
-    progress.report(Event::Step(format!(
+async fn retire(shell: &Shell<'_>, function: &str) {
+    shell.step(&format!(
         "{function}: ending its machines and their registrations at the forge"
-    )));
+    ));
     let trouble = match shell.retire(function).await {
         Ok(trouble) => trouble,
         Err(error) => Some(error.to_string()),
     };
     if let Some(trouble) = trouble {
-        progress.report(Event::Step(format!(
+        shell.step(&format!(
             "{function} could not do all of it ({trouble}); look for offline runners at the forge"
-        )));
+        ));
     }
 }
 
-async fn delete(shell: &Shell, name: &str, progress: &dyn Progress) -> Result<(), Error> {
-    if shell.settled(name, progress).await?.is_none() {
+async fn delete(shell: &Shell<'_>, name: &str) -> Result<(), Error> {
+    if shell.settled(name).await?.is_none() {
         return Ok(());
     }
-    progress.report(Event::Step(format!("{name}: deleting")));
-    shell.delete_stack(name, progress).await
+    shell.step(&format!("{name}: deleting"));
+    shell.delete_stack(name).await
 }
 
 /// Lifts what protects the data, and deletes it with its stack.
-async fn delete_state(
-    shell: &Shell,
-    name: &str,
-    bucket: &str,
-    progress: &dyn Progress,
-) -> Result<(), Error> {
-    let Some(mut deployed) = shell.settled(name, progress).await? else {
+async fn delete_state(shell: &Shell<'_>, name: &str, bucket: &str) -> Result<(), Error> {
+    let Some(mut deployed) = shell.settled(name).await? else {
         return Ok(());
     };
     if deployed.condition() == StackCondition::FailedRollback {
         // Deleted like this, it would leave everything that it retains.
-        progress.report(Event::Step(format!("{name}: continuing its rollback")));
-        shell.continue_rollback(name, progress).await?;
+        shell.step(&format!("{name}: continuing its rollback"));
+        shell.continue_rollback(name).await?;
         "UPDATE_ROLLBACK_COMPLETE".clone_into(&mut deployed.status);
     }
     if deployed.protected {
-        progress.report(Event::Step(format!("{name}: lifting its protection")));
+        shell.step(&format!("{name}: lifting its protection"));
         shell.protect(name, false).await?;
     }
     if deployed.condition() == StackCondition::Usable {
         let template = lifted(&deployed.template);
         if template != deployed.template {
-            progress.report(Event::Step(format!(
-                "{name}: lifting its deletion policies"
-            )));
+            shell.step(&format!("{name}: lifting its deletion policies"));
             let request = Request {
                 stack: name,
                 kind: ChangeKind::Update,
@@ -222,14 +198,14 @@ async fn delete_state(
                 parameters: &deployed.parameters,
                 tags: &deployed.tags,
             };
-            shell.deploy(&request, progress).await?;
+            shell.deploy(&request).await?;
         }
     }
     if shell.has_bucket(bucket).await? {
         shell.empty_bucket(bucket).await?;
     }
-    progress.report(Event::Step(format!("{name}: deleting")));
-    shell.delete_stack(name, progress).await
+    shell.step(&format!("{name}: deleting"));
+    shell.delete_stack(name).await
 }
 
 /// The deployed template without what retains or protects its resources. The one that is deployed is

@@ -5,21 +5,18 @@ use std::collections::BTreeMap;
 use stacks::names::SecretName;
 
 use crate::apply::{self, StackOutputs};
-use crate::deployment::{Deployment, guard_account};
+use crate::deployment::Deployment;
 use crate::error::Error;
 use crate::package::Code;
 use crate::plan::{self, Action, ParameterValue, Plan, StackPlan};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::render::{Stack, stack_name};
 use crate::secrets::SecretValue;
 use crate::shell::{ChangeKind, Request, Shell};
 
 /// The account that the target's credentials open, if the environment admits it.
 pub async fn identity(deployment: &Deployment) -> Result<String, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    let account = shell.account().await?;
-    guard_account(deployment, &account)?;
-    Ok(account)
+    Ok(Shell::open(deployment, &Silent).await?.account)
 }
 
 /// What `up` would do. When nothing differs, no call was made that changes anything; otherwise change
@@ -29,10 +26,8 @@ pub async fn diff(
     code: &Code,
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    let account = shell.account().await?;
-    guard_account(deployment, &account)?;
-    let world = shell.observe(deployment, &code.key(), progress).await?;
+    let shell = Shell::open(deployment, progress).await?;
+    let world = shell.observe(deployment, &code.key()).await?;
     let mut plan = plan::plan(
         &deployment.environment,
         &deployment.rendered,
@@ -52,17 +47,16 @@ pub async fn up(
     code: &Code,
     progress: &dyn Progress,
 ) -> Result<StackOutputs, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
+    let shell = Shell::open(deployment, progress).await?;
     if !plan.is_empty() {
-        apply::apply(&shell, deployment, plan, code, progress).await?;
+        apply::apply(&shell, deployment, plan, code).await?;
     }
     read_outputs(&shell, deployment).await
 }
 
 /// The outputs of the deployed stacks; none when nothing is deployed.
 pub async fn outputs(deployment: &Deployment) -> Result<StackOutputs, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    guard_account(deployment, &shell.account().await?)?;
+    let shell = Shell::open(deployment, &Silent).await?;
     read_outputs(&shell, deployment).await
 }
 
@@ -72,8 +66,7 @@ pub async fn set_secret(
     secret: SecretName,
     value: &SecretValue,
 ) -> Result<(), Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    guard_account(deployment, &shell.account().await?)?;
+    let shell = Shell::open(deployment, &Silent).await?;
     let names = deployment.environment.names();
     Ok(shell.write_secret(&names, secret, value).await?)
 }
@@ -83,8 +76,7 @@ pub async fn read_secret(
     deployment: &Deployment,
     secret: SecretName,
 ) -> Result<Option<SecretValue>, Error> {
-    let shell = Shell::connect(&deployment.aws).await?;
-    guard_account(deployment, &shell.account().await?)?;
+    let shell = Shell::open(deployment, &Silent).await?;
     let path = deployment.environment.names().secret(secret);
     let value = shell.parameter(&path).await?;
     Ok(value
@@ -92,7 +84,7 @@ pub async fn read_secret(
         .transpose()?)
 }
 
-async fn read_outputs(shell: &Shell, deployment: &Deployment) -> Result<StackOutputs, Error> {
+async fn read_outputs(shell: &Shell<'_>, deployment: &Deployment) -> Result<StackOutputs, Error> {
     let mut outputs = StackOutputs::default();
     for stack in Stack::ALL {
         let name = stack_name(&deployment.environment, stack);
@@ -104,7 +96,7 @@ async fn read_outputs(shell: &Shell, deployment: &Deployment) -> Result<StackOut
 }
 
 async fn ask_effects(
-    shell: &Shell,
+    shell: &Shell<'_>,
     deployment: &Deployment,
     stack: &mut StackPlan,
 ) -> Result<(), Error> {

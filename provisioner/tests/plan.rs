@@ -145,7 +145,7 @@ fn each_edit_names_the_properties_that_follow_from_it_and_no_others() {
         ),
         (
             "types",
-            |e| e.pools[0].instance_types = vec!["t3.large".to_owned()],
+            |e| e.pools[0].document.instance_types = vec!["t3.large".to_owned()],
             &["PoolBaseDocument Value.instance_types[0]"],
         ),
         (
@@ -297,8 +297,8 @@ fn subnets_without_public_addresses_are_said_where_they_matter() {
 fn who_can_use_what_a_trusting_pool_holds_is_said_with_every_plan() {
     let mut environment = lab();
     environment.pools[0].permissions = Some("release".to_owned());
-    environment.pools[2].clone_token = true;
-    environment.pools[2].repositories = vec!["soak-team/app".to_owned()];
+    environment.pools[2].document.clone_token = true;
+    environment.pools[2].document.repositories = vec!["soak-team/app".to_owned()];
     let first = plan_of(&environment, &nothing());
     let again = plan_of(&environment, &executed(&environment, &nothing()));
     for plan in [first, again] {
@@ -348,7 +348,10 @@ fn people_read_what_changes() {
     script["UserData"] = serde_json::json!({"Fn::Base64": "#!/bin/sh\n"});
     let mut after = before;
     after.dispatcher.memory_mb = 512;
-    after.pools[0].instance_types.push("t3.large".to_owned());
+    after.pools[0]
+        .document
+        .instance_types
+        .push("t3.large".to_owned());
     let mut plan = plan_of(&after, &world);
     // The script itself is another part's; what matters here is how a script is shown.
     for resource in plan

@@ -26,18 +26,11 @@ pub struct Asked {
 
 /// Compares, and prints on the way.
 pub async fn run(asked: Asked) -> Result<Report, Error> {
-    let Asked {
-        pushes,
-        events,
-        seed,
-        keep,
-        json: _,
-    } = asked;
     let options = Options {
-        pushes,
-        events,
-        seed,
-        keep,
+        pushes: asked.pushes,
+        events: asked.events,
+        seed: asked.seed,
+        keep: asked.keep,
     };
     live::run(options, say).await
 }

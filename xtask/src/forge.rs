@@ -1,12 +1,13 @@
-//! The lab's forge as its users have it: repositories, webhooks, pushes, reruns, cancellations.
+//! The lab's forge as its users have it: repositories, webhooks, pushes, reruns, cancellations. And
+//! what front door and EC2 note meanwhile.
 
 use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use lab::Lab;
 use lab::http::{HttpError, json as call, shaped};
+use lab::{Entry, InstanceReport, Lab, LabFile};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -75,17 +76,33 @@ impl Forge {
         Self { lab: lab.clone() }
     }
 
+    /// How the lab is reached.
+    #[must_use]
+    pub fn lab(&self) -> &LabFile {
+        self.lab.file()
+    }
+
     async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, HttpError> {
         let file = self.lab.file();
         let url = format!("{}/api/v1{path}", file.forge);
         call(method, &url, Some(&file.forge_token), &body).await
     }
 
+    async fn post(&self, path: &str, body: Value) -> Result<(), Error> {
+        self.call(Method::POST, path, body).await?;
+        Ok(())
+    }
+
+    /// Lets the host of the next machine fail while that machine boots.
+    pub async fn break_one_boot(&self) -> Result<(), Error> {
+        let url = format!("{}/_lab/faults", self.lab.file().ec2_endpoint);
+        call(Method::POST, &url, None, &json!({ "crash_boots": 1 })).await?;
+        Ok(())
+    }
+
     /// Makes an organization.
     pub async fn make_organization(&self, name: &str) -> Result<(), Error> {
-        self.call(Method::POST, "/orgs", json!({ "username": name }))
-            .await?;
-        Ok(())
+        self.post("/orgs", json!({ "username": name })).await
     }
 
     /// Makes a webhook that sends `events` of all repositories of `organization` to `url`.
@@ -102,17 +119,15 @@ impl Forge {
             "events": events,
             "config": { "url": url, "content_type": "json", "secret": secret },
         });
-        self.call(Method::POST, &format!("/orgs/{organization}/hooks"), hook)
-            .await?;
-        Ok(())
+        let path = format!("/orgs/{organization}/hooks");
+        self.post(&path, hook).await
     }
 
     /// Makes `organization/name`, empty.
     pub async fn make_repository(&self, organization: &str, name: &str) -> Result<(), Error> {
         let body = json!({ "name": name, "default_branch": "main" });
-        self.call(Method::POST, &format!("/orgs/{organization}/repos"), body)
-            .await?;
-        Ok(())
+        let path = format!("/orgs/{organization}/repos");
+        self.post(&path, body).await
     }
 
     /// All jobs of `repository`, oldest first.
@@ -138,11 +153,24 @@ impl Forge {
         Ok(shaped(path, answer["total_count"].clone())?)
     }
 
+    /// Every delivery since then.
+    pub async fn deliveries(&self, since_ms: u64) -> Result<Vec<Entry>, Error> {
+        let front_door = &self.lab.file().front_door;
+        let url = format!("{front_door}/_lab/deliveries?since={since_ms}");
+        let entries = call(Method::GET, &url, None, &Value::Null).await?;
+        Ok(shaped(&url, entries)?)
+    }
+
+    /// Every machine that there is or was.
+    pub async fn machines(&self) -> Result<Vec<InstanceReport>, Error> {
+        let url = format!("{}/_lab/instances", self.lab.file().ec2_endpoint);
+        let machines = call(Method::GET, &url, None, &Value::Null).await?;
+        Ok(shaped(&url, machines)?)
+    }
+
     /// What the dispatcher answered to the deliveries about `repository`.
     pub async fn answers(&self, repository: &str) -> Result<Vec<Value>, Error> {
-        let url = format!("{}/_lab/deliveries", self.lab.file().front_door);
-        let entries = call(Method::GET, &url, None, &Value::Null).await?;
-        let entries: Vec<lab::Entry> = shaped(&url, entries)?;
+        let entries = self.deliveries(0).await?;
         Ok(entries
             .iter()
             .filter(|entry| {
@@ -155,19 +183,15 @@ impl Forge {
 
     /// Runs one job again.
     pub async fn rerun_job(&self, repository: &str, job: &ForgeJob) -> Result<(), Error> {
-        let path = format!(
-            "/repos/{repository}/actions/runs/{}/jobs/{}/rerun",
-            job.run_id, job.id
-        );
-        self.call(Method::POST, &path, Value::Null).await?;
-        Ok(())
+        let ForgeJob { run_id, id, .. } = job;
+        let path = format!("/repos/{repository}/actions/runs/{run_id}/jobs/{id}/rerun");
+        self.post(&path, Value::Null).await
     }
 
     /// Runs a whole run again.
     pub async fn rerun_run(&self, repository: &str, run: u64) -> Result<(), Error> {
         let path = format!("/repos/{repository}/actions/runs/{run}/rerun");
-        self.call(Method::POST, &path, Value::Null).await?;
-        Ok(())
+        self.post(&path, Value::Null).await
     }
 
     /// Cancels a run.
@@ -184,9 +208,8 @@ impl Forge {
             remote: format!("{}/{repository}.git", file.forge),
             authorization: format!("Authorization: Basic {}", STANDARD.encode(user)),
         };
-        checkout
-            .git(&["init", "--quiet", "--initial-branch=main"])
-            .await?;
+        let init = ["init", "--quiet", "--initial-branch=main"];
+        checkout.git(&init).await?;
         Ok(checkout)
     }
 }

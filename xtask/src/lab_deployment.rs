@@ -7,14 +7,14 @@ use aws_credential_types::Credentials;
 use dispatcher::aws::{Aws, AwsEndpoint};
 use dispatcher::ledger::Ledger;
 use lab::http::HttpError;
-use lab::{Folder, LabFile};
+use lab::{Folder, ForgeProgram, Lab, LabFile, Leftovers};
 use provisioner::progress::{Event, Progress};
-use provisioner::teardown;
+use provisioner::teardown::{self, Found};
 use stacks::names::Names;
 
 use crate::environments;
 use crate::error::Error;
-use crate::forge;
+use crate::forge::{self, Forge};
 use crate::output::say;
 use crate::target::{self, Target};
 
@@ -83,8 +83,19 @@ pub struct LabDeployment {
 }
 
 impl LabDeployment {
-    /// The deployment in `lab`.
-    pub fn new(root: &Path, lab: &LabFile) -> Result<Self, Error> {
+    /// Puts the lab up, with this forge, and the stacks in it.
+    pub async fn up(
+        root: &Path,
+        folder: &Folder,
+        kind: ForgeProgram,
+    ) -> Result<(Self, Forge), PlayError> {
+        let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
+        let deployment = Self::new(root, lab.file())?;
+        deployment.stacks_up().await?;
+        Ok((deployment, Forge::of(&lab)))
+    }
+
+    fn new(root: &Path, lab: &LabFile) -> Result<Self, Error> {
         let environment =
             provisioner::environment::load(&environments::path(root, environments::LAB))
                 .map_err(provisioner::Error::from)?;
@@ -113,8 +124,8 @@ impl LabDeployment {
         self.target.hook_url.clone().unwrap_or_default()
     }
 
-    /// Puts the stacks up.
-    pub async fn up(&self) -> Result<(), Error> {
+    async fn stacks_up(&self) -> Result<(), Error> {
+        say("stacks: going up");
         let progress = Steps;
         let code = self.target.code(&progress).await?;
         let deployment = &self.target.deployment;
@@ -123,17 +134,24 @@ impl LabDeployment {
         Ok(())
     }
 
-    /// Takes them down, and says what AWS still has.
-    pub async fn down(&self) -> Result<Vec<String>, Error> {
-        let progress = Steps;
+    async fn stacks_down(&self) -> Result<Vec<Found>, Error> {
+        say("stacks: going down");
         let deployment = &self.target.deployment;
-        let found = teardown::survey(deployment).await.map_err(Error::from)?;
-        let left = teardown::down(deployment, &found, &progress).await?;
-        Ok(left
-            .found
-            .into_iter()
+        let found = teardown::survey(deployment).await?;
+        Ok(teardown::down(deployment, &found, &Steps).await?.found)
+    }
+
+    /// Takes the stacks down, and says what AWS and the forge still have.
+    pub async fn down(&self, forge: &Forge) -> Result<Vec<String>, PlayError> {
+        let left = self.stacks_down().await?.into_iter();
+        let mut left: Vec<String> = left
             .map(|found| format!("{} {}", found.kind, found.name))
-            .collect())
+            .collect();
+        let runners = forge.runners().await?;
+        if runners > 0 {
+            left.push(format!("{runners} runners at the forge"));
+        }
+        Ok(left)
     }
 
     /// Everything that was written where people and machines may look: templates, user-data, the
@@ -156,6 +174,20 @@ impl LabDeployment {
         }
         Ok(written)
     }
+}
+
+/// Plays something in the lab in `folder`, and takes the lab down whatever happens.
+pub async fn then_lab_down<T>(
+    folder: &Folder,
+    play: impl Future<Output = Result<T, PlayError>>,
+) -> Result<(T, Leftovers), PlayError> {
+    let played = tokio::select! {
+        played = play => played,
+        _ = tokio::signal::ctrl_c() => Err(PlayError::Stopped),
+    };
+    say("lab: going down");
+    let left = Lab::down(folder).await?;
+    Ok((played?, left))
 }
 
 /// The lab's logs, and the console of each instance.

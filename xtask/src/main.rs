@@ -64,12 +64,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             forge,
             push_only,
         } => {
-            let hook = if push_only {
-                demo::Hook::PushOnly
-            } else {
-                demo::Hook::Jobs
-            };
-            let report = demo::run(root, workflow.as_deref(), forge, hook).await?;
+            let report = demo::run(root, workflow.as_deref(), forge, push_only).await?;
             return played(report.ok, json.then_some(&report));
         }
         Command::Soak { forge, runs, json } => {
@@ -101,8 +96,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             command: SecretCommand::Set { name, env, file },
         } => {
             let target = checkout.target(env, "secret set", Unnamed::Default)?;
-            let source = file.map_or(secret::Source::Asked, secret::Source::File);
-            secret::set(&target, &name, &source).await.map_err(hinted)?;
+            let set = secret::set(&target, &name, file.as_deref());
+            set.await.map_err(hinted)?;
         }
         Command::Replay {
             body,

@@ -10,6 +10,16 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Seconds between two moments in milliseconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "durations of seconds in milliseconds"
+)]
+#[must_use]
+pub fn seconds(from_ms: u64, to_ms: u64) -> f64 {
+    to_ms.saturating_sub(from_ms) as f64 / 1000.0
+}
+
 /// Why a command failed: the message with its causes, and what to do next.
 #[derive(Debug)]
 pub struct Failure {

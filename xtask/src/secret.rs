@@ -2,7 +2,7 @@
 //! never from an argument, which every process of the machine could read.
 
 use std::io::{IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use provisioner::secrets::SecretValue;
 use stacks::names::SecretName;
@@ -14,19 +14,10 @@ use crate::target::Target;
 /// Longest value that is read: one byte more than a parameter takes, so that too long is said.
 const READ_MAX_BYTES: u64 = 4097;
 
-/// Where the value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// The prompt on a terminal, standard input otherwise.
-    Asked,
-    /// A file.
-    File(PathBuf),
-}
-
-/// Writes the secret called `name`.
-pub async fn set(target: &Target, name: &str, source: &Source) -> Result<(), Error> {
+/// Writes the secret called `name`, from this file or what is asked for.
+pub async fn set(target: &Target, name: &str, file: Option<&Path>) -> Result<(), Error> {
     let secret = SecretName::named(name).ok_or_else(|| Error::NoSuchSecret(name.to_owned()))?;
-    let text = read(name, source)?;
+    let text = read(name, file)?;
     let value = SecretValue::new(secret, &text).map_err(provisioner::Error::from)?;
     provisioner::set_secret(&target.deployment, secret, &value).await?;
     let path = target.deployment.environment.names().secret(secret);
@@ -36,18 +27,17 @@ pub async fn set(target: &Target, name: &str, source: &Source) -> Result<(), Err
     Ok(())
 }
 
-fn read(name: &str, source: &Source) -> Result<String, Error> {
-    match source {
-        Source::File(path) => {
-            let file = std::fs::File::open(path)
-                .map_err(failed(&format!("opening {}", path.display())))?;
-            read_all(file, path)
-        }
-        Source::Asked if std::io::stdin().is_terminal() => {
-            rpassword::prompt_password(format!("{name}: ")).map_err(failed("reading the answer"))
-        }
-        Source::Asked => read_all(std::io::stdin(), Path::new("standard input")),
+fn read(name: &str, file: Option<&Path>) -> Result<String, Error> {
+    if let Some(path) = file {
+        let opening = format!("opening {}", path.display());
+        let file = std::fs::File::open(path).map_err(failed(&opening))?;
+        return read_all(file, path);
     }
+    if std::io::stdin().is_terminal() {
+        let prompt = format!("{name}: ");
+        return rpassword::prompt_password(prompt).map_err(failed("reading the answer"));
+    }
+    read_all(std::io::stdin(), Path::new("standard input"))
 }
 
 fn read_all(from: impl Read, what: &Path) -> Result<String, Error> {

@@ -35,32 +35,23 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
 }
 
 fn permissions(problems: &Problems<'_>, environment: &Environment, found: &Found) {
-    let pool = &found.pool;
-    if let Some(name) = &pool.permissions
-        && !environment.permissions.contains_key(name)
-    {
-        problems.add(
-            found.line,
-            format!(
-                "pool.{}.permissions: there is no [permissions.{name}]",
-                pool.name
-            ),
-        );
+    let granted = found.pool.permissions.as_ref();
+    let granted = granted.map(|name| (name, environment.permissions.get(name)));
+    if let Some((name, None)) = granted {
+        let message = format_args!("there is no [permissions.{name}]");
+        found.problem(problems, "permissions", message);
     }
-    let granted = pool
-        .permissions
-        .as_ref()
-        .and_then(|name| environment.permissions.get(name));
-    for pattern in granted.into_iter().flat_map(|permissions| &permissions.ssm) {
+    for pattern in granted
+        .into_iter()
+        .filter_map(|(_, set)| set)
+        .flat_map(|set| &set.ssm)
+    {
         if reaches(pattern, &environment.names().parameters) {
-            problems.add(
-                found.line,
-                format!(
-                    "pool.{}: its permissions name the parameters {pattern}, which reaches the \
-                     deployment's own secrets; name narrower paths",
-                    pool.name
-                ),
+            let message = format_args!(
+                "its permissions name the parameters {pattern}, which reaches the deployment's own \
+                 secrets; name narrower paths"
             );
+            found.problem(problems, "", message);
         }
     }
     if !environment.trust_all_repositories {
@@ -71,40 +62,36 @@ fn permissions(problems: &Problems<'_>, environment: &Environment, found: &Found
 /// What a pool holds is for the repositories that it names, and for no others.
 fn untrusted_users(problems: &Problems<'_>, found: &Found) {
     const TRUST: &str = "say trust_all_repositories = true at the top of the file";
-    let pool = &found.pool;
-    let Some(holdings) = pool.holdings() else {
+    let Some(holdings) = found.pool.holdings() else {
         return;
     };
-    match pool.users() {
+    let document = &found.pool.document;
+    let scope = match &document.scope {
+        Scope::Global => "the forge",
+        Scope::Organization(name) | Scope::Repository(name) => name,
+    };
+    match found.pool.users() {
         Users::AsNamed => {}
-        Users::Everybody => problems.add(
-            found.line,
-            format!(
-                "pool.{}: holds {holdings} and serves every repository: whoever can push a workflow \
-                 anywhere gets them. Give it a scope (scope = \"organization:NAME\"), or {TRUST}",
-                pool.name
+        Users::Everybody => found.problem(
+            problems,
+            "",
+            format_args!(
+                "holds {holdings} and serves every repository: whoever can push a workflow anywhere \
+                 gets them. Give it a scope (scope = \"organization:NAME\"), or {TRUST}"
             ),
         ),
         // That the list is outside the scope is said already.
-        Users::WholeScope if repositories::is_empty(&pool.scope, &pool.repositories) => {}
-        Users::WholeScope => problems.add(
-            found.line,
-            format!(
-                "pool.{name}.repositories: names less than the pool's scope, and the pool holds \
-                 {holdings}. `repositories` says for whose jobs machines are launched; who can use \
-                 them is `scope` alone: any job of {scope} may take one. Leave `repositories` out, \
-                 narrow the scope (scope = \"repository:OWNER/NAME\", one pool for each), or {TRUST}",
-                name = pool.name,
-                scope = scope_in_words(&pool.scope)
+        Users::WholeScope if repositories::is_empty(&document.scope, &document.repositories) => {}
+        Users::WholeScope => found.problem(
+            problems,
+            "repositories",
+            format_args!(
+                "names less than the pool's scope, and the pool holds {holdings}. `repositories` says \
+                 for whose jobs machines are launched; who can use them is `scope` alone: any job of \
+                 {scope} may take one. Leave `repositories` out, narrow the scope (scope = \
+                 \"repository:OWNER/NAME\", one pool for each), or {TRUST}"
             ),
         ),
-    }
-}
-
-fn scope_in_words(scope: &Scope) -> &str {
-    match scope {
-        Scope::Global => "the forge",
-        Scope::Organization(name) | Scope::Repository(name) => name,
     }
 }
 
@@ -119,55 +106,36 @@ fn reaches(pattern: &str, root: &str) -> bool {
 }
 
 fn reach(problems: &Problems<'_>, environment: &Environment, found: &Found) {
-    let pool = &found.pool;
-    if repositories::is_empty(&pool.scope, &pool.repositories) {
-        problems.add(
-            found.line,
-            format!(
-                "pool.{}.repositories: none of them is within the pool's scope",
-                pool.name
-            ),
-        );
+    let document = &found.pool.document;
+    if repositories::is_empty(&document.scope, &document.repositories) {
+        let message = "none of them is within the pool's scope";
+        found.problem(problems, "repositories", message);
     }
-    if pool.max_runners > environment.max_runners {
-        problems.add(
-            found.line,
-            format!(
-                "pool.{}.max_runners: is {}, above the deployment's own max_runners ({})",
-                pool.name, pool.max_runners, environment.max_runners
-            ),
-        );
+    let (own, all) = (document.max_runners, environment.max_runners);
+    if own > all {
+        let message = format_args!("is {own}, above the deployment's own max_runners ({all})");
+        found.problem(problems, "max_runners", message);
     }
 }
 
 fn stock_runner(problems: &Problems<'_>, environment: &Environment, found: &Found) {
-    let pool = &found.pool;
-    if pool.image == Image::StockAl2023 && !environment.runner.sha256.contains_key(&pool.arch) {
-        problems.add(
-            found.line,
-            format!(
-                "pool.{}.image: no checksum is known of runner {} for {arch}; write it as {arch} in \
-                 [runner.sha256]",
-                pool.name,
-                environment.runner.version,
-                arch = pool.arch.name()
-            ),
+    let (pool, runner) = (&found.pool, &environment.runner);
+    if pool.image == Image::StockAl2023 && !runner.sha256.contains_key(&pool.arch) {
+        let message = format_args!(
+            "no checksum is known of runner {} for {arch}; write it as {arch} in [runner.sha256]",
+            runner.version,
+            arch = pool.arch.name()
         );
+        found.problem(problems, "image", message);
     }
 }
 
 /// Forgejo gives a job without labels to no runner.
 fn unlabelled_at_forgejo(problems: &Problems<'_>, environment: &Environment, found: &Found) {
-    let pool = &found.pool;
-    if pool.accepts_unlabelled && environment.forge.kind == ForgeKind::Forgejo {
-        problems.add(
-            found.line,
-            format!(
-                "pool.{}.accepts_unlabelled: a Forgejo gives jobs without labels to no runner, so no pool can \
-                 serve them; leave it out",
-                pool.name
-            ),
-        );
+    if found.pool.document.accepts_unlabelled && environment.forge.kind == ForgeKind::Forgejo {
+        let message = "a Forgejo gives jobs without labels to no runner, so no pool can serve them; \
+                       leave it out";
+        found.problem(problems, "accepts_unlabelled", message);
     }
 }
 
@@ -181,14 +149,12 @@ fn shared_role(problems: &Problems<'_>, pools: &[Found]) {
         .iter()
         .filter(|found| found.pool.permissions.is_none())
     {
-        problems.add(
-            without.line,
-            format!(
-                "pool.{}: has no permissions, but its role would be the one of [permissions.{PERMISSIONS_RUNNER}] \
-                 that pool `{}` holds; give that set another name",
-                without.pool.name, with.pool.name
-            ),
+        let message = format_args!(
+            "has no permissions, but its role would be the one of [permissions.{PERMISSIONS_RUNNER}] \
+             that pool `{}` holds; give that set another name",
+            with.pool.document.name
         );
+        without.problem(problems, "", message);
     }
 }
 
@@ -196,43 +162,36 @@ fn shared_role(problems: &Problems<'_>, pools: &[Found]) {
 fn same_ids(problems: &Problems<'_>, pools: &[Found]) {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for found in pools {
-        let name = &found.pool.name;
+        let name = &found.pool.document.name;
         if let Some(other) = seen.insert(logical_id("Pool", name), name) {
-            problems.add(
-                found.line,
-                format!("pool.{name}: differs from pool `{other}` in its dashes alone"),
-            );
+            let message = format_args!("differs from pool `{other}` in its dashes alone");
+            found.problem(problems, "", message);
         }
     }
 }
 
 fn served_twice(problems: &Problems<'_>, one: &Found, other: &Found) {
-    let (a, b) = (&one.pool, &other.pool);
+    let (a, b) = (&one.pool.document, &other.pool.document);
     if !repositories::overlap((&a.scope, &a.repositories), (&b.scope, &b.repositories)) {
         return;
     }
     for (label, line) in b.labels.iter().zip(&other.label_lines) {
         if a.labels.iter().any(|own| own.name == label.name) {
-            problems.add(
-                *line,
-                format!(
-                    "pool.{}.labels.{label}: pool `{}` serves `{label}` too, and for some of the same \
-                     repositories; a job must have one pool",
-                    b.name,
-                    a.name,
-                    label = label.name
-                ),
+            let message = format!(
+                "pool.{}.labels.{label}: pool `{}` serves `{label}` too, and for some of the same \
+                 repositories; a job must have one pool",
+                b.name,
+                a.name,
+                label = label.name
             );
+            problems.add(*line, message);
         }
     }
     if a.accepts_unlabelled && b.accepts_unlabelled {
-        problems.add(
-            other.line,
-            format!(
-                "pool.{}.accepts_unlabelled: pool `{}` takes jobs without labels too, and for some of the \
-                 same repositories",
-                b.name, a.name
-            ),
+        let message = format_args!(
+            "pool `{}` takes jobs without labels too, and for some of the same repositories",
+            a.name
         );
+        other.problem(problems, "accepts_unlabelled", message);
     }
 }

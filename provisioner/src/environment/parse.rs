@@ -54,10 +54,12 @@ fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> E
         account_id: account_id(&mut root),
         region: region(&mut root),
         notify: notify(&mut root),
-        tick_minutes: root.number("tick_minutes", 1..=60).unwrap_or(1),
-        waiting_alarm_minutes: root
-            .number("waiting_alarm_minutes", 1..=WAITING_ALARM_MAX_MINUTES)
-            .unwrap_or(WAITING_ALARM_MINUTES),
+        tick_minutes: root.number("tick_minutes", 1..=60, 1),
+        waiting_alarm_minutes: root.number(
+            "waiting_alarm_minutes",
+            1..=WAITING_ALARM_MAX_MINUTES,
+            WAITING_ALARM_MINUTES,
+        ),
         permissions_boundary: boundary(&mut root),
         trust_all_repositories: root.boolean("trust_all_repositories", false),
         max_runners: root
@@ -80,10 +82,7 @@ fn read<'s>(problems: &Problems<'s>, document: &DeTable<'s>, folder: &Path) -> E
 }
 
 fn name(root: &mut Section<'_, '_>) -> String {
-    let name = root
-        .required_string("name")
-        .map(|at| at.value)
-        .unwrap_or_default();
+    let name = root.required_string("name").unwrap_or_default();
     if name.is_empty() {
         root.problem("name", "must not be empty");
     } else if name.chars().count() > NAME_MAX_CHARS {
@@ -110,7 +109,7 @@ fn name(root: &mut Section<'_, '_>) -> String {
 }
 
 fn account_id(root: &mut Section<'_, '_>) -> Option<String> {
-    let account = root.string("account_id")?.value;
+    let account = root.string("account_id")?;
     if !syntax::is_account(&account) {
         root.problem(
             "account_id",
@@ -121,10 +120,7 @@ fn account_id(root: &mut Section<'_, '_>) -> Option<String> {
 }
 
 fn region(root: &mut Section<'_, '_>) -> String {
-    let region = root
-        .required_string("region")
-        .map(|at| at.value)
-        .unwrap_or_default();
+    let region = root.required_string("region").unwrap_or_default();
     if !region.is_empty() && !syntax::is_region(&region) {
         root.problem("region", "must be a region such as eu-west-1");
     }
@@ -132,7 +128,7 @@ fn region(root: &mut Section<'_, '_>) -> String {
 }
 
 fn notify(root: &mut Section<'_, '_>) -> Option<String> {
-    let address = root.string("notify")?.value;
+    let address = root.string("notify")?;
     let is_mail = address.split_once('@').is_some_and(|(user, host)| {
         syntax::is_word(user, ".+_-", 64) && syntax::is_word(host, ".-", 253)
     });
@@ -143,7 +139,7 @@ fn notify(root: &mut Section<'_, '_>) -> Option<String> {
 }
 
 fn boundary(root: &mut Section<'_, '_>) -> Option<String> {
-    let arn = root.string("permissions_boundary")?.value;
+    let arn = root.string("permissions_boundary")?;
     if !arn.starts_with("arn:aws")
         || !arn.contains(":policy/")
         || !syntax::is_word(&arn, ":/-_+=,.@", 2048)
@@ -162,14 +158,14 @@ fn tags(root: &mut Section<'_, '_>, name: &str) -> BTreeMap<String, String> {
     };
     let mut tags = BTreeMap::new();
     for (key, value) in section.entries() {
-        if key.value == name || key.value.starts_with(&format!("{name}:")) {
-            section.problem(&key.value, "is the deployment's own tag");
-        } else if key.value.starts_with("aws:") || !syntax::is_word(&key.value, "+-=._:/@ ", 128) {
-            section.problem(&key.value, "is no tag key that AWS takes");
+        if key == name || key.starts_with(&format!("{name}:")) {
+            section.problem(&key, "is the deployment's own tag");
+        } else if key.starts_with("aws:") || !syntax::is_word(&key, "+-=._:/@ ", 128) {
+            section.problem(&key, "is no tag key that AWS takes");
         } else if value.chars().count() > 256 || value.chars().any(char::is_control) {
-            section.problem(&key.value, "must be a text of at most 256 characters");
+            section.problem(&key, "must be a text of at most 256 characters");
         }
-        tags.insert(key.value, value);
+        tags.insert(key, value);
     }
     if tags.len() > TAGS_MAX {
         root.problem("tags", format_args!("may be {TAGS_MAX} at most"));
@@ -192,21 +188,21 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
         return forge;
     };
     if let Some(url) = section.required_string("url") {
-        url.value.trim_end_matches('/').clone_into(&mut forge.url);
+        url.trim_end_matches('/').clone_into(&mut forge.url);
         match syntax::forge_port(&forge.url) {
             Some(port) => forge.port = port,
             None => section.problem("url", NOT_AN_ADDRESS),
         }
     }
     if let Some(url) = section.string("root_url") {
-        let url = url.value.trim_end_matches('/').to_owned();
+        let url = url.trim_end_matches('/').to_owned();
         match syntax::forge_port(&url) {
             Some(_) => forge.root_url = Some(url),
             None => section.problem("root_url", NOT_AN_ADDRESS),
         }
     }
     if let Some(kind) = section.string("kind") {
-        match kind.value.as_str() {
+        match kind.as_str() {
             "gitea" => {}
             "forgejo" => forge.kind = ForgeKind::Forgejo,
             _ => section.problem("kind", "must be gitea or forgejo"),
@@ -220,7 +216,7 @@ fn forge(root: &mut Section<'_, '_>, folder: &Path) -> Forge {
 }
 
 fn certificate(section: &mut Section<'_, '_>, folder: &Path) -> Option<String> {
-    let path = folder.join(section.string("ca")?.value);
+    let path = folder.join(section.string("ca")?);
     match std::fs::read_to_string(&path) {
         Err(error) => section.problem(
             "ca",
@@ -252,9 +248,7 @@ fn dispatcher(root: &mut Section<'_, '_>) -> Dispatcher {
         arch: Arch::X86_64,
     };
     if let Some(mut section) = root.section("dispatcher") {
-        dispatcher.memory_mb = section
-            .number("memory_mb", 128..=10_240)
-            .unwrap_or(dispatcher.memory_mb);
+        dispatcher.memory_mb = section.number("memory_mb", 128..=10_240, dispatcher.memory_mb);
         dispatcher.arch = syntax::arch(&mut section);
         section.finish();
     }
@@ -271,24 +265,14 @@ fn network(root: &mut Section<'_, '_>) -> Network {
     let Some(mut section) = root.section("network") else {
         return network;
     };
-    network.vpc = section.string("vpc").map(|at| at.value);
-    if network
-        .vpc
-        .as_ref()
-        .is_some_and(|vpc| !syntax::is_ec2_id(vpc, "vpc-"))
-    {
+    network.vpc = section.string("vpc");
+    let is_no_vpc = |vpc: &String| !syntax::is_ec2_id(vpc, "vpc-");
+    if network.vpc.as_ref().is_some_and(is_no_vpc) {
         section.problem("vpc", "must be the id of a VPC, vpc-…");
     }
-    network.subnets = section
-        .strings("subnets")
-        .into_iter()
-        .map(|at| at.value)
-        .collect();
-    if network
-        .subnets
-        .iter()
-        .any(|subnet| !syntax::is_ec2_id(subnet, "subnet-"))
-    {
+    network.subnets = section.strings("subnets");
+    let is_no_subnet = |subnet: &String| !syntax::is_ec2_id(subnet, "subnet-");
+    if network.subnets.iter().any(is_no_subnet) {
         section.problem("subnets", "must be ids of subnets, subnet-…");
     }
     network.assign_public_ip = section.boolean("assign_public_ip", true);
@@ -315,7 +299,7 @@ fn egress<'s>(network: &Section<'_, 's>, item: &Spanned<DeValue<'s>>) -> Option<
     }
     let mut section = network.as_section("egress", item)?;
     let port = section.required_number("port", 1..=65_535);
-    let cidr = section.string("cidr").map(|at| at.value);
+    let cidr = section.string("cidr");
     if cidr.as_ref().is_some_and(|cidr| !syntax::is_cidr(cidr)) {
         section.problem("cidr", "must be a network such as 192.0.2.0/24");
     }
@@ -342,11 +326,11 @@ fn permissions(root: &mut Section<'_, '_>) -> BTreeMap<String, Permissions> {
         let mut words = |key: &str, shape: &str| {
             let found = set.strings(key);
             for word in &found {
-                if !syntax::is_word(&word.value, "-._/*+=@:,", 512) {
-                    set.problem(key, format_args!("`{}` must be {shape}", word.value));
+                if !syntax::is_word(word, "-._/*+=@:,", 512) {
+                    set.problem(key, format_args!("`{word}` must be {shape}"));
                 }
             }
-            found.into_iter().map(|at| at.value).collect::<Vec<_>>()
+            found
         };
         let permissions = Permissions {
             s3: words(

@@ -1,9 +1,11 @@
 //! From `[pool.NAME]` to a [`Pool`].
 
-use stacks::pool::{CapacityType, CpuCredits, Label, Scope};
+use std::fmt::Display;
 
-use super::read::Section;
-use super::{Image, Pool, syntax};
+use stacks::pool::{CapacityType, CpuCredits, Label, Pool as PoolDocument, Scope};
+
+use super::read::{Problems, Section};
+use super::{Arch, Image, Pool, syntax};
 
 /// Most runners: what one ledger and one region's request quota are built for.
 pub(super) const RUNNERS_MAX: u32 = 1000;
@@ -24,6 +26,17 @@ pub(super) struct Found {
     pub(super) label_lines: Vec<usize>,
 }
 
+impl Found {
+    /// A problem of the pool (`key` empty) or with a key that does not fit what else the file says.
+    pub(super) fn problem(&self, problems: &Problems<'_>, key: &str, message: impl Display) {
+        let (name, dot) = (
+            &self.pool.document.name,
+            if key.is_empty() { "" } else { "." },
+        );
+        problems.add(self.line, format!("pool.{name}{dot}{key}: {message}"));
+    }
+}
+
 pub(super) fn all(root: &mut Section<'_, '_>, max_runners: u32) -> Vec<Found> {
     let Some(mut section) = root.named_sections("pool") else {
         root.problem(
@@ -40,58 +53,66 @@ pub(super) fn all(root: &mut Section<'_, '_>, max_runners: u32) -> Vec<Found> {
     if pools.is_empty() {
         root.problem("pool", "has no pools");
     }
-    pools.sort_by(|a, b| a.pool.name.cmp(&b.pool.name));
+    pools.sort_by(|a, b| a.pool.document.name.cmp(&b.pool.document.name));
     pools
 }
 
 fn one(name: String, mut section: Section<'_, '_>, max_runners: u32) -> Found {
     let line = section.line();
     if !syntax::is_name(&name, 24) {
-        section.problem_here(format_args!(
-            "the name must be lower-case letters, digits and single dashes, 24 at most"
-        ));
+        section.problem_here(
+            "the name must be lower-case letters, digits and single dashes, 24 at most",
+        );
     }
     let (labels, label_lines) = labels(&mut section);
-    let max_lifetime_minutes = section
-        .number("max_lifetime_minutes", 2..=LIFETIME_MAX_MINUTES)
-        .unwrap_or(60);
-    let boot_timeout_minutes = section
-        .number("boot_timeout_minutes", 1..=BOOT_TIMEOUT_MAX_MINUTES)
-        .unwrap_or(5);
-    let idle_timeout_minutes = section
-        .number("idle_timeout_minutes", 1..=IDLE_TIMEOUT_MAX_MINUTES)
-        .unwrap_or(5);
+    let max_lifetime_minutes = section.number("max_lifetime_minutes", 2..=LIFETIME_MAX_MINUTES, 60);
+    let boot_timeout_minutes =
+        section.number("boot_timeout_minutes", 1..=BOOT_TIMEOUT_MAX_MINUTES, 5);
+    let idle_timeout_minutes =
+        section.number("idle_timeout_minutes", 1..=IDLE_TIMEOUT_MAX_MINUTES, 5);
     if boot_timeout_minutes + idle_timeout_minutes > max_lifetime_minutes {
         section.problem(
             "max_lifetime_minutes",
             format_args!(
-                "is {max_lifetime_minutes}, which \
-             boot_timeout_minutes ({boot_timeout_minutes}) and \
-             idle_timeout_minutes ({idle_timeout_minutes}) use up together"
+                "is {max_lifetime_minutes}, which boot_timeout_minutes ({boot_timeout_minutes}) and \
+                 idle_timeout_minutes ({idle_timeout_minutes}) use up together"
             ),
         );
     }
-    let instance_types = instance_types(&mut section);
-    let pool = Pool {
+    // In the order in which an unknown key is told of those that are known.
+    let instance_types = section.strings("instance_types");
+    let arch = syntax::arch(&mut section);
+    check_types(&section, &instance_types, arch);
+    let image = image(&mut section);
+    let cpu_credits = cpu_credits(&mut section, &instance_types);
+    let root_volume_gb = section.number("root_volume_gb", 8..=2000, 20);
+    let capacity = capacity(&mut section);
+    let max_runners = section.number("max_runners", 1..=RUNNERS_MAX, max_runners);
+    let permissions = section.string("permissions");
+    let document = PoolDocument {
+        name,
         labels,
-        image: image(&mut section),
-        arch: syntax::arch(&mut section),
-        cpu_credits: cpu_credits(&mut section, &instance_types),
         instance_types,
-        root_volume_gb: section.number("root_volume_gb", 8..=2000).unwrap_or(20),
-        capacity: capacity(&mut section),
-        max_runners: section
-            .number("max_runners", 1..=RUNNERS_MAX)
-            .unwrap_or(max_runners),
+        capacity,
+        cpu_credits,
+        max_runners,
         max_lifetime_minutes,
         boot_timeout_minutes,
         idle_timeout_minutes,
-        permissions: section.string("permissions").map(|at| at.value),
         scope: scope(&mut section),
         repositories: repositories(&mut section),
         accepts_unlabelled: section.boolean("accepts_unlabelled", false),
         clone_token: section.boolean("clone_token", false),
-        name,
+        subnets: String::new(),
+        template_id: String::new(),
+        template_version: String::new(),
+    };
+    let pool = Pool {
+        document,
+        image,
+        arch,
+        root_volume_gb,
+        permissions,
     };
     section.finish();
     Found {
@@ -111,22 +132,14 @@ fn labels(section: &mut Section<'_, '_>) -> (Vec<Label>, Vec<usize>) {
     };
     let mut labels = Vec::new();
     for (name, serve) in table.entries() {
-        if !syntax::is_word(&name.value, "-._/+", 64) {
-            table.problem(&name.value, "must be letters, digits and -._/+, 64 at most");
+        if !syntax::is_word(&name, "-._/+", 64) {
+            table.problem(&name, "must be letters, digits and -._/+, 64 at most");
         }
         if !syntax::is_serve(&serve) {
-            table.problem(
-                &name.value,
-                "must be served as \"host\" or \"docker://IMAGE\"",
-            );
+            table.problem(&name, "must be served as \"host\" or \"docker://IMAGE\"");
         }
-        labels.push((
-            Label {
-                name: name.value,
-                serve,
-            },
-            name.line,
-        ));
+        let line = table.line_of(&name);
+        labels.push((Label { name, serve }, line));
     }
     if labels.is_empty() || labels.len() > WORDS_MAX {
         section.problem("labels", format_args!("must be from 1 to {WORDS_MAX}"));
@@ -135,47 +148,25 @@ fn labels(section: &mut Section<'_, '_>) -> (Vec<Label>, Vec<usize>) {
     labels.into_iter().unzip()
 }
 
-fn instance_types(section: &mut Section<'_, '_>) -> Vec<String> {
-    let instance_types: Vec<String> = section
-        .strings("instance_types")
-        .into_iter()
-        .map(|at| at.value)
-        .collect();
-    if instance_types.is_empty() || instance_types.len() > WORDS_MAX {
-        section.problem(
-            "instance_types",
-            format_args!("must be from 1 to {WORDS_MAX} instance types"),
-        );
+fn check_types(section: &Section<'_, '_>, types: &[String], arch: Arch) {
+    const KEY: &str = "instance_types";
+    if types.is_empty() || types.len() > WORDS_MAX {
+        let message = format_args!("must be from 1 to {WORDS_MAX} instance types");
+        section.problem(KEY, message);
     }
-    for instance_type in &instance_types {
-        if !syntax::is_instance_type(instance_type) {
-            section.problem(
-                "instance_types",
-                format_args!("`{instance_type}` must be an instance type such as t3.small"),
-            );
+    for (place, one) in types.iter().enumerate() {
+        if !syntax::is_instance_type(one) {
+            let message = format_args!("`{one}` must be an instance type such as t3.small");
+            section.problem(KEY, message);
         }
-        if instance_types
-            .iter()
-            .filter(|other| *other == instance_type)
-            .count()
-            > 1
-        {
-            section.problem(
-                "instance_types",
-                format_args!("`{instance_type}` stands there twice"),
-            );
+        if types[..place].contains(one) {
+            section.problem(KEY, format_args!("`{one}` stands there twice"));
+        }
+        if syntax::is_graviton(one) != (arch == Arch::Arm64) {
+            let message = format_args!("`{one}` is not {}, the pool's arch", arch.name());
+            section.problem(KEY, message);
         }
     }
-    let arch = syntax::arch(section);
-    for instance_type in &instance_types {
-        if syntax::is_graviton(instance_type) != (arch == super::Arch::Arm64) {
-            section.problem(
-                "instance_types",
-                format_args!("`{instance_type}` is not {}, the pool's arch", arch.name()),
-            );
-        }
-    }
-    instance_types
 }
 
 fn image(section: &mut Section<'_, '_>) -> Image {
@@ -192,13 +183,13 @@ fn image(section: &mut Section<'_, '_>) -> Image {
     );
     table.finish();
     match (ami, ssm, stock) {
-        (Some(ami), None, None) if syntax::is_ec2_id(&ami.value, "ami-") => Image::Ami(ami.value),
+        (Some(ami), None, None) if syntax::is_ec2_id(&ami, "ami-") => Image::Ami(ami),
         (None, Some(path), None)
-            if path.value.starts_with('/') && syntax::is_word(&path.value, "-._/", 1011) =>
+            if path.starts_with('/') && syntax::is_word(&path, "-._/", 1011) =>
         {
-            Image::Parameter(path.value)
+            Image::Parameter(path)
         }
-        (None, None, Some(stock)) if stock.value == "al2023" => Image::StockAl2023,
+        (None, None, Some(stock)) if stock == "al2023" => Image::StockAl2023,
         _ => {
             section.problem("image", SHAPE);
             Image::StockAl2023
@@ -207,7 +198,7 @@ fn image(section: &mut Section<'_, '_>) -> Image {
 }
 
 fn capacity(section: &mut Section<'_, '_>) -> CapacityType {
-    match section.string("capacity").map(|at| at.value).as_deref() {
+    match section.string("capacity").as_deref() {
         None | Some("spot-then-on-demand") => CapacityType::SpotThenOnDemand,
         Some("spot") => CapacityType::Spot,
         Some("on-demand") => CapacityType::OnDemand,
@@ -222,7 +213,7 @@ fn cpu_credits(section: &mut Section<'_, '_>, instance_types: &[String]) -> Opti
     let burstable = instance_types
         .iter()
         .any(|instance_type| syntax::is_burstable(instance_type));
-    let mode = match section.string("cpu_credits").map(|at| at.value).as_deref() {
+    let mode = match section.string("cpu_credits").as_deref() {
         None => None,
         Some("standard") => Some(CpuCredits::Standard),
         Some("unlimited") => Some(CpuCredits::Unlimited),
@@ -246,39 +237,37 @@ fn cpu_credits(section: &mut Section<'_, '_>, instance_types: &[String]) -> Opti
 }
 
 fn scope(section: &mut Section<'_, '_>) -> Scope {
-    let Some(text) = section.string("scope").map(|at| at.value) else {
+    let Some(text) = section.string("scope") else {
         return Scope::Global;
     };
     match text.split_once(':') {
-        None if text == "global" => return Scope::Global,
+        None if text == "global" => Scope::Global,
         Some(("organization", name)) if syntax::is_word(name, "-._", 100) => {
-            return Scope::Organization(name.to_owned());
+            Scope::Organization(name.to_owned())
         }
         Some(("repository", name))
             if name.contains('/') && !name.contains('*') && syntax::is_repository_pattern(name) =>
         {
-            return Scope::Repository(name.to_owned());
+            Scope::Repository(name.to_owned())
         }
-        _ => section.problem(
-            "scope",
-            "must be global, organization:NAME or repository:OWNER/NAME",
-        ),
+        _ => {
+            let shapes = "must be global, organization:NAME or repository:OWNER/NAME";
+            section.problem("scope", shapes);
+            Scope::Global
+        }
     }
-    Scope::Global
 }
 
 fn repositories(section: &mut Section<'_, '_>) -> Vec<String> {
     let found = section.strings("repositories");
+    for pattern in &found {
+        if !syntax::is_repository_pattern(pattern) {
+            let message = format_args!("`{pattern}` must be *, OWNER/* or OWNER/NAME");
+            section.problem("repositories", message);
+        }
+    }
     if found.is_empty() {
         return vec!["*".to_owned()];
     }
-    for pattern in &found {
-        if !syntax::is_repository_pattern(&pattern.value) {
-            section.problem(
-                "repositories",
-                format_args!("`{}` must be *, OWNER/* or OWNER/NAME", pattern.value),
-            );
-        }
-    }
-    found.into_iter().map(|at| at.value).collect()
+    found
 }

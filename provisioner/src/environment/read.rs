@@ -79,13 +79,6 @@ impl<'s> Problems<'s> {
     }
 }
 
-/// A value and the line it stands on.
-#[derive(Debug, Clone)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) line: usize,
-}
-
 /// One table of the file, being read.
 pub(super) struct Section<'t, 's> {
     problems: &'t Problems<'s>,
@@ -136,19 +129,13 @@ impl<'t, 's> Section<'t, 's> {
         self.problems.add(self.line, format!("{path}: {message}"));
     }
 
-    pub(super) fn string(&mut self, key: &str) -> Option<At<String>> {
-        let value = self.take(key)?;
-        let line = self.problems.line_at(value.span().start);
-        match value.get_ref().as_str() {
-            Some(text) => Some(At {
-                value: text.to_owned(),
-                line,
-            }),
-            None => self.wrong_type(key, "a string in quotes", value.get_ref()),
-        }
+    pub(super) fn string(&mut self, key: &str) -> Option<String> {
+        let value = self.take(key)?.get_ref();
+        let text = value.as_str().map(str::to_owned);
+        text.or_else(|| self.wrong_type(key, "a string in quotes", value))
     }
 
-    pub(super) fn required_string(&mut self, key: &str) -> Option<At<String>> {
+    pub(super) fn required_string(&mut self, key: &str) -> Option<String> {
         self.require(key);
         self.string(key)
     }
@@ -163,8 +150,12 @@ impl<'t, 's> Section<'t, 's> {
         })
     }
 
-    /// A whole number within `range`; `None` also when it is wrong, which is then a problem.
-    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
+    /// A whole number within `range`; the default also when it is wrong, which is then a problem.
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u32>, default: u32) -> u32 {
+        self.number_if_any(key, range).unwrap_or(default)
+    }
+
+    fn number_if_any(&mut self, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
         let value = self.take(key)?;
         let DeValue::Integer(digits) = value.get_ref() else {
             return self.wrong_type(key, "a whole number", value.get_ref());
@@ -182,25 +173,18 @@ impl<'t, 's> Section<'t, 's> {
 
     pub(super) fn required_number(&mut self, key: &str, range: RangeInclusive<u32>) -> Option<u32> {
         self.require(key);
-        self.number(key, range)
+        self.number_if_any(key, range)
     }
 
     /// A list of strings, empty when left out.
-    pub(super) fn strings(&mut self, key: &str) -> Vec<At<String>> {
-        let mut strings = Vec::new();
-        for item in self.list(key) {
-            let line = self.problems.line_at(item.span().start);
-            match item.get_ref().as_str() {
-                Some(text) => strings.push(At {
-                    value: text.to_owned(),
-                    line,
-                }),
-                None => {
-                    self.wrong_type::<()>(key, "a list of strings", item.get_ref());
-                }
-            }
-        }
-        strings
+    pub(super) fn strings(&mut self, key: &str) -> Vec<String> {
+        let items = self.list(key).into_iter().map(Spanned::get_ref);
+        items
+            .filter_map(|item| {
+                let text = item.as_str().map(str::to_owned);
+                text.or_else(|| self.wrong_type(key, "a list of strings", item))
+            })
+            .collect()
     }
 
     /// The items of a list, empty when left out.
@@ -217,11 +201,9 @@ impl<'t, 's> Section<'t, 's> {
 
     /// A table that may be left out.
     pub(super) fn section(&mut self, key: &str) -> Option<Section<'t, 's>> {
-        let is_root = self.path.is_empty();
-        let written = if is_root {
-            format!("[{key}]")
-        } else {
-            key.to_owned()
+        let written = match &*self.path {
+            "" => format!("[{key}]"),
+            _ => key.to_owned(),
         };
         let value = self.take_written(key, written)?;
         self.as_section(key, value)
@@ -252,27 +234,15 @@ impl<'t, 's> Section<'t, 's> {
 
     /// Every key that is a table of its own, as in `[pool.NAME]`.
     pub(super) fn sections(&mut self) -> Vec<(String, Section<'t, 's>)> {
-        let keys: Vec<String> = self
-            .table
-            .keys()
-            .map(|key| key.get_ref().to_string())
-            .collect();
-        keys.into_iter()
-            .filter_map(|key| self.section(&key).map(|section| (key, section)))
+        let keys = self.table.keys().map(|key| key.get_ref().to_string());
+        keys.filter_map(|key| self.section(&key).map(|section| (key, section)))
             .collect()
     }
 
     /// Every key with its string, for tables whose keys are free (labels, tags).
-    pub(super) fn entries(&mut self) -> Vec<(At<String>, String)> {
-        let table = self.table;
-        table
-            .keys()
-            .filter_map(|key| {
-                let name = key.get_ref().to_string();
-                let line = self.problems.line_at(key.span().start);
-                let value = self.string(&name)?;
-                Some((At { value: name, line }, value.value))
-            })
+    pub(super) fn entries(&mut self) -> Vec<(String, String)> {
+        let keys = self.table.keys().map(|key| key.get_ref().to_string());
+        keys.filter_map(|key| self.string(&key).map(|value| (key, value)))
             .collect()
     }
 

@@ -2,55 +2,48 @@
 
 use stacks::pool::Scope;
 
-/// A pattern of repositories. Forges compare names without case, so they are kept in lower case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Pattern {
-    All,
-    Owner(String),
-    One(String),
+/// A pattern is a scope. Forges compare names without case, so they are kept in lower case.
+fn pattern(text: &str) -> Scope {
+    let text = text.to_lowercase();
+    match text.split_once('/') {
+        None => Scope::Global,
+        Some((owner, "*")) => Scope::Organization(owner.to_owned()),
+        Some(_) => Scope::Repository(text),
+    }
 }
 
-impl Pattern {
-    fn parse(text: &str) -> Self {
-        let text = text.to_lowercase();
-        match text.split_once('/') {
-            None => Self::All,
-            Some((owner, "*")) => Self::Owner(owner.to_owned()),
-            Some(_) => Self::One(text),
-        }
+fn lower(scope: &Scope) -> Scope {
+    match scope {
+        Scope::Global => Scope::Global,
+        Scope::Organization(name) => Scope::Organization(name.to_lowercase()),
+        Scope::Repository(name) => Scope::Repository(name.to_lowercase()),
     }
+}
 
-    fn of_scope(scope: &Scope) -> Self {
-        match scope {
-            Scope::Global => Self::All,
-            Scope::Organization(name) => Self::Owner(name.to_lowercase()),
-            Scope::Repository(name) => Self::One(name.to_lowercase()),
+/// What is in both.
+fn meet<'s>(one: &'s Scope, other: &'s Scope) -> Option<&'s Scope> {
+    match (one, other) {
+        (Scope::Global, all) | (all, Scope::Global) => Some(all),
+        (Scope::Organization(owner), one @ Scope::Repository(name))
+        | (one @ Scope::Repository(name), Scope::Organization(owner)) => {
+            let of = name.split('/').next().unwrap_or_default();
+            (of == owner).then_some(one)
         }
-    }
-
-    fn meet(&self, other: &Self) -> Option<Self> {
-        match (self, other) {
-            (Self::All, one) | (one, Self::All) => Some(one.clone()),
-            (Self::Owner(a), Self::Owner(b)) => (a == b).then(|| self.clone()),
-            (Self::Owner(owner), Self::One(one)) | (Self::One(one), Self::Owner(owner)) => {
-                let of = one.split('/').next().unwrap_or_default();
-                (of == owner).then(|| Self::One(one.clone()))
-            }
-            (Self::One(a), Self::One(b)) => (a == b).then(|| self.clone()),
-        }
+        (Scope::Organization(_), Scope::Organization(_))
+        | (Scope::Repository(_), Scope::Repository(_)) => (one == other).then_some(one),
     }
 }
 
 /// What a pool of that scope and those repositories serves.
-fn served(scope: &Scope, repositories: &[String]) -> Vec<Pattern> {
-    let scope = Pattern::of_scope(scope);
-    repositories
-        .iter()
-        .filter_map(|repository| scope.meet(&Pattern::parse(repository)))
+fn served(scope: &Scope, repositories: &[String]) -> Vec<Scope> {
+    let scope = lower(scope);
+    let patterns = repositories.iter().map(|text| pattern(text));
+    patterns
+        .filter_map(|pattern| meet(&scope, &pattern).cloned())
         .collect()
 }
 
-/// Whether the scope leaves any of the repositories.
+/// Whether the scope leaves none of the repositories.
 pub(super) fn is_empty(scope: &Scope, repositories: &[String]) -> bool {
     served(scope, repositories).is_empty()
 }
@@ -58,15 +51,14 @@ pub(super) fn is_empty(scope: &Scope, repositories: &[String]) -> bool {
 /// Whether the list names less than the scope: the forge gives a job of any repository of the scope
 /// to the pool's runners, whatever the list says.
 pub(super) fn are_fewer_than(scope: &Scope, repositories: &[String]) -> bool {
-    !served(scope, repositories).contains(&Pattern::of_scope(scope))
+    !served(scope, repositories).contains(&lower(scope))
 }
 
 /// Whether some repository is served by both.
 pub(super) fn overlap(a: (&Scope, &[String]), b: (&Scope, &[String])) -> bool {
-    let b = served(b.0, b.1);
-    served(a.0, a.1)
-        .iter()
-        .any(|one| b.iter().any(|other| one.meet(other).is_some()))
+    let (a, b) = (served(a.0, a.1), served(b.0, b.1));
+    let meets_b = |one: &Scope| b.iter().any(|other| meet(one, other).is_some());
+    a.iter().any(meets_b)
 }
 
 #[cfg(test)]

@@ -24,9 +24,9 @@ pub(super) fn of(root: &mut Section<'_, '_>, forge: ForgeKind) -> RunnerBinary {
         return runner;
     };
     if let Some(version) = section.string("version") {
-        if !syntax::is_word(&version.value, ".", 20) {
+        if !syntax::is_word(&version, ".", 20) {
             section.problem("version", "must be a version such as 3.3.2");
-        } else if forge == ForgeKind::Forgejo && is_too_old(&version.value) {
+        } else if forge == ForgeKind::Forgejo && is_too_old(&version) {
             let (major, minor) = FORGEJO_OLDEST;
             section.problem(
                 "version",
@@ -35,21 +35,21 @@ pub(super) fn of(root: &mut Section<'_, '_>, forge: ForgeKind) -> RunnerBinary {
                 ),
             );
         }
-        if version.value != runner.version {
+        if version != runner.version {
             // The pinned checksums belong to the pinned version.
             runner.sha256.clear();
         }
-        runner.version = version.value;
+        runner.version = version;
     }
     if let Some(mut sums) = section.section("sha256") {
         for arch in [Arch::X86_64, Arch::Arm64] {
             let Some(sum) = sums.string(arch.name()) else {
                 continue;
             };
-            if sum.value.len() != 64 || !sum.value.chars().all(|c| c.is_ascii_hexdigit()) {
+            if sum.len() != 64 || !sum.chars().all(|c| c.is_ascii_hexdigit()) {
                 sums.problem(arch.name(), "must be the 64 hexadecimal digits of a sha256");
             }
-            runner.sha256.insert(arch, sum.value.to_lowercase());
+            runner.sha256.insert(arch, sum.to_lowercase());
         }
         sums.finish();
     }

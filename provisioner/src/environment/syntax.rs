@@ -127,7 +127,7 @@ pub(super) fn forge_port(url: &str) -> Option<u16> {
 
 /// `arch`, x86_64 when left out.
 pub(super) fn arch(section: &mut Section<'_, '_>) -> Arch {
-    match section.string("arch").map(|at| at.value).as_deref() {
+    match section.string("arch").as_deref() {
         None | Some("x86_64") => Arch::X86_64,
         Some("arm64") => Arch::Arm64,
         Some(_) => {

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use stacks::names;
 use stacks::pool;
 use tera::Context;
 
 use super::{
-    DOCUMENT_MAX_BYTES, RenderError, Stack, UserData, alarms, document, image_parameter, pools,
-    roles, tags, within,
+    DOCUMENT_MAX_BYTES, RenderError, Stack, UserData, alarms, document, pools, roles, stock_image,
+    tag_list, within,
 };
-use crate::environment::Environment;
+use crate::environment::{Environment, Image};
 
 /// Seconds that one invocation may take. The API waits 30 s at most; a drain of a thousand jobs is a
 /// dozen requests at two a second, and the next tick goes on where one ended.
@@ -45,8 +44,8 @@ pub(super) fn of(
         &format!("arn:{partition}:ec2:{}:*:subnet/", environment.region),
     );
 
-    let tags = tags::of(environment, &names, stack.word());
-    context.insert("tags", &tags::list(&tags));
+    let tags = environment.tags_with(stack.word());
+    context.insert("tags", &tag_list(&tags));
     context.insert("tag_map", &tags);
 
     context.insert("roles", &roles::roles(environment, &names));
@@ -97,47 +96,22 @@ fn partition(region: &str) -> &'static str {
     }
 }
 
-#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
-struct EgressRule {
-    from: u16,
-    to: u16,
-    cidr: String,
-    family: &'static str,
-    why: &'static str,
-}
-
 /// 443, the forge's port and the listed ones; to every address of both families unless a network is
 /// named.
-fn egress(environment: &Environment) -> Vec<EgressRule> {
+fn egress(environment: &Environment) -> Vec<Value> {
     const HTTPS: u16 = 443;
+    let forge = environment.forge.port;
+    let own = [(HTTPS, None, "HTTPS"), (forge, None, "The forge")];
+    let listed = environment.network.egress.iter();
+    let listed = listed.map(|it| (it.port, it.cidr.as_deref(), "Listed in the environment"));
     let mut seen = BTreeSet::new();
     let mut rules = Vec::new();
-    let listed = environment.network.egress.iter();
-    let wanted = [
-        (HTTPS, None, "HTTPS"),
-        (environment.forge.port, None, "The forge"),
-    ]
-    .into_iter()
-    .chain(listed.map(|port| (port.port, port.cidr.clone(), "Listed in the environment")));
-    for (port, cidr, why) in wanted {
-        let networks = match cidr {
-            Some(cidr) => vec![cidr],
-            None => vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
-        };
-        for cidr in networks {
-            let family = if cidr.contains(':') {
-                "CidrIpv6"
-            } else {
-                "CidrIp"
-            };
-            if seen.insert((port, cidr.clone())) {
-                rules.push(EgressRule {
-                    from: port,
-                    to: port,
-                    cidr,
-                    family,
-                    why,
-                });
+    for (port, cidr, why) in own.into_iter().chain(listed) {
+        for cidr in cidr.map_or_else(|| vec!["0.0.0.0/0", "::/0"], |cidr| vec![cidr]) {
+            let is_v6 = cidr.contains(':');
+            let family = if is_v6 { "CidrIpv6" } else { "CidrIp" };
+            if seen.insert((port, cidr)) {
+                rules.push(json!({"port": port, "cidr": cidr, "family": family, "why": why}));
             }
         }
     }
@@ -172,18 +146,17 @@ fn rate(minutes: u32) -> String {
 }
 
 fn image_parameters(environment: &Environment) -> BTreeSet<String> {
-    environment
-        .pools
-        .iter()
-        .filter_map(|pool| image_parameter(&pool.image, pool.arch))
-        .map(|path| {
-            // AWS's public parameters have no account in their ARN.
-            let account = if path.starts_with("/aws/service/") {
-                ""
-            } else {
-                "${AWS::AccountId}"
-            };
-            format!("arn:${{AWS::Partition}}:ssm:${{AWS::Region}}:{account}:parameter{path}")
+    // AWS's public parameters have no account in their ARN.
+    let arn = |account: &str, path: &str| {
+        format!("arn:${{AWS::Partition}}:ssm:${{AWS::Region}}:{account}:parameter{path}")
+    };
+    let pools = environment.pools.iter();
+    pools
+        .filter_map(|pool| match &pool.image {
+            Image::Ami(_) => None,
+            Image::Parameter(path) if path.starts_with("/aws/service/") => Some(arn("", path)),
+            Image::Parameter(path) => Some(arn("${AWS::AccountId}", path)),
+            Image::StockAl2023 => Some(arn("", &stock_image(pool.arch))),
         })
         .collect()
 }

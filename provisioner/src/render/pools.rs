@@ -1,61 +1,43 @@
 //! What each pool becomes: a launch template and the document that the dispatcher reads.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use stacks::names::{self, Names, logical_id};
-use stacks::pool;
+use stacks::pool::Pool as PoolDocument;
 
 use super::{
-    DOCUMENT_MAX_BYTES, RenderError, UserData, document, image_parameter, tags, user_data, within,
+    DOCUMENT_MAX_BYTES, RenderError, UserData, document, stock_image, tag_list, user_data, within,
 };
 use crate::environment::{Environment, Image, Pool};
-
-#[derive(Serialize)]
-pub(super) struct PoolContext {
-    id: String,
-    launch_template: String,
-    profile: String,
-    image: String,
-    root_volume_gb: u32,
-    tags: Value,
-    user_data: Value,
-    parameter: String,
-    description: String,
-    document: Value,
-}
 
 pub(super) fn pools(
     environment: &Environment,
     names: &Names,
     user_data: &[UserData],
-) -> Result<Vec<PoolContext>, RenderError> {
+) -> Result<Vec<Value>, RenderError> {
     environment
         .pools
         .iter()
         .zip(user_data)
         .map(|(pool, user_data)| {
-            let id = logical_id("Pool", &pool.name);
-            let image = match (&pool.image, image_parameter(&pool.image, pool.arch)) {
-                (Image::Ami(ami), _) => ami.clone(),
-                (Image::Parameter(_) | Image::StockAl2023, parameter) => {
-                    format!("resolve:ssm:{}", parameter.unwrap_or_default())
-                }
+            let name = &pool.document.name;
+            let id = logical_id("Pool", name);
+            let image = match &pool.image {
+                Image::Ami(ami) => ami.clone(),
+                Image::Parameter(path) => format!("resolve:ssm:{path}"),
+                Image::StockAl2023 => format!("resolve:ssm:{}", stock_image(pool.arch)),
             };
-            Ok(PoolContext {
-                launch_template: names.launch_template(&pool.name),
-                profile: names.runner_role(pool.permissions.as_deref()),
-                image,
-                root_volume_gb: pool.root_volume_gb,
-                tags: tags::list(&tags::of(environment, names, &pool.name)),
-                user_data: user_data::property(&user_data.script),
-                parameter: names.pool(&pool.name),
-                description: format!(
-                    "What the pool {} serves and what its instances are.",
-                    pool.name
-                ),
-                document: pool_document(pool, &id)?,
-                id,
-            })
+            Ok(json!({
+                "launch_template": names.launch_template(name),
+                "profile": names.runner_role(pool.permissions.as_deref()),
+                "image": image,
+                "root_volume_gb": pool.root_volume_gb,
+                "tags": tag_list(&environment.tags_with(name)),
+                "user_data": user_data::property(&user_data.script),
+                "parameter": names.pool(name),
+                "description": format!("What the pool {name} serves and what its instances are."),
+                "document": pool_document(pool, &id)?,
+                "id": id,
+            }))
         })
         .collect()
 }
@@ -65,9 +47,17 @@ pub(super) fn pools(
 fn pool_document(pool: &Pool, id: &str) -> Result<Value, RenderError> {
     /// What the holes may grow by: 20 subnets of 24 characters with their commas, and two ids.
     const FILLED_MAX_BYTES: usize = 600;
-    let text = document::text(&served(pool));
+    const TEMPLATE_ID: &str = "<template_id>";
+    const TEMPLATE_VERSION: &str = "<template_version>";
+    const SUBNETS: &str = "<subnets>";
+    let text = document::text(&PoolDocument {
+        subnets: SUBNETS.to_owned(),
+        template_id: TEMPLATE_ID.to_owned(),
+        template_version: TEMPLATE_VERSION.to_owned(),
+        ..pool.document.clone()
+    });
     within(
-        &format!("the document of pool {}", pool.name),
+        &format!("the document of pool {}", pool.document.name),
         text.len() + FILLED_MAX_BYTES,
         DOCUMENT_MAX_BYTES,
         "give the pool fewer labels, types or repositories",
@@ -84,31 +74,4 @@ fn pool_document(pool: &Pool, id: &str) -> Result<Value, RenderError> {
             (SUBNETS, json!({"Ref": names::PARAM_SUBNET_IDS})),
         ],
     ))
-}
-
-const TEMPLATE_ID: &str = "<template_id>";
-const TEMPLATE_VERSION: &str = "<template_version>";
-const SUBNETS: &str = "<subnets>";
-
-/// A pool as the dispatcher knows it, with a hole for each thing that only CloudFormation knows.
-#[must_use]
-pub fn served(pool: &Pool) -> pool::Pool {
-    pool::Pool {
-        name: pool.name.clone(),
-        labels: pool.labels.clone(),
-        accepts_unlabelled: pool.accepts_unlabelled,
-        scope: pool.scope.clone(),
-        repositories: pool.repositories.clone(),
-        instance_types: pool.instance_types.clone(),
-        subnets: SUBNETS.to_owned(),
-        capacity: pool.capacity,
-        cpu_credits: pool.cpu_credits,
-        max_runners: pool.max_runners,
-        max_lifetime_minutes: pool.max_lifetime_minutes,
-        boot_timeout_minutes: pool.boot_timeout_minutes,
-        idle_timeout_minutes: pool.idle_timeout_minutes,
-        clone_token: pool.clone_token,
-        template_id: TEMPLATE_ID.to_owned(),
-        template_version: TEMPLATE_VERSION.to_owned(),
-    }
 }

@@ -2,68 +2,38 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use stacks::names::{Names, logical_id};
 
 use crate::environment::{Environment, Permissions};
 
-#[derive(Serialize)]
-pub(super) struct Role {
-    id: String,
-    profile_id: String,
-    name: String,
-    description: String,
-    policy_arns: Vec<String>,
-    pass_role_arns: Vec<String>,
-    parameter_trees: Vec<String>,
-    statements: Vec<Statement>,
-}
-
-#[derive(Serialize)]
-struct Statement {
-    actions: Vec<&'static str>,
-    resources: Vec<String>,
-    condition: Option<Value>,
-}
-
 /// One role for each distinct set of permissions that a pool names.
-pub(super) fn roles(environment: &Environment, names: &Names) -> Vec<Role> {
-    let sets: BTreeSet<Option<&str>> = environment
-        .pools
-        .iter()
-        .map(|pool| pool.permissions.as_deref())
-        .collect();
+pub(super) fn roles(environment: &Environment, names: &Names) -> Vec<Value> {
+    let pools = environment.pools.iter();
+    let sets: BTreeSet<Option<&str>> = pools.map(|pool| pool.permissions.as_deref()).collect();
     sets.into_iter()
         .map(|set| {
             let permissions = set
                 .and_then(|set| environment.permissions.get(set).cloned())
                 .unwrap_or_default();
             let id = set.map_or_else(|| "Plain".to_owned(), |set| logical_id("", set));
-            let pass_role_arns: Vec<String> = permissions
-                .pass_role_arns
-                .iter()
-                .map(|role| role_arn(role))
-                .collect();
-            Role {
-                name: names.runner_role(set),
-                description: match set {
-                    None => {
-                        "Runners without permissions: they may ask for their credential.".to_owned()
-                    }
-                    Some(set) => format!("Runners with the permissions {set}."),
-                },
-                policy_arns: permissions
-                    .policy_arns
-                    .iter()
-                    .map(|policy| policy_arn(policy))
-                    .collect(),
-                parameter_trees: parameter_trees(&permissions),
-                statements: statements(&permissions, &pass_role_arns),
-                pass_role_arns,
-                profile_id: format!("{id}Profile"),
-                id: format!("{id}Role"),
-            }
+            let description = match set {
+                None => {
+                    "Runners without permissions: they may ask for their credential.".to_owned()
+                }
+                Some(set) => format!("Runners with the permissions {set}."),
+            };
+            let pass_role_arns = arns(&permissions.pass_role_arns, "${AWS::AccountId}:role");
+            json!({
+                "id": format!("{id}Role"),
+                "profile_id": format!("{id}Profile"),
+                "name": names.runner_role(set),
+                "description": description,
+                "policy_arns": arns(&permissions.policy_arns, "aws:policy"),
+                "parameter_trees": parameter_trees(&permissions),
+                "statements": statements(&permissions, &pass_role_arns),
+                "pass_role_arns": pass_role_arns,
+            })
         })
         .collect()
 }
@@ -72,45 +42,38 @@ pub(super) fn roles(environment: &Environment, names: &Names) -> Vec<Role> {
 /// AWS authorizes that call by the path asked for, not by what it returns.
 fn parameter_trees(permissions: &Permissions) -> Vec<String> {
     let trees = permissions.ssm.iter().flat_map(|pattern| {
-        let above = pattern.strip_suffix("/*").map(str::to_owned);
-        [Some(pattern.clone()), above].into_iter().flatten()
+        let above = pattern.strip_suffix("/*");
+        [Some(pattern.as_str()), above].into_iter().flatten()
     });
     trees
-        .map(|path| {
-            format!(
-                "arn:${{AWS::Partition}}:ssm:${{AWS::Region}}:${{AWS::AccountId}}:parameter{path}"
-            )
-        })
+        .map(|path| regional("ssm", "parameter", path))
         .collect()
 }
 
-fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<Statement> {
-    const REGIONAL: &str = "${AWS::Region}:${AWS::AccountId}";
+/// The ARN of something that has a region and an account.
+fn regional(service: &str, kind: &str, word: &str) -> String {
+    format!("arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{kind}{word}")
+}
+
+fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<Value> {
     let arns = |service: &str, kind: &str, words: &[String]| -> Vec<String> {
-        words
-            .iter()
-            .map(|word| format!("arn:${{AWS::Partition}}:{service}:{REGIONAL}:{kind}{word}"))
-            .collect()
+        let words = words.iter();
+        words.map(|word| regional(service, kind, word)).collect()
     };
-    let buckets: BTreeSet<&str> = permissions
-        .s3
-        .iter()
-        .map(|word| bucket_and_key(word).0)
-        .collect();
-    let objects = permissions.s3.iter().map(|word| {
-        let (bucket, key) = bucket_and_key(word);
-        format!("arn:${{AWS::Partition}}:s3:::{bucket}/{key}")
-    });
-    let everything = |words: &[String]| {
-        if words.is_empty() {
-            vec![]
-        } else {
-            vec!["*".to_owned()]
-        }
+    // No resource can be named for some actions.
+    let everything = |words: &[String]| -> Vec<String> {
+        words.iter().take(1).map(|_| "*".to_owned()).collect()
     };
-    let all = [
+    let s3 = permissions.s3.iter().map(|word| bucket_and_key(word));
+    let objects = s3.clone();
+    let objects =
+        objects.map(|(bucket, key)| format!("arn:${{AWS::Partition}}:s3:::{bucket}/{key}"));
+    let buckets: BTreeSet<&str> = s3.map(|(bucket, _)| bucket).collect();
+    let buckets = buckets.into_iter();
+    let buckets = buckets.map(|bucket| format!("arn:${{AWS::Partition}}:s3:::{bucket}"));
+    let all: [(&[&str], Vec<String>); 7] = [
         (
-            vec![
+            &[
                 "s3:GetObject",
                 "s3:PutObject",
                 "s3:DeleteObject",
@@ -119,14 +82,11 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<State
             objects.collect(),
         ),
         (
-            vec!["s3:ListBucket", "s3:GetBucketLocation"],
-            buckets
-                .iter()
-                .map(|bucket| format!("arn:${{AWS::Partition}}:s3:::{bucket}"))
-                .collect(),
+            &["s3:ListBucket", "s3:GetBucketLocation"],
+            buckets.collect(),
         ),
         (
-            vec![
+            &[
                 "ecr:BatchCheckLayerAvailability",
                 "ecr:BatchGetImage",
                 "ecr:CompleteLayerUpload",
@@ -138,22 +98,17 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<State
             ],
             arns("ecr", "repository/", &permissions.ecr),
         ),
-        // No resource can be named for this action.
+        (&["ecr:GetAuthorizationToken"], everything(&permissions.ecr)),
         (
-            vec!["ecr:GetAuthorizationToken"],
-            everything(&permissions.ecr),
-        ),
-        (
-            vec!["ecs:DescribeServices", "ecs:UpdateService"],
+            &["ecs:DescribeServices", "ecs:UpdateService"],
             arns("ecs", "service/", &permissions.ecs),
         ),
-        // Nor for these.
         (
-            vec!["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"],
+            &["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"],
             everything(&permissions.ecs),
         ),
         (
-            vec![
+            &[
                 "ssm:GetParameter",
                 "ssm:GetParameters",
                 "ssm:GetParametersByPath",
@@ -161,21 +116,17 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<State
             arns("ssm", "parameter", &permissions.ssm),
         ),
     ];
-    let passing = Statement {
-        actions: vec!["iam:PassRole"],
-        resources: pass_role_arns.to_vec(),
-        condition: Some(
-            json!({"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}),
-        ),
-    };
+    let passing = json!({
+        "actions": ["iam:PassRole"],
+        "resources": pass_role_arns,
+        "condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+    });
     all.into_iter()
-        .map(|(actions, resources)| Statement {
-            actions,
-            resources,
-            condition: None,
+        .filter(|(_, resources)| !resources.is_empty())
+        .map(|(actions, resources)| {
+            json!({"actions": actions, "resources": resources, "condition": null})
         })
-        .chain([passing])
-        .filter(|statement| !statement.resources.is_empty())
+        .chain((!pass_role_arns.is_empty()).then_some(passing))
         .collect()
 }
 
@@ -184,16 +135,13 @@ fn bucket_and_key(word: &str) -> (&str, &str) {
     word.split_once('/').unwrap_or((word, "*"))
 }
 
-fn role_arn(role: &str) -> String {
-    if role.starts_with("arn:") {
-        return role.to_owned();
-    }
-    format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{role}")
-}
-
-fn policy_arn(policy: &str) -> String {
-    if policy.starts_with("arn:") {
-        return policy.to_owned();
-    }
-    format!("arn:${{AWS::Partition}}:iam::aws:policy/{policy}")
+/// Roles or policies, each by its ARN or by its name below `owner`.
+fn arns(words: &[String], owner: &str) -> Vec<String> {
+    let arn = |word: &String| {
+        if word.starts_with("arn:") {
+            return word.clone();
+        }
+        format!("arn:${{AWS::Partition}}:iam::{owner}/{word}")
+    };
+    words.iter().map(arn).collect()
 }

@@ -31,25 +31,16 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
         "runner_url",
         &format!("https://{API_ID}.execute-api.{region}.amazonaws.com/runner"),
     );
-    context.insert(
-        "pool",
-        &json!({
-            "name": pool.name,
-            "max_lifetime_minutes": pool.max_lifetime_minutes,
-            "boot_timeout_minutes": pool.boot_timeout_minutes,
-            "idle_timeout_minutes": pool.idle_timeout_minutes,
-            "clone_token": pool.clone_token,
-        }),
-    );
+    context.insert("pool", &pool.document);
     let script = strip(&super::tera(NAME, SOURCE, &context)?);
     within(
-        &format!("the user-data of pool {}", pool.name),
+        &format!("the user-data of pool {}", pool.document.name),
         script.len(),
         USER_DATA_MAX_BYTES,
         "shorten ami/boot/user-data.sh",
     )?;
     Ok(UserData {
-        pool: pool.name.clone(),
+        pool: pool.document.name.clone(),
         script,
     })
 }

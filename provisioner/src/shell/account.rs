@@ -3,8 +3,7 @@
 use aws_sdk_ec2::types::{Filter, Subnet as Ec2Subnet};
 
 use super::Shell;
-use super::storage::absent_is_false;
-use crate::aws::{CallError, failed};
+use crate::aws::{CallError, failed, is_there};
 use crate::environment;
 use crate::error::Error;
 use crate::world::{Network, Subnet};
@@ -14,35 +13,25 @@ const SPOT_ROLE_PATH: &str = "/aws-service-role/spot.amazonaws.com/";
 /// Most subnets of a VPC that are looked at: AWS allows 200.
 const SUBNETS_MAX: i32 = 200;
 
-/// The region in the shell's variables, if one is set.
-pub(crate) fn ambient_region() -> Option<String> {
-    ["AWS_REGION", "AWS_DEFAULT_REGION"]
-        .into_iter()
-        .find_map(|variable| std::env::var(variable).ok())
-        .filter(|region| !region.is_empty())
+/// The account that the credentials open.
+pub(super) async fn of(config: &aws_types::SdkConfig) -> Result<String, CallError> {
+    let call = "GetCallerIdentity";
+    let sts = aws_sdk_sts::Client::new(config);
+    let identity = sts
+        .get_caller_identity()
+        .send()
+        .await
+        .map_err(failed(call))?;
+    identity.account.ok_or_else(|| CallError {
+        call,
+        code: None,
+        message: "the answer names no account".to_owned(),
+    })
 }
 
-impl Shell {
-    /// The account that the credentials open.
-    pub(crate) async fn account(&self) -> Result<String, CallError> {
-        let call = "GetCallerIdentity";
-        let identity = self
-            .clients
-            .sts
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(failed(call))?;
-        identity.account.ok_or_else(|| CallError {
-            call,
-            code: None,
-            message: "the answer names no account".to_owned(),
-        })
-    }
-
+impl Shell<'_> {
     pub(crate) async fn has_spot_role(&self) -> Result<bool, CallError> {
         let answer = self
-            .clients
             .iam
             .list_roles()
             .path_prefix(SPOT_ROLE_PATH)
@@ -53,13 +42,12 @@ impl Shell {
     }
 
     pub(crate) async fn has_role(&self, name: &str) -> Result<bool, CallError> {
-        let answer = self.clients.iam.get_role().role_name(name).send().await;
-        absent_is_false(answer.map(drop).map_err(failed("GetRole")))
+        let answer = self.iam.get_role().role_name(name).send().await;
+        is_there("GetRole", answer)
     }
 
     pub(crate) async fn make_spot_role(&self) -> Result<(), CallError> {
         let made = self
-            .clients
             .iam
             .create_service_linked_role()
             .aws_service_name("spot.amazonaws.com")
@@ -128,7 +116,6 @@ impl Shell {
     async fn default_vpc(&self) -> Result<String, Error> {
         let filter = Filter::builder().name("is-default").values("true").build();
         let answer = self
-            .clients
             .ec2
             .describe_vpcs()
             .filters(filter)
@@ -157,7 +144,6 @@ impl Shell {
         // Ids and a page size exclude each other.
         let page = ids.is_empty().then_some(SUBNETS_MAX);
         let answer = self
-            .clients
             .ec2
             .describe_subnets()
             .set_subnet_ids((!ids.is_empty()).then(|| ids.to_vec()))

@@ -8,12 +8,10 @@ use aws_sdk_cloudformation::types::{
     Capability, Change, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement, Tag,
 };
 
-use super::stacks::succeeded;
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::differ::Effect;
 use crate::error::Error;
-use crate::progress::Progress;
 
 /// Longest that CloudFormation takes to make a change set out of fifty resources.
 const CHANGE_SET_TIMEOUT_S: u64 = 300;
@@ -36,7 +34,7 @@ pub(crate) struct Request<'r> {
     pub(crate) tags: &'r BTreeMap<String, String>,
 }
 
-impl Shell {
+impl Shell<'_> {
     /// What CloudFormation would do to each resource. The change set is deleted again.
     pub(crate) async fn effects(
         &self,
@@ -48,33 +46,22 @@ impl Shell {
         Ok(described?.map(effects).unwrap_or_default())
     }
 
-    /// Makes or changes the stack through a change set. `false` when nothing differed after all.
-    pub(crate) async fn deploy(
-        &self,
-        request: &Request<'_>,
-        progress: &dyn Progress,
-    ) -> Result<bool, Error> {
+    /// Makes or changes the stack through a change set; leaves it when nothing differs after all.
+    pub(crate) async fn deploy(&self, request: &Request<'_>) -> Result<(), Error> {
         let name = self.make_change_set(request).await?;
         if self.change_set(request.stack, &name).await?.is_none() {
-            self.delete_change_set(request.stack, &name).await?;
-            return Ok(false);
+            return Ok(self.delete_change_set(request.stack, &name).await?);
         }
         let seen = self.last_event(request.stack).await?;
-        self.clients
-            .cloudformation
+        self.cloudformation
             .execute_change_set()
             .stack_name(request.stack)
             .change_set_name(&name)
             .send()
             .await
             .map_err(failed("ExecuteChangeSet"))?;
-        let ended = self.follow(request.stack, seen, progress).await?;
-        succeeded(
-            request.stack,
-            ended,
-            &["CREATE_COMPLETE", "UPDATE_COMPLETE"],
-        )
-        .map(|()| true)
+        let good = ["CREATE_COMPLETE", "UPDATE_COMPLETE"];
+        self.ends_as(&good, request.stack, seen).await
     }
 
     async fn make_change_set(&self, request: &Request<'_>) -> Result<String, CallError> {
@@ -90,8 +77,7 @@ impl Shell {
             .tags
             .iter()
             .map(|(key, value)| Tag::builder().key(key).value(value).build());
-        self.clients
-            .cloudformation
+        self.cloudformation
             .create_change_set()
             .stack_name(request.stack)
             .change_set_name(&name)
@@ -154,8 +140,7 @@ impl Shell {
         name: &str,
         token: Option<String>,
     ) -> Result<DescribeChangeSetOutput, CallError> {
-        self.clients
-            .cloudformation
+        self.cloudformation
             .describe_change_set()
             .stack_name(stack)
             .change_set_name(name)
@@ -166,8 +151,7 @@ impl Shell {
     }
 
     async fn delete_change_set(&self, stack: &str, name: &str) -> Result<(), CallError> {
-        self.clients
-            .cloudformation
+        self.cloudformation
             .delete_change_set()
             .stack_name(stack)
             .change_set_name(name)

@@ -7,13 +7,12 @@ use stacks::names::ACTION_RETIRE;
 use super::Shell;
 use crate::aws::{CallError, failed};
 
-impl Shell {
+impl Shell<'_> {
     /// Tells the dispatcher to end its machines and to take its registrations at the forge back.
     /// Says what went wrong, or nothing; a function that is not there has nothing to retire.
     pub(crate) async fn retire(&self, function: &str) -> Result<Option<String>, CallError> {
         let call = "Invoke";
         let answer = self
-            .clients
             .lambda
             .invoke()
             .function_name(function)

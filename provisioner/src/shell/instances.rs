@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance};
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::error::Error;
-use crate::progress::{Event, Progress};
+use crate::progress::Event;
 
 /// Instances that one page of an answer tells of.
 const PAGE: i32 = 100;
@@ -25,7 +25,7 @@ pub(crate) struct Instance {
     pub(crate) pool: String,
 }
 
-impl Shell {
+impl Shell<'_> {
     /// The instances that carry `tag` and are not terminated.
     pub(crate) async fn instances(&self, tag: &str) -> Result<Vec<Instance>, CallError> {
         const ALIVE: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
@@ -38,7 +38,6 @@ impl Shell {
                 .build(),
         ];
         let reservations: Vec<_> = self
-            .clients
             .ec2
             .describe_instances()
             .set_filters(Some(filters))
@@ -58,17 +57,12 @@ impl Shell {
 
     /// Ends every instance that carries `tag`, and returns when none is left. Outright: a graceful
     /// stop would let a job that is running end as green.
-    pub(crate) async fn end_instances(
-        &self,
-        tag: &str,
-        progress: &dyn Progress,
-    ) -> Result<usize, Error> {
+    pub(crate) async fn end_instances(&self, tag: &str) -> Result<(), Error> {
         let begin = Instant::now();
-        let mut ended = 0;
         loop {
             let left = self.instances(tag).await?;
             if left.is_empty() {
-                return Ok(ended);
+                return Ok(());
             }
             let alive: Vec<String> = left
                 .iter()
@@ -76,22 +70,20 @@ impl Shell {
                 .map(|instance| instance.id.clone())
                 .collect();
             for ids in alive.chunks(END_MAX) {
-                self.clients
-                    .ec2
+                self.ec2
                     .terminate_instances()
                     .set_instance_ids(Some(ids.to_vec()))
                     .skip_os_shutdown(true)
                     .send()
                     .await
                     .map_err(failed("TerminateInstances"))?;
-                ended += ids.len();
             }
             let seconds = begin.elapsed().as_secs();
             let what = format!("{} instances", left.len());
             if seconds > END_TIMEOUT_S {
                 return Err(Error::Slow { what, seconds });
             }
-            progress.report(Event::Waiting { what, seconds });
+            self.progress.report(Event::Waiting { what, seconds });
             tokio::time::sleep(POLL).await;
         }
     }

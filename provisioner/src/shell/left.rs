@@ -5,20 +5,15 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::Filter;
 
 use super::Shell;
-use super::storage::absent_is_false;
-use crate::aws::{CallError, failed};
+use crate::aws::{CallError, failed, is_there};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::render::{Stack, stack_name};
 use crate::teardown::{Found, Kind};
 
-impl Shell {
+impl Shell<'_> {
     /// Everything that exists of the deployment.
-    pub(crate) async fn found(
-        &self,
-        environment: &Environment,
-        account: &str,
-    ) -> Result<Vec<Found>, Error> {
+    pub(crate) async fn found(&self, environment: &Environment) -> Result<Vec<Found>, Error> {
         let names = environment.names();
         let mut found = Vec::new();
         for stack in Stack::ALL {
@@ -31,7 +26,7 @@ impl Shell {
             let detail = format!("{}, pool {}", instance.state, instance.pool);
             found.push(Found::new(Kind::Instance, instance.id, detail));
         }
-        let bucket = names.bucket(account, &environment.region);
+        let bucket = names.bucket(&self.account, &environment.region);
         if self.has_bucket(&bucket).await? {
             let objects = self.objects(&bucket).await?.len();
             found.push(Found::new(
@@ -76,18 +71,16 @@ impl Shell {
 
     async fn has_function(&self, name: &str) -> Result<bool, CallError> {
         let answer = self
-            .clients
             .lambda
             .get_function_configuration()
             .function_name(name)
             .send()
             .await;
-        absent_is_false(answer.map(drop).map_err(failed("GetFunctionConfiguration")))
+        is_there("GetFunctionConfiguration", answer)
     }
 
     async fn launch_templates(&self, tag: &str) -> Result<Vec<String>, CallError> {
         let answer = self
-            .clients
             .ec2
             .describe_launch_templates()
             .filters(Filter::builder().name("tag-key").values(tag).build())
@@ -103,7 +96,6 @@ impl Shell {
 
     async fn security_groups(&self, name: &str) -> Result<Vec<String>, CallError> {
         let answer = self
-            .clients
             .ec2
             .describe_security_groups()
             .filters(Filter::builder().name("group-name").values(name).build())

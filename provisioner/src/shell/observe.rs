@@ -5,25 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Shell;
 use crate::deployment::Deployment;
 use crate::error::Error;
-use crate::progress::{Event, Progress};
 use crate::render::{Stack, stack_name};
 use crate::world::{Deployed, StackCondition, World, holds_data};
 
-impl Shell {
+impl Shell<'_> {
     /// The account as it is now. Waits for operations that are running.
     pub(crate) async fn observe(
         &self,
         deployment: &Deployment,
         code_key: &str,
-        progress: &dyn Progress,
     ) -> Result<World, Error> {
         let environment = &deployment.environment;
-        let account = self.account().await?;
         let network = self.network(&environment.network).await?;
         let mut stacks = BTreeMap::new();
         for stack in Stack::ALL {
             let name = stack_name(environment, stack);
-            if let Some(deployed) = self.settled(&name, progress).await? {
+            if let Some(deployed) = self.settled(&name).await? {
                 stacks.insert(stack, deployed);
             }
         }
@@ -36,11 +33,11 @@ impl Shell {
                 secrets_to_write.insert(*secret);
             }
         }
-        let bucket = names.bucket(&account, &environment.region);
+        let bucket = names.bucket(&self.account, &environment.region);
         Ok(World {
             code_uploaded: self.has_object(&bucket, code_key).await?,
             spot_role: !environment.uses_spot() || self.has_spot_role().await?,
-            account,
+            account: self.account.clone(),
             network,
             stacks,
             secrets,
@@ -49,20 +46,16 @@ impl Shell {
     }
 
     /// The stack once no operation is running on it.
-    pub(crate) async fn settled(
-        &self,
-        name: &str,
-        progress: &dyn Progress,
-    ) -> Result<Option<Deployed>, Error> {
+    pub(crate) async fn settled(&self, name: &str) -> Result<Option<Deployed>, Error> {
         let Some(mut deployed) = self.stack(name).await? else {
             return Ok(None);
         };
         if deployed.condition() == StackCondition::Busy {
-            progress.report(Event::Step(format!(
+            self.step(&format!(
                 "{name}: an operation is running ({}), going on when it has ended",
                 deployed.status
-            )));
-            let ended = self.follow(name, None, progress).await?;
+            ));
+            let ended = self.follow(name, None).await?;
             match self.stack(&ended.stack_id).await? {
                 Some(settled) => deployed = settled,
                 None => return Ok(None),

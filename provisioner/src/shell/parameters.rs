@@ -12,7 +12,7 @@ use crate::secrets::SecretValue;
 /// Most names that one call deletes.
 const DELETE_MAX: usize = 10;
 
-impl Shell {
+impl Shell<'_> {
     /// The secrets that have a value. No value is read.
     pub(crate) async fn secrets(&self, names: &Names) -> Result<BTreeSet<SecretName>, CallError> {
         let found = self.parameters_under(&names.parameter_secrets).await?;
@@ -31,7 +31,6 @@ impl Shell {
             .build()
             .expect("the key is set above");
         let mut pages = self
-            .clients
             .ssm
             .describe_parameters()
             .parameter_filters(filter)
@@ -61,7 +60,6 @@ impl Shell {
     /// The decrypted value of a parameter, if it exists.
     pub(crate) async fn parameter(&self, path: &str) -> Result<Option<String>, CallError> {
         let answer = self
-            .clients
             .ssm
             .get_parameter()
             .name(path)
@@ -89,8 +87,7 @@ impl Shell {
             .build()
             .expect("key and value are set above");
         let request = || {
-            self.clients
-                .ssm
+            self.ssm
                 .put_parameter()
                 .name(names.secret(secret))
                 .r#type(ParameterType::SecureString)
@@ -114,8 +111,7 @@ impl Shell {
 
     pub(crate) async fn delete_parameters(&self, paths: &[String]) -> Result<(), CallError> {
         for paths in paths.chunks(DELETE_MAX) {
-            self.clients
-                .ssm
+            self.ssm
                 .delete_parameters()
                 .set_names(Some(paths.to_vec()))
                 .send()

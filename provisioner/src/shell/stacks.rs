@@ -1,6 +1,5 @@
 //! Stacks: what they are, and how their operations go.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use aws_sdk_cloudformation::types::{ResourceStatus, Stack as CfnStack, StackEvent, TemplateStage};
@@ -9,7 +8,7 @@ use serde_json::Value;
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::error::Error;
-use crate::progress::{Event, Progress};
+use crate::progress::Event;
 use crate::world::{Deployed, StackCondition, condition_of};
 
 /// Longest operation on a stack: an instance profile alone takes two minutes.
@@ -23,7 +22,7 @@ pub(crate) struct Ended {
     pub(crate) cause: Option<String>,
 }
 
-impl Shell {
+impl Shell<'_> {
     /// The stack of that name or id, without its template; `None` when there is none.
     pub(crate) async fn stack(&self, name: &str) -> Result<Option<Deployed>, CallError> {
         let found = self.describe(name).await?.map(deployed);
@@ -33,7 +32,6 @@ impl Shell {
     /// The template as it was sent.
     pub(crate) async fn template(&self, name: &str) -> Result<Value, CallError> {
         let answer = self
-            .clients
             .cloudformation
             .get_template()
             .stack_name(name)
@@ -55,7 +53,6 @@ impl Shell {
         name: &str,
     ) -> Result<Vec<(String, String)>, CallError> {
         let resources: Vec<_> = self
-            .clients
             .cloudformation
             .list_stack_resources()
             .stack_name(name)
@@ -79,44 +76,32 @@ impl Shell {
     }
 
     /// Deletes the stack and returns when it is gone.
-    pub(crate) async fn delete_stack(
-        &self,
-        name: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    pub(crate) async fn delete_stack(&self, name: &str) -> Result<(), Error> {
         let seen = self.last_event(name).await?;
-        self.clients
-            .cloudformation
+        self.cloudformation
             .delete_stack()
             .stack_name(name)
             .send()
             .await
             .map_err(failed("DeleteStack"))?;
-        let ended = self.follow(name, seen, progress).await?;
-        succeeded(name, ended, &["DELETE_COMPLETE"])
+        self.ends_as(&["DELETE_COMPLETE"], name, seen).await
     }
 
     /// Continues the rollback of a failed update.
-    pub(crate) async fn continue_rollback(
-        &self,
-        name: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    pub(crate) async fn continue_rollback(&self, name: &str) -> Result<(), Error> {
         let seen = self.last_event(name).await?;
-        self.clients
-            .cloudformation
+        self.cloudformation
             .continue_update_rollback()
             .stack_name(name)
             .send()
             .await
             .map_err(failed("ContinueUpdateRollback"))?;
-        let ended = self.follow(name, seen, progress).await?;
-        succeeded(name, ended, &["UPDATE_ROLLBACK_COMPLETE"])
+        let good = ["UPDATE_ROLLBACK_COMPLETE"];
+        self.ends_as(&good, name, seen).await
     }
 
     pub(crate) async fn protect(&self, name: &str, protected: bool) -> Result<(), CallError> {
-        self.clients
-            .cloudformation
+        self.cloudformation
             .update_termination_protection()
             .stack_name(name)
             .enable_termination_protection(protected)
@@ -126,14 +111,28 @@ impl Shell {
             .map_err(failed("UpdateTerminationProtection"))
     }
 
-    /// Reports events until the operation that began after the event `seen` has ended; until no
-    /// operation is running, when nothing was seen before.
-    pub(super) async fn follow(
+    /// Follows the operation that began after the event `seen` to a status that is `good`.
+    pub(super) async fn ends_as(
         &self,
+        good: &[&str],
         name: &str,
         seen: Option<String>,
-        progress: &dyn Progress,
-    ) -> Result<Ended, Error> {
+    ) -> Result<(), Error> {
+        let ended = self.follow(name, seen).await?;
+        if good.contains(&ended.status.as_str()) {
+            return Ok(());
+        }
+        let unsaid = || "CloudFormation gives no reason".to_owned();
+        Err(Error::Stack {
+            stack: name.to_owned(),
+            status: ended.status,
+            cause: ended.cause.unwrap_or_else(unsaid),
+        })
+    }
+
+    /// Reports events until the operation that began after the event `seen` has ended; until no
+    /// operation is running, when nothing was seen before.
+    pub(super) async fn follow(&self, name: &str, seen: Option<String>) -> Result<Ended, Error> {
         let begin = Instant::now();
         let mut stack_id = name.to_owned();
         let mut cause = None;
@@ -155,7 +154,7 @@ impl Shell {
             for event in self.events_since(&stack_id, &mut seen).await? {
                 is_new |= event.physical_resource_id.as_deref() == Some(&stack_id);
                 cause = cause.or_else(|| failure(&event));
-                progress.report(resource_event(name, event));
+                self.progress.report(resource_event(name, event));
             }
             if is_new
                 && !matches!(
@@ -174,7 +173,7 @@ impl Shell {
             if seconds > STACK_TIMEOUT_S {
                 return Err(Error::Slow { what, seconds });
             }
-            progress.report(Event::Waiting { what, seconds });
+            self.progress.report(Event::Waiting { what, seconds });
             tokio::time::sleep(POLL).await;
         }
     }
@@ -182,7 +181,6 @@ impl Shell {
     /// The stack as CloudFormation tells of it, also when it is deleted and asked for by id.
     async fn describe(&self, name: &str) -> Result<Option<CfnStack>, CallError> {
         let answer = self
-            .clients
             .cloudformation
             .describe_stacks()
             .stack_name(name)
@@ -197,19 +195,14 @@ impl Shell {
 
     pub(super) async fn last_event(&self, name: &str) -> Result<Option<String>, CallError> {
         let page = self
-            .clients
             .cloudformation
             .describe_stack_events()
             .stack_name(name)
             .send()
             .await;
         let page = page.map_err(failed("DescribeStackEvents"))?;
-        Ok(page
-            .stack_events
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .and_then(|event| event.event_id))
+        let newest = page.stack_events.unwrap_or_default().into_iter().next();
+        Ok(newest.and_then(|event| event.event_id))
     }
 
     /// Events after `seen`, oldest first.
@@ -219,7 +212,6 @@ impl Shell {
         seen: &mut Option<String>,
     ) -> Result<Vec<StackEvent>, CallError> {
         let mut pages = self
-            .clients
             .cloudformation
             .describe_stack_events()
             .stack_name(stack_id)
@@ -243,19 +235,6 @@ impl Shell {
     }
 }
 
-pub(super) fn succeeded(stack: &str, ended: Ended, good: &[&str]) -> Result<(), Error> {
-    if good.contains(&ended.status.as_str()) {
-        return Ok(());
-    }
-    Err(Error::Stack {
-        stack: stack.to_owned(),
-        status: ended.status,
-        cause: ended
-            .cause
-            .unwrap_or_else(|| "CloudFormation gives no reason".to_owned()),
-    })
-}
-
 /// The reason of an event that failed by itself, not because another one had.
 fn failure(event: &StackEvent) -> Option<String> {
     let status = event.resource_status.as_ref()?.as_str();
@@ -272,7 +251,6 @@ fn resource_event(stack: &str, event: StackEvent) -> Event {
     Event::Resource {
         stack: stack.to_owned(),
         id: event.logical_resource_id.unwrap_or_default(),
-        kind: event.resource_type.unwrap_or_default(),
         status: event
             .resource_status
             .map(|status| status.as_str().to_owned())
@@ -287,12 +265,6 @@ fn status_of(stack: &CfnStack) -> String {
 }
 
 fn deployed(stack: CfnStack) -> Deployed {
-    let pairs = |pairs: Vec<(Option<String>, Option<String>)>| -> BTreeMap<String, String> {
-        pairs
-            .into_iter()
-            .filter_map(|(key, value)| Some((key?, value?)))
-            .collect()
-    };
     let status = status_of(&stack);
     let parameters = stack.parameters.unwrap_or_default().into_iter();
     let outputs = stack.outputs.unwrap_or_default().into_iter();
@@ -300,17 +272,15 @@ fn deployed(stack: CfnStack) -> Deployed {
     Deployed {
         status,
         template: Value::Null,
-        parameters: pairs(
-            parameters
-                .map(|one| (one.parameter_key, one.parameter_value))
-                .collect(),
-        ),
-        outputs: pairs(
-            outputs
-                .map(|one| (one.output_key, one.output_value))
-                .collect(),
-        ),
-        tags: pairs(tags.map(|one| (one.key, one.value)).collect()),
+        parameters: parameters
+            .filter_map(|one| Some((one.parameter_key?, one.parameter_value?)))
+            .collect(),
+        outputs: outputs
+            .filter_map(|one| Some((one.output_key?, one.output_value?)))
+            .collect(),
+        tags: tags
+            .filter_map(|one| Some((one.key?, one.value?)))
+            .collect(),
         protected: stack.enable_termination_protection.unwrap_or_default(),
         data: Vec::new(),
     }

@@ -4,43 +4,26 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::Shell;
-use crate::aws::{CallError, failed};
+use crate::aws::{CallError, failed, is_there};
 use crate::package::Code;
 
 /// Most rounds of a thousand objects that emptying takes: one object is added per change of code.
 const ROUNDS_MAX: usize = 100;
 
-/// What S3, Lambda and IAM say of what is not there.
-const ABSENT: [&str; 5] = [
-    "NotFound",
-    "NoSuchKey",
-    "NoSuchBucket",
-    "ResourceNotFoundException",
-    "NoSuchEntity",
-];
-
-impl Shell {
+impl Shell<'_> {
     pub(crate) async fn has_object(&self, bucket: &str, key: &str) -> Result<bool, CallError> {
-        let answer = self
-            .clients
-            .s3
-            .head_object()
-            .bucket(bucket)
-            .key(key)
-            .send()
-            .await;
-        absent_is_false(answer.map(drop).map_err(failed("HeadObject")))
+        let answer = self.s3.head_object().bucket(bucket).key(key).send().await;
+        is_there("HeadObject", answer)
     }
 
     pub(crate) async fn has_bucket(&self, bucket: &str) -> Result<bool, CallError> {
-        let answer = self.clients.s3.head_bucket().bucket(bucket).send().await;
-        absent_is_false(answer.map(drop).map_err(failed("HeadBucket")))
+        let answer = self.s3.head_bucket().bucket(bucket).send().await;
+        is_there("HeadBucket", answer)
     }
 
     /// Uploads the code unless somebody else did in the meantime.
     pub(crate) async fn upload(&self, bucket: &str, code: &Code) -> Result<(), CallError> {
         let put = self
-            .clients
             .s3
             .put_object()
             .bucket(bucket)
@@ -60,7 +43,6 @@ impl Shell {
     /// How many objects the bucket holds; a thousand stands for all that are more.
     pub(crate) async fn objects(&self, bucket: &str) -> Result<Vec<String>, CallError> {
         let page = self
-            .clients
             .s3
             .list_objects_v2()
             .bucket(bucket)
@@ -90,8 +72,7 @@ impl Shell {
                 .quiet(true)
                 .build()
                 .expect("objects are set above");
-            self.clients
-                .s3
+            self.s3
                 .delete_objects()
                 .bucket(bucket)
                 .delete(delete)
@@ -103,16 +84,7 @@ impl Shell {
     }
 
     pub(crate) async fn delete_bucket(&self, bucket: &str) -> Result<(), CallError> {
-        let deleted = self.clients.s3.delete_bucket().bucket(bucket).send().await;
-        absent_is_false(deleted.map(drop).map_err(failed("DeleteBucket"))).map(drop)
-    }
-}
-
-/// Whether what was asked for exists. HEAD answers have no body, so their status becomes the code.
-pub(super) fn absent_is_false(answer: Result<(), CallError>) -> Result<bool, CallError> {
-    match answer {
-        Ok(()) => Ok(true),
-        Err(error) if ABSENT.iter().any(|code| error.is(code)) => Ok(false),
-        Err(error) => Err(error),
+        let deleted = self.s3.delete_bucket().bucket(bucket).send().await;
+        is_there("DeleteBucket", deleted).map(drop)
     }
 }

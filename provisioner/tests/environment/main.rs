@@ -32,311 +32,134 @@ fn changed(from: &str, to: &str) -> String {
 fn the_right_one_is_right() {
     let environment = Environment::parse(RIGHT, Path::new(".")).unwrap();
     assert_eq!(environment.name, "my-ci");
-    assert_eq!(environment.pools[0].max_runners, 5);
-    assert_eq!(environment.pools[0].repositories, ["*"]);
+    assert_eq!(environment.pools[0].document.max_runners, 5);
+    assert_eq!(environment.pools[0].document.repositories, ["*"]);
 }
 
-/// What is replaced, by what, the line of the problem, and how it begins.
-const MISTAKES: &[(&str, &str, usize, &str)] = &[
-    // Types, unknown keys, missing ones.
-    (
-        "max_runners = 5",
-        "max_runners = \"5\"",
-        3,
-        "max_runners: must be a whole number, and is of type string",
-    ),
-    (
-        "max_runners = 5",
-        "max_runners = 0",
-        3,
-        "max_runners: must be from 1 to 1000",
-    ),
-    (
-        "max_runners = 5",
-        "max_runners = 5\ntick_minute = 1",
-        4,
-        "tick_minute: unknown key",
-    ),
-    (
-        "max_runners = 5",
-        "max_runners = 5\naccount_id = 111111111111",
-        4,
-        "account_id: must be a string in quotes",
-    ),
-    (
-        "max_runners = 5",
-        "max_runners = 5\naccount_id = \"1234\"",
-        4,
-        "account_id: must be the twelve digits",
-    ),
-    ("max_runners = 5\n", "", 1, "max_runners: is missing"),
-    ("[forge]\nurl", "[forge]\nurI", 5, "forge.uri: unknown key"),
-    (
-        "url = \"https://git.example.com\"",
-        "url = \"https://me:token@git.example.com\"",
-        5,
-        "forge.url: must be",
-    ),
-    (
-        "url = ",
-        "root_url = \"git.example.com\"\nurl = ",
-        5,
-        "forge.root_url: must be",
-    ),
-    (
-        "url = ",
-        "kind = \"github\"\nurl = ",
-        5,
-        "forge.kind: must be gitea or forgejo",
-    ),
-    (
-        "url = ",
-        "ca = \"nowhere.pem\"\nurl = ",
-        5,
-        "forge.ca: cannot read",
-    ),
-    // Names that AWS does not take.
-    (
-        "\"my-ci\"",
-        "\"a-name-that-is-much-too-long-for-aws\"",
-        1,
-        "name: has 36 characters and may have 24",
-    ),
-    ("\"my-ci\"", "\"My CI\"", 1, "name: must be lower-case"),
-    ("\"my-ci\"", "\"aws-ci\"", 1, "name: may not begin with aws"),
-    (
-        "\"eu-west-1\"",
-        "\"ireland\"",
-        2,
-        "region: must be a region",
-    ),
-    // Pools.
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = []",
-        8,
-        "pool.base.instance_types: must be from 1 to",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = \"m7a.medium\"",
-        8,
-        "pool.base.instance_types: must be a list",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"t3.small\"]",
-        6,
-        "pool.base.cpu_credits: is missing",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"m7a.medium\"]\ncpu_credits = \"standard\"",
-        9,
-        "pool.base.cpu_credits: is for T types only",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"m7g.medium\"]",
-        8,
-        "pool.base.instance_types: `m7g.medium` is not x86_64",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"m7a.medium\"]\nmax_lifetime_minutes = 5\nboot_timeout_minutes = 3\nidle_timeout_minutes = 3",
-        9,
-        "pool.base.max_lifetime_minutes: is 5, which",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"m7a.medium\"]\ncapacity = \"reserved\"",
-        9,
-        "pool.base.capacity: must be",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"m7a.medium\"]\nscope = \"everyone\"",
-        9,
-        "pool.base.scope: must be",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"m7a.medium\"]\nmax_runners = 6",
-        6,
-        "pool.base.max_runners: is 6, above",
-    ),
-    (
-        "instance_types = [\"m7a.medium\"]",
-        "instance_types = [\"m7a.medium\"]\npermissions = \"release\"\nscope = \"organization:acme\"",
-        6,
-        "pool.base.permissions: there is no [permissions.release]",
-    ),
-    (
-        "{ stock = \"al2023\" }",
-        "{ stock = \"ubuntu\" }",
-        7,
-        "pool.base.image: must be one of",
-    ),
-    (
-        "{ stock = \"al2023\" }",
-        "{ ami = \"ami-0123456789abcdef0\", ssm = \"/x\" }",
-        7,
-        "pool.base.image: must be one of",
-    ),
-    (
-        "linux = \"host\"",
-        "linux = \"vm\"",
-        10,
-        "pool.base.labels.linux: must be served as",
-    ),
-    (
-        "linux = \"host\"",
-        "\"linux:host\" = \"host\"",
-        10,
-        "pool.base.labels.linux:host: must be letters",
-    ),
-    // Networks.
-    (
-        "[pool.base]",
-        "[network]\negress = [0]\n[pool.base]",
-        7,
-        "network.egress: must be numbers from 1 to 65535",
-    ),
-    (
-        "[pool.base]",
-        "[network]\negress = [{ port = 22, cidr = \"everywhere\" }]\n[pool.base]",
-        7,
-        "network.egress.cidr: must be a network",
-    ),
-    (
-        "[pool.base]",
-        "[network]\nsubnets = [\"mine\"]\n[pool.base]",
-        7,
-        "network.subnets: must be ids",
-    ),
-    (
-        "[pool.base]",
-        "[tags]\nmy-ci = \"x\"\n[pool.base]",
-        7,
-        "tags.my-ci: is the deployment's own tag",
-    ),
-];
+/// The line of `RIGHT` where something is wrong, what stands there instead (or before it, if that is
+/// another key), and how the problem begins that is found there.
+const MISTAKES: &str = r#"
+3  | max_runners = "5"                       | max_runners: must be a whole number, and is of type string
+3  | max_runners = 0                         | max_runners: must be from 1 to 1000
+4  | tick_minute = 1                         | tick_minute: unknown key
+4  | account_id = 111111111111               | account_id: must be a string in quotes
+4  | account_id = "1234"                     | account_id: must be the twelve digits
+5  | urI = "https://git.example.com"         | forge.urI: unknown key
+5  | url = "https://me:token@git.example.com" | forge.url: must be
+5  | root_url = "git.example.com"            | forge.root_url: must be
+5  | kind = "github"                         | forge.kind: must be gitea or forgejo
+5  | ca = "nowhere.pem"                      | forge.ca: cannot read
+1  | name = "a-name-that-is-much-too-long-for-aws" | name: has 36 characters and may have 24
+1  | name = "My CI"                          | name: must be lower-case
+1  | name = "aws-ci"                         | name: may not begin with aws
+2  | region = "ireland"                      | region: must be a region
+8  | instance_types = []                     | pool.base.instance_types: must be from 1 to
+8  | instance_types = "m7a.medium"           | pool.base.instance_types: must be a list
+8  | instance_types = ["m7g.medium"]         | pool.base.instance_types: `m7g.medium` is not x86_64
+9  | cpu_credits = "standard"                | pool.base.cpu_credits: is for T types only
+9  | boot_timeout_minutes = 3 ↵ idle_timeout_minutes = 3 ↵ max_lifetime_minutes = 5 | pool.base.max_lifetime_minutes: is 5, which
+9  | capacity = "reserved"                   | pool.base.capacity: must be
+9  | scope = "everyone"                      | pool.base.scope: must be
+7  | image = { stock = "ubuntu" }            | pool.base.image: must be one of
+7  | image = { ami = "ami-0123456789abcdef0", ssm = "/x" } | pool.base.image: must be one of
+10 | linux = "vm"                            | pool.base.labels.linux: must be served as
+10 | "linux:host" = "host"                   | pool.base.labels.linux:host: must be letters
+6  | [network] ↵ egress = [0]                | network.egress: must be numbers from 1 to 65535
+6  | [network] ↵ egress = [{ port = 22, cidr = "everywhere" }] | network.egress.cidr: must be a network
+6  | [network] ↵ subnets = ["mine"]          | network.subnets: must be ids
+6  | [tags] ↵ my-ci = "x"                    | tags.my-ci: is the deployment's own tag
+"#;
+
+/// The same with keys that had other names once, and all that is said then.
+const RENAMED: &str = r#"
+4  | account = "1"                           | account: is called account_id now
+11 | [lambda] ↵ memory_mb = 256              | lambda: is called [dispatcher] now
+11 | [rights.release] ↵ s3 = ["bucket/*"]    | rights: is called [permissions.NAME] now
+11 | [permissions.x] ↵ managed_policies = ["ReadOnlyAccess"] | permissions.x.managed_policies: is called policy_arns now
+11 | [permissions.x] ↵ pass_roles = ["task"] | permissions.x.pass_roles: is called pass_role_arns now
+11 | [network] ↵ public_address = false      | network.public_address: is called assign_public_ip now
+11 | [network] ↵ ports = [22]                | network.ports: is called egress now
+7  | types = []                              | pool.base.types: is called instance_types now
+7  | disk_gb = 9                             | pool.base.disk_gb: is called root_volume_gb now
+7  | credit = "x"                            | pool.base.credit: is called cpu_credits now
+7  | market = "spot"                         | pool.base.market: is called capacity now
+7  | limit_minutes = 9                       | pool.base.limit_minutes: is called max_lifetime_minutes now
+7  | boot_limit_minutes = 9                  | pool.base.boot_limit_minutes: is called boot_timeout_minutes now
+7  | idle_limit_minutes = 9                  | pool.base.idle_limit_minutes: is called idle_timeout_minutes now
+7  | default = true                          | pool.base.default: is called accepts_unlabelled now
+7  | git_token = true                        | pool.base.git_token: is called clone_token now
+7  | rights = "x"                            | pool.base.rights: is called permissions now
+"#;
+
+/// For each row the file that is wrong, the last line of what is wrong there, and what is said.
+fn rows(table: &'static str) -> impl Iterator<Item = (String, usize, &'static str)> {
+    table.trim().lines().map(|row| {
+        let cells: Vec<&str> = row.split(" | ").map(str::trim).collect();
+        let [at, text, message] = cells[..] else {
+            panic!("three cells: {row}");
+        };
+        let at: usize = at.parse().expect(row);
+        let mut lines: Vec<&str> = RIGHT.lines().collect();
+        let key = |line: &str| line.split(" = ").next().map(str::to_owned);
+        if lines.get(at - 1).is_some_and(|line| key(line) == key(text)) {
+            lines.remove(at - 1);
+        }
+        let wrong: Vec<&str> = text.split(" ↵ ").collect();
+        let last = at + wrong.len() - 1;
+        lines.splice(at - 1..at - 1, wrong);
+        (lines.join("\n"), last, message)
+    })
+}
 
 #[test]
 fn one_mistake_gives_one_problem_at_its_line() {
-    for (from, to, line, message) in MISTAKES {
-        let source = changed(from, to);
-        // Where a key is misspelt, the right one is missing as well.
+    for (source, line, message) in rows(MISTAKES) {
         let found = problems(&source);
-        assert!(
-            found.iter().any(|problem| {
-                problem.line == *line
-                    && problem
-                        .message
-                        .to_lowercase()
-                        .starts_with(&message.to_lowercase())
-            }),
-            "{to}\nfound: {found:#?}"
-        );
+        let is_it = |one: &Problem| one.line == line && one.message.starts_with(message);
+        assert!(found.iter().any(is_it), "{message}\nfound: {found:#?}");
+        // What is of the wrong type is missing as well.
         assert!(found.len() <= 2, "{found:#?}");
     }
 }
 
-/// Old keys by the line that holds them, what that line stands below, and how they are called now.
-const RENAMED: &[(&str, &str, &str)] = &[
-    (
-        "account = \"1\"",
-        "max_runners = 5",
-        "account: is called account_id now",
-    ),
-    (
-        "[lambda]\nmemory_mb = 256",
-        "linux = \"host\"",
-        "lambda: is called [dispatcher] now",
-    ),
-    (
-        "[rights.release]\ns3 = [\"bucket/*\"]",
-        "linux = \"host\"",
-        "rights: is called [permissions.NAME] now",
-    ),
-    (
-        "[permissions.x]\nmanaged_policies = [\"ReadOnlyAccess\"]",
-        "linux = \"host\"",
-        "permissions.x.managed_policies: is called policy_arns now",
-    ),
-    (
-        "[permissions.x]\npass_roles = [\"task\"]",
-        "linux = \"host\"",
-        "permissions.x.pass_roles: is called pass_role_arns now",
-    ),
-    (
-        "[network]\npublic_address = false",
-        "linux = \"host\"",
-        "network.public_address: is called assign_public_ip now",
-    ),
-    (
-        "[network]\nports = [22]",
-        "linux = \"host\"",
-        "network.ports: is called egress now",
-    ),
-    (
-        "types = []",
-        "[pool.base]",
-        "pool.base.types: is called instance_types now",
-    ),
-    (
-        "disk_gb = 9",
-        "[pool.base]",
-        "pool.base.disk_gb: is called root_volume_gb now",
-    ),
-    (
-        "credit = \"x\"",
-        "[pool.base]",
-        "pool.base.credit: is called cpu_credits now",
-    ),
-    (
-        "market = \"spot\"",
-        "[pool.base]",
-        "pool.base.market: is called capacity now",
-    ),
-    (
-        "limit_minutes = 9",
-        "[pool.base]",
-        "pool.base.limit_minutes: is called max_lifetime_minutes now",
-    ),
-    (
-        "boot_limit_minutes = 9",
-        "[pool.base]",
-        "pool.base.boot_limit_minutes: is called boot_timeout_minutes now",
-    ),
-    (
-        "idle_limit_minutes = 9",
-        "[pool.base]",
-        "pool.base.idle_limit_minutes: is called idle_timeout_minutes now",
-    ),
-    (
-        "default = true",
-        "[pool.base]",
-        "pool.base.default: is called accepts_unlabelled now",
-    ),
-    (
-        "git_token = true",
-        "[pool.base]",
-        "pool.base.git_token: is called clone_token now",
-    ),
-    (
-        "rights = \"x\"",
-        "[pool.base]",
-        "pool.base.rights: is called permissions now",
-    ),
-];
+#[test]
+fn what_is_missing_or_fits_nothing_else_is_said_at_the_head_of_its_table() {
+    let types = "instance_types = [\"m7a.medium\"]";
+    let pool = |key: &str| changed(types, &format!("{types}\n{key}"));
+    for (source, line, message) in [
+        (
+            changed("max_runners = 5\n", ""),
+            1,
+            "max_runners: is missing",
+        ),
+        (
+            changed("m7a.medium", "t3.small"),
+            6,
+            "pool.base.cpu_credits: is missing",
+        ),
+        (
+            pool("max_runners = 6"),
+            6,
+            "pool.base.max_runners: is 6, above",
+        ),
+        (
+            pool("permissions = \"release\"\nscope = \"organization:acme\""),
+            6,
+            "pool.base.permissions: there is no [permissions.release]",
+        ),
+    ] {
+        let found = problems(&source);
+        assert_eq!((found.len(), found[0].line), (1, line), "{found:#?}");
+        assert!(found[0].message.starts_with(message), "{found:#?}");
+    }
+}
 
 #[test]
 fn an_old_key_is_refused_with_the_one_that_took_its_place() {
-    for (old, above, message) in RENAMED {
-        let found = problems(&changed(above, &format!("{above}\n{old}")));
+    for (source, _, message) in rows(RENAMED) {
+        let found = problems(&source);
         let messages: Vec<&str> = found.iter().map(|problem| &*problem.message).collect();
-        assert_eq!(messages, [*message], "{old}");
+        assert_eq!(messages, [message], "{source}");
     }
 }
 

@@ -12,6 +12,11 @@ fn second_pool(lines: &str, label: &str) -> String {
     )
 }
 
+/// What is said first of a wrong file.
+fn first(source: &str) -> String {
+    problems(source).swap_remove(0).message
+}
+
 #[test]
 fn a_label_has_one_pool_unless_no_repository_can_reach_both() {
     let found = problems(&second_pool("", "linux"));
@@ -153,11 +158,7 @@ fn a_runner_without_a_known_checksum_is_not_installed() {
         "instance_types = [\"m7a.medium\"]",
         "instance_types = [\"m7g.medium\"]\narch = \"arm64\"",
     );
-    assert!(
-        problems(&arm)[0]
-            .message
-            .contains("no checksum is known of runner 3.3.2")
-    );
+    assert!(first(&arm).contains("no checksum is known of runner 3.3.2"));
     let sum = "a".repeat(64);
     let known = arm.replace(
         "[pool.base]\n",
@@ -168,21 +169,13 @@ fn a_runner_without_a_known_checksum_is_not_installed() {
         "[pool.base]\n",
         "[runner]\nversion = \"4.0.0\"\n[pool.base]\n",
     );
-    assert!(
-        problems(&other)[0]
-            .message
-            .contains("no checksum is known of runner 4.0.0")
-    );
+    assert!(first(&other).contains("no checksum is known of runner 4.0.0"));
 }
 
 #[test]
 fn a_forgejo_has_a_runner_of_its_own_and_no_pool_for_jobs_without_labels() {
     let forgejo = changed("[pool.base]\n", "kind = \"forgejo\"\n[pool.base]\n");
-    assert!(
-        problems(&forgejo)[0]
-            .message
-            .contains("no checksum is known of runner 12.8.0 for x86_64")
-    );
+    assert!(first(&forgejo).contains("no checksum is known of runner 12.8.0 for x86_64"));
     let sum = "a".repeat(64);
     let with = |version: &str| {
         let runner =
@@ -201,10 +194,9 @@ fn a_forgejo_has_a_runner_of_its_own_and_no_pool_for_jobs_without_labels() {
     }
     let default = with("12.8.0").replace(
         "instance_types =",
-        "accepts_unlabelled = true
-types =",
+        "accepts_unlabelled = true\ninstance_types =",
     );
-    assert!(problems(&default)[0].message.contains(
+    assert!(first(&default).contains(
         "pool.base.accepts_unlabelled: a Forgejo gives jobs without labels to no runner"
     ));
 }
@@ -216,9 +208,5 @@ fn there_are_not_more_pools_than_fit_a_template() {
     for number in 0..16 {
         write!(source, "[pool.p{number}]\nimage = {{ stock = \"al2023\" }}\ninstance_types = [\"m7a.medium\"]\n[pool.p{number}.labels]\nl{number} = \"host\"\n").unwrap();
     }
-    assert!(
-        problems(&source)[0]
-            .message
-            .contains("17 pools, and 16 fit")
-    );
+    assert!(first(&source).contains("17 pools, and 16 fit"));
 }

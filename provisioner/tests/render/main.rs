@@ -7,7 +7,7 @@ mod roles;
 use std::path::{Path, PathBuf};
 
 use provisioner::environment::{self, Environment};
-use provisioner::render::{self, Stack};
+use provisioner::render::{self, RenderError, Rendered, Stack};
 use serde_json::Value;
 use stacks::names;
 use stacks::pool::{CpuCredits, Pool, Settings};
@@ -30,6 +30,22 @@ fn environments() -> Vec<(String, Environment)> {
         .collect()
 }
 
+/// Their templates with them.
+fn rendered() -> impl Iterator<Item = (String, Environment, Rendered)> {
+    environments().into_iter().map(|(name, environment)| {
+        let rendered =
+            render::render(&environment).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (name, environment, rendered)
+    })
+}
+
+/// What the lab's environment renders to once `from` is replaced in it.
+fn changed(from: &str, to: &str) -> Result<Rendered, RenderError> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
+    let source = std::fs::read_to_string(path).unwrap().replace(from, to);
+    render::render(&Environment::parse(&source, Path::new(".")).unwrap())
+}
+
 fn resources<'v>(template: &'v Value, kind: &str) -> Vec<&'v Value> {
     template["Resources"]
         .as_object()
@@ -49,25 +65,19 @@ fn filled(value: &Value) -> String {
 
 #[test]
 fn the_three_environments_render_to_the_same_bytes_every_time() {
-    let all = environments();
-    assert_eq!(
-        all.iter()
-            .map(|(name, _)| name.as_str())
-            .collect::<Vec<_>>(),
-        ["example", "lab", "tinqs"]
-    );
-    for (name, environment) in all {
-        let once = render::render(&environment).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut names = Vec::new();
+    for (name, environment, once) in rendered() {
         let again = render::render(&environment).unwrap();
         assert_eq!(once, again, "{name}");
         assert_eq!(once.digest(), again.digest(), "{name}");
+        names.push(name);
     }
+    assert_eq!(names, ["example", "lab", "tinqs"]);
 }
 
 #[test]
 fn templates_take_the_parameters_and_give_the_outputs_of_the_contract() {
-    for (_, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (_, _, rendered) in rendered() {
         let keys = |stack: Stack, section: &str| -> Vec<String> {
             rendered.template(stack).value[section]
                 .as_object()
@@ -99,8 +109,7 @@ fn templates_take_the_parameters_and_give_the_outputs_of_the_contract() {
 
 #[test]
 fn the_dispatcher_can_parse_every_document_that_the_stacks_publish() {
-    for (name, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (name, environment, rendered) in rendered() {
         let template = &rendered.template(Stack::Runner).value;
         let names = environment.names();
         let mut pools = 0;
@@ -128,8 +137,7 @@ fn the_dispatcher_can_parse_every_document_that_the_stacks_publish() {
 
 #[test]
 fn launch_templates_leave_to_the_request_what_a_request_cannot_take_out_again() {
-    for (_, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (_, environment, rendered) in rendered() {
         let templates = resources(
             &rendered.template(Stack::Runner).value,
             "AWS::EC2::LaunchTemplate",
@@ -163,12 +171,7 @@ fn launch_templates_leave_to_the_request_what_a_request_cannot_take_out_again() 
 
 #[test]
 fn nothing_reaches_a_runner_and_it_reaches_only_the_listed_ports() {
-    let lab = environments()
-        .into_iter()
-        .find(|(name, _)| name == "lab")
-        .unwrap()
-        .1;
-    let rendered = render::render(&lab).unwrap();
+    let rendered = changed("", "").unwrap();
     let groups = resources(
         &rendered.template(Stack::Runner).value,
         "AWS::EC2::SecurityGroup",
@@ -191,8 +194,7 @@ fn nothing_reaches_a_runner_and_it_reaches_only_the_listed_ports() {
 
 #[test]
 fn what_holds_data_outlives_its_stack() {
-    for (_, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (_, _, rendered) in rendered() {
         let resources = rendered.template(Stack::State).value["Resources"]
             .as_object()
             .unwrap();
@@ -209,8 +211,7 @@ fn what_holds_data_outlives_its_stack() {
 
 #[test]
 fn the_function_knows_its_name_and_nothing_secret() {
-    for (_, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (_, _, rendered) in rendered() {
         let functions = resources(
             &rendered.template(Stack::Dispatch).value,
             "AWS::Lambda::Function",
@@ -227,8 +228,7 @@ fn the_function_knows_its_name_and_nothing_secret() {
 
 #[test]
 fn how_long_the_oldest_job_waits_goes_from_the_log_to_an_alarm() {
-    for (name, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (name, environment, rendered) in rendered() {
         let template = &rendered.template(Stack::Dispatch).value;
         let filters = resources(template, "AWS::Logs::MetricFilter");
         assert_eq!(filters.len(), 1, "{name}");
@@ -250,18 +250,9 @@ fn how_long_the_oldest_job_waits_goes_from_the_log_to_an_alarm() {
 
 #[test]
 fn a_value_cannot_break_out_of_its_template() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
-    let source = std::fs::read_to_string(path).unwrap();
     let hostile = "x\\\"\\nResources: {}\\n# ${AWS::AccountId} {{ names }}";
-    let source = source.replace(
-        "[forge]",
-        &format!(
-            "[tags]\nevil = \"{}\"\n[forge]",
-            hostile.replace("\\n", " ")
-        ),
-    );
-    let environment = Environment::parse(&source, Path::new(".")).unwrap();
-    let rendered = render::render(&environment).unwrap();
+    let tag = hostile.replace("\\n", " ");
+    let rendered = changed("[forge]", &format!("[tags]\nevil = \"{tag}\"\n[forge]")).unwrap();
     for template in &rendered.templates {
         assert!(template.value["Resources"].as_object().unwrap().len() > 3);
     }
@@ -273,26 +264,18 @@ fn a_value_cannot_break_out_of_its_template() {
         tags.as_array()
             .unwrap()
             .iter()
-            .any(|tag| tag["Value"] == hostile.replace("\\n", " ").replace("\\\"", "\"").as_str())
+            .any(|own| own["Value"] == tag.replace("\\\"", "\"").as_str())
     );
 }
 
 #[test]
 fn what_is_too_large_for_aws_is_said_with_what_to_do() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
-    let source = std::fs::read_to_string(path).unwrap();
     let many: Vec<String> = (0..200)
         .map(|number| format!("\"some-organization/some-repository-{number}\""))
         .collect();
-    let source = source.replace(
-        "accepts_unlabelled = true",
-        &format!(
-            "accepts_unlabelled = true\nrepositories = [{}]",
-            many.join(", ")
-        ),
-    );
-    let environment = Environment::parse(&source, Path::new(".")).unwrap();
-    let error = render::render(&environment).unwrap_err().to_string();
+    let unlabelled = "accepts_unlabelled = true";
+    let many = format!("{unlabelled}\nrepositories = [{}]", many.join(", "));
+    let error = changed(unlabelled, &many).unwrap_err().to_string();
     assert!(
         error.contains("the document of pool base") && error.contains("fewer"),
         "{error}"
@@ -306,12 +289,9 @@ fn no_pool_on_aws_starts_throttled() {
     let on_aws = environments().into_iter().filter(|(name, _)| name != "lab");
     for (name, environment) in on_aws {
         for pool in environment.pools {
-            assert_ne!(
-                pool.cpu_credits,
-                Some(CpuCredits::Standard),
-                "{name}: {}",
-                pool.name
-            );
+            let pool = pool.document;
+            let standard = Some(CpuCredits::Standard);
+            assert_ne!(pool.cpu_credits, standard, "{name}: {}", pool.name);
         }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use provisioner::render::{self, Stack};
+use provisioner::render::Stack;
 
-use crate::{environments, resources};
+use crate::{rendered, resources};
 
 #[test]
 fn every_runner_role_is_denied_what_is_the_deployments_own() {
-    for (_, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (_, _, rendered) in rendered() {
         let roles = resources(&rendered.template(Stack::Runner).value, "AWS::IAM::Role");
         assert!(!roles.is_empty());
         for role in roles {
@@ -42,8 +41,7 @@ fn every_runner_role_is_denied_what_is_the_deployments_own() {
 /// (the lab's EC2 refuses one that does).
 #[test]
 fn the_dispatcher_has_no_right_to_spot_requests() {
-    for (name, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (name, _, rendered) in rendered() {
         let template = rendered.template(Stack::Dispatch);
         assert!(!template.body.contains("spot-instances-request"), "{name}");
     }
@@ -98,8 +96,7 @@ fn the_dispatcher_has_the_rights_of_the_calls_that_it_makes_and_no_others() {
         .map(|(_, action)| action)
         .collect();
     used.sort_unstable();
-    for (name, environment) in environments() {
-        let rendered = render::render(&environment).unwrap();
+    for (name, _, rendered) in rendered() {
         let role =
             &rendered.template(Stack::Dispatch).value["Resources"]["FunctionRole"]["Properties"];
         let mut granted: Vec<&str> = role["Policies"]

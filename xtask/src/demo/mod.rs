@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::{Folder, ForgeProgram, Lab};
+use lab::{Folder, ForgeProgram};
 
 use self::report::{JobReport, Promise, Report, summary};
-use self::watch::{Seen, Watch};
-use crate::forge::Forge;
-use crate::lab_deployment::{LabDeployment, PlayError};
+use self::watch::Watch;
+use crate::lab_deployment::{LabDeployment, PlayError, then_lab_down};
 use crate::output::say;
 
 /// What is pushed when no other workflow is given.
@@ -33,30 +32,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the announcement of the first job is sent again.
 const REPLAYS: usize = 10;
 
-/// What the dispatcher's webhook tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
-    /// Of every job, as it is recommended.
-    Jobs,
-    /// Of pushes alone: the dispatcher finds out by itself which jobs they start.
-    PushOnly,
-}
-
-impl Hook {
-    const fn events(self) -> &'static [&'static str] {
-        match self {
-            Self::Jobs => &["push", "workflow_job"],
-            Self::PushOnly => &["push"],
-        }
-    }
-}
-
-/// Runs the demo, and cleans up whatever happens.
+/// Runs the demo, and cleans up whatever happens. With `push_only` the webhook tells the dispatcher of
+/// pushes alone, and it finds out by itself which jobs they start.
 pub async fn run(
     root: &Path,
     workflow: Option<&Path>,
     kind: ForgeProgram,
-    hook: Hook,
+    push_only: bool,
 ) -> Result<Report, PlayError> {
     let start = Instant::now();
     let workflow = match workflow {
@@ -66,48 +48,43 @@ pub async fn run(
     let expected = expectations(&workflow)?;
 
     let folder = Folder::default_one();
-    let told = tokio::select! {
-        told = tell(root, &folder, kind, hook, &workflow) => told,
-        _ = tokio::signal::ctrl_c() => Err(PlayError::Stopped),
-    };
-    say("lab: going down");
-    let left = Lab::down(&folder).await?;
-    let mut seen = told?;
-    seen.left.extend(remains(&left));
+    let told = tell(root, &folder, kind, push_only, &workflow);
+    let ((watch, mut left), remaining) = then_lab_down(&folder, told).await?;
+    left.extend(remains(&remaining));
 
-    let report = verdict(seen, &expected, start);
+    let report = verdict(&watch, left, &expected, start);
     say(&summary(&report));
     Ok(report)
 }
 
-/// Everything between lab up and lab down.
+/// Everything between lab up and lab down: what was seen, and what is left.
 async fn tell(
     root: &Path,
     folder: &Folder,
     kind: ForgeProgram,
-    hook: Hook,
+    push_only: bool,
     workflow: &str,
-) -> Result<Seen, PlayError> {
-    let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
-    let deployment = LabDeployment::new(root, lab.file())?;
-    say("stacks: going up");
-    deployment.up().await?;
-
-    let forge = Forge::of(&lab);
+) -> Result<(Watch, Vec<String>), PlayError> {
+    let (deployment, forge) = LabDeployment::up(root, folder, kind).await?;
     forge.make_organization(ORGANIZATION).await?;
+    let events: &[&str] = if push_only {
+        &["push"]
+    } else {
+        &["push", "workflow_job"]
+    };
     forge
-        .make_hook(ORGANIZATION, &deployment.hook_url(), hook.events())
+        .make_hook(ORGANIZATION, &deployment.hook_url(), events)
         .await?;
-    if hook == Hook::PushOnly {
-        // The dispatcher is told of the push alone; the watcher has a hook of its own for the rest.
-        let witness = format!("{}/_lab/witness", lab.file().front_door);
+    if push_only {
+        // The watcher has a hook of its own for the rest.
+        let witness = format!("{}/_lab/witness", forge.lab().front_door);
         let events = ["workflow_job"];
         forge.make_hook(ORGANIZATION, &witness, &events).await?;
     }
     forge.make_repository(ORGANIZATION, "app").await?;
     let checkout = forge.checkout(REPOSITORY).await?;
-    let mut watch = Watch::new(lab.file(), &deployment);
-    watch.break_one_boot().await?;
+    let mut watch = Watch::default();
+    forge.break_one_boot().await?;
     let files = [(".gitea/workflows/demo.yml", workflow), BUILD_SCRIPT];
     checkout.push("Build, test, fail once", &files).await?;
     watch.pushed();
@@ -115,8 +92,8 @@ async fn tell(
 
     let begun = Instant::now();
     loop {
-        watch.look(&forge).await?;
-        watch.replay_once(REPLAYS).await?;
+        watch.look(&forge, &deployment).await?;
+        watch.replay_once(&forge, REPLAYS).await?;
         if watch.is_over() {
             break;
         }
@@ -128,16 +105,9 @@ async fn tell(
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    watch.search_for_secrets(folder)?;
-
-    say("stacks: going down");
-    let mut seen = watch.into_seen();
-    seen.left.extend(deployment.down().await?);
-    let runners = forge.runners().await?;
-    if runners > 0 {
-        seen.left.push(format!("{runners} runners at the forge"));
-    }
-    Ok(seen)
+    watch.search_for_secrets(forge.lab(), &deployment, folder)?;
+    let left = deployment.down(&forge).await?;
+    Ok((watch, left))
 }
 
 /// How each job of the workflow is meant to end, by its id: `DEMO_EXPECT` in its env, or success.
@@ -145,22 +115,13 @@ fn expectations(workflow: &str) -> Result<BTreeMap<String, String>, PlayError> {
     let bad = |what: &str| PlayError::Workflow(what.to_owned());
     let document: serde_yaml::Value =
         serde_yaml::from_str(workflow).map_err(|error| bad(&error.to_string()))?;
-    let jobs = document
-        .get("jobs")
-        .and_then(serde_yaml::Value::as_mapping)
-        .ok_or_else(|| bad("no jobs"))?;
+    let jobs = document["jobs"].as_mapping();
+    let jobs = jobs.ok_or_else(|| bad("no jobs"))?;
     let mut expected = BTreeMap::new();
     for (id, job) in jobs {
         let id = id.as_str().ok_or_else(|| bad("a job without a name"))?;
-        let conclusion = job
-            .get("env")
-            .and_then(|env| env.get("DEMO_EXPECT"))
-            .and_then(serde_yaml::Value::as_str)
-            .unwrap_or("success");
-        let name = job
-            .get("name")
-            .and_then(serde_yaml::Value::as_str)
-            .unwrap_or(id);
+        let conclusion = job["env"]["DEMO_EXPECT"].as_str().unwrap_or("success");
+        let name = job["name"].as_str().unwrap_or(id);
         expected.insert(name.to_owned(), conclusion.to_owned());
     }
     Ok(expected)
@@ -180,8 +141,13 @@ fn remains(left: &lab::Leftovers) -> Vec<String> {
     .collect()
 }
 
-fn verdict(seen: Seen, expected: &BTreeMap<String, String>, start: Instant) -> Report {
-    let jobs: Vec<JobReport> = seen
+fn verdict(
+    watch: &Watch,
+    leftovers: Vec<String>,
+    expected: &BTreeMap<String, String>,
+    start: Instant,
+) -> Report {
+    let jobs: Vec<JobReport> = watch
         .jobs
         .values()
         .map(|job| {
@@ -190,17 +156,14 @@ fn verdict(seen: Seen, expected: &BTreeMap<String, String>, start: Instant) -> R
             JobReport::of(job, meant)
         })
         .collect();
-    let mut promises = seen.promises;
     let as_meant = jobs.iter().filter(|job| job.result == job.expected).count();
-    promises.insert(
-        0,
-        Promise {
-            name: "every job ended as its workflow says",
-            held: as_meant == jobs.len() && !jobs.is_empty(),
-            seen: format!("{as_meant} of {}", jobs.len()),
-        },
-    );
     let gone = jobs.iter().filter(|job| job.instance_gone).count();
+    let mut promises = vec![Promise {
+        name: "every job ended as its workflow says",
+        held: as_meant == jobs.len() && !jobs.is_empty(),
+        seen: format!("{as_meant} of {}", jobs.len()),
+    }];
+    promises.extend(watch.promises());
     promises.push(Promise {
         name: "every machine is gone",
         held: gone == jobs.len(),
@@ -208,15 +171,15 @@ fn verdict(seen: Seen, expected: &BTreeMap<String, String>, start: Instant) -> R
     });
     promises.push(Promise {
         name: "nothing is left at AWS, forge or on this machine",
-        held: seen.left.is_empty(),
-        seen: format!("{} left", seen.left.len()),
+        held: leftovers.is_empty(),
+        seen: format!("{} left", leftovers.len()),
     });
     Report {
         ok: promises.iter().all(|promise| promise.held),
-        left: seen.left.len() as u64,
-        leftovers: seen.left,
+        left: leftovers.len() as u64,
+        leftovers,
         seconds: start.elapsed().as_secs_f64(),
-        cost_usd: seen.cost_usd,
+        cost_usd: watch.cost_usd(),
         jobs,
         promises,
     }

@@ -85,13 +85,8 @@ impl JobReport {
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
-    let wide = report
-        .jobs
-        .iter()
-        .map(|job| job.name.chars().count())
-        .max()
-        .unwrap_or(0)
-        .max(4);
+    let names = report.jobs.iter().map(|job| job.name.chars().count());
+    let wide = names.max().unwrap_or(0).max(4);
     let _ = write!(text, "\n  {:wide$}  {:9}", "job", "result");
     for mark in MARKS {
         let _ = write!(text, " {mark:>10}");
@@ -100,14 +95,8 @@ pub fn summary(report: &Report) -> String {
     for job in &report.jobs {
         let _ = write!(text, "  {:wide$}  {:9}", job.name, job.result);
         for mark in MARKS {
-            match job.marks_s.get(mark) {
-                Some(at) => {
-                    let _ = write!(text, " {:>10}", format!("{at:.1}s"));
-                }
-                None => {
-                    let _ = write!(text, " {:>10}", "-");
-                }
-            }
+            let at = job.marks_s.get(mark).map(|at| format!("{at:.1}s"));
+            let _ = write!(text, " {:>10}", at.as_deref().unwrap_or("-"));
         }
         let _ = writeln!(text, " {:>9}", format!("${:.5}", job.cost_usd));
     }

@@ -3,51 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use lab::{Entry, InstanceReport};
 use serde_json::Value;
 
-/// A delivery, as the lab's front door noted it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Delivery {
-    /// When it came in, in milliseconds since 1970.
-    pub received_ms: u64,
-    /// When it was answered.
-    pub answered_ms: u64,
-    /// The headers as they came.
-    pub headers: Vec<(String, String)>,
-    /// The body as it came.
-    pub body: String,
-    /// The status of the answer.
-    pub status: u16,
-}
+use crate::output::seconds;
 
 /// The status that the lab answers what only its own watcher is told.
 const WITNESSED: u16 = 204;
-
-/// A machine, as the lab's EC2 reports it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Machine {
-    /// Its id.
-    pub id: String,
-    /// EC2's state.
-    pub state: String,
-    /// EC2's reason code for its end.
-    pub reason: Option<String>,
-    /// Its type.
-    pub instance_type: String,
-    /// Whether it is a Spot instance.
-    pub spot: bool,
-    /// What an hour of it costs, in dollars.
-    pub usd_per_hour: f64,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-    /// When it was launched.
-    pub launched: jiff::Timestamp,
-    /// When it ran.
-    pub running: Option<jiff::Timestamp>,
-    /// When it was over.
-    pub ended: Option<jiff::Timestamp>,
-}
 
 /// One job from push to nothing.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +27,7 @@ pub struct JobStory {
     /// The forge's conclusion.
     pub conclusion: Option<String>,
     /// The delivery that announced it.
-    pub announcement: Option<Delivery>,
+    pub announcement: Option<Entry>,
 }
 
 /// The marks in the life of a job, in order.
@@ -99,8 +61,8 @@ pub const GONE: usize = 8;
 #[must_use]
 pub fn stories(
     pushed_ms: u64,
-    deliveries: &[Delivery],
-    machines: &[Machine],
+    deliveries: &[Entry],
+    machines: &[InstanceReport],
     registered: &BTreeMap<String, u64>,
 ) -> BTreeMap<u64, JobStory> {
     let mut jobs: BTreeMap<u64, JobStory> = BTreeMap::new();
@@ -116,7 +78,7 @@ pub fn stories(
             continue;
         };
         job.marks.insert(LAUNCHED, millis(machine.launched));
-        job.cost_usd = machine.cost_usd();
+        job.cost_usd = cost_usd(machine);
         if let Some(at) = machine.running {
             job.marks.insert(RUNNING, millis(at));
         }
@@ -130,7 +92,7 @@ pub fn stories(
     jobs
 }
 
-fn take_delivery(jobs: &mut BTreeMap<u64, JobStory>, delivery: &Delivery) {
+fn take_delivery(jobs: &mut BTreeMap<u64, JobStory>, delivery: &Entry) {
     let Ok(body) = serde_json::from_str::<Value>(&delivery.body) else {
         return;
     };
@@ -147,7 +109,7 @@ fn take_delivery(jobs: &mut BTreeMap<u64, JobStory>, delivery: &Delivery) {
     match action {
         "queued" if story.announcement.is_none() => {
             story.marks.insert(ANNOUNCED, delivery.received_ms);
-            if delivery.is_to_dispatcher() {
+            if is_to_dispatcher(delivery) {
                 story.marks.insert(RECORDED, delivery.answered_ms);
             }
             story.announcement = Some(delivery.clone());
@@ -164,12 +126,10 @@ fn take_delivery(jobs: &mut BTreeMap<u64, JobStory>, delivery: &Delivery) {
     }
 }
 
-impl Delivery {
-    /// Whether the dispatcher got it.
-    #[must_use]
-    pub fn is_to_dispatcher(&self) -> bool {
-        self.status != WITNESSED
-    }
+/// Whether the dispatcher got it.
+#[must_use]
+pub fn is_to_dispatcher(delivery: &Entry) -> bool {
+    delivery.status != WITNESSED
 }
 
 /// A timestamp in milliseconds since 1970.
@@ -178,33 +138,18 @@ pub fn millis(at: jiff::Timestamp) -> u64 {
     u64::try_from(at.as_millisecond()).unwrap_or_default()
 }
 
-impl Machine {
-    /// Whether EC2 says that it is over.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        self.state == "terminated"
-    }
-
-    /// What it cost up to its end, in dollars. EC2 bills by the second, a minute at least.
-    #[must_use]
-    pub fn cost_usd(&self) -> f64 {
-        let end = self.ended.map_or(0, millis);
-        let billed_s = (end.saturating_sub(millis(self.launched)) / 1000).max(60);
-        #[expect(clippy::cast_precision_loss, reason = "seconds of a demo")]
-        let hours = billed_s as f64 / 3600.0;
-        hours * self.usd_per_hour
-    }
+/// What a machine cost up to its end, in dollars. EC2 bills by the second, a minute at least.
+#[must_use]
+pub fn cost_usd(machine: &InstanceReport) -> f64 {
+    let end = machine.ended.map_or(0, millis);
+    let billed_s = seconds(millis(machine.launched), end).trunc().max(60.0);
+    billed_s / 3600.0 * machine.usd_per_hour
 }
 
 impl JobStory {
     /// Seconds between two marks, when both are known.
     #[must_use]
     pub fn seconds(&self, from: usize, to: usize) -> Option<f64> {
-        let (from, to) = (self.marks.get(&from)?, self.marks.get(&to)?);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "durations of seconds in milliseconds"
-        )]
-        Some(to.saturating_sub(*from) as f64 / 1000.0)
+        Some(seconds(*self.marks.get(&from)?, *self.marks.get(&to)?))
     }
 }

@@ -6,83 +6,54 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::Method;
-use lab::LabFile;
-use lab::http::{json, send, shaped};
+use lab::http::send;
+use lab::{Entry, Folder, InstanceReport, LabFile};
 use serde_json::Value;
 
 use super::report::Promise;
-use super::story::{ANNOUNCED, Delivery, JobStory, Machine, STARTED, stories};
+use super::story::{
+    ANNOUNCED, ENDED, JobStory, STARTED, cost_usd, is_to_dispatcher, millis, stories,
+};
 use crate::forge::{Forge, ForgeJob};
 use crate::lab_deployment::{LabDeployment, PlayError};
-use crate::output::say;
+use crate::output::{say, seconds};
 
 /// EC2's reason code for an instance whose host failed.
 const HOST_FAILED: &str = "Server.InternalError";
 
-/// What the watcher saw, for the report.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// Every job.
-    pub jobs: BTreeMap<u64, JobStory>,
-    /// The promises that were put to the test.
-    pub promises: Vec<Promise>,
-    /// What is left.
-    pub left: Vec<String>,
-    /// What the machines cost.
-    pub cost_usd: f64,
-}
-
 /// The watcher.
-pub struct Watch<'a> {
-    lab: &'a LabFile,
-    deployment: &'a LabDeployment,
+#[derive(Debug, Default)]
+pub struct Watch {
     pushed_ms: u64,
     told: BTreeSet<String>,
-    deliveries: Vec<Delivery>,
-    machines: Vec<Machine>,
+    deliveries: Vec<Entry>,
+    machines: Vec<InstanceReport>,
     registered: BTreeMap<String, u64>,
     forge_jobs: Vec<ForgeJob>,
-    jobs: BTreeMap<u64, JobStory>,
+    /// Every job.
+    pub jobs: BTreeMap<u64, JobStory>,
     destroyed: Option<String>,
     replayed: Option<Vec<String>>,
     secrets_found: Option<Vec<String>>,
     searched: usize,
 }
 
-impl<'a> Watch<'a> {
-    /// A watcher of `lab`.
-    pub fn new(lab: &'a LabFile, deployment: &'a LabDeployment) -> Self {
-        Self {
-            lab,
-            deployment,
-            pushed_ms: 0,
-            told: BTreeSet::new(),
-            deliveries: Vec::new(),
-            machines: Vec::new(),
-            registered: BTreeMap::new(),
-            forge_jobs: Vec::new(),
-            jobs: BTreeMap::new(),
-            destroyed: None,
-            replayed: None,
-            secrets_found: None,
-            searched: 0,
-        }
-    }
-
+impl Watch {
     /// The push is done: all times count from here.
     pub fn pushed(&mut self) {
         self.pushed_ms = now_ms();
     }
 
     /// Looks once, and tells what is new.
-    pub async fn look(&mut self, forge: &Forge) -> Result<(), PlayError> {
-        let get = async |url: &str| json(Method::GET, url, None, &Value::Null).await;
-        let url = format!("{}/_lab/deliveries", self.lab.front_door);
-        self.deliveries = shaped(&url, get(&url).await?)?;
-        let url = format!("{}/_lab/instances", self.lab.ec2_endpoint);
-        self.machines = shaped(&url, get(&url).await?)?;
+    pub async fn look(
+        &mut self,
+        forge: &Forge,
+        deployment: &LabDeployment,
+    ) -> Result<(), PlayError> {
+        self.deliveries = forge.deliveries(0).await?;
+        self.machines = forge.machines().await?;
         self.forge_jobs = forge.jobs(super::REPOSITORY).await?;
-        for runner in self.deployment.ledger.live().await?.runners {
+        for runner in deployment.ledger.live().await?.runners {
             if let Some(at) = runner.timeline.get("registering").copied() {
                 self.registered.insert(runner.instance, at);
             }
@@ -100,41 +71,35 @@ impl<'a> Watch<'a> {
             story.name.clone_from(&job.name);
             story.conclusion.clone_from(&job.conclusion);
         }
-        self.tell();
+        self.tell(&deployment.names.tag);
         self.find_destroyed();
         Ok(())
     }
 
-    fn tell(&mut self) {
+    fn tell(&mut self, tag: &str) {
         let mut lines = Vec::new();
         for machine in &self.machines {
-            let pool = machine
-                .tags
-                .get(&self.deployment.names.tag)
-                .cloned()
-                .unwrap_or_default();
+            let pool = machine.tags.get(tag).map_or("", String::as_str);
             let market = if machine.spot { "Spot" } else { "On-Demand" };
-            let launched = super::story::millis(machine.launched);
+            let launched = millis(machine.launched);
             let what = format!(
                 "{} launched for pool {pool} ({} {market})",
                 machine.id, machine.instance_type
             );
             lines.push((launched, what));
             if let Some(ended) = machine.ended {
-                lines.push((super::story::millis(ended), format!("{} gone", machine.id)));
+                lines.push((millis(ended), format!("{} gone", machine.id)));
             }
         }
         for job in self.jobs.values() {
             for (&mark, &at) in &job.marks {
+                let name = &job.name;
                 let on = job.machine.as_deref().unwrap_or("a machine");
+                let conclusion = job.conclusion.as_deref().unwrap_or("?");
                 let what = match mark {
-                    ANNOUNCED => format!("{} needs a runner", job.name),
-                    STARTED => format!("{} started on {on}", job.name),
-                    super::story::ENDED => format!(
-                        "{} ended: {}",
-                        job.name,
-                        job.conclusion.as_deref().unwrap_or("?")
-                    ),
+                    ANNOUNCED => format!("{name} needs a runner"),
+                    STARTED => format!("{name} started on {on}"),
+                    ENDED => format!("{name} ended: {conclusion}"),
                     _ => continue,
                 };
                 lines.push((at, what));
@@ -143,22 +108,13 @@ impl<'a> Watch<'a> {
         lines.sort();
         for (at, what) in lines {
             if self.told.insert(what.clone()) {
-                #[expect(clippy::cast_precision_loss, reason = "milliseconds of a demo")]
-                let after = at.saturating_sub(self.pushed_ms) as f64 / 1000.0;
+                let after = seconds(self.pushed_ms, at);
                 say(&format!("  {after:6.1} s  {what}"));
             }
         }
     }
 
-    /// Lets the host of the next machine fail while that machine boots.
-    pub async fn break_one_boot(&self) -> Result<(), PlayError> {
-        let url = format!("{}/_lab/faults", self.lab.ec2_endpoint);
-        let faults = serde_json::json!({ "crash_boots": 1 });
-        json(Method::POST, &url, None, &faults).await?;
-        Ok(())
-    }
-
-    /// Notes which machine that was.
+    /// Notes which machine was broken.
     fn find_destroyed(&mut self) {
         let destroyed = self.machines.iter().find(|machine| {
             machine.ended.is_some()
@@ -175,26 +131,18 @@ impl<'a> Watch<'a> {
     }
 
     /// Sends the first announcement again, `times` times at once.
-    pub async fn replay_once(&mut self, times: usize) -> Result<(), PlayError> {
-        if self.replayed.is_some() {
-            return Ok(());
-        }
-        let Some(delivery) = self.to_replay() else {
+    pub async fn replay_once(&mut self, forge: &Forge, times: usize) -> Result<(), PlayError> {
+        let delivery = self.to_replay().filter(|_| self.replayed.is_none());
+        let Some(delivery) = delivery else {
             return Ok(());
         };
-        let url = format!("{}/dispatch", self.lab.front_door);
+        let url = format!("{}/dispatch", forge.lab().front_door);
+        let headers = passed_on(&delivery.headers);
+        let body = Bytes::from(delivery.body);
         let mut sends = tokio::task::JoinSet::new();
         for _ in 0..times {
-            let (url, delivery) = (url.clone(), delivery.clone());
-            sends.spawn(async move {
-                send(
-                    Method::POST,
-                    &url,
-                    &passed_on(&delivery.headers),
-                    Bytes::from(delivery.body),
-                )
-                .await
-            });
+            let (url, headers, body) = (url.clone(), headers.clone(), body.clone());
+            sends.spawn(async move { send(Method::POST, &url, &headers, body).await });
         }
         let mut decisions = Vec::new();
         while let Some(answer) = sends.join_next().await {
@@ -212,15 +160,15 @@ impl<'a> Watch<'a> {
     }
 
     /// The delivery that told the dispatcher of a job: the job's own, or the push that started it.
-    fn to_replay(&self) -> Option<Delivery> {
+    fn to_replay(&self) -> Option<Entry> {
         let announced = self
             .jobs
             .values()
             .find_map(|job| job.announcement.clone())?;
-        if announced.is_to_dispatcher() {
+        if is_to_dispatcher(&announced) {
             return Some(announced);
         }
-        let mut told = self.deliveries.iter().filter(|one| one.is_to_dispatcher());
+        let mut told = self.deliveries.iter().filter(|one| is_to_dispatcher(one));
         told.next().cloned()
     }
 
@@ -228,7 +176,7 @@ impl<'a> Watch<'a> {
     pub fn is_over(&self) -> bool {
         let ended = self.forge_jobs.iter().all(|job| job.status == "completed");
         let told = self.jobs.values().all(|job| job.conclusion.is_some());
-        let gone = self.machines.iter().all(Machine::is_gone);
+        let gone = self.machines.iter().all(is_gone);
         !self.forge_jobs.is_empty() && ended && told && gone
     }
 
@@ -242,22 +190,25 @@ impl<'a> Watch<'a> {
         let machines = self
             .machines
             .iter()
-            .filter(|machine| !machine.is_gone())
+            .filter(|machine| !is_gone(machine))
             .map(|machine| format!("{} is {}", machine.id, machine.state));
         jobs.chain(machines).collect::<Vec<_>>().join(", ")
     }
 
     /// Looks for every secret in all that the lab wrote: logs, consoles, templates, user-data.
-    pub fn search_for_secrets(&mut self, folder: &lab::Folder) -> Result<(), PlayError> {
+    pub fn search_for_secrets(
+        &mut self,
+        lab: &LabFile,
+        deployment: &LabDeployment,
+        folder: &Folder,
+    ) -> Result<(), PlayError> {
         let secrets = [
-            self.lab.forge_token.as_str(),
-            self.lab.registration_token.as_str(),
-            self.lab.webhook_secret.as_str(),
+            &lab.forge_token,
+            &lab.registration_token,
+            &lab.webhook_secret,
         ];
-        let written = self
-            .deployment
-            .written(folder)
-            .map_err(|source| PlayError::File { source })?;
+        let written = deployment.written(folder);
+        let written = written.map_err(|source| PlayError::File { source })?;
         self.searched = written.len();
         let found = written
             .into_iter()
@@ -268,34 +219,29 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// The story, with the promises that this watcher can judge.
-    pub fn into_seen(mut self) -> Seen {
-        let cost_usd = self.machines.iter().map(Machine::cost_usd).sum();
-        let promises = vec![
+    /// What all machines together cost.
+    pub fn cost_usd(&self) -> f64 {
+        self.machines.iter().map(cost_usd).sum()
+    }
+
+    /// The promises that this watcher can judge.
+    pub fn promises(&self) -> [Promise; 4] {
+        [
             self.served_once(),
             self.replays_held(),
             self.destroyed_was_replaced(),
             self.no_secret_found(),
-        ];
-        Seen {
-            jobs: std::mem::take(&mut self.jobs),
-            promises,
-            left: Vec::new(),
-            cost_usd,
-        }
+        ]
+    }
+
+    /// The machine of each job that had one.
+    fn served(&self) -> impl Iterator<Item = &String> {
+        self.jobs.values().filter_map(|job| job.machine.as_ref())
     }
 
     fn served_once(&self) -> Promise {
-        let served: BTreeSet<&String> = self
-            .jobs
-            .values()
-            .filter_map(|job| job.machine.as_ref())
-            .collect();
-        let started = self
-            .jobs
-            .values()
-            .filter(|job| job.machine.is_some())
-            .count();
+        let started = self.served().count();
+        let served: BTreeSet<&String> = self.served().collect();
         let launched = self.machines.len() - usize::from(self.destroyed.is_some());
         Promise {
             name: "one machine for each job, and no more",
@@ -314,11 +260,8 @@ impl<'a> Watch<'a> {
     }
 
     fn destroyed_was_replaced(&self) -> Promise {
-        let served = self
-            .jobs
-            .values()
-            .filter_map(|job| job.machine.as_ref())
-            .any(|machine| Some(machine) == self.destroyed.as_ref());
+        let mut served = self.served();
+        let served = served.any(|machine| Some(machine) == self.destroyed.as_ref());
         Promise {
             name: "a machine destroyed while booting is replaced",
             held: self.destroyed.is_some() && !served,
@@ -341,6 +284,10 @@ impl<'a> Watch<'a> {
             },
         }
     }
+}
+
+fn is_gone(machine: &InstanceReport) -> bool {
+    machine.state == "terminated"
 }
 
 /// The headers that make a delivery what it is; the others belong to one connection.

@@ -91,11 +91,8 @@ pub async fn run(target: &Target, explain: &Explain) -> Result<ExitCode, Explain
         }
         None => from_forge(target, &event).await?,
     };
-    let pools: Vec<Pool> = environment
-        .pools
-        .iter()
-        .map(provisioner::render::served)
-        .collect();
+    let pools = environment.pools.iter();
+    let pools: Vec<Pool> = pools.map(|pool| pool.document.clone()).collect();
     let told = show::Told::of(&event, &facts, &pools);
     if explain.json {
         say(&told.json().to_string());

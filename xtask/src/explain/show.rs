@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dispatcher::config::no_pool::why_no_pool;
-use dispatcher::model::job::{Job, JobKey, JobSource};
+use dispatcher::model::job::{AttemptNumbers, Job, JobKey, JobSource};
 use serde_json::{Value, json};
 use stacks::pool::Pool;
 use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run, WorkflowEvaluation};
@@ -73,6 +73,7 @@ impl<'a> Told<'a> {
             html_url: String::new(),
             created_ms: None,
             source: JobSource::Expectation,
+            numbers: AttemptNumbers::FromZero,
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::{Folder, ForgeProgram, Lab};
+use lab::{Folder, ForgeProgram};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use self::scenario::{Kind, Told, play};
 use self::watch::{Seen, Watch};
 use crate::forge::Forge;
-use crate::lab_deployment::{LabDeployment, PlayError};
+use crate::lab_deployment::{LabDeployment, PlayError, then_lab_down};
 use crate::output::say;
 
 const ORGANIZATION: &str = "soak";
@@ -55,13 +55,8 @@ pub struct Report {
 pub async fn run(root: &Path, kind: ForgeProgram, runs: usize) -> Result<Report, PlayError> {
     let start = Instant::now();
     let folder = Folder::default_one();
-    let played = tokio::select! {
-        played = whole(root, &folder, kind, runs) => played,
-        _ = tokio::signal::ctrl_c() => Err(PlayError::Stopped),
-    };
-    say("lab: going down");
-    let left = Lab::down(&folder).await?;
-    let mut report = played?;
+    let whole = whole(root, &folder, kind, runs);
+    let (mut report, left) = then_lab_down(&folder, whole).await?;
     if left.total() > 0 {
         report.left.push(format!("{left:?}"));
     }
@@ -80,11 +75,7 @@ async fn whole(
     kind: ForgeProgram,
     runs: usize,
 ) -> Result<Report, PlayError> {
-    let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
-    let deployment = LabDeployment::new(root, lab.file())?;
-    say("stacks: going up");
-    deployment.up().await?;
-    let forge = Forge::of(&lab);
+    let (deployment, forge) = LabDeployment::up(root, folder, kind).await?;
     for organization in [ORGANIZATION, TEAM] {
         forge.make_organization(organization).await?;
         let events = ["push", "workflow_job"];
@@ -93,7 +84,7 @@ async fn whole(
             .await?;
     }
 
-    let mut watch = Watch::new(lab.file());
+    let mut watch = Watch::default();
     let told = play_all(&forge, runs, &mut watch).await?;
     let mut problems: Vec<String> = told
         .iter()
@@ -107,12 +98,7 @@ async fn whole(
     problems.extend(settle(&deployment, &forge, &mut watch).await?);
     problems.extend(watch.doubled());
 
-    say("stacks: going down");
-    let mut left = deployment.down().await?;
-    let runners = forge.runners().await?;
-    if runners > 0 {
-        left.push(format!("{runners} runners at the forge"));
-    }
+    let left = deployment.down(&forge).await?;
     Ok(Report {
         ok: false,
         forge: kind.word(),
@@ -154,7 +140,7 @@ async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<T
                 ));
                 told.push(ended);
             }
-            _ = looks.tick() => watch.look().await?,
+            _ = looks.tick() => watch.look(forge).await?,
         }
     }
     Ok(told)
@@ -169,7 +155,7 @@ async fn settle(
     say("every job has ended; waiting for the last machine to go");
     let start = Instant::now();
     loop {
-        watch.look().await?;
+        watch.look(forge).await?;
         let live = deployment.ledger.live().await?;
         let open = [
             (watch.alive(), "machines"),

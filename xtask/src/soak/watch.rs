@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use http::Method;
-use lab::http::{HttpError, json, shaped};
-use lab::{InstanceReport, LabFile};
+use lab::{Entry, InstanceReport};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::forge::{Error, Forge};
+use crate::output::seconds;
 
 /// One attempt of one job.
 type Attempt = (String, u64, u64);
@@ -31,9 +32,8 @@ pub struct Seen {
 }
 
 /// The watcher.
+#[derive(Debug, Default)]
 pub struct Watch {
-    front_door: String,
-    ec2: String,
     since_ms: u64,
     heard: BTreeSet<String>,
     queued: BTreeMap<Attempt, u64>,
@@ -43,39 +43,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watcher of `lab`.
-    #[must_use]
-    pub fn new(lab: &LabFile) -> Self {
-        Self {
-            front_door: lab.front_door.clone(),
-            ec2: lab.ec2_endpoint.clone(),
-            since_ms: 0,
-            heard: BTreeSet::new(),
-            queued: BTreeMap::new(),
-            started: BTreeMap::new(),
-            cancelled: BTreeMap::new(),
-            instances: Vec::new(),
-        }
-    }
-
     /// Reads what is new.
-    pub async fn look(&mut self) -> Result<(), HttpError> {
-        let get = async |url: &str| json(Method::GET, url, None, &Value::Null).await;
-        let url = format!(
-            "{}/_lab/deliveries?since={}",
-            self.front_door, self.since_ms
-        );
-        let entries: Vec<lab::Entry> = shaped(&url, get(&url).await?)?;
-        for entry in entries {
+    pub async fn look(&mut self, forge: &Forge) -> Result<(), Error> {
+        for entry in forge.deliveries(self.since_ms).await? {
             self.since_ms = self.since_ms.max(entry.received_ms);
             self.take(&entry);
         }
-        let url = format!("{}/_lab/instances", self.ec2);
-        self.instances = shaped(&url, get(&url).await?)?;
+        self.instances = forge.machines().await?;
         Ok(())
     }
 
-    fn take(&mut self, entry: &lab::Entry) {
+    fn take(&mut self, entry: &Entry) {
         let id = entry
             .headers
             .iter()
@@ -172,12 +150,4 @@ impl Watch {
             cancelled_to_gone_max_s: cancelled_to_gone.fold(0.0, f64::max),
         }
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "durations of seconds in milliseconds"
-)]
-fn seconds(from_ms: u64, to_ms: u64) -> f64 {
-    to_ms.saturating_sub(from_ms) as f64 / 1000.0
 }

@@ -3,42 +3,33 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::run::{Done, Run, TestError, files, output, pass};
+use super::run::{Run, TestError, files, holds, output, pass};
 use crate::output::say;
 use crate::tidy;
 
 /// The crate whose tests start machines and services.
 const LAB: &str = "lab";
 
-pub fn format(run: &mut Run) -> Result<Done, TestError> {
+pub fn format(run: &mut Run) -> Result<(), TestError> {
     pass("format", &mut run.cargo(["fmt", "--all", "--check"]))
 }
 
-pub fn tidy(run: &mut Run) -> Result<Done, TestError> {
-    let found = tidy::print(&run.root)?;
-    let passed = (found == 0).then_some(Done::Passed);
-    passed.ok_or_else(|| TestError::Step("tidy".to_owned()))
+pub fn tidy(run: &mut Run) -> Result<(), TestError> {
+    holds("tidy", tidy::print(&run.root)? == 0)
 }
 
-pub fn clippy(run: &mut Run) -> Result<Done, TestError> {
-    let args = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ];
-    pass("clippy", &mut run.cargo(args))
+pub fn clippy(run: &mut Run) -> Result<(), TestError> {
+    let args = "clippy --workspace --all-targets -- -D warnings";
+    pass("clippy", &mut run.cargo(args.split(' ')))
 }
 
 /// Every test but the lab's.
-pub fn unit(run: &mut Run) -> Result<Done, TestError> {
+pub fn unit(run: &mut Run) -> Result<(), TestError> {
     pass("unit", &mut run.cargo(unit_args(&run.root)))
 }
 
 /// The same tests with many more random cases; who runs it chooses how many by proptest's variable.
-pub fn properties(run: &mut Run) -> Result<Done, TestError> {
+pub fn properties(run: &mut Run) -> Result<(), TestError> {
     let cases = std::env::var("PROPTEST_CASES").unwrap_or_else(|_| "400000".to_owned());
     let mut command = run.cargo(unit_args(&run.root));
     pass("properties", command.env("PROPTEST_CASES", cases))
@@ -54,71 +45,56 @@ fn unit_args(root: &Path) -> Vec<String> {
     args
 }
 
-pub fn doctest(run: &mut Run) -> Result<Done, TestError> {
+pub fn doctest(run: &mut Run) -> Result<(), TestError> {
     pass("doctest", &mut run.cargo(["test", "--workspace", "--doc"]))
 }
 
-pub fn doc(run: &mut Run) -> Result<Done, TestError> {
+pub fn doc(run: &mut Run) -> Result<(), TestError> {
     let mut command = run.cargo(["doc", "--workspace", "--no-deps"]);
     pass("doc", command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// `cargo xtask`, which builds no tests, and `cargo test` ask for the same features of each library.
 /// Where they don't, all that stands on it, the SDK for one, is compiled twice.
-pub fn one_build(run: &mut Run) -> Result<Done, TestError> {
+pub fn one_build(run: &mut Run) -> Result<(), TestError> {
     let libraries = |edges: &str| -> Result<BTreeSet<String>, TestError> {
-        let args = [
-            "tree",
-            "--workspace",
-            "--prefix",
-            "none",
-            "--format",
-            "{p} with {f}",
-            "--edges",
-        ];
-        let (ok, text) = output(run.cargo(args).arg(edges))?;
+        let mut tree = run.cargo("tree --workspace --prefix none --edges".split(' '));
+        let (ok, text) = output(tree.args([edges, "--format", "{p} with {f}"]))?;
         let lines = text
             .lines()
             .map(|line| line.trim_end_matches(" (*)").to_owned());
         // Ours stand in a folder: `stacks v0.1.0 (/…)`.
         let theirs = lines.filter(|line| !line.is_empty() && !line.contains(" (/"));
-        let passed = ok.then(|| theirs.collect());
-        passed.ok_or_else(|| TestError::Step("cargo tree".to_owned()))
+        holds("cargo tree", ok)?;
+        Ok(theirs.collect())
     };
     let all = libraries("normal,build,dev")?;
-    let apart: Vec<String> = libraries("normal,build")?
-        .difference(&all)
-        .cloned()
-        .collect();
+    let apart = &libraries("normal,build")? - &all;
     for library in &apart {
-        say(&format!(
-            "without tests cargo builds {library}, and with them another"
-        ));
+        let another = "and with them another";
+        say(&format!("without tests cargo builds {library}, {another}"));
     }
-    if apart.is_empty() {
-        return Ok(Done::Passed);
+    if !apart.is_empty() {
+        say("name the missing features in Cargo.toml, at \"Nothing of ours uses these\"");
     }
-    say("name the missing features in Cargo.toml, at \"Nothing of ours uses these\"");
-    Err(TestError::Step("one-build".to_owned()))
+    holds("one-build", apart.is_empty())
 }
 
 /// The folders that are crates.
 fn members(root: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(root).into_iter().flatten();
-    let crates = entries.filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let is_crate = path.join("Cargo.toml").exists();
-        is_crate.then(|| path.file_name()?.to_str().map(str::to_owned))?
-    });
-    crates.collect()
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let crates = entries.filter(|entry| entry.path().join("Cargo.toml").exists());
+    crates
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// The names of a crate's integration tests.
 pub fn tests_of(member: &Path) -> BTreeSet<String> {
     let tests = member.join("tests");
     let own = files(&tests, "rs");
-    let folders = std::fs::read_dir(&tests).into_iter().flatten();
-    let folders = folders.filter_map(|entry| Some(entry.ok()?.path()));
+    let folders = std::fs::read_dir(&tests).into_iter().flatten().flatten();
+    let folders = folders.map(|entry| entry.path());
     let folders = folders.filter(|folder| folder.join("main.rs").exists());
     let names = own.into_iter().chain(folders);
     names

@@ -4,11 +4,11 @@ use lab::ForgeProgram;
 use lab::gitea::Programs;
 
 use super::code::{named, tests_of};
-use super::run::{Done, Run, TestError, output, pass};
+use super::run::{Run, TestError, holds, output, pass};
 use crate::output::say;
 
 /// The trigger rules against cases of what forges do.
-pub fn conformance(run: &mut Run) -> Result<Done, TestError> {
+pub fn conformance(run: &mut Run) -> Result<(), TestError> {
     // One line a case; the sum is the last.
     let cases = "dispatcher/tests/cases/triggers.json";
     let (passed, text) = output(&mut run.xtask(["conformance", cases]))?;
@@ -16,19 +16,18 @@ pub fn conformance(run: &mut Run) -> Result<Done, TestError> {
     for line in text.lines().filter(is_failed).chain(text.lines().last()) {
         say(line);
     }
-    let passed = passed.then_some(Done::Passed);
-    passed.ok_or_else(|| TestError::Step("conformance".to_owned()))
+    holds("conformance", passed)
 }
 
 /// The lab's tests boot machines: one test binary at a time keeps two cores responsive.
-pub fn tests(run: &mut Run) -> Result<Done, TestError> {
+pub fn tests(run: &mut Run) -> Result<(), TestError> {
     let tests = tests_of(&run.root.join("lab"));
     let mut command = run.cargo(["test", "--workspace"]);
     pass("lab-tests", command.args(named(&tests)))
 }
 
 /// The whole path as a newcomer runs it; it exits non-zero if any promise broke.
-pub fn demo(run: &mut Run) -> Result<Done, TestError> {
+pub fn demo(run: &mut Run) -> Result<(), TestError> {
     pass("demo", &mut run.xtask(["demo"]))?;
     pass("demo", &mut run.xtask(["demo", "--push-only"]))?;
     let other = "xtask/tests/other-workflow.yml";
@@ -36,64 +35,48 @@ pub fn demo(run: &mut Run) -> Result<Done, TestError> {
 }
 
 /// Builds the real forge. On a machine that can't, the rest of the tests still says much; CI must.
-pub fn gitea(run: &mut Run) -> Result<Done, TestError> {
-    let mut built = Ok(());
-    if Programs::find().is_none() {
-        run.prepare("Gitea and its runner", || {
-            built = Programs::build(&mut |step| say(step)).map(|_| ());
-            Ok(())
-        })?;
+pub fn gitea(run: &mut Run) -> Result<(), TestError> {
+    if Programs::find().is_some() {
+        return Ok(());
     }
-    match built {
-        Ok(()) => Ok(Done::Passed),
-        Err(error) => run.unavailable(error),
-    }
+    run.prepare("Gitea and its runner", || {
+        Programs::build(&mut |step| say(step)).map(drop)
+    })
 }
 
 /// Boot, calls and dispatcher once more, with Gitea and its runner where the stand-ins were.
-pub fn tests_on_gitea(run: &mut Run) -> Result<Done, TestError> {
+pub fn tests_on_gitea(run: &mut Run) -> Result<(), TestError> {
     // The same selection of packages as above: another would compile the SDK again.
-    let tests = ["forge_client", "boot", "dispatch"]
-        .map(str::to_owned)
-        .into();
-    let mut command = run.cargo(["test", "--workspace"]);
-    command.args(named(&tests));
+    let tests = "test --workspace --test forge_client --test boot --test dispatch";
+    let mut command = run.cargo(tests.split(' '));
     command.env("CI_TEST_FORGE", ForgeProgram::Gitea.word());
-    with_gitea(run, |_| pass("gitea-tests", &mut command))
+    gitea(run)?;
+    pass("gitea-tests", &mut command)
 }
 
-pub fn demo_on_gitea(run: &mut Run) -> Result<Done, TestError> {
+pub fn demo_on_gitea(run: &mut Run) -> Result<(), TestError> {
     on_gitea(run, "demo --forge gitea")
 }
 
-pub fn soak_on_gitea(run: &mut Run) -> Result<Done, TestError> {
+pub fn soak_on_gitea(run: &mut Run) -> Result<(), TestError> {
     on_gitea(run, "soak --forge gitea")
 }
 
 /// What it queues is what the trigger rules say.
-pub fn differential(run: &mut Run) -> Result<Done, TestError> {
+pub fn differential(run: &mut Run) -> Result<(), TestError> {
     on_gitea(run, "differential --pushes 60 --events 60 --seed 7")
 }
 
-pub fn long_soak(run: &mut Run) -> Result<Done, TestError> {
+pub fn long_soak(run: &mut Run) -> Result<(), TestError> {
     on_gitea(run, "soak --forge gitea --runs 50")
 }
 
-pub fn long_differential(run: &mut Run) -> Result<Done, TestError> {
+pub fn long_differential(run: &mut Run) -> Result<(), TestError> {
     on_gitea(run, "differential --pushes 300 --events 300 --seed 8")
 }
 
-fn on_gitea(run: &mut Run, command: &str) -> Result<Done, TestError> {
-    with_gitea(run, |run| pass(command, &mut run.xtask(command.split(' '))))
-}
-
 /// Steps can be named alone, so that each sees to its forge.
-fn with_gitea(
-    run: &mut Run,
-    step: impl FnOnce(&mut Run) -> Result<Done, TestError>,
-) -> Result<Done, TestError> {
-    match gitea(run)? {
-        Done::Passed => step(run),
-        skipped @ Done::Skipped(_) => Ok(skipped),
-    }
+fn on_gitea(run: &mut Run, command: &str) -> Result<(), TestError> {
+    gitea(run)?;
+    pass(command, &mut run.xtask(command.split(' ')))
 }

@@ -15,10 +15,10 @@ mod tools;
 use std::path::Path;
 use std::process::ExitCode;
 
-use self::run::Run;
 pub use self::run::TestError;
+use self::run::{Ended, Run};
 use self::steps::{STEPS, Step, When};
-use self::summary::{Ended, Summary};
+use self::summary::Summary;
 use crate::output::say;
 
 /// Which steps are asked for.
@@ -54,17 +54,17 @@ pub fn run(root: &Path, asked: &Asked) -> Result<ExitCode, TestError> {
         say(&format!("\n== {}", step.name));
         let (took, outcome) = run.step(step.run);
         say(&format!("{}: {:.1} s", step.name, took.as_secs_f64()));
-        let ended = match &outcome {
-            Ok(done) => Ended::from(done),
-            Err(_) => Ended::Failed,
+        let (ended, error) = match outcome {
+            Ok(ended) => (ended, None),
+            Err(error) => (Ended::Failed, Some(error)),
         };
         summary.add(step, took, ended);
-        if let Err(error) = outcome {
-            summary.print(&run);
+        if let Some(error) = error {
+            summary.print(&run.prepared, &run.notes);
             return Err(error);
         }
     }
-    summary.print(&run);
+    summary.print(&run.prepared, &run.notes);
     let is_over = summary.is_over_budget();
     Ok(ExitCode::from(u8::from(is_over)))
 }

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::output::say;
 
-/// How a step ended that did not fail.
+/// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Done {
+pub enum Ended {
     /// It found nothing.
     Passed,
     /// It could not run here, and why.
     Skipped(String),
+    /// It failed.
+    Failed,
 }
 
 /// A step that failed.
@@ -30,7 +32,7 @@ pub enum TestError {
     /// A step found something.
     #[error("{0} failed: its output is above")]
     Step(String),
-    /// A step can't run here, and CI does not pass without it.
+    /// A step can't run here: an error in CI, which does not pass without it.
     #[error("CI is set, and a step can't run: {0}")]
     Unavailable(String),
     /// A name that no step has.
@@ -42,7 +44,7 @@ pub enum TestError {
 }
 
 /// What a step does.
-pub type StepFn = fn(&mut Run) -> Result<Done, TestError>;
+pub type StepFn = fn(&mut Run) -> Result<(), TestError>;
 
 /// One run.
 pub struct Run {
@@ -70,34 +72,31 @@ impl Run {
     }
 
     /// Runs a step; what it prepares for later runs is not its time.
-    pub fn step(&mut self, step: StepFn) -> (Duration, Result<Done, TestError>) {
+    pub fn step(&mut self, step: StepFn) -> (Duration, Result<Ended, TestError>) {
         let before = self.prepared.len();
         let start = Instant::now();
-        let outcome = step(self);
+        let outcome = match step(self) {
+            Err(TestError::Unavailable(why)) if !self.is_ci => {
+                say(&format!("SKIPPED: {why}"));
+                Ok(Ended::Skipped(why))
+            }
+            outcome => outcome.map(|()| Ended::Passed),
+        };
         let prepared: Duration = self.prepared[before..].iter().map(|(_, took)| *took).sum();
         (start.elapsed().saturating_sub(prepared), outcome)
     }
 
-    /// Installs or builds something that stays on this machine.
-    pub fn prepare(
+    /// Installs or builds something that stays on this machine. Without it the step can't run here.
+    pub fn prepare<E: std::fmt::Display>(
         &mut self,
         what: &str,
-        work: impl FnOnce() -> Result<(), TestError>,
+        work: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), TestError> {
         say(&format!("preparing {what}, once"));
         let start = Instant::now();
         let result = work();
         self.prepared.push((what.to_owned(), start.elapsed()));
-        result
-    }
-
-    /// The end of a step that can't run here: in CI it fails.
-    pub fn unavailable(&self, why: impl std::fmt::Display) -> Result<Done, TestError> {
-        if self.is_ci {
-            return Err(TestError::Unavailable(why.to_string()));
-        }
-        say(&format!("SKIPPED: {why}"));
-        Ok(Done::Skipped(why.to_string()))
+        result.map_err(|why| TestError::Unavailable(why.to_string()))
     }
 
     /// The cargo that runs this.
@@ -139,19 +138,24 @@ fn copy_of_this_program() -> Result<PathBuf, TestError> {
 }
 
 /// Runs a command, whose output people read, to success.
-pub fn pass(what: &str, command: &mut Command) -> Result<Done, TestError> {
-    let status = command
-        .status()
-        .map_err(|source| not_started(command, source))?;
-    let passed = status.success().then_some(Done::Passed);
-    passed.ok_or_else(|| TestError::Step(what.to_owned()))
+pub fn pass(what: &str, command: &mut Command) -> Result<(), TestError> {
+    let status = command.status();
+    let status = status.map_err(|source| not_started(command, source))?;
+    holds(what, status.success())
+}
+
+/// The end of a step, or of a part of it, that has said what it found.
+pub fn holds(what: &str, holds: bool) -> Result<(), TestError> {
+    if holds {
+        return Ok(());
+    }
+    Err(TestError::Step(what.to_owned()))
 }
 
 /// Runs a command for what it prints, and says whether it succeeded.
 pub fn output(command: &mut Command) -> Result<(bool, String), TestError> {
-    let output = command
-        .output()
-        .map_err(|source| not_started(command, source))?;
+    let output = command.output();
+    let output = output.map_err(|source| not_started(command, source))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Ok((output.status.success(), text))
 }

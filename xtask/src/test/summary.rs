@@ -2,29 +2,9 @@
 
 use std::time::Duration;
 
-use super::run::{Done, Run};
+use super::run::Ended;
 use super::steps::{BUDGET_S, BUILD_S, Step};
 use crate::output::say;
-
-/// How a step ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// It found nothing.
-    Passed,
-    /// It could not run here, and why.
-    Skipped(String),
-    /// It failed.
-    Failed,
-}
-
-impl From<&Done> for Ended {
-    fn from(done: &Done) -> Self {
-        match done {
-            Done::Passed => Self::Passed,
-            Done::Skipped(why) => Self::Skipped(why.clone()),
-        }
-    }
-}
 
 /// Every step that ran.
 pub struct Summary {
@@ -73,18 +53,16 @@ impl Summary {
     }
 
     /// Prints all of it.
-    pub fn print(&self, run: &Run) {
+    pub fn print(&self, prepared: &[(String, Duration)], notes: &[String]) {
         say("\n== summary");
         for row in &self.rows {
             say(&row.line());
         }
-        for (what, took) in &run.prepared {
-            say(&format!(
-                "prepared once, not counted: {what}, {}",
-                minutes(*took)
-            ));
+        for (what, took) in prepared {
+            let took = minutes(*took);
+            say(&format!("prepared once, not counted: {what}, {took}"));
         }
-        for note in &run.notes {
+        for note in notes {
             say(&format!("NOTE: {note}"));
         }
         for row in &self.rows {

@@ -1,36 +1,29 @@
 //! Steps by tools of others: pinned, installed once into the cache folder, apart from the checkout.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::run::{Done, Run, TestError, output, pass};
+use super::run::{Run, TestError, output, pass};
 
 /// What knows the words that are often written wrong.
 const TYPOS: &str = "typos==1.52.0";
 const MACHETE: &str = "cargo-machete@0.9.2";
 const DENY: &str = "cargo-deny@0.20.2";
 
-pub fn typos(run: &mut Run) -> Result<Done, TestError> {
-    match from_pypi(run, TYPOS, "typos") {
-        Ok(program) => pass("typos", &mut run.program(program, ["--format", "brief"])),
-        Err(why) => run.unavailable(why),
-    }
+pub fn typos(run: &mut Run) -> Result<(), TestError> {
+    let program = from_pypi(run, TYPOS, "typos")?;
+    pass("typos", &mut run.program(program, ["--format", "brief"]))
 }
 
-pub fn machete(run: &mut Run) -> Result<Done, TestError> {
-    match from_crates_io(run, MACHETE, "cargo-machete") {
-        Ok(program) => pass("machete", &mut run.program(program, ["."])),
-        Err(why) => run.unavailable(why),
-    }
+pub fn machete(run: &mut Run) -> Result<(), TestError> {
+    let program = from_crates_io(run, MACHETE, "cargo-machete")?;
+    pass("machete", &mut run.program(program, ["."]))
 }
 
 /// Licences, bans and sources always; known holes where their database can be reached, which is not so
 /// everywhere that this has to pass: the one part of a step that may be left out in CI, and says so.
-pub fn deny(run: &mut Run) -> Result<Done, TestError> {
-    let program = match from_crates_io(run, DENY, "cargo-deny") {
-        Ok(program) => program,
-        Err(why) => return run.unavailable(why),
-    };
+pub fn deny(run: &mut Run) -> Result<(), TestError> {
+    let program = from_crates_io(run, DENY, "cargo-deny")?;
     let deny = |args: &[&str]| run.program(&program, args);
     pass("deny", &mut deny(&["check", "bans", "licenses", "sources"]))?;
     let (is_reached, _) = output(
@@ -40,41 +33,45 @@ pub fn deny(run: &mut Run) -> Result<Done, TestError> {
             .env("GIT_HTTP_LOW_SPEED_TIME", "20"),
     )?;
     if is_reached {
-        return pass(
-            "deny",
-            &mut deny(&["check", "--disable-fetch", "advisories"]),
-        );
+        let mut advisories = deny(&["check", "--disable-fetch", "advisories"]);
+        return pass("deny", &mut advisories);
     }
     let note = "advisories were NOT checked: their database can't be reached from here";
     run.notes.push(note.to_owned());
-    Ok(Done::Passed)
+    Ok(())
 }
 
 /// A program of a Python package, in a virtual environment of its own. The package is `name==version`.
 pub fn from_pypi(run: &mut Run, package: &str, program: &str) -> Result<PathBuf, TestError> {
-    let folder = lab::cache_folder().join(package.replace("==", "-"));
-    let path = folder.join("bin").join(program);
-    if !path.exists() {
-        run.prepare(package, || {
-            let mut venv = Command::new("python3");
-            pass("python3 -m venv", venv.args(["-m", "venv"]).arg(&folder))?;
-            let mut pip = Command::new(folder.join("bin/pip"));
-            pass("pip install", pip.args(["install", "--quiet", package]))?;
-            Ok(())
-        })?;
-    }
-    Ok(path)
+    installed(run, package, program, |folder| {
+        let mut venv = Command::new("python3");
+        pass("python3 -m venv", venv.args(["-m", "venv"]).arg(folder))?;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pass("pip install", pip.args(["install", "--quiet", package]))
+    })
 }
 
 /// A program of a crate. The crate is `name@version`.
 fn from_crates_io(run: &mut Run, package: &str, program: &str) -> Result<PathBuf, TestError> {
-    let folder = lab::cache_folder().join(package.replace('@', "-"));
+    // Outside the checkout: its toolchain, flags and lock file are not the tool's.
+    let mut install = run.cargo(["install", "--locked", "--quiet", package, "--root"]);
+    install.current_dir(std::env::temp_dir());
+    installed(run, package, program, |folder| {
+        pass("cargo install", install.arg(folder))
+    })
+}
+
+/// A program in a folder of its package's own, where it is installed unless it is there.
+fn installed(
+    run: &mut Run,
+    package: &str,
+    program: &str,
+    install: impl FnOnce(&Path) -> Result<(), TestError>,
+) -> Result<PathBuf, TestError> {
+    let folder = lab::cache_folder().join(package.replace("==", "-").replace('@', "-"));
     let path = folder.join("bin").join(program);
     if !path.exists() {
-        // Outside the checkout: its toolchain, flags and lock file are not the tool's.
-        let mut install = run.cargo(["install", "--locked", "--quiet", package, "--root"]);
-        install.arg(&folder).current_dir(std::env::temp_dir());
-        run.prepare(package, || pass("cargo install", &mut install).map(|_| ()))?;
+        run.prepare(package, || install(&folder))?;
     }
     Ok(path)
 }
@@ -94,8 +91,6 @@ pub fn from_debian(run: &mut Run, program: &str) -> Result<(), TestError> {
     };
     let install = ["install", "-y", "-qq", program];
     run.prepare(program, || {
-        apt_get(&install)
-            .or_else(|_| apt_get(&["update", "-qq"]).and_then(|_| apt_get(&install)))
-            .map(|_| ())
+        apt_get(&install).or_else(|_| apt_get(&["update", "-qq"]).and_then(|()| apt_get(&install)))
     })
 }

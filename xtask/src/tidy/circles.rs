@@ -135,52 +135,28 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_part)
 }
 
-/// The sets of files that reach each other (Tarjan's strongly connected components), of two and more.
-fn circles(imports: &Imports) -> Vec<BTreeSet<usize>> {
-    let mut search = Search {
-        imports,
-        order: BTreeMap::new(),
-        stack: Vec::new(),
-        circles: Vec::new(),
-    };
-    for file in imports.keys() {
-        if !search.order.contains_key(file) {
-            search.visit(*file);
-        }
-    }
-    search.circles
+/// The sets of files that reach each other.
+fn circles(imports: &Imports) -> BTreeSet<BTreeSet<usize>> {
+    let files = imports.keys();
+    let reached: BTreeMap<usize, BTreeSet<usize>> =
+        files.map(|file| (*file, reached(imports, *file))).collect();
+    let leads_back = |from: &usize, to: &usize| reached.get(from).is_some_and(|it| it.contains(to));
+    let circles = reached.iter().map(|(file, reached)| {
+        let circle = reached.iter().filter(|other| leads_back(other, file));
+        circle.copied().collect()
+    });
+    circles
+        .filter(|circle: &BTreeSet<usize>| !circle.is_empty())
+        .collect()
 }
 
-struct Search<'a> {
-    imports: &'a Imports,
-    /// When each file was first seen.
-    order: BTreeMap<usize, usize>,
-    /// Files whose circle is not known yet.
-    stack: Vec<usize>,
-    circles: Vec<BTreeSet<usize>>,
-}
-
-impl Search<'_> {
-    /// The earliest file that is reached from this one and whose circle is open.
-    fn visit(&mut self, file: usize) -> usize {
-        let own = self.order.len();
-        self.order.insert(file, own);
-        self.stack.push(file);
-        let mut lowest = own;
-        for next in self.imports.get(&file).into_iter().flat_map(BTreeMap::keys) {
-            lowest = lowest.min(match self.order.get(next) {
-                None => self.visit(*next),
-                Some(then) if self.stack.contains(next) => *then,
-                Some(_) => lowest,
-            });
-        }
-        if lowest == own {
-            let place = self.stack.iter().position(|open| *open == file);
-            let circle = self.stack.split_off(place.expect("it was put there"));
-            if circle.len() > 1 {
-                self.circles.push(circle.into_iter().collect());
-            }
-        }
-        lowest
+/// Every file that this one imports, and what those import.
+fn reached(imports: &Imports, file: usize) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![file];
+    while let Some(file) = open.pop() {
+        let next = imports.get(&file).into_iter().flat_map(BTreeMap::keys);
+        open.extend(next.filter(|next| reached.insert(**next)));
     }
+    reached
 }

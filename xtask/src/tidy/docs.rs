@@ -1,21 +1,38 @@
 //! Public items say what they are. rustc's `missing_docs` knows best what is public, so it may not be
 //! off anywhere; what anybody can see without it, an item with `pub` and no word, is found here too.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "syn's enums are open: what they have more of is nothing to us"
+)]
+
 use syn::visit::{self, Visit};
 use toml::Value;
 
 use super::found::Found;
-use super::items::is_for_tests;
+use super::items::{is_for_tests, parts};
+use super::modules::ModuleTree;
 use super::source::SourceFile;
-use super::tokens::Kind;
+use super::tokens::Token;
 use super::tree::Tree;
 
 /// Every item without a word, and every place where the compiler is told not to look.
 pub fn check(tree: &Tree) -> Vec<Found> {
     let mut found = lints(tree);
-    for file in tree.files.iter().filter(|file| file.is_product) {
-        found.extend(silenced(file));
-        if is_library(tree, file) {
+    for (place, file) in tree
+        .files
+        .iter()
+        .enumerate()
+        .filter(|(_, it)| it.is_product)
+    {
+        found.extend(file.broken(silenced));
+        // A program has no public items.
+        let is_library = |target: &ModuleTree| {
+            let root = &tree.files[target.modules[0].file];
+            let mut modules = target.modules.iter();
+            root.path.ends_with("/lib.rs") && modules.any(|module| module.file == place)
+        };
+        if tree.targets.iter().any(is_library) {
             let mut reader = Reader {
                 file,
                 found: Vec::new(),
@@ -62,29 +79,13 @@ fn lints(tree: &Tree) -> Vec<Found> {
     found
 }
 
-fn silenced(file: &SourceFile) -> Vec<Found> {
-    let lint = file.tokens.windows(3).filter(|tokens| {
-        let [level, open, lint] = tokens else {
-            return false;
-        };
-        let is_off = level.is_ident("allow") || level.is_ident("expect");
-        is_off && open.is("(") && lint.kind == Kind::Ident && lint.text == "missing_docs"
-    });
-    let advice = "write the docs instead of silencing `missing_docs`";
-    lint.map(|tokens| Found::at(&file.path, tokens[0].line, advice))
-        .collect()
-}
-
-/// A program has no public items.
-fn is_library(tree: &Tree, file: &SourceFile) -> bool {
-    tree.targets.iter().any(|target| {
-        let is_lib = tree.files[target.modules[0].file].path.ends_with("/lib.rs");
-        is_lib
-            && target
-                .modules
-                .iter()
-                .any(|module| tree.files[module.file].path == file.path)
-    })
+fn silenced(tokens: &[Token], at: usize) -> Option<String> {
+    let [level, open, lint] = tokens.get(at..at + 3)? else {
+        return None;
+    };
+    let is_off = level.is_ident("allow") || level.is_ident("expect");
+    let is_silenced = is_off && open.is("(") && lint.is_ident("missing_docs");
+    is_silenced.then(|| "write the docs instead of silencing `missing_docs`".to_owned())
 }
 
 struct Reader<'a> {
@@ -93,80 +94,63 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn item(&mut self, vis: &syn::Visibility, attributes: &[syn::Attribute], name: &syn::Ident) {
+    fn public(&mut self, vis: &syn::Visibility, attributes: &[syn::Attribute], name: &syn::Ident) {
         if matches!(vis, syn::Visibility::Public(_)) {
             self.named(attributes, name);
         }
     }
 
     fn named(&mut self, attributes: &[syn::Attribute], name: &syn::Ident) {
-        let is_said = attributes
-            .iter()
-            .any(|attribute| attribute.path().is_ident("doc"));
-        if !is_said && !is_for_tests(attributes) {
+        let mut attributes = attributes.iter();
+        if !attributes.any(|attribute| attribute.path().is_ident("doc")) {
             let advice = format!("`{name}` is public: say what it is (`///`)");
-            self.found
-                .push(Found::at(&self.file.path, name.span().start().line, advice));
+            let line = name.span().start().line;
+            self.found.push(Found::at(&self.file.path, line, advice));
+        }
+    }
+
+    fn fields(&mut self, fields: &syn::Fields, is_of_variant: bool) {
+        for field in fields {
+            match &field.ident {
+                Some(name) if is_of_variant => self.named(&field.attrs, name),
+                Some(name) => self.public(&field.vis, &field.attrs, name),
+                None => {}
+            }
         }
     }
 }
 
 impl<'ast> Visit<'ast> for Reader<'_> {
-    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.item(&item.vis, &item.attrs, &item.sig.ident);
-    }
-
-    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
-        self.item(&item.vis, &item.attrs, &item.ident);
-    }
-
-    fn visit_item_static(&mut self, item: &'ast syn::ItemStatic) {
-        self.item(&item.vis, &item.attrs, &item.ident);
-    }
-
-    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
-        self.item(&item.vis, &item.attrs, &item.ident);
-    }
-
-    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
-        self.item(&item.vis, &item.attrs, &item.ident);
-        if matches!(item.vis, syn::Visibility::Public(_)) {
-            for field in &item.fields {
-                if let Some(name) = &field.ident {
-                    self.item(&field.vis, &field.attrs, name);
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let Some(parts) = parts(item).filter(|parts| !is_for_tests(parts.attributes)) else {
+            return;
+        };
+        if let (Some(vis), Some(name)) = (parts.visibility, parts.name) {
+            self.public(vis, parts.attributes, name);
+        }
+        let is_public = matches!(parts.visibility, Some(syn::Visibility::Public(_)));
+        match item {
+            syn::Item::Struct(item) if is_public => self.fields(&item.fields, false),
+            syn::Item::Enum(item) if is_public => {
+                for variant in &item.variants {
+                    self.named(&variant.attrs, &variant.ident);
+                    self.fields(&variant.fields, true);
                 }
             }
-        }
-    }
-
-    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
-        self.item(&item.vis, &item.attrs, &item.ident);
-        if matches!(item.vis, syn::Visibility::Public(_)) {
-            for variant in &item.variants {
-                self.named(&variant.attrs, &variant.ident);
-                for field in &variant.fields {
-                    if let Some(name) = &field.ident {
-                        self.named(&field.attrs, name);
-                    }
+            syn::Item::Impl(_) => visit::visit_item(self, item),
+            syn::Item::Mod(module) => {
+                if module.content.is_some() {
+                    self.public(&module.vis, &module.attrs, &module.ident);
                 }
+                visit::visit_item(self, item);
             }
+            _ => {}
         }
-    }
-
-    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
-        self.item(&item.vis, &item.attrs, &item.ident);
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        self.item(&item.vis, &item.attrs, &item.sig.ident);
-    }
-
-    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         if !is_for_tests(&item.attrs) {
-            if item.content.is_some() {
-                self.item(&item.vis, &item.attrs, &item.ident);
-            }
-            visit::visit_item_mod(self, item);
+            self.public(&item.vis, &item.attrs, &item.sig.ident);
         }
     }
 }

@@ -2,7 +2,6 @@
 //! the ledger's to know, so that a row's shape can change in one folder.
 
 use super::found::Found;
-use super::source::SourceFile;
 use super::tokens::{Kind, Token};
 use super::tree::Tree;
 
@@ -24,17 +23,11 @@ const ATTRIBUTES: [&str; 3] = ["pk", "sk", "ttl"];
 
 /// Every such word outside the ledger.
 pub fn check(tree: &Tree) -> Vec<Found> {
-    let found = |file: &SourceFile| -> Vec<Found> {
-        let may_hand_on = file.is_within(&AWS);
-        let places = file.tokens.iter().filter_map(|token| {
-            let advice = advice(token, may_hand_on)?;
-            Some(Found::at(&file.path, token.line, advice))
-        });
-        places.collect()
-    };
     let files = tree.product(&["dispatcher/src/"]);
     let outside = files.filter(|file| !file.is_within(&LEDGER));
-    outside.flat_map(found).collect()
+    outside
+        .flat_map(|file| file.broken(|tokens, at| advice(&tokens[at], file.is_within(&AWS))))
+        .collect()
 }
 
 fn advice(token: &Token, may_hand_on: bool) -> Option<String> {

@@ -17,31 +17,28 @@ pub fn leaves(
     lines: (usize, usize),
     imports: &mut Vec<Import>,
 ) {
-    let mut leaf = |name: Option<String>, last: Option<String>| {
-        let path = path.iter().cloned().chain(last).collect();
-        imports.push(Import { name, path, lines });
-    };
-    match tree {
+    let (name, last) = match tree {
         syn::UseTree::Path(next) => {
             path.push(next.ident.to_string());
             leaves(&next.tree, path, lines, imports);
             path.pop();
+            return;
         }
-        syn::UseTree::Name(name) if name.ident == "self" => leaf(path.last().cloned(), None),
-        syn::UseTree::Name(name) => {
-            leaf(Some(name.ident.to_string()), Some(name.ident.to_string()));
-        }
-        syn::UseTree::Rename(name) if name.ident == "self" => {
-            leaf(Some(name.rename.to_string()), None);
-        }
-        syn::UseTree::Rename(name) => {
-            leaf(Some(name.rename.to_string()), Some(name.ident.to_string()));
-        }
-        syn::UseTree::Glob(_) => leaf(None, None),
         syn::UseTree::Group(group) => {
             for tree in &group.items {
                 leaves(tree, path, lines, imports);
             }
+            return;
         }
-    }
+        syn::UseTree::Name(name) if name.ident == "self" => (path.last().cloned(), None),
+        syn::UseTree::Name(name) => (Some(name.ident.to_string()), Some(&name.ident)),
+        syn::UseTree::Rename(name) => {
+            let last = Some(&name.ident).filter(|ident| *ident != "self");
+            (Some(name.rename.to_string()), last)
+        }
+        syn::UseTree::Glob(_) => (None, None),
+    };
+    let last = last.map(ToString::to_string);
+    let path = path.iter().cloned().chain(last).collect();
+    imports.push(Import { name, path, lines });
 }

@@ -38,38 +38,37 @@ pub fn explicit_path(item: &syn::ItemMod) -> Option<String> {
         })
 }
 
-/// The name that an item gives to its module.
-pub fn defined(item: &syn::Item) -> Option<&syn::Ident> {
-    match item {
-        syn::Item::Const(item) => Some(&item.ident),
-        syn::Item::Enum(item) => Some(&item.ident),
-        syn::Item::Fn(item) => Some(&item.sig.ident),
-        syn::Item::Macro(item) => item.ident.as_ref(),
-        syn::Item::Static(item) => Some(&item.ident),
-        syn::Item::Struct(item) => Some(&item.ident),
-        syn::Item::Trait(item) => Some(&item.ident),
-        syn::Item::TraitAlias(item) => Some(&item.ident),
-        syn::Item::Type(item) => Some(&item.ident),
-        syn::Item::Union(item) => Some(&item.ident),
-        _ => None,
-    }
+/// What most kinds of items have.
+pub struct Parts<'a> {
+    /// Its attributes.
+    pub attributes: &'a [syn::Attribute],
+    /// Who may name it.
+    pub visibility: Option<&'a syn::Visibility>,
+    /// The name that it gives to its module.
+    pub name: Option<&'a syn::Ident>,
 }
 
-/// Its attributes.
-pub fn attributes(item: &syn::Item) -> &[syn::Attribute] {
-    match item {
-        syn::Item::Const(item) => &item.attrs,
-        syn::Item::Enum(item) => &item.attrs,
-        syn::Item::Fn(item) => &item.attrs,
-        syn::Item::Impl(item) => &item.attrs,
-        syn::Item::Macro(item) => &item.attrs,
-        syn::Item::Mod(item) => &item.attrs,
-        syn::Item::Static(item) => &item.attrs,
-        syn::Item::Struct(item) => &item.attrs,
-        syn::Item::Trait(item) => &item.attrs,
-        syn::Item::Type(item) => &item.attrs,
-        syn::Item::Union(item) => &item.attrs,
-        syn::Item::Use(item) => &item.attrs,
-        _ => &[],
-    }
+/// What this item has of that.
+pub fn parts(item: &syn::Item) -> Option<Parts<'_>> {
+    let (attributes, visibility, name) = match item {
+        syn::Item::Const(it) => (&it.attrs, Some(&it.vis), Some(&it.ident)),
+        syn::Item::Enum(it) => (&it.attrs, Some(&it.vis), Some(&it.ident)),
+        syn::Item::Fn(it) => (&it.attrs, Some(&it.vis), Some(&it.sig.ident)),
+        syn::Item::Impl(it) => (&it.attrs, None, None),
+        syn::Item::Macro(it) => (&it.attrs, None, it.ident.as_ref()),
+        syn::Item::Mod(it) => (&it.attrs, Some(&it.vis), None),
+        syn::Item::Static(it) => (&it.attrs, Some(&it.vis), Some(&it.ident)),
+        syn::Item::Struct(it) => (&it.attrs, Some(&it.vis), Some(&it.ident)),
+        syn::Item::Trait(it) => (&it.attrs, Some(&it.vis), Some(&it.ident)),
+        syn::Item::TraitAlias(it) => (&it.attrs, Some(&it.vis), Some(&it.ident)),
+        syn::Item::Type(it) => (&it.attrs, Some(&it.vis), Some(&it.ident)),
+        syn::Item::Union(it) => (&it.attrs, Some(&it.vis), Some(&it.ident)),
+        syn::Item::Use(it) => (&it.attrs, None, None),
+        _ => return None,
+    };
+    Some(Parts {
+        attributes,
+        visibility,
+        name,
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use syn::visit::{self, Visit};
 
 use super::imports::{Import, leaves};
-use super::items::{attributes, defined, explicit_path, is_for_tests};
+use super::items::{explicit_path, is_for_tests, parts};
 use super::source::SourceFile;
 
 /// One library or program.
@@ -125,11 +125,12 @@ impl Reader<'_> {
 
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        if is_for_tests(attributes(item)) {
-            return;
-        }
-        if let Some(name) = defined(item) {
-            self.modules[self.here].items.insert(name.to_string());
+        if let Some(parts) = parts(item) {
+            if is_for_tests(parts.attributes) {
+                return;
+            }
+            let name = parts.name.map(ToString::to_string);
+            self.modules[self.here].items.extend(name);
         }
         visit::visit_item(self, item);
     }

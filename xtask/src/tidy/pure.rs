@@ -2,7 +2,6 @@
 //! tested as a table, before anything happens.
 
 use super::found::Found;
-use super::source::SourceFile;
 use super::tokens::{Kind, Token};
 use super::tree::Tree;
 
@@ -23,14 +22,8 @@ const LOGS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// Every clock, log, wait or error.
 pub fn check(tree: &Tree) -> Vec<Found> {
-    let found = |file: &SourceFile| -> Vec<Found> {
-        let places = (0..file.tokens.len()).filter_map(|at| {
-            let advice = impure(&file.tokens, at)?;
-            Some(Found::at(&file.path, file.tokens[at].line, advice))
-        });
-        places.collect()
-    };
-    tree.product(&PLAN).flat_map(found).collect()
+    let plan = tree.product(&PLAN);
+    plan.flat_map(|file| file.broken(impure)).collect()
 }
 
 fn impure(tokens: &[Token], at: usize) -> Option<String> {

@@ -15,43 +15,39 @@ const CALLERS: [&str; 4] = [
 ];
 /// Who knows the values that calls are made of, without calling.
 const LEDGER: &str = "dispatcher/src/ledger/";
+const CALL_ADVICE: &str = "an SDK call: make it in a function of the crate's AWS folder \
+                           (dispatcher/src/aws/, provisioner/src/shell/) and call that";
 
 /// `.send()`, which is how every call of the SDK ends. A channel's takes an argument.
 pub fn calls(tree: &Tree) -> Vec<Found> {
-    let is_call = |tokens: &[Token]| {
-        let [dot, name, open, close] = tokens else {
+    let advice = |tokens: &[Token], at: usize| {
+        let [name, open, close] = tokens.get(at..at + 3)? else {
             return None;
         };
-        let is_send = dot.is(".") && name.is_ident("send") && open.is("(") && close.is(")");
-        is_send.then_some(name.line)
+        let is_method = at > 0 && tokens[at - 1].is(".");
+        let is_send = is_method && name.is_ident("send") && open.is("(") && close.is(")");
+        is_send.then(|| CALL_ADVICE.to_owned())
     };
-    let calls = |file: &SourceFile| -> Vec<Found> {
-        let advice = "an SDK call: make it in a function of the crate's AWS folder (dispatcher/src/aws/, provisioner/src/shell/) and call that";
-        let lines = file.tokens.windows(4).filter_map(is_call);
-        lines
-            .map(|line| Found::at(&file.path, line, advice))
-            .collect()
-    };
-    outside(tree, &CALLERS).flat_map(calls).collect()
+    let files = outside(tree, &CALLERS);
+    files.flat_map(|file| file.broken(advice)).collect()
 }
 
 /// A name of the SDK's crates.
 pub fn types(tree: &Tree) -> Vec<Found> {
-    let types = |file: &SourceFile| -> Vec<Found> {
-        let mut found: Vec<Found> = Vec::new();
-        for token in file.tokens.iter().filter(|token| is_sdk(token)) {
-            if found.last().is_none_or(|last| last.line != token.line) {
-                let advice = format!(
-                    "`{}` is the SDK's: turn it into a type of ours where AWS is called",
-                    token.text
-                );
-                found.push(Found::at(&file.path, token.line, advice));
-            }
-        }
-        found
+    let advice = |tokens: &[Token], at: usize| {
+        let name = Some(&tokens[at]).filter(|token| is_sdk(token))?;
+        let name = &name.text;
+        Some(format!(
+            "`{name}` is the SDK's: turn it into a type of ours where AWS is called"
+        ))
     };
     let knowing: Vec<&str> = CALLERS.into_iter().chain([LEDGER]).collect();
-    outside(tree, &knowing).flat_map(types).collect()
+    let mut found: Vec<Found> = outside(tree, &knowing)
+        .flat_map(|file| file.broken(advice))
+        .collect();
+    // One line, one finding.
+    found.dedup_by(|next, last| (&next.file, next.line) == (&last.file, last.line));
+    found
 }
 
 fn is_sdk(token: &Token) -> bool {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proc_macro2::TokenStream;
 
-use super::found::Error;
+use super::found::{Error, Found};
 use super::tokens::{self, Token};
 
 /// One Rust file.
@@ -44,6 +44,17 @@ impl SourceFile {
             is_product: false,
             path,
         })
+    }
+
+    /// Where a rule is broken by a token, of all that there are the one at this place.
+    pub fn broken(&self, advice: impl Fn(&[Token], usize) -> Option<String>) -> Vec<Found> {
+        let places = self.tokens.iter().enumerate();
+        places
+            .filter_map(|(at, token)| {
+                let advice = advice(&self.tokens, at)?;
+                Some(Found::at(&self.path, token.line, advice))
+            })
+            .collect()
     }
 
     /// Whether it is one of these files, or below one of these folders.

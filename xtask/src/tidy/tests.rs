@@ -9,9 +9,6 @@ use tempfile::TempDir;
 
 use super::check;
 
-const PLAN_FILE: &str = "dispatcher/src/plan.rs";
-const TRIM_FILE: &str = "dispatcher/src/plan/trim.rs";
-const LIB_FILE: &str = "dispatcher/src/lib.rs";
 const PUSH_FILE: &str = "workflow/src/push.rs";
 const NOTHING: [&str; 0] = [];
 
@@ -82,73 +79,28 @@ fn name() -> &'static str {
 ";
 
 /// File, what is put at its end, and which line then breaks which rule.
-const PLANTED: [(&str, &str, usize, &str); 20] = [
-    (TRIM_FILE, "fn f(c: C) { join!(c.send()) }", 5, "sdk-call"),
-    (PUSH_FILE, "fn f(_: aws_sdk_ec2::Client) {}", 2, "sdk-type"),
-    (
-        LIB_FILE,
-        "fn f() -> aws_smithy_types::Blob {}",
-        17,
-        "sdk-type",
-    ),
-    (PLAN_FILE, "fn f() { clock::now(); }", 10, "pure-plan"),
-    (
-        PLAN_FILE,
-        "fn f() -> Result<(), ()> { g() }",
-        10,
-        "pure-plan",
-    ),
-    (TRIM_FILE, "fn f() { info!(\"x\") }", 5, "pure-plan"),
-    (TRIM_FILE, "use tracing::info;", 5, "pure-plan"),
-    (TRIM_FILE, "\nuse std::time::Instant;", 6, "pure-plan"),
-    (
-        PLAN_FILE,
-        "const C: &str = \"attribute_exists(a)\";",
-        10,
-        "dynamodb",
-    ),
-    (
-        "dispatcher/src/aws/mod.rs",
-        "const C: &str = \"SET a = :b\";",
-        5,
-        "dynamodb",
-    ),
-    (LIB_FILE, "fn f() { set(\"ending_ms\") }", 17, "dynamodb"),
-    (LIB_FILE, "use ledger::AttributeValue;", 17, "dynamodb"),
-    (
-        PUSH_FILE,
-        "const SINCE: (u32, u32) = (1, 24);",
-        2,
-        "version",
-    ),
-    (
-        PUSH_FILE,
-        "fn f() { matches!(v, Some(w) if w >= (1, 24, 3)) }",
-        2,
-        "version",
-    ),
-    (
-        PUSH_FILE,
-        "fn f() { s >= Version::new(1, 24, 0) }",
-        2,
-        "version",
-    ),
-    (LIB_FILE, "const V: &str = \"1.26\";", 17, "version"),
-    (
-        LIB_FILE,
-        "const V: &str = \"needs Gitea 1.26\";",
-        17,
-        "version",
-    ),
-    (LIB_FILE, "pub struct Undocumented;", 17, "docs"),
-    (LIB_FILE, "/// It.\npub enum E { One }", 18, "docs"),
-    (
-        LIB_FILE,
-        "#[expect(missing_docs)]\npub(crate) struct S;",
-        17,
-        "docs",
-    ),
-];
+const PLANTED: &str = r#"
+dispatcher/src/plan/trim.rs | fn f(c: C) { join!(c.send()) }                             |  5 | sdk-call
+workflow/src/push.rs        | fn f(_: aws_sdk_ec2::Client) {}                            |  2 | sdk-type
+dispatcher/src/lib.rs       | fn f() -> aws_smithy_types::Blob {}                        | 17 | sdk-type
+dispatcher/src/plan.rs      | fn f() { clock::now(); }                                   | 10 | pure-plan
+dispatcher/src/plan.rs      | fn f() -> Result<(), ()> { g() }                           | 10 | pure-plan
+dispatcher/src/plan/trim.rs | fn f() { info!("x") }                                      |  5 | pure-plan
+dispatcher/src/plan/trim.rs | use tracing::info;                                         |  5 | pure-plan
+dispatcher/src/plan/trim.rs | // ↵ use std::time::Instant;                               |  6 | pure-plan
+dispatcher/src/plan.rs      | const C: &str = "attribute_exists(a)";                     | 10 | dynamodb
+dispatcher/src/aws/mod.rs   | const C: &str = "SET a = :b";                              |  5 | dynamodb
+dispatcher/src/lib.rs       | fn f() { set("ending_ms") }                                | 17 | dynamodb
+dispatcher/src/lib.rs       | use ledger::AttributeValue;                                | 17 | dynamodb
+workflow/src/push.rs        | const SINCE: (u32, u32) = (1, 24);                         |  2 | version
+workflow/src/push.rs        | fn f() { matches!(v, Some(w) if w >= (1, 24, 3)) }         |  2 | version
+workflow/src/push.rs        | fn f() { s >= Version::new(1, 24, 0) }                     |  2 | version
+dispatcher/src/lib.rs       | const V: &str = "1.26";                                    | 17 | version
+dispatcher/src/lib.rs       | const V: &str = "needs Gitea 1.26";                        | 17 | version
+dispatcher/src/lib.rs       | pub struct Undocumented;                                   | 17 | docs
+dispatcher/src/lib.rs       | /// It. ↵ pub enum E { One }                               | 18 | docs
+dispatcher/src/lib.rs       | #[expect(missing_docs)] ↵ pub(crate) struct S;             | 17 | docs
+"#;
 
 /// A checkout that keeps every rule.
 fn house() -> TempDir {
@@ -206,12 +158,13 @@ fn a_house_that_keeps_the_rules_has_nothing_found() {
 
 #[test]
 fn each_rule_finds_what_breaks_it_with_file_and_line() {
-    for (path, text, line, rule) in PLANTED {
-        assert_eq!(
-            with(path, text),
-            [format!("{path}:{line}: {rule}")],
-            "{text}"
-        );
+    for row in PLANTED.trim().lines() {
+        let cells: Vec<&str> = row.split(" | ").map(str::trim).collect();
+        let [path, text, line, rule] = cells[..] else {
+            panic!("four cells: {row}");
+        };
+        let found = with(path, &text.replace(" ↵ ", "\n"));
+        assert_eq!(found, [format!("{path}:{line}: {rule}")], "{text}");
     }
 }
 

@@ -2,7 +2,6 @@
 //! is a rule that nobody finds when the next version comes.
 
 use super::found::Found;
-use super::source::SourceFile;
 use super::tokens::{Kind, Token};
 use super::tree::Tree;
 
@@ -17,18 +16,15 @@ const ASKING: [&str; 6] = ["at_least", "before", "since", "until", "version", "n
 
 /// Every version outside the table.
 pub fn check(tree: &Tree) -> Vec<Found> {
-    let found = |file: &SourceFile| -> Vec<Found> {
-        let places = (0..file.tokens.len()).filter_map(|at| {
-            let version = version(&file.tokens, at)?;
-            let advice =
-                format!("{version} is a version: make it a capability in workflow/src/server");
-            Some(Found::at(&file.path, file.tokens[at].line, advice))
-        });
-        places.collect()
-    };
     let files = tree.product(&CODE);
     let outside = files.filter(|file| !file.is_within(&TABLE));
-    outside.flat_map(found).collect()
+    let advice = |tokens: &[Token], at| {
+        let version = version(tokens, at)?;
+        Some(format!(
+            "{version} is a version: make it a capability in workflow/src/server"
+        ))
+    };
+    outside.flat_map(|file| file.broken(advice)).collect()
 }
 
 fn version(tokens: &[Token], at: usize) -> Option<String> {

@@ -1,0 +1,158 @@
+//! The only place that calls AWS. It translates to plain data and back, and decides nothing. Clients
+//! are made here and nowhere else.
+
+mod account;
+mod change_sets;
+mod function;
+mod instances;
+mod left;
+mod observe;
+mod parameters;
+mod stacks;
+mod storage;
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_smithy_http_client::tls;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::region::Region;
+
+pub(crate) use change_sets::{ChangeKind, Request};
+
+use crate::aws::{AwsEndpoint, CallError, NO_CREDENTIALS, chain};
+use crate::deployment::{Deployment, guard_account};
+use crate::error::Error;
+use crate::progress::{Event, Progress};
+
+/// Between two looks at something that takes seconds to minutes.
+const POLL: Duration = Duration::from_secs(1);
+/// Longest that one attempt may take: the slowest call uploads a few megabytes.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One account and region.
+pub(crate) struct Shell<'p> {
+    /// Who is told what it does.
+    progress: &'p dyn Progress,
+    /// The account that the credentials open.
+    pub(crate) account: String,
+    cloudformation: aws_sdk_cloudformation::Client,
+    ec2: aws_sdk_ec2::Client,
+    iam: aws_sdk_iam::Client,
+    lambda: aws_sdk_lambda::Client,
+    s3: aws_sdk_s3::Client,
+    ssm: aws_sdk_ssm::Client,
+}
+
+impl<'p> Shell<'p> {
+    /// The deployment's account and region, if the environment admits them.
+    pub(crate) async fn open(
+        deployment: &Deployment,
+        progress: &'p dyn Progress,
+    ) -> Result<Self, Error> {
+        let shell = Self::connect(&deployment.aws, progress).await?;
+        guard_account(deployment, &shell.account)?;
+        Ok(shell)
+    }
+
+    /// Says what is done next.
+    pub(crate) fn step(&self, what: &str) {
+        self.progress.report(Event::Step(what.to_owned()));
+    }
+
+    async fn connect(
+        endpoint: &AwsEndpoint,
+        progress: &'p dyn Progress,
+    ) -> Result<Self, CallError> {
+        let https = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(https)
+            .timeout_config(timeouts)
+            .region(Region::new(endpoint.region.clone()));
+        if let Some((id, secret)) = &endpoint.credentials {
+            let source = "environment of the lab";
+            loader = loader.credentials_provider(Credentials::new(id, secret, None, None, source));
+        }
+        if let Some(endpoint) = &endpoint.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let config = loader.load().await;
+        found_credentials(&config).await?;
+
+        let mut ec2 = aws_sdk_ec2::config::Builder::from(&config);
+        if let Some(endpoint) = &endpoint.ec2_endpoint {
+            ec2 = ec2.endpoint_url(endpoint);
+        }
+        // An address of one's own has no name per bucket.
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(endpoint.endpoint.is_some())
+            .build();
+        Ok(Self {
+            progress,
+            account: account::of(&config).await?,
+            cloudformation: aws_sdk_cloudformation::Client::new(&config),
+            ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
+            iam: aws_sdk_iam::Client::new(&config),
+            lambda: aws_sdk_lambda::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            ssm: aws_sdk_ssm::Client::new(&config),
+        })
+    }
+}
+
+async fn found_credentials(config: &aws_types::SdkConfig) -> Result<(), CallError> {
+    let none = |why: String| CallError {
+        call: "finding credentials for AWS",
+        code: Some(NO_CREDENTIALS.to_owned()),
+        message: format!("there are none in the environment, the profiles or the machine ({why})"),
+    };
+    let Some(provider) = config.credentials_provider() else {
+        return Err(none("no source is configured".to_owned()));
+    };
+    let found = provider.provide_credentials().await;
+    found.map(drop).map_err(|error| none(chain(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    #[tokio::test]
+    async fn without_credentials_it_is_said_what_to_do() {
+        let config = aws_types::SdkConfig::builder().build();
+        let error = found_credentials(&config).await.unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains("finding credentials for AWS failed"),
+            "{said}"
+        );
+        assert!(error.hint().unwrap().contains("AWS_PROFILE"));
+    }
+
+    #[tokio::test]
+    async fn an_aws_that_does_not_answer_is_said_with_what_to_look_at() {
+        // Port 9 of this machine: nobody discards anything any more.
+        let endpoint = AwsEndpoint {
+            endpoint: Some("http://127.0.0.1:9".to_owned()),
+            credentials: Some(("id".to_owned(), "secret".to_owned())),
+            ..AwsEndpoint::aws("eu-west-1")
+        };
+        let error = Shell::connect(&endpoint, &Silent).await.err().unwrap();
+        let said = error.to_string();
+        assert!(said.starts_with("GetCallerIdentity failed: "), "{said}");
+        assert!(error.hint().unwrap().contains("region"));
+    }
+}
