@@ -38,8 +38,8 @@ pub(super) fn read(kind: EventKind, document: &[u8]) -> Result<Delivery, BadDeli
         } else {
             "refs/heads/"
         };
-        if let Some(short) = body.git_ref.strip_prefix(folder) {
-            body.git_ref = short.to_owned();
+        if body.git_ref.starts_with(folder) {
+            body.git_ref.drain(..folder.len());
         }
     }
     // Before a long message is cut.
