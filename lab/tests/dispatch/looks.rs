@@ -46,7 +46,7 @@ async fn a_job_that_was_not_foretold_gets_its_machine_at_the_next_look() {
     assert_eq!(world.tell_push(&push).await, "recorded");
     let drain = world.drain();
     let (took, ()) = tokio::join!(until_living(&world, 1), drain);
-    println!(
+    eprintln!(
         "a machine for what was not foretold: {} ms",
         took.as_millis()
     );
@@ -69,7 +69,7 @@ async fn a_machine_for_a_job_that_the_forge_does_not_have_is_ended_at_the_last_l
         (launched, until_living(&world, 0).await)
     };
     let ((launched, ended), ()) = tokio::join!(watch, world.drain());
-    println!(
+    eprintln!(
         "a machine for what is not there: launched after {} ms, ended {} ms later",
         launched.as_millis(),
         ended.as_millis()
