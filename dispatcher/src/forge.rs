@@ -33,7 +33,7 @@ use crate::model::secret::Secret;
 use crate::model::world::ForgeJobState;
 
 pub use commit::{CheckState, Commit, CommitState};
-pub use forgejo::{ListedJob, ListedStatus};
+pub use forgejo::ListedJob;
 pub use job_json::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
 pub use known::Known;
 pub use register::Registration;
@@ -50,14 +50,8 @@ const TOTAL_HEADER: &str = "x-total-count";
 /// One forge.
 #[derive(Debug)]
 pub struct Forge {
-    kind: ForgeKind,
-    labels: Vec<String>,
-    url: String,
-    /// Where to connect instead of `url`, for a forge whose name resolves elsewhere.
-    endpoint: String,
+    config: ForgeConfig,
     host: String,
-    token: Option<Secret>,
-    registration_token: Option<Secret>,
     scope_tokens: Mutex<BTreeMap<String, Secret>>,
     known: Arc<Known>,
     client: Https,
@@ -72,7 +66,7 @@ pub struct ForgeConfig {
     pub labels: Vec<String>,
     /// Its address, without a slash at its end.
     pub url: String,
-    /// Where to connect instead of `url`.
+    /// Where to connect instead of `url`, for a forge whose name resolves elsewhere.
     pub endpoint: Option<String>,
     /// Its own CA as PEM; then no other is trusted.
     pub ca: Option<String>,
@@ -157,25 +151,15 @@ impl ForgeError {
 impl Forge {
     /// The forge that `config` describes. Connects to nothing yet.
     pub fn new(config: ForgeConfig) -> Result<Self, ForgeError> {
-        let uri: Uri = config
-            .url
-            .parse()
-            .map_err(|_| ForgeError::BadConfig("address"))?;
-        let host = uri
-            .authority()
-            .ok_or(ForgeError::BadConfig("address"))?
-            .to_string();
+        let uri: Option<Uri> = config.url.parse().ok();
+        let authority = uri.as_ref().and_then(Uri::authority);
+        let host = authority.ok_or(ForgeError::BadConfig("address"))?;
         Ok(Self {
-            kind: config.kind,
-            labels: config.labels,
-            endpoint: config.endpoint.unwrap_or_else(|| config.url.clone()),
-            url: config.url,
-            host,
-            token: config.token,
-            registration_token: config.registration_token,
+            host: host.to_string(),
             scope_tokens: Mutex::new(BTreeMap::new()),
             known: Arc::default(),
             client: Https::new(config.ca.as_deref()).map_err(|_| ForgeError::BadConfig("CA"))?,
+            config,
         })
     }
 
@@ -187,11 +171,11 @@ impl Forge {
 
     /// Whether a job still waits for a runner. A rerun that waits is another attempt.
     pub async fn job_state(&self, key: &JobKey) -> ForgeJobState {
-        let Ok(token) = self.token() else {
+        if self.config.token.is_none() {
             return ForgeJobState::Unknown;
-        };
-        let standing = match self.kind {
-            ForgeKind::Gitea => self.standing(key, token).await,
+        }
+        let standing = match self.config.kind {
+            ForgeKind::Gitea => self.standing_at_gitea(key).await,
             ForgeKind::Forgejo => self.standing_at_forgejo(key).await,
         };
         match standing {
@@ -199,7 +183,7 @@ impl Forge {
             Ok(QueueState::Otherwise) => ForgeJobState::Gone,
             Err(
                 ForgeError::Refused { status: 404, .. } | ForgeError::BadAnswer { status: 404, .. },
-            ) => self.state_of_404(key, token).await,
+            ) => self.state_of_404(key).await,
             Err(error) => {
                 tracing::warn!(job = %key, repository = key.repository, %error, "the forge can't tell whether the job waits");
                 ForgeJobState::Unknown
@@ -224,38 +208,31 @@ impl Forge {
         }
     }
 
-    async fn standing(&self, key: &JobKey, token: &Secret) -> Result<QueueState, ForgeError> {
+    async fn standing_at_gitea(&self, key: &JobKey) -> Result<QueueState, ForgeError> {
         let path = format!("/api/v1/repos/{}/actions/jobs/{}", key.repository, key.id);
-        self.call("GET job", Method::GET, &path, Some(token), None)
-            .await?
-            .standing()
+        self.get("GET job", &path).await?.standing()
     }
 
     /// What it means that a job is not found: servers before 1.25 have no such endpoint. A job is
     /// gone where others can be listed, or where its repository is gone.
-    async fn state_of_404(&self, key: &JobKey, token: &Secret) -> ForgeJobState {
+    async fn state_of_404(&self, key: &JobKey) -> ForgeJobState {
+        const CALL: &str = "GET repository";
         let repository = format!("/api/v1/repos/{}", key.repository);
-        let jobs = format!("{repository}/actions/jobs?limit=1");
-        let get = async |path: &str| {
-            self.call("GET repository", Method::GET, path, Some(token), None)
-                .await
-        };
-        if get(&jobs)
-            .await
-            .is_ok_and(|answer| answer.is_list_of_jobs())
-        {
+        let jobs = self
+            .get(CALL, &format!("{repository}/actions/jobs?limit=1"))
+            .await;
+        if jobs.is_ok_and(|answer| answer.is_list_of_jobs()) {
             return ForgeJobState::Gone;
         }
-        match get(&repository).await {
+        match self.get(CALL, &repository).await {
             Err(error) if error.is_own_404() => ForgeJobState::Gone,
             Ok(_) | Err(_) => ForgeJobState::Unknown,
         }
     }
 
     fn token(&self) -> Result<&Secret, ForgeError> {
-        self.token
-            .as_ref()
-            .ok_or(ForgeError::NoToken("forge-token"))
+        let token = self.config.token.as_ref();
+        token.ok_or(ForgeError::NoToken("forge-token"))
     }
 
     fn lock_scope_tokens(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Secret>> {
@@ -304,13 +281,14 @@ impl Forge {
         answer_max_bytes: usize,
     ) -> Result<ApiResponse, ForgeError> {
         let unreachable = |message: String| ForgeError::Unreachable {
-            url: self.url.clone(),
+            url: self.config.url.clone(),
             call,
             message,
         };
+        let endpoint = self.config.endpoint.as_ref().unwrap_or(&self.config.url);
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.endpoint))
+            .uri(format!("{endpoint}{path}"))
             .header(header::HOST, &self.host)
             .header(header::ACCEPT, "application/json");
         if let Some(token) = token {
@@ -363,7 +341,7 @@ impl Forge {
     /// bring them into the log.
     fn redacted(&self, text: &str) -> String {
         let scoped = self.lock_scope_tokens();
-        [&self.token, &self.registration_token]
+        [&self.config.token, &self.config.registration_token]
             .into_iter()
             .flatten()
             .chain(scoped.values())

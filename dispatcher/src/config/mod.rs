@@ -120,10 +120,7 @@ impl Config {
 /// Whether a job without labels can have no runner at all (Forgejo 11 to 15, `ItRunsOn`); at a Gitea
 /// any runner may take it.
 fn gives_unlabelled_to_none(forge: ForgeKind) -> bool {
-    match forge {
-        ForgeKind::Gitea => false,
-        ForgeKind::Forgejo => true,
-    }
+    forge == ForgeKind::Forgejo
 }
 
 fn document<T: serde::de::DeserializeOwned>(

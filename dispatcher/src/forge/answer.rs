@@ -29,22 +29,14 @@ pub(super) struct ApiResponse {
 }
 
 /// A runner as the forge registered it.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Registered {
     pub(super) id: u64,
     pub(super) uuid: String,
     pub(super) token: String,
     /// Whether the answer says that it is for one job.
+    #[serde(default)]
     pub(super) ephemeral: bool,
-}
-
-impl Registered {
-    /// Whether its texts can be those of a registration.
-    pub(super) fn is_sound(&self) -> bool {
-        [&self.uuid, &self.token]
-            .into_iter()
-            .all(|text| !text.trim().is_empty() && text.len() <= TEXT_MAX_BYTES)
-    }
 }
 
 /// What a job's answer says of it.
@@ -125,13 +117,21 @@ impl ApiResponse {
     /// The runner that was registered as `name`.
     pub(super) fn registered(&self, name: &str) -> Result<Registered, ForgeError> {
         let RegisterBody { runner } = self.json()?;
-        let registered = Registered {
+        if runner.name != name {
+            return Err(self.unreadable());
+        }
+        self.credible(Registered {
             id: runner.id.parse().map_err(|_| self.unreadable())?,
             uuid: runner.uuid,
             token: runner.token,
             ephemeral: runner.ephemeral,
-        };
-        if registered.is_sound() && runner.name == name {
+        })
+    }
+
+    /// The registration, if its texts can be those of one.
+    pub(super) fn credible(&self, registered: Registered) -> Result<Registered, ForgeError> {
+        let is_sound = |text: &String| !text.trim().is_empty() && text.len() <= TEXT_MAX_BYTES;
+        if is_sound(&registered.uuid) && is_sound(&registered.token) {
             Ok(registered)
         } else {
             Err(self.unreadable())

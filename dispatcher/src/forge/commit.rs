@@ -24,11 +24,12 @@ pub struct Commit {
 }
 
 /// The latest word of one check on a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CommitState {
     /// Which check: a job is `WORKFLOW / JOB (EVENT)`, without a name of the workflow `/ JOB (EVENT)`.
     pub context: String,
     /// Where it stands.
+    #[serde(rename = "status")]
     pub state: CheckState,
     /// Its words. Of a job they are those of the moment when `state` became what it is: one that
     /// waited, was freed and runs is pending all the time, and says still why it waited first
@@ -75,22 +76,14 @@ struct ParentBody {
 }
 
 #[derive(Deserialize)]
-struct BranchBody {
-    commit: BranchTip,
+struct ReferenceBody {
+    commit: Tip,
 }
 
 #[derive(Deserialize)]
-struct BranchTip {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct TagBody {
-    commit: TagTip,
-}
-
-#[derive(Deserialize)]
-struct TagTip {
+struct Tip {
+    /// `id` of a branch, `sha` of a tag.
+    #[serde(alias = "id")]
     sha: String,
 }
 
@@ -98,15 +91,7 @@ struct TagTip {
 struct CombinedBody {
     sha: String,
     /// `null` where there is none.
-    statuses: Option<Vec<StatusBody>>,
-}
-
-#[derive(Deserialize)]
-struct StatusBody {
-    context: String,
-    status: CheckState,
-    description: String,
-    target_url: String,
+    statuses: Option<Vec<CommitState>>,
 }
 
 impl Forge {
@@ -139,20 +124,18 @@ impl Forge {
         if is_object(reference) {
             return Ok(reference.to_owned());
         }
-        let (answer, id) = if let Some(tag) = reference.strip_prefix("refs/tags/") {
-            let path = format!("/api/v1/repos/{repository}/tags/{}", path(tag));
-            let answer = self.get("GET tag", &path).await?;
-            let TagBody { commit } = answer.json()?;
-            (answer, commit.sha)
-        } else {
-            let branch = reference.strip_prefix("refs/heads/").unwrap_or(reference);
-            let path = format!("/api/v1/repos/{repository}/branches/{}", path(branch));
-            let answer = self.get("GET branch", &path).await?;
-            let BranchBody { commit } = answer.json()?;
-            (answer, commit.id)
+        let (call, list, name) = match reference.strip_prefix("refs/tags/") {
+            Some(tag) => ("GET tag", "tags", tag),
+            None => {
+                let branch = reference.strip_prefix("refs/heads/");
+                ("GET branch", "branches", branch.unwrap_or(reference))
+            }
         };
-        if is_object(&id) {
-            Ok(id)
+        let path = format!("/api/v1/repos/{repository}/{list}/{}", path(name));
+        let answer = self.get(call, &path).await?;
+        let ReferenceBody { commit } = answer.json()?;
+        if is_object(&commit.sha) {
+            Ok(commit.sha)
         } else {
             Err(answer.unreadable())
         }
@@ -182,12 +165,7 @@ impl Forge {
             let is_last = statuses.is_empty();
             for status in statuses {
                 if contexts.insert(status.context.clone()) {
-                    states.push(CommitState {
-                        context: status.context,
-                        state: status.status,
-                        description: status.description,
-                        target_url: status.target_url,
-                    });
+                    states.push(status);
                 }
             }
             if is_last || answer.is_last(states.len()) {

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 use stacks::pool::{ForgeKind, Pool, Scope};
 
-use super::answer::{ApiResponse, QueueState, Registered};
+use super::answer::{QueueState, Registered};
 use super::register::Registration;
+use super::seen::SeenState;
 use super::{Forge, ForgeError, scope_path};
 use crate::model::job::JobKey;
 use crate::model::secret::Secret;
@@ -37,17 +38,7 @@ pub struct ListedJob {
     #[serde(default, deserialize_with = "or_none")]
     pub runs_on: Vec<String>,
     /// `waiting` or `running`.
-    pub status: ListedStatus,
-}
-
-/// What a listed job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ListedStatus {
-    /// It waits for a runner.
-    Waiting,
-    /// A runner has it.
-    Running,
+    pub status: SeenState,
 }
 
 /// Go writes an empty list as null.
@@ -55,22 +46,12 @@ fn or_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
-#[derive(Deserialize)]
-struct NewRunner {
-    id: u64,
-    uuid: String,
-    token: String,
-}
-
 impl Forge {
     /// Whether a used registration stays until somebody deletes it. Asked of the kind alone: from 15
     /// on the server deletes it by itself, and a second deletion finds nothing and harms nothing.
     #[must_use]
     pub fn keeps_used_runners(&self) -> bool {
-        match self.kind {
-            ForgeKind::Gitea => false,
-            ForgeKind::Forgejo => true,
-        }
+        self.config.kind == ForgeKind::Forgejo
     }
 
     /// Registers at a Forgejo: by its API where that makes runners for one job, else as
@@ -81,7 +62,7 @@ impl Forge {
         name: &str,
     ) -> Result<Registration, ForgeError> {
         let one_job = self.forgejo().await?.has(Capability::OneJobRunners);
-        let registered = match &self.token {
+        let registered = match &self.config.token {
             Some(token) if one_job => self.make_runner(&pool.scope, name, token).await?,
             Some(_) | None => self.register_by_rpc(pool, name, one_job).await?,
         };
@@ -101,13 +82,7 @@ impl Forge {
         let answer = self
             .call(CALL, Method::POST, &path, Some(token), Some(&body))
             .await?;
-        let NewRunner { id, uuid, token } = answer.json()?;
-        answer.credible(Registered {
-            id,
-            uuid,
-            token,
-            ephemeral: true,
-        })
+        answer.credible(answer.json()?)
     }
 
     /// Why no machine is launched for a server that makes no runners for one job; `None` where it makes
@@ -160,20 +135,10 @@ impl Forge {
     /// How a job stands: one that is not on the list waits no longer.
     pub(super) async fn standing_at_forgejo(&self, key: &JobKey) -> Result<QueueState, ForgeError> {
         let scope = Scope::Repository(key.repository.clone());
-        let jobs = self.listed_jobs(&scope, &self.labels).await?;
+        let jobs = self.listed_jobs(&scope, &self.config.labels).await?;
         let found = jobs.into_iter().find(|job| job.id == key.id);
-        Ok(match found {
-            Some(ListedJob {
-                status: ListedStatus::Waiting,
-                attempt,
-                ..
-            }) => QueueState::Queued(attempt),
-            Some(ListedJob {
-                status: ListedStatus::Running,
-                ..
-            })
-            | None => QueueState::Otherwise,
-        })
+        let waiting = found.filter(|job| job.status == SeenState::Waiting);
+        Ok(waiting.map_or(QueueState::Otherwise, |job| QueueState::Queued(job.attempt)))
     }
 
     /// Whether a deletion that failed with `error` has nothing left to do. Some versions answer 500
@@ -186,12 +151,8 @@ impl Forge {
         error: &ForgeError,
     ) -> bool {
         let runners = format!("/api/v1/{}/actions/runners", scope_path(scope));
-        let refused = async |path: String| {
-            self.call("GET runner", Method::GET, &path, self.token.as_ref(), None)
-                .await
-                .err()
-        };
-        let is_forgejo = self.kind == ForgeKind::Forgejo;
+        let refused = async |path: String| self.get("GET runner", &path).await.err();
+        let is_forgejo = self.config.kind == ForgeKind::Forgejo;
         if is_forgejo && matches!(error, ForgeError::Refused { status: 500, .. }) {
             let found = refused(format!("{runners}/{id}")).await;
             return found.is_some_and(|error| error.is_own_404());
@@ -206,12 +167,9 @@ impl Forge {
     /// Whether `error` came of asking an old forge for a list of runners that it does not have. A proxy
     /// in its place knows no version either.
     pub(crate) async fn has_no_list(&self, error: &ForgeError) -> bool {
-        let lacks = |server: Server| match (self.kind, server.kind) {
-            (ForgeKind::Forgejo, ForgeKind::Forgejo) => true,
-            (ForgeKind::Gitea, ForgeKind::Gitea) => !server.has(Capability::ListsRunners),
-            (ForgeKind::Forgejo, ForgeKind::Gitea) | (ForgeKind::Gitea, ForgeKind::Forgejo) => {
-                false
-            }
+        let lacks = |server: Server| {
+            server.kind == self.config.kind
+                && (server.kind == ForgeKind::Forgejo || !server.has(Capability::ListsRunners))
         };
         error.is_no_endpoint() && self.told_server().await.is_ok_and(lacks)
     }
@@ -227,16 +185,5 @@ impl ForgeError {
                 ..
             }
         )
-    }
-}
-
-impl ApiResponse {
-    /// The registration, if it can be one.
-    fn credible(&self, registered: Registered) -> Result<Registered, ForgeError> {
-        if registered.is_sound() {
-            Ok(registered)
-        } else {
-            Err(self.unreadable())
-        }
     }
 }

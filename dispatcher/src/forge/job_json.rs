@@ -24,32 +24,33 @@ pub(crate) struct OutOfBounds(String);
 
 /// A job as deliveries and lists describe it. Forges leave out what they don't know yet: branch of a
 /// tag, conclusion, runner.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct WorkflowJob {
-    id: u64,
-    run_id: u64,
+    pub(crate) id: u64,
+    pub(crate) run_id: u64,
     #[serde(default)]
-    run_attempt: u64,
-    name: String,
+    pub(crate) run_attempt: u64,
+    pub(crate) name: String,
     #[serde(default)]
-    labels: Option<Labels>,
+    pub(crate) labels: Option<Labels>,
     #[serde(default)]
-    head_sha: String,
+    pub(crate) head_sha: String,
     #[serde(default)]
-    html_url: String,
+    pub(crate) html_url: String,
     #[serde(default)]
-    created_at: Option<String>,
+    pub(crate) created_at: Option<String>,
+    /// How it ended, in the forge's word.
     #[serde(default)]
-    conclusion: Option<String>,
+    pub(crate) conclusion: Option<String>,
     #[serde(default)]
-    runner_id: Option<u64>,
+    pub(crate) runner_id: Option<u64>,
     #[serde(default)]
-    runner_name: Option<String>,
+    pub(crate) runner_name: Option<String>,
 }
 
 /// At most [`LABELS_MAX`]: reading stops there, before a million short labels fill the memory.
 #[derive(Default)]
-struct Labels(Vec<String>);
+pub(crate) struct Labels(pub(crate) Vec<String>);
 
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -78,33 +79,6 @@ impl<'de> Deserialize<'de> for Labels {
 }
 
 impl WorkflowJob {
-    /// One of a list that tells this much.
-    pub(crate) fn listed(id: u64, run_attempt: u64, name: String, labels: Vec<String>) -> Self {
-        Self {
-            id,
-            run_id: 0,
-            run_attempt,
-            name,
-            labels: Some(Labels(labels)),
-            head_sha: String::new(),
-            html_url: String::new(),
-            created_at: None,
-            conclusion: None,
-            runner_id: None,
-            runner_name: None,
-        }
-    }
-
-    /// How it ended, in the forge's word.
-    pub(crate) fn take_conclusion(&mut self) -> Option<String> {
-        self.conclusion.take()
-    }
-
-    /// The forge's id of it.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
-    }
-
     /// That job of `repository` and the runner that has it, all within what can be kept.
     pub(crate) fn in_bounds(
         self,

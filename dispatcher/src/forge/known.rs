@@ -61,7 +61,7 @@ impl Known {
 impl Forge {
     /// Which forge it is.
     pub async fn server(&self) -> Result<Server, ForgeError> {
-        let known = self.known.of(&self.url).server;
+        let known = self.known.of(&self.config.url).server;
         if let Some((at, server)) = known
             && is_fresh(at)
         {
@@ -90,13 +90,19 @@ impl Forge {
     pub(super) async fn told_server(&self) -> Result<Server, ForgeError> {
         let path = "/api/v1/version";
         let answer = self
-            .call("GET version", Method::GET, path, self.token.as_ref(), None)
+            .call(
+                "GET version",
+                Method::GET,
+                path,
+                self.config.token.as_ref(),
+                None,
+            )
             .await?;
         let VersionBody { version } = answer.json()?;
         let server = Server::parse(&version).ok_or_else(|| answer.unreadable())?;
         let before = self
             .known
-            .of(&self.url)
+            .of(&self.config.url)
             .server
             .replace((Instant::now(), server));
         let is_new = before.is_none_or(|(_, known)| known != server);
@@ -111,7 +117,7 @@ impl Forge {
 
     /// What the forge calls its repository `id`, if that was asked before.
     pub(super) fn known_name(&self, id: u64) -> Option<String> {
-        let facts = self.known.of(&self.url);
+        let facts = self.known.of(&self.config.url);
         let (at, name) = facts.repositories.get(&id)?;
         is_fresh(*at).then(|| name.clone())
     }
@@ -128,7 +134,7 @@ impl Forge {
         if body.id != id {
             return Err(answer.unreadable());
         }
-        let mut facts = self.known.of(&self.url);
+        let mut facts = self.known.of(&self.config.url);
         if facts.repositories.len() >= REPOSITORIES_MAX {
             facts.repositories.clear();
         }

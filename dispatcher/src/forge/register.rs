@@ -25,7 +25,7 @@ impl Forge {
     /// Registers a runner of `pool` called `name` for one job. The reusable registration token stays
     /// here.
     pub async fn register(&self, pool: &Pool, name: &str) -> Result<Registration, ForgeError> {
-        match self.kind {
+        match self.config.kind {
             ForgeKind::Gitea => {
                 let registered = self.register_by_rpc(pool, name, true).await?;
                 let one_job = registered.ephemeral;
@@ -85,11 +85,11 @@ impl Forge {
             "uuid": runner.uuid,
             "name": name,
             "token": runner.token,
-            "address": self.url,
+            "address": self.config.url,
             "labels": labels,
         });
         // forgejo-runner learns from its server whether it is.
-        if self.kind == ForgeKind::Gitea {
+        if self.config.kind == ForgeKind::Gitea {
             document["ephemeral"] = json!(true);
         }
         Registration {
@@ -125,10 +125,10 @@ impl Forge {
     /// issued for, so only the global one can be configured.
     async fn registration_token(&self, scope: &Scope) -> Result<Secret, ForgeError> {
         const CALL: &str = "registration-token";
-        if let (Scope::Global, Some(token)) = (scope, &self.registration_token) {
+        if let (Scope::Global, Some(token)) = (scope, &self.config.registration_token) {
             return Ok(token.clone());
         }
-        if self.token.is_none() && *scope == Scope::Global {
+        if self.config.token.is_none() && *scope == Scope::Global {
             return Err(ForgeError::NoToken("registration-token"));
         }
         let key = scope_path(scope);
@@ -153,7 +153,7 @@ impl Forge {
     async fn registration_token_call(&self, scope: &Scope) -> Result<(Method, String), ForgeError> {
         const TOKEN: &str = "registration-token";
         let path = scope_path(scope);
-        let is_new = match self.kind {
+        let is_new = match self.config.kind {
             ForgeKind::Gitea => self.server().await?.has(Capability::ListsRunners),
             ForgeKind::Forgejo => false,
         };

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use stacks::pool::Scope;
 
-use super::forgejo::{ListedJob, ListedStatus};
-use super::job_json::{LABELS_MAX, WorkflowJob};
+use super::forgejo::ListedJob;
+use super::job_json::{LABELS_MAX, Labels, WorkflowJob};
 use super::tree::Calls;
 use super::{Forge, ForgeError, scope_path};
 use crate::model::job::{AttemptNumbers, ForgeRunner, Job, JobSource};
@@ -37,7 +37,8 @@ pub struct SeenJob {
 }
 
 /// Where a job stands that has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SeenState {
     /// It waits for a runner.
     Waiting,
@@ -87,14 +88,15 @@ impl Forge {
         match server.kind {
             ForgeKind::Gitea => self.unfinished_of_gitea(scope).await.map(Some),
             ForgeKind::Forgejo => {
-                let list = self.listed_jobs(scope, &self.labels).await?;
+                let list = self.listed_jobs(scope, &self.config.labels).await?;
                 self.named(scope, list).await.map(Some)
             }
         }
     }
 
     async fn unfinished_of_gitea(&self, scope: &Scope) -> Result<Vec<SeenJob>, ForgeError> {
-        let entries = self.entries_of_gitea(scope).await?;
+        let states = "status=queued&status=waiting&status=in_progress";
+        let entries = self.entries_of_gitea(scope, states).await?;
         let numbers = self.numbers(entries.iter().any(has_waited_before)).await?;
         let seen = entries.into_iter();
         let seen = seen.filter_map(|entry| of_gitea(entry, numbers));
@@ -103,10 +105,14 @@ impl Forge {
         Ok(last.into_values().collect())
     }
 
-    /// A job that ends moves those after it to earlier pages, so the last page is read first. What moved
-    /// is told twice, and the last word on it counts.
-    async fn entries_of_gitea(&self, scope: &Scope) -> Result<Vec<Value>, ForgeError> {
-        let first = self.page_of_gitea(scope, 1).await?;
+    /// The jobs in certain `states`. One that ends moves those after it to earlier pages, so the last page
+    /// is read first and none is missed. What moved is told twice, and the last word on it counts.
+    pub(super) async fn entries_of_gitea(
+        &self,
+        scope: &Scope,
+        states: &str,
+    ) -> Result<Vec<Value>, ForgeError> {
+        let first = self.page_of_gitea(scope, states, 1).await?;
         let pages = first.total_count.div_ceil(first.jobs.len().max(1));
         if pages > PAGES_MAX {
             return Err(ForgeError::TooMuch("GET jobs"));
@@ -116,15 +122,19 @@ impl Forge {
         }
         let mut entries = Vec::new();
         for number in (1..=pages).rev() {
-            entries.extend(self.page_of_gitea(scope, number).await?.jobs);
+            entries.extend(self.page_of_gitea(scope, states, number).await?.jobs);
         }
         Ok(entries)
     }
 
-    async fn page_of_gitea(&self, scope: &Scope, number: usize) -> Result<GiteaList, ForgeError> {
+    async fn page_of_gitea(
+        &self,
+        scope: &Scope,
+        states: &str,
+        number: usize,
+    ) -> Result<GiteaList, ForgeError> {
         let path = format!(
-            "/api/v1/{}/actions/jobs?status=queued&status=waiting&status=in_progress\
-             &limit={PAGE}&page={number}",
+            "/api/v1/{}/actions/jobs?{states}&limit={PAGE}&page={number}",
             scope_path(scope)
         );
         let answer = self.get_large("GET jobs", &path, ANSWER_MAX_BYTES).await?;
@@ -189,7 +199,7 @@ fn of_gitea(entry: Value, numbers: AttemptNumbers) -> Option<SeenJob> {
         .inspect_err(|error| tracing::warn!(%error, "listed job left out: it can't be read"))
         .ok()?;
     let state = SeenState::of_gitea(&listed.status)?;
-    let repository = repository_in(&listed.url, listed.job.id())?;
+    let repository = repository_in(&listed.url, listed.job.id)?;
     let (job, runner) = listed
         .job
         .in_bounds(repository, JobSource::List, numbers)
@@ -199,15 +209,17 @@ fn of_gitea(entry: Value, numbers: AttemptNumbers) -> Option<SeenJob> {
 }
 
 fn of_forgejo(listed: ListedJob, repository: String) -> Option<SeenJob> {
-    let state = match listed.status {
-        ListedStatus::Waiting => SeenState::Waiting,
-        ListedStatus::Running => SeenState::Running,
-    };
+    let state = listed.status;
     if listed.runs_on.len() > LABELS_MAX {
         return None;
     }
-    let attempt = listed.attempt.unwrap_or_default();
-    let job = WorkflowJob::listed(listed.id, attempt, listed.name, listed.runs_on);
+    let job = WorkflowJob {
+        id: listed.id,
+        run_attempt: listed.attempt.unwrap_or_default(),
+        name: listed.name,
+        labels: Some(Labels(listed.runs_on)),
+        ..WorkflowJob::default()
+    };
     let numbers = AttemptNumbers::FromOne;
     let (job, runner) = job.in_bounds(repository, JobSource::List, numbers).ok()?;
     Some(SeenJob { job, state, runner })

@@ -58,13 +58,7 @@ struct ListedRunner {
 }
 
 #[derive(Deserialize)]
-struct JobList {
-    jobs: Vec<ListedJob>,
-    total_count: usize,
-}
-
-#[derive(Deserialize)]
-struct ListedJob {
+struct JobOfRunner {
     runner_id: Option<u64>,
 }
 
@@ -72,14 +66,9 @@ impl Forge {
     /// What a runner is doing. The forge's own `busy` only says that it was heard of a job in the last
     /// ten seconds, so a quiet job is looked for as well.
     pub async fn runner(&self, scope: &Scope, id: u64) -> Result<RegisteredRunner, ForgeError> {
-        const CALL: &str = "GET runner";
         self.must_tell_of_runners()?;
         let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
-        let token = self.token()?;
-        let answer = self
-            .call(CALL, Method::GET, &path, Some(token), None)
-            .await?;
-        let state: RegisteredRunner = answer.json()?;
+        let state: RegisteredRunner = self.get("GET runner", &path).await?.json()?;
         Ok(RegisteredRunner {
             busy: state.busy || self.has_job(scope, id).await?,
             ..state
@@ -89,43 +78,25 @@ impl Forge {
     /// A Forgejo tells neither which runner has a job nor takes one out: its machines end by their
     /// own idle limit.
     fn must_tell_of_runners(&self) -> Result<(), ForgeError> {
-        match self.kind {
+        match self.config.kind {
             ForgeKind::Gitea => Ok(()),
             ForgeKind::Forgejo => Err(ForgeError::Lacks("way to take a runner out")),
         }
     }
 
-    /// Whether a job in progress is on that runner. A job that ends moves those after it to earlier
-    /// pages, so from the last page to the first none is missed.
+    /// Whether a job in progress is on that runner.
     async fn has_job(&self, scope: &Scope, runner: u64) -> Result<bool, ForgeError> {
-        let on_it = |list: &JobList| list.jobs.iter().any(|job| job.runner_id == Some(runner));
-        let first = self.jobs_in_progress(scope, 1).await?;
-        if on_it(&first) || first.jobs.len() >= first.total_count {
-            return Ok(on_it(&first));
-        }
-        let pages = first.total_count.div_ceil(first.jobs.len().max(1));
-        if pages > PAGES_MAX {
-            return Err(ForgeError::TooMuch("GET jobs"));
-        }
-        for page in (1..=pages).rev() {
-            if on_it(&self.jobs_in_progress(scope, page).await?) {
+        const BAD: ForgeError = ForgeError::BadAnswer {
+            call: "GET jobs",
+            status: 200,
+        };
+        for job in self.entries_of_gitea(scope, "status=in_progress").await? {
+            let job: JobOfRunner = serde_json::from_value(job).map_err(|_| BAD)?;
+            if job.runner_id == Some(runner) {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    async fn jobs_in_progress(&self, scope: &Scope, page: usize) -> Result<JobList, ForgeError> {
-        const CALL: &str = "GET jobs";
-        let path = format!(
-            "/api/v1/{}/actions/jobs?status=in_progress&limit={PAGE}&page={page}",
-            scope_path(scope)
-        );
-        let token = self.token()?;
-        let answer = self
-            .call(CALL, Method::GET, &path, Some(token), None)
-            .await?;
-        answer.json()
     }
 
     /// Gives a runner no job any more; one that it has goes on. Gitea 1.26 or newer.
@@ -149,17 +120,13 @@ impl Forge {
     /// The runners of `scope` called `name`: each registration makes another.
     pub async fn runners_named(&self, scope: &Scope, name: &str) -> Result<Vec<u64>, ForgeError> {
         const CALL: &str = "GET runners";
-        let token = self.token()?;
         let mut found = Vec::new();
         for page in 1..=PAGES_MAX {
             let path = format!(
                 "/api/v1/{}/actions/runners?limit={PAGE}&page={page}",
                 scope_path(scope)
             );
-            let answer = self
-                .call(CALL, Method::GET, &path, Some(token), None)
-                .await?;
-            let runners = match answer.json()? {
+            let runners = match self.get(CALL, &path).await?.json()? {
                 RunnerList::Counted { runners } | RunnerList::Bare(runners) => runners,
             };
             if runners.is_empty() {

@@ -3,20 +3,10 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use http::Method;
 use serde::Deserialize;
-use stacks::pool::ForgeKind;
+use workflow::discovery::workflow_dirs;
 
 use super::{Forge, ForgeError};
-
-/// Folders of workflows, in each forge's order (Gitea 1.26, where an administrator may have set
-/// others; Forgejo 15).
-const FOLDERS: [&str; 2] = [".gitea/workflows", ".github/workflows"];
-const FOLDERS_OF_FORGEJO: [&str; 3] = [
-    ".forgejo/workflows",
-    ".gitea/workflows",
-    ".github/workflows",
-];
 
 #[derive(Deserialize)]
 struct RunBody {
@@ -24,46 +14,6 @@ struct RunBody {
     path: Option<String>,
     /// `ci.yml`; Forgejo's.
     workflow_id: Option<String>,
-}
-
-impl Forge {
-    /// The workflow file of run `run` of `repository`, as it is in the commit `sha`. `None` where the
-    /// forge does not tell which one it is: servers before 1.25 know no runs.
-    pub async fn workflow(
-        &self,
-        repository: &str,
-        run: u64,
-        sha: &str,
-    ) -> Result<Option<Bytes>, ForgeError> {
-        let token = self.token()?;
-        let get = async |call: &'static str, path: String| match self
-            .call(call, Method::GET, &path, Some(token), None)
-            .await
-        {
-            Err(error) if error.is_own_404() => Ok(None),
-            other => other.map(Some),
-        };
-        let path = format!("/api/v1/repos/{repository}/actions/runs/{run}");
-        let Some(answer) = get("GET run", path).await? else {
-            return Ok(None);
-        };
-        let RunBody { path, workflow_id } = answer.json()?;
-        let path = path.or(workflow_id).unwrap_or_default();
-        let Some(file) = file_of(&path) else {
-            return Ok(None);
-        };
-        let folders: &[&str] = match self.kind {
-            ForgeKind::Gitea => &FOLDERS,
-            ForgeKind::Forgejo => &FOLDERS_OF_FORGEJO,
-        };
-        for folder in folders {
-            let path = format!("/api/v1/repos/{repository}/raw/{folder}/{file}?ref={sha}");
-            if let Some(answer) = get("GET raw", path).await? {
-                return Ok(Some(answer.body));
-            }
-        }
-        Ok(None)
-    }
 }
 
 #[derive(Deserialize)]
@@ -78,10 +28,37 @@ struct WorkflowEntry {
     state: String,
 }
 
-/// Largest list of workflows, in bytes: 200 of them with their addresses, of which each has three.
-const LIST_MAX_BYTES: usize = 1024 * 1024;
-
 impl Forge {
+    /// The workflow file of run `run` of `repository`, as it is in the commit `sha`. `None` where the
+    /// forge does not tell which one it is: servers before 1.25 know no runs.
+    pub async fn workflow(
+        &self,
+        repository: &str,
+        run: u64,
+        sha: &str,
+    ) -> Result<Option<Bytes>, ForgeError> {
+        let get = async |call: &'static str, path: String| match self.get(call, &path).await {
+            Err(error) if error.is_own_404() => Ok(None),
+            other => other.map(Some),
+        };
+        let path = format!("/api/v1/repos/{repository}/actions/runs/{run}");
+        let Some(answer) = get("GET run", path).await? else {
+            return Ok(None);
+        };
+        let RunBody { path, workflow_id } = answer.json()?;
+        let path = path.or(workflow_id).unwrap_or_default();
+        let Some(file) = file_of(&path) else {
+            return Ok(None);
+        };
+        for folder in workflow_dirs(self.server().await?) {
+            let path = format!("/api/v1/repos/{repository}/raw/{folder}/{file}?ref={sha}");
+            if let Some(answer) = get("GET raw", path).await? {
+                return Ok(Some(answer.body));
+            }
+        }
+        Ok(None)
+    }
+
     /// The workflows of `repository` that somebody disabled, by their paths below their folder; those
     /// of the default branch, since only they can be. A server that has no such list (Gitea before
     /// 1.24, Forgejo), or does not show it to the token's owner, counts as having disabled none.
@@ -90,7 +67,7 @@ impl Forge {
         repository: &str,
     ) -> Result<BTreeSet<String>, ForgeError> {
         let path = format!("/api/v1/repos/{repository}/actions/workflows");
-        let answer = match self.get_large("GET workflows", &path, LIST_MAX_BYTES).await {
+        let answer = match self.get("GET workflows", &path).await {
             Err(
                 ForgeError::Refused {
                     status: 403 | 404, ..

@@ -39,7 +39,7 @@ pub(super) fn read(document: &[u8]) -> Result<Delivery, BadDelivery> {
     let body: Body = serde_json::from_slice(document)
         .map_err(|error| BadDelivery::Unreadable(error.to_string()))?;
     let mut job = body.workflow_job;
-    let conclusion = job.take_conclusion().unwrap_or_default();
+    let conclusion = job.conclusion.take().unwrap_or_default();
     within(TEXT_MAX_BYTES, [conclusion.as_str()])?;
     let numbers = body.repository.numbers();
     let (job, runner) = job.in_bounds(body.repository.full_name, JobSource::Delivery, numbers)?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dispatcher::forge::{Forge, ForgeConfig, ForgeError, ListedStatus};
+use dispatcher::forge::{Forge, ForgeConfig, ForgeError, SeenState};
 use dispatcher::model::job::JobKey;
 use dispatcher::model::secret::Secret;
 use dispatcher::model::world::ForgeJobState;
@@ -239,7 +239,7 @@ async fn what_a_forgejo_cannot_do_is_said_and_not_asked() {
         1,
         "the one without labels is on no list: {jobs:?}"
     );
-    assert_eq!(jobs[0].status, ListedStatus::Waiting);
+    assert_eq!(jobs[0].status, SeenState::Waiting);
     assert_eq!((jobs[0].name.as_str(), jobs[0].attempt), ("labelled", None));
     assert_eq!(forgejo.listed_jobs(&scope, &[]).await.unwrap(), []);
 
