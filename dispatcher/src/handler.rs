@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use stacks::names::Names;
 use tokio::time::Instant;
 
-use crate::aws::{Aws, Failure, MissingVariable};
+use crate::aws::{Aws, Failure};
 use crate::clock::now_ms;
 use crate::config::cache::{ConfigCache, KEEP};
 use crate::config::{BadConfig, Config};
@@ -150,13 +149,4 @@ impl Handler {
         drain(context, request_id, Woken::ByAnEnd).await?;
         Ok("closed")
     }
-}
-
-/// The deployment that this process serves, from its environment.
-pub fn names_from_env() -> Result<Names, MissingVariable> {
-    std::env::var(stacks::names::ENV_NAME)
-        .ok()
-        .filter(|name| !name.is_empty())
-        .map(|name| Names::of(&name))
-        .ok_or(MissingVariable(stacks::names::ENV_NAME))
 }

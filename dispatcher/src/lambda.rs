@@ -1,19 +1,20 @@
 //! What Lambda starts: environment in, events through [`Handler`], logs out. It is not in the binary,
 //! because there every future that it waits for would be compiled a second time.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
-use stacks::names::{ENV_FORGE_ENDPOINT, ENV_LOG};
+use stacks::names::{ENV_FORGE_ENDPOINT, ENV_LOG, ENV_NAME, Names};
 use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::aws::{Aws, AwsEndpoint};
-use crate::handler::{Handler, names_from_env};
+use crate::aws::{Aws, AwsEndpoint, variable};
+use crate::clock::now_ms;
+use crate::handler::Handler;
 
 /// Time left for the answer after the work must be done, in seconds.
 const ANSWER_RESERVE_S: u64 = 2;
@@ -22,7 +23,8 @@ const ANSWER_RESERVE_S: u64 = 2;
 #[tokio::main(flavor = "current_thread")]
 pub async fn serve() -> Result<(), Error> {
     log_to_stdout();
-    let aws = Aws::new(names_from_env()?, AwsEndpoint::from_env()?);
+    let names = Names::of(&variable(ENV_NAME)?);
+    let aws = Aws::new(names, AwsEndpoint::from_env()?);
     let handler = Handler::new(aws, std::env::var(ENV_FORGE_ENDPOINT).ok());
     let handler = &handler;
     run(service_fn(move |event: LambdaEvent<Value>| async move {
@@ -55,9 +57,6 @@ fn log_to_stdout() {
 
 /// Lambda's deadline, given in milliseconds since 1970, on the clock that does not jump.
 fn deadline(deadline_ms: u64) -> Instant {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let left = Duration::from_millis(deadline_ms).saturating_sub(now);
+    let left = Duration::from_millis(deadline_ms.saturating_sub(now_ms()));
     Instant::now() + left.saturating_sub(Duration::from_secs(ANSWER_RESERVE_S))
 }

@@ -27,7 +27,7 @@ const LAUNCH_TIMEOUT_S: u64 = 15;
 #[derive(Debug)]
 pub enum LaunchResult {
     /// These exist now; perhaps fewer than asked for.
-    Launched(Vec<Launched>),
+    Launched(Vec<Instance>),
     /// None, and EC2's code says why.
     Refused {
         /// What to do about it.
@@ -39,15 +39,6 @@ pub enum LaunchResult {
     },
     /// Nobody knows: no answer, or one that can't be read. Ask again for the same.
     Unknown(Failure),
-}
-
-/// An instance that a launch made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Launched {
-    /// EC2's id.
-    pub instance: String,
-    /// Whether it is past ending already: a re-issue returns also those.
-    pub ended: bool,
 }
 
 impl Aws {
@@ -102,73 +93,51 @@ impl Aws {
             .send()
             .await;
         match sent {
-            Ok(answer) => LaunchResult::Launched(
-                answer
-                    .instances
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(launched)
-                    .collect(),
-            ),
+            Ok(answer) => {
+                let made = answer.instances.unwrap_or_default().into_iter();
+                LaunchResult::Launched(made.filter_map(|one| self.described(one)).collect())
+            }
             Err(error) => refusal(&error),
         }
     }
 
-    /// What exists under the launch's current token: after `IdempotentParameterMismatch`.
-    pub(crate) async fn instances_of_token(&self, token: &str) -> Result<Vec<Launched>, Failure> {
-        let answer = self
-            .ec2()
-            .describe_instances()
-            .filters(Filter::builder().name("client-token").values(token).build())
-            .send()
-            .await
-            .map_err(|error| Failure::of("ec2:DescribeInstances", &error))?;
-        Ok(answer
-            .reservations
-            .unwrap_or_default()
-            .into_iter()
-            .flat_map(|reservation| reservation.instances.unwrap_or_default())
-            .filter_map(launched)
-            .collect())
+    /// What exists under a launch's current token: after `IdempotentParameterMismatch`. Those that have
+    /// ended are among them.
+    pub(crate) async fn instances_of_token(&self, token: &str) -> Result<Vec<Instance>, Failure> {
+        self.instances_where("client-token", token).await
     }
 
     /// Every instance that carries our tag and that EC2 still shows.
     pub(crate) async fn instances(&self) -> Result<Vec<Instance>, Failure> {
+        self.instances_where("tag-key", &self.names.tag).await
+    }
+
+    async fn instances_where(&self, what: &str, is: &str) -> Result<Vec<Instance>, Failure> {
+        const CALL: &str = "ec2:DescribeInstances";
         let mut all = Vec::new();
         let mut token = None;
         for _ in 0..PAGES_MAX {
             let page = self
                 .ec2()
                 .describe_instances()
-                .filters(
-                    Filter::builder()
-                        .name("tag-key")
-                        .values(&self.names.tag)
-                        .build(),
-                )
+                .filters(Filter::builder().name(what).values(is).build())
                 .max_results(PAGE_SIZE)
                 .set_next_token(token)
                 .send()
                 .await
-                .map_err(|error| Failure::of("ec2:DescribeInstances", &error))?;
-            all.extend(
-                page.reservations
-                    .unwrap_or_default()
-                    .into_iter()
-                    .flat_map(|reservation| reservation.instances.unwrap_or_default())
-                    .filter_map(|instance| self.described(instance)),
-            );
+                .map_err(|error| Failure::of(CALL, &error))?;
+            for reservation in page.reservations.unwrap_or_default() {
+                let instances = reservation.instances.unwrap_or_default().into_iter();
+                all.extend(instances.filter_map(|one| self.described(one)));
+            }
             token = page.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
                 return Ok(all);
             }
         }
         // The rows of machines that are cut off would be closed as if they had ended.
-        Err(Failure {
-            call: "ec2:DescribeInstances",
-            code: "too-much".to_owned(),
-            message: format!("more than {PAGES_MAX} pages of instances carry our tag"),
-        })
+        let message = format!("more than {PAGES_MAX} pages of instances have the {what} {is}");
+        Err(Failure::new(CALL, "too-much", message))
     }
 
     /// Ends `instances` outright: a graceful shutdown would signal the runner, and a runner that is
@@ -226,13 +195,17 @@ impl Aws {
                 .and_then(|tag| tag.value.clone())
         };
         let state = instance.state.and_then(|state| state.name);
+        let ended = [
+            InstanceStateName::ShuttingDown,
+            InstanceStateName::Terminated,
+        ];
         Some(Instance {
             id: instance.instance_id?,
             pool: tag(&self.names.tag).unwrap_or_default(),
             launch: tag(&self.names.tag_launch),
             max_lifetime_minutes: tag(&self.names.tag_max_lifetime_minutes)
                 .and_then(|v| v.parse().ok()),
-            ended: has_ended(state.as_ref()),
+            ended: state.is_some_and(|state| ended.contains(&state)),
             launched_ms: instance
                 .launch_time
                 .and_then(|time| u64::try_from(time.to_millis().ok()?).ok())
@@ -272,21 +245,6 @@ fn once(timeout_s: u64) -> aws_sdk_ec2::config::Builder {
                 .operation_timeout(timeout)
                 .build(),
         )
-}
-
-fn launched(instance: aws_sdk_ec2::types::Instance) -> Option<Launched> {
-    let state = instance.state.and_then(|state| state.name);
-    Some(Launched {
-        instance: instance.instance_id?,
-        ended: has_ended(state.as_ref()),
-    })
-}
-
-fn has_ended(state: Option<&InstanceStateName>) -> bool {
-    matches!(
-        state,
-        Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated)
-    )
 }
 
 fn refusal<E, R>(error: &SdkError<E, R>) -> LaunchResult

@@ -17,6 +17,14 @@ pub struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn new(call: &'static str, code: &str, message: String) -> Self {
+        Self {
+            call,
+            code: code.to_owned(),
+            message,
+        }
+    }
+
     pub(super) fn of<E, R>(call: &'static str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -34,10 +42,6 @@ impl Failure {
         } else {
             ("bad-answer", "the answer can't be read")
         };
-        Self {
-            call,
-            code: code.to_owned(),
-            message: message.to_owned(),
-        }
+        Self::new(call, code, message.to_owned())
     }
 }

@@ -19,7 +19,7 @@ use aws_types::region::Region;
 use stacks::names::Names;
 
 pub use dynamo::WriteResult;
-pub use ec2::{LaunchResult, Launched};
+pub use ec2::LaunchResult;
 pub use failure::Failure;
 use raw_call::{Call, Service};
 pub use ssm::Parameters;
@@ -55,25 +55,25 @@ pub struct AwsEndpoint {
 impl AwsEndpoint {
     /// Reads the variables that Lambda sets for every function.
     pub fn from_env() -> Result<Self, MissingVariable> {
-        let get = |name: &'static str| {
-            std::env::var(name)
-                .ok()
-                .filter(|value| !value.is_empty())
-                .ok_or(MissingVariable(name))
-        };
         Ok(Self {
-            region: get("AWS_REGION")?,
+            region: variable("AWS_REGION")?,
             credentials: Credentials::new(
-                get("AWS_ACCESS_KEY_ID")?,
-                get("AWS_SECRET_ACCESS_KEY")?,
-                get("AWS_SESSION_TOKEN").ok(),
+                variable("AWS_ACCESS_KEY_ID")?,
+                variable("AWS_SECRET_ACCESS_KEY")?,
+                variable("AWS_SESSION_TOKEN").ok(),
                 None,
                 "lambda",
             ),
-            endpoint: get("AWS_ENDPOINT_URL").ok(),
-            endpoint_ec2: get("AWS_ENDPOINT_URL_EC2").ok(),
+            endpoint: variable("AWS_ENDPOINT_URL").ok(),
+            endpoint_ec2: variable("AWS_ENDPOINT_URL_EC2").ok(),
         })
     }
+}
+
+/// The value of an environment variable; an empty one counts as missing.
+pub(crate) fn variable(name: &'static str) -> Result<String, MissingVariable> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    value.ok_or(MissingVariable(name))
 }
 
 /// An environment variable that Lambda or the stack should have set.
@@ -102,26 +102,19 @@ impl Aws {
                     .operation_timeout(seconds(CALL_TIMEOUT_S))
                     .build(),
             );
-        config.set_endpoint_url(endpoint.endpoint.clone());
+        config.set_endpoint_url(endpoint.endpoint);
         let config = config.build();
-        let aws = Self {
+        let ec2 = endpoint.endpoint_ec2.map(|url| {
+            let config = config.to_builder().endpoint_url(url).build();
+            aws_sdk_ec2::Client::new(&config)
+        });
+        Self {
             names,
             config,
-            ec2: OnceLock::new(),
+            ec2: ec2.map(OnceLock::from).unwrap_or_default(),
             lambda: OnceLock::new(),
             ssm: OnceLock::new(),
-        };
-        if endpoint.endpoint_ec2.is_some() {
-            let config = aws
-                .config
-                .to_builder()
-                .endpoint_url(endpoint.endpoint_ec2.unwrap_or_default())
-                .build();
-            aws.ec2
-                .set(aws_sdk_ec2::Client::new(&config))
-                .expect("nobody has it yet");
         }
-        aws
     }
 
     /// The deployment's names.

@@ -11,6 +11,8 @@ use super::{Aws, Failure};
 /// Most pages of ten parameters: sixteen pools, four secrets and two documents are three pages.
 const PAGES_MAX: usize = 8;
 
+const CALL: &str = "ssm:GetParametersByPath";
+
 /// Values by full path.
 pub type Parameters = BTreeMap<String, String>;
 
@@ -44,18 +46,14 @@ impl Aws {
             }
         }
         // A pool that is cut off would look as if it had been taken out.
-        Err(Failure {
-            call: "ssm:GetParametersByPath",
-            code: "too-much".to_owned(),
-            message: format!(
-                "more than {PAGES_MAX} pages below {}",
-                self.names.parameters
-            ),
-        })
+        let message = format!(
+            "more than {PAGES_MAX} pages below {}",
+            self.names.parameters
+        );
+        Err(Failure::new(CALL, "too-much", message))
     }
 
     async fn parameter_page(&self, token: Option<&str>) -> Result<Page, Failure> {
-        const CALL: &str = "ssm:GetParametersByPath";
         let mut body = json!({
             "Path": self.names.parameters,
             "Recursive": true,
@@ -74,10 +72,9 @@ impl Aws {
             body,
         };
         let answer = self.ssm().send(CALL, call).await?;
-        serde_json::from_slice(&answer.0).map_err(|_| Failure {
-            call: CALL,
-            code: "bad-answer".to_owned(),
-            message: "the answer can't be read".to_owned(),
+        serde_json::from_slice(&answer.0).map_err(|_| {
+            let message = "the answer can't be read".to_owned();
+            Failure::new(CALL, "bad-answer", message)
         })
     }
 }

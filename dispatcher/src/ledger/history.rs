@@ -1,10 +1,10 @@
 //! What is kept of a job for ever after: where it stands, and how it got there.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::change::{Change, Item};
-use super::{HISTORY_S, Ledger, Row, item, number, read, text};
+use super::change::{Change, Key, number, text};
+use super::{HISTORY_S, Ledger, read};
 use crate::aws::Failure;
 use crate::model::job::{AttemptNumbers, Job, JobEvent, JobKey, JobSource, JobStatus};
 
@@ -12,7 +12,7 @@ use crate::model::job::{AttemptNumbers, Job, JobEvent, JobKey, JobSource, JobSta
 pub(super) const INSTANCE_ID: &str = "instance_id";
 /// Attribute of a job's history: when its commit was marked as not served. It is there as long as that
 /// mark is.
-const REFUSED_MS: &str = "refused_ms";
+pub(super) const REFUSED_MS: &str = "refused_ms";
 
 /// Why a job's row moves.
 #[derive(Debug, Clone, Default)]
@@ -27,28 +27,15 @@ pub struct Note<'a> {
     pub conclusion: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct JobRow<'a> {
-    repository: &'a str,
-    job_id: u64,
-    attempt: u64,
-    run_id: u64,
-    #[serde(rename = "job_name")]
-    name: &'a str,
-    labels: &'a [String],
-    head_sha: &'a str,
-    html_url: &'a str,
-    #[serde(rename = "job_status")]
-    status: JobStatus,
-    reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pool: Option<&'a str>,
-    recorded_ms: u64,
-    /// When a delivery last told of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivered_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused_ms: Option<u64>,
+impl<'a> Note<'a> {
+    /// One that says why, and no more.
+    #[must_use]
+    pub fn of(reason: &'a str) -> Self {
+        Self {
+            reason,
+            ..Self::default()
+        }
+    }
 }
 
 /// What history knows of a job as its deliveries described it.
@@ -101,43 +88,22 @@ impl Ledger {
     }
 }
 
-pub(super) fn history_key(key: &JobKey) -> (String, String) {
+pub(super) fn history_key(key: &JobKey) -> Key {
     (
         format!("repo#{}", key.repository),
         format!("{:012}#{:04}", key.id, key.attempt),
     )
 }
 
-pub(super) fn job_item(
-    job: &Job,
-    status: JobStatus,
-    reason: &str,
-    pool: Option<&str>,
-    now_ms: u64,
-    refused_ms: Option<u64>,
-) -> Item {
-    let (pk, sk) = history_key(&job.key);
-    item(&Row {
-        pk: &pk,
-        sk: &sk,
-        body: &JobRow {
-            repository: &job.key.repository,
-            job_id: job.key.id,
-            attempt: job.key.attempt,
-            run_id: job.run_id,
-            name: &job.name,
-            labels: &job.labels,
-            head_sha: &job.head_sha,
-            html_url: &job.html_url,
-            status,
-            reason,
-            pool,
-            recorded_ms: now_ms,
-            delivered_ms: (job.source == JobSource::Delivery).then_some(now_ms),
-            refused_ms,
-        },
-        ttl: Some(now_ms / 1000 + HISTORY_S),
-    })
+/// The first row of a job, where it has none.
+pub(super) fn job_new(job: &Job, status: JobStatus, reason: &str, now_ms: u64) -> Change {
+    Change::update(history_key(&job.key))
+        .set("job_status", text(status.word()))
+        .set("reason", text(reason))
+        .set("recorded_ms", number(now_ms))
+        .told(job, now_ms)
+        .kept_for(HISTORY_S, now_ms)
+        .only_if_new()
 }
 
 /// The update that moves a job by `event` where its status admits it.
@@ -157,91 +123,60 @@ pub(super) fn job_update(
         JobEvent::OverLimit | JobEvent::GivenUp | JobEvent::MachineLost => ("ended_ms", false),
         JobEvent::Requeued => ("requeued_ms", false),
     };
-    let mut values = Item::new();
-    let mut sets = Vec::new();
-    for (name, value) in job_attributes(key, job, note) {
-        sets.push(format!("{name} = :{name}"));
-        values.insert(format!(":{name}"), value);
-    }
-    sets.push(format!("{stamp} = :now"));
-    if job.is_some_and(|job| job.source == JobSource::Delivery) {
-        sets.push("delivered_ms = :now".to_owned());
-    }
-    values.insert(":now".to_owned(), number(now_ms));
-    sets.push("#ttl = :ttl".to_owned());
-    values.insert(":ttl".to_owned(), number(now_ms / 1000 + HISTORY_S));
-    let mut admitted = Vec::new();
-    let mut target = None;
-    for (index, (from, to)) in JobStatus::moved_by(event).enumerate() {
-        admitted.push(format!("job_status = :from{index}"));
-        values.insert(format!(":from{index}"), text(from.word()));
-        target = Some(to);
-    }
-    let target = target.expect("every event moves some status");
-    sets.push("job_status = :job_status".to_owned());
-    values.insert(":job_status".to_owned(), text(target.word()));
-    if admits_new && job.is_some() {
-        admitted.push("attribute_not_exists(pk)".to_owned());
-    }
-    let mut conditions = vec![format!("({})", admitted.join(" OR "))];
-    let mut removes = Vec::new();
-    if event == JobEvent::Requeued {
-        // What is told of its former end would contradict its status.
-        removes.extend(["ended_ms", "conclusion", "launch"]);
-        conditions.push(format!("attribute_not_exists({INSTANCE_ID})"));
-    }
-    match guard {
-        StatusGuard::Any => {}
-        StatusGuard::None => conditions.push(format!("attribute_not_exists({REFUSED_MS})")),
-        StatusGuard::Set => sets.push(format!("{REFUSED_MS} = :now")),
-        StatusGuard::TakenBack => {
-            conditions.push(format!("attribute_exists({REFUSED_MS})"));
-            removes.push(REFUSED_MS);
-        }
-    }
-    let mut update = format!("SET {}", sets.join(", "));
-    if !removes.is_empty() {
-        update = format!("{update} REMOVE {}", removes.join(", "));
-    }
-    Change::Update {
-        key: history_key(key),
-        update,
-        condition: conditions.join(" AND "),
-        values,
-    }
-}
-
-/// What an update writes into a job's history besides status and times.
-fn job_attributes(
-    key: &JobKey,
-    job: Option<&Job>,
-    note: &Note<'_>,
-) -> Vec<(&'static str, AttributeValue)> {
-    let mut attributes = vec![("reason", text(note.reason))];
+    let (from, to) = event.moves();
+    let from: Vec<&str> = from.iter().map(|status| status.word()).collect();
+    let mut change = Change::update(history_key(key))
+        .set("job_status", text(to.word()))
+        .set("reason", text(note.reason))
+        .set(stamp, number(now_ms))
+        .kept_for(HISTORY_S, now_ms)
+        .only_from_any("job_status", &from, admits_new && job.is_some());
     let notes = [
         ("launch", note.launch),
         (INSTANCE_ID, note.instance),
         ("conclusion", note.conclusion),
     ];
-    attributes.extend(
-        notes
-            .into_iter()
-            .filter_map(|(name, value)| value.map(|value| (name, text(value)))),
-    );
-    if let Some(job) = job {
-        attributes.extend([
-            ("repository", text(&key.repository)),
-            ("job_id", number(key.id)),
-            ("attempt", number(key.attempt)),
-            ("run_id", number(job.run_id)),
-            ("job_name", text(&job.name)),
-            (
-                "labels",
-                AttributeValue::L(job.labels.iter().map(|label| text(label)).collect()),
-            ),
-            ("head_sha", text(&job.head_sha)),
-            ("html_url", text(&job.html_url)),
-        ]);
+    for (name, value) in notes {
+        if let Some(value) = value {
+            change = change.set(name, text(value));
+        }
     }
-    attributes
+    if let Some(job) = job {
+        change = change.told(job, now_ms);
+    }
+    if event == JobEvent::Requeued {
+        // What is told of its former end would contradict its status.
+        for name in ["ended_ms", "conclusion", "launch"] {
+            change = change.remove(name);
+        }
+        change = change.only_if(&format!("attribute_not_exists({INSTANCE_ID})"));
+    }
+    match guard {
+        StatusGuard::Any => change,
+        StatusGuard::None => change.only_if(&format!("attribute_not_exists({REFUSED_MS})")),
+        StatusGuard::Set => change.set(REFUSED_MS, number(now_ms)),
+        StatusGuard::TakenBack => change
+            .remove(REFUSED_MS)
+            .only_if(&format!("attribute_exists({REFUSED_MS})")),
+    }
+}
+
+impl Change {
+    /// Sets what is told of `job`, and when if a delivery told it.
+    fn told(self, job: &Job, now_ms: u64) -> Self {
+        let labels = job.labels.iter().map(|label| text(label)).collect();
+        let change = self
+            .set("repository", text(&job.key.repository))
+            .set("job_id", number(job.key.id))
+            .set("attempt", number(job.key.attempt))
+            .set("run_id", number(job.run_id))
+            .set("job_name", text(&job.name))
+            .set("labels", AttributeValue::L(labels))
+            .set("head_sha", text(&job.head_sha))
+            .set("html_url", text(&job.html_url));
+        match job.source {
+            JobSource::Delivery => change.set("delivered_ms", number(now_ms)),
+            JobSource::List | JobSource::Expectation | JobSource::Ledger => change,
+        }
+    }
 }

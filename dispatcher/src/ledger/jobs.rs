@@ -1,12 +1,14 @@
 //! Jobs: on the list while they wait, in the history for ever after.
 
-use super::history::{INSTANCE_ID, Note, StatusGuard, history_key, job_item, job_update};
+use super::change::{Change, number, text};
+use super::history::{
+    INSTANCE_ID, Note, REFUSED_MS, StatusGuard, history_key, job_new, job_update,
+};
 use super::lease::LEASE_MS;
 use super::status_updates::StatusKind;
-use super::{Ledger, job_sk, live_item, live_key, number, status_updates, text};
+use super::{Ledger, job_sk, live_item, live_key, status_updates};
 use stacks::pool::Pool;
 
-use super::change::{Change, Item};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::{ForgeRunner, Job, JobEvent, JobKey, JobSource, JobStatus};
 use crate::model::world::WaitingJob;
@@ -23,12 +25,8 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let name = pool.name.as_str();
-        let waiting = waiting(job, name, now_ms);
-        let row = job_item(job, JobStatus::Pending, "", Some(name), now_ms, None);
-        let mut changes = vec![
-            Change::PutNew(row),
-            Change::Put(live_item(&job_sk(&job.key), &waiting)),
-        ];
+        let row = job_new(job, JobStatus::Pending, "", now_ms).set("#pool", text(name));
+        let mut changes = vec![row, listed(&waiting(job, name, now_ms))];
         // Of an expected job that is found out when the forge has told of it.
         if pool.runs_on_host(&job.labels) && job.source != JobSource::Expectation {
             let reason = format!(
@@ -51,8 +49,10 @@ impl Ledger {
         let (pk, sk) = history_key(key);
         let row = self.item(&pk, &sk).await?.unwrap_or_default();
         let status = row.get("job_status").and_then(|word| word.as_s().ok());
-        let ended = JobStatus::moved_by(JobEvent::Requeued)
-            .any(|(from, _)| status.is_some_and(|word| word == from.word()));
+        let (ended, _) = JobEvent::Requeued.moves();
+        let ended = ended
+            .iter()
+            .any(|one| status.is_some_and(|word| word == one.word()));
         Ok(ended && !row.contains_key(INSTANCE_ID))
     }
 
@@ -68,22 +68,11 @@ impl Ledger {
             not_before_ms: now_ms.saturating_sub(LEASE_MS),
             ..waiting(job, pool, now_ms)
         };
-        let note = Note {
-            reason: "the forge queued it again",
-            ..Note::default()
-        };
+        let note = Note::of("the forge queued it again");
+        let event = JobEvent::Requeued;
         self.write_served(job, "a pool serves it now", now_ms, |guard| {
-            vec![
-                job_update(
-                    &job.key,
-                    Some(job),
-                    JobEvent::Requeued,
-                    &note,
-                    guard,
-                    now_ms,
-                ),
-                Change::Put(live_item(&job_sk(&job.key), &waiting)),
-            ]
+            let row = job_update(&job.key, Some(job), event, &note, guard, now_ms);
+            vec![row, listed(&waiting)]
         })
         .await
     }
@@ -96,9 +85,11 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let status = status_updates::queued(job, StatusKind::NotServed, reason, now_ms);
-        let refused_ms = status.is_some().then_some(now_ms);
-        let row = job_item(job, JobStatus::Failed, reason, None, now_ms, refused_ms);
-        let mut changes = vec![Change::PutNew(row)];
+        let mut row = job_new(job, JobStatus::Failed, reason, now_ms);
+        if status.is_some() {
+            row = row.set(REFUSED_MS, number(now_ms));
+        }
+        let mut changes = vec![row];
         changes.extend(status);
         self.write_all(changes).await
     }
@@ -112,10 +103,7 @@ impl Ledger {
         reason: &str,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let note = Note {
-            reason,
-            ..Note::default()
-        };
+        let note = Note::of(reason);
         let status = status_updates::queued(job, StatusKind::NotServed, reason, now_ms);
         let guard = if status.is_some() {
             StatusGuard::Set
@@ -124,7 +112,7 @@ impl Ledger {
         };
         let mut changes = vec![
             job_update(&job.key, None, JobEvent::GivenUp, &note, guard, now_ms),
-            unlisted_as_seen(claim),
+            unlisted(&claim.job).only_as_seen(claim),
         ];
         changes.extend(status);
         self.write_all(changes).await
@@ -137,25 +125,15 @@ impl Ledger {
         pool: &str,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let (condition, mut values) = claim.as_seen();
-        values.insert(":pool".to_owned(), text(pool));
-        values.insert(":now".to_owned(), number(now_ms));
-        let of_pool = Item::from([(":pool".to_owned(), text(pool))]);
-        self.write_all(vec![
-            Change::Update {
-                key: live_key(&job_sk(&claim.job)),
-                update: "SET #pool = :pool, reassigned_ms = :now REMOVE launch".to_owned(),
-                condition,
-                values,
-            },
-            Change::Update {
-                key: history_key(&claim.job),
-                update: "SET #pool = :pool".to_owned(),
-                condition: "attribute_exists(pk)".to_owned(),
-                values: of_pool,
-            },
-        ])
-        .await
+        let entry = Change::update(live_key(&job_sk(&claim.job)))
+            .set("#pool", text(pool))
+            .set("reassigned_ms", number(now_ms))
+            .remove("launch")
+            .only_as_seen(claim);
+        let row = Change::update(history_key(&claim.job))
+            .set("#pool", text(pool))
+            .only_if_there();
+        self.write_all(vec![entry, row]).await
     }
 
     /// Moves a job's history by `event` and, in the same transaction, takes it off the list when it
@@ -198,10 +176,10 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let name = runner.name.as_str();
+        let reason = format!("a runner has it: {name}");
         let note = Note {
-            reason: &format!("a runner has it: {name}"),
             instance: Some(name),
-            ..Note::default()
+            ..Note::of(&reason)
         };
         let (key, moved) = self
             .move_told(job, JobEvent::Started, &note, now_ms)
@@ -273,18 +251,13 @@ impl Ledger {
         launch: &str,
         not_before_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        self.write(Change::Update {
-            key: live_key(&job_sk(key)),
-            update: "SET not_before_ms = :then, launches = launches - :one REMOVE launch"
-                .to_owned(),
-            condition: "launch = :launch".to_owned(),
-            values: Item::from([
-                (":then".to_owned(), number(not_before_ms)),
-                (":one".to_owned(), number(1)),
-                (":launch".to_owned(), text(launch)),
-            ]),
-        })
-        .await
+        let released = Change::update(live_key(&job_sk(key)))
+            .set("not_before_ms", number(not_before_ms))
+            .assign("launches = launches - :one".to_owned())
+            .value(":one", number(1))
+            .remove("launch")
+            .only_from("launch", text(launch));
+        self.write(released).await
     }
 
     /// Takes a job off the list that waits no longer, if it is as it was seen: it may have been queued
@@ -295,30 +268,21 @@ impl Ledger {
         reason: &str,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let note = Note {
-            reason,
-            ..Note::default()
-        };
-        let told = job_update(
-            &claim.job,
-            None,
-            JobEvent::GivenUp,
-            &note,
-            StatusGuard::Any,
-            now_ms,
-        );
-        self.write_all(vec![told, unlisted_as_seen(claim)]).await
+        let (event, note) = (JobEvent::GivenUp, Note::of(reason));
+        let told = job_update(&claim.job, None, event, &note, StatusGuard::Any, now_ms);
+        let off = unlisted(&claim.job).only_as_seen(claim);
+        self.write_all(vec![told, off]).await
     }
 
     /// Takes an expected job off the list whose history has ended already.
     pub async fn unlist_expected(&self, key: &JobKey) -> Result<(), Failure> {
-        let _result = self.write(unlisted(key)).await?;
-        Ok(())
+        self.write(unlisted(key)).await.map(drop)
     }
 
     /// Takes a job off the list as it was seen, and leaves its history alone, which tells of something later.
     pub async fn forget_job(&self, claim: &Claim) -> Result<WriteResult, Failure> {
-        self.write(unlisted_as_seen(claim)).await
+        let off = unlisted(&claim.job).only_as_seen(claim);
+        self.write(off).await
     }
 }
 
@@ -337,21 +301,12 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
     }
 }
 
-/// Takes a job off the list.
-fn unlisted(key: &JobKey) -> Change {
-    Change::Delete {
-        key: live_key(&job_sk(key)),
-        condition: String::new(),
-        values: Item::new(),
-    }
+/// Puts a job on the list.
+fn listed(job: &WaitingJob) -> Change {
+    Change::put(live_item(&job_sk(&job.key), job))
 }
 
-/// Takes a job off the list if it is as it was seen.
-fn unlisted_as_seen(claim: &Claim) -> Change {
-    let (condition, values) = claim.as_seen();
-    Change::Delete {
-        key: live_key(&job_sk(&claim.job)),
-        condition,
-        values,
-    }
+/// Takes a job off the list.
+fn unlisted(key: &JobKey) -> Change {
+    Change::delete(live_key(&job_sk(key)))
 }

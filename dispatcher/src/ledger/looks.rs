@@ -2,8 +2,8 @@
 
 use stacks::pool::Scope;
 
-use super::change::{Change, Item};
-use super::{Ledger, live_key, number, text};
+use super::change::{Change, number, text};
+use super::{Ledger, live_key};
 use crate::aws::{Failure, WriteResult};
 
 impl Ledger {
@@ -16,47 +16,29 @@ impl Ledger {
         now_ms: u64,
         until_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let begun = self
-            .write(Change::Update {
-                key: live_key(&look_sk(scope)),
-                update: "SET evaluated_ms = :now, holder = :holder, until_ms = :until".to_owned(),
-                condition: "attribute_not_exists(pk) OR until_ms < :now OR holder = :holder"
-                    .to_owned(),
-                values: Item::from([
-                    (":now".to_owned(), number(now_ms)),
-                    (":holder".to_owned(), text(holder)),
-                    (":until".to_owned(), number(until_ms)),
-                ]),
-            })
-            .await?;
+        let evaluated = || update(scope).set("evaluated_ms", number(now_ms));
+        let begin = evaluated()
+            .set("holder", text(holder))
+            .set("until_ms", number(until_ms))
+            .only_if("attribute_not_exists(pk) OR until_ms < :evaluated_ms OR holder = :holder");
+        let begun = self.write(begin).await?;
         if begun == WriteResult::Refused {
-            let _noted = self
-                .write(Change::Update {
-                    key: live_key(&look_sk(scope)),
-                    update: "SET evaluated_ms = :now".to_owned(),
-                    condition: "attribute_exists(pk)".to_owned(),
-                    values: Item::from([(":now".to_owned(), number(now_ms))]),
-                })
-                .await?;
+            let _noted = self.write(evaluated().only_if_there()).await?;
         }
         Ok(begun)
     }
 
     /// Notes that `holder` looks no more, so that the next one who evaluates an event does.
     pub async fn end_looks(&self, scope: &Scope, holder: &str) -> Result<(), Failure> {
-        let _result = self
-            .write(Change::Update {
-                key: live_key(&look_sk(scope)),
-                update: "SET until_ms = :zero".to_owned(),
-                condition: "holder = :holder".to_owned(),
-                values: Item::from([
-                    (":holder".to_owned(), text(holder)),
-                    (":zero".to_owned(), number(0)),
-                ]),
-            })
-            .await?;
-        Ok(())
+        let ended = update(scope)
+            .set("until_ms", number(0))
+            .only_from("holder", text(holder));
+        self.write(ended).await.map(drop)
     }
+}
+
+fn update(scope: &Scope) -> Change {
+    Change::update(live_key(&look_sk(scope)))
 }
 
 /// Sort key of a scope's note.

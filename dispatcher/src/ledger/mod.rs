@@ -23,11 +23,10 @@ mod status_updates;
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Serialize, de::DeserializeOwned};
 use stacks::pool::Scope;
 
-use self::change::{Change, Item};
+use self::change::{Change, Item, Key, key_item, text};
 use crate::aws::dynamo::Table;
 use crate::aws::{Aws, Failure, WriteResult};
 use crate::model::job::JobKey;
@@ -44,6 +43,8 @@ pub use status_updates::{StatusKind, StatusUpdate};
 
 /// Most pages of one query: a megabyte each, hence some 20,000 waiting jobs.
 const PAGES_MAX: usize = 16;
+/// What a failure calls it.
+const READING: &str = "reading the ledger";
 /// Partition of everything that is now.
 const LIVE: &str = "live";
 /// How long history is kept, in seconds: a quarter, as long as people ask about a build.
@@ -71,17 +72,6 @@ pub struct Live {
     pub pending_events: Vec<PendingEvent>,
     /// When an event was last evaluated, by the sort key of its scope's look.
     evaluated_ms: BTreeMap<String, u64>,
-}
-
-/// A row with its keys; `ttl` only on history.
-#[derive(Serialize)]
-struct Row<'a, T> {
-    pk: &'a str,
-    sk: &'a str,
-    #[serde(flatten)]
-    body: &'a T,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttl: Option<u64>,
 }
 
 /// A row that can't be read back: somebody edited the table, or a newer version wrote it.
@@ -133,11 +123,8 @@ impl Ledger {
             }
         }
         // Half a world would have its machines ended as orphans.
-        Err(Failure {
-            call: "reading the ledger",
-            code: "too-much".to_owned(),
-            message: format!("more than {PAGES_MAX} pages in partition {pk}"),
-        })
+        let message = format!("more than {PAGES_MAX} pages in partition {pk}");
+        Err(Failure::new(READING, "too-much", message))
     }
 
     /// One item. By a query, which costs the same: an operation of the SDK less.
@@ -184,11 +171,7 @@ impl Ledger {
 
 impl From<BadRow> for Failure {
     fn from(row: BadRow) -> Self {
-        Self {
-            call: "reading the ledger",
-            code: "bad-row".to_owned(),
-            message: row.to_string(),
-        }
+        Self::new(READING, "bad-row", row.to_string())
     }
 }
 
@@ -199,21 +182,14 @@ impl Live {
         self.evaluated_ms.get(&looks::look_sk(scope)).copied()
     }
 
-    fn take(&mut self, mut item: Item) -> Result<(), BadRow> {
-        let sk = match item.get("sk") {
-            Some(AttributeValue::S(sk)) => sk.clone(),
-            _ => String::new(),
-        };
-        let mut take_number = |name: &str| {
-            let n = item.remove(name)?;
-            n.as_n().ok()?.parse::<u64>().ok()
-        };
+    fn take(&mut self, item: Item) -> Result<(), BadRow> {
+        let sk = sk_of(&item);
         if let Some(name) = sk.strip_prefix("counter#") {
-            let n = take_number("n").and_then(|n| u32::try_from(n).ok());
+            let n = u32::try_from(number_in(&item, "n"));
             self.counters.insert(name.to_owned(), n.unwrap_or_default());
         } else if sk.starts_with("look#") {
-            let evaluated_ms = take_number("evaluated_ms").unwrap_or_default();
-            self.evaluated_ms.insert(sk, evaluated_ms);
+            self.evaluated_ms
+                .insert(sk, number_in(&item, "evaluated_ms"));
         } else if sk.starts_with("job#") {
             self.jobs.push(read(item)?);
         } else if sk.starts_with("launch#") {
@@ -231,16 +207,6 @@ impl Live {
     }
 }
 
-/// A number as DynamoDB has it.
-fn number(value: u64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-/// A text as DynamoDB has it.
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.to_owned())
-}
-
 fn job_sk(key: &JobKey) -> String {
     format!("job#{key}")
 }
@@ -253,30 +219,35 @@ fn runner_sk(instance: &str) -> String {
     format!("runner#{instance}")
 }
 
-fn live_key(sk: &str) -> (String, String) {
+fn live_key(sk: &str) -> Key {
     (LIVE.to_owned(), sk.to_owned())
 }
 
-fn item<T: Serialize>(row: &T) -> Item {
-    serde_dynamo::to_item(row).expect("rows are plain structs")
+fn live_item<T: Serialize>(sk: &str, body: &T) -> Item {
+    item(live_key(sk), body)
 }
 
-fn live_item<T: Serialize>(sk: &str, body: &T) -> Item {
-    item(&Row {
-        pk: LIVE,
-        sk,
-        body,
-        ttl: None,
-    })
+fn item<T: Serialize>(key: Key, body: &T) -> Item {
+    let mut item: Item = serde_dynamo::to_item(body).expect("rows are plain structs");
+    item.extend(key_item(key));
+    item
 }
 
 fn read<T: DeserializeOwned>(item: Item) -> Result<T, BadRow> {
-    let sk = match item.get("sk") {
-        Some(AttributeValue::S(sk)) => sk.clone(),
-        _ => String::new(),
-    };
+    let sk = sk_of(&item);
     serde_dynamo::from_item(item).map_err(|error| BadRow {
         sk,
         message: error.to_string(),
     })
+}
+
+/// A number of a row; 0 where it has none.
+fn number_in(item: &Item, name: &str) -> u64 {
+    let number = item.get(name).and_then(|n| n.as_n().ok()?.parse().ok());
+    number.unwrap_or_default()
+}
+
+fn sk_of(item: &Item) -> String {
+    let sk = item.get("sk").and_then(|sk| sk.as_s().ok());
+    sk.cloned().unwrap_or_default()
 }

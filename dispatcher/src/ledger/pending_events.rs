@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, Item};
-use super::{Ledger, Row, item, live_item, live_key, number, read, text};
+use super::change::{Change, Key, number, text};
+use super::{HISTORY_S, Ledger, live_item, live_key, number_in, read};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::digest;
 use workflow::event::Event;
@@ -113,22 +113,23 @@ impl ExpectedState {
 /// What the ledger knows of how a repository's jobs are told of.
 #[derive(Debug, Default)]
 pub struct JobReports {
-    /// When a delivery last told of one of its jobs.
-    pub last_ms: u64,
-    /// When it was last found that none told of a job that was due.
+    /// When it was last found that no delivery told of a job that was due.
     pub silent_ms: u64,
-    /// Those jobs.
+    /// Jobs that deliveries told of.
     pub jobs: Vec<ReportedJob>,
 }
 
-/// A job that a delivery told of.
-#[derive(Debug)]
+/// A job as its history has it.
+#[derive(Debug, Deserialize)]
 pub struct ReportedJob {
-    /// When.
+    /// When a delivery last told of it; 0: none did.
+    #[serde(default)]
     pub delivered_ms: u64,
     /// Its commit.
+    #[serde(default)]
     pub head_sha: String,
     /// Its name.
+    #[serde(default, rename = "job_name")]
     pub name: String,
 }
 
@@ -136,7 +137,9 @@ impl JobReports {
     /// Whether deliveries tell of the repository's jobs, as far as one knows.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        self.last_ms > self.silent_ms
+        self.jobs
+            .iter()
+            .any(|job| job.delivered_ms > self.silent_ms)
     }
 
     /// The jobs of the commit `sha` that were told of since then.
@@ -146,32 +149,9 @@ impl JobReports {
     }
 }
 
-#[derive(Serialize)]
-struct EventRow<'a> {
-    facts: &'a str,
-    event: EventKind,
-    recorded_ms: u64,
-}
-
 #[derive(Deserialize)]
 struct KnownEvent {
     facts: String,
-}
-
-#[derive(Deserialize)]
-struct RecentJob {
-    #[serde(default)]
-    delivered_ms: u64,
-    #[serde(default)]
-    head_sha: String,
-    #[serde(default)]
-    job_name: String,
-}
-
-#[derive(Default, Deserialize)]
-struct Silence {
-    #[serde(default)]
-    silent_ms: u64,
 }
 
 impl Ledger {
@@ -184,17 +164,12 @@ impl Ledger {
     ) -> Result<WriteResult, Failure> {
         let repository = &event.body.repository.full_name;
         let facts = serde_json::to_string(event).expect("its maps have texts for keys");
-        let (pk, sk) = history_key(repository, id);
-        let history = item(&Row {
-            pk: &pk,
-            sk: &sk,
-            body: &EventRow {
-                facts: &facts,
-                event: event.kind,
-                recorded_ms: now_ms,
-            },
-            ttl: Some(now_ms / 1000 + KEEP_S),
-        });
+        let history = Change::update(history_key(repository, id))
+            .set("facts", text(&facts))
+            .set("#event", text(event.kind.word()))
+            .set("recorded_ms", number(now_ms))
+            .kept_for(KEEP_S, now_ms)
+            .only_if_new();
         let pending = PendingEvent {
             id: id.to_owned(),
             repository: repository.clone(),
@@ -205,9 +180,8 @@ impl Ledger {
             tries: 0,
             expects: None,
         };
-        let live = live_item(&event_sk(id), &pending);
-        self.write_all(vec![Change::PutNew(history), Change::Put(live)])
-            .await
+        let live = Change::put(live_item(&event_sk(id), &pending));
+        self.write_all(vec![history, live]).await
     }
 
     /// What happened; `None` if nobody knows any more.
@@ -227,41 +201,23 @@ impl Ledger {
         seen: &PendingEvent,
         now: &PendingEvent,
     ) -> Result<WriteResult, Failure> {
-        let mut row = live_item(&event_sk(&now.id), now);
-        let mut values = Item::from([
-            (":seen".to_owned(), number(seen.not_before_ms)),
-            (":then".to_owned(), number(now.not_before_ms)),
-            (":tries".to_owned(), number(now.tries.into())),
-        ]);
-        let mut update = "SET not_before_ms = :then, tries = :tries".to_owned();
-        if let Some(expects) = row.remove("expects") {
-            update.push_str(", expects = :expects");
-            values.insert(":expects".to_owned(), expects);
+        let sk = event_sk(&now.id);
+        let mut change = Change::update(live_key(&sk))
+            .set("not_before_ms", number(now.not_before_ms))
+            .set("tries", number(now.tries.into()))
+            .only_from("not_before_ms", number(seen.not_before_ms));
+        if let Some(expects) = live_item(&sk, now).remove("expects") {
+            change = change.set("expects", expects);
         }
-        self.write(Change::Update {
-            key: live_key(&event_sk(&now.id)),
-            update,
-            condition: "not_before_ms = :seen".to_owned(),
-            values,
-        })
-        .await
+        self.write(change).await
     }
 
     /// Takes an event off the list and says in the history what came of it.
     pub async fn close_event(&self, pending: &PendingEvent, outcome: &str) -> Result<(), Failure> {
-        let history = Change::Update {
-            key: history_key(&pending.repository, &pending.id),
-            update: "SET outcome = :outcome".to_owned(),
-            condition: String::new(),
-            values: Item::from([(":outcome".to_owned(), text(outcome))]),
-        };
-        let live = Change::Delete {
-            key: live_key(&event_sk(&pending.id)),
-            condition: String::new(),
-            values: Item::new(),
-        };
-        let _result = self.write_all(vec![history, live]).await?;
-        Ok(())
+        let history = Change::update(history_key(&pending.repository, &pending.id))
+            .set("outcome", text(outcome));
+        let live = Change::delete(live_key(&event_sk(&pending.id)));
+        self.write_all(vec![history, live]).await.map(drop)
     }
 
     /// How the jobs of `repository` are told of.
@@ -269,36 +225,23 @@ impl Ledger {
         let pk = format!("repo#{repository}");
         let mut reports = JobReports::default();
         for row in self.newest(&pk, BEFORE_EXPECTED, RECENT_MAX).await? {
-            let job: RecentJob = read(row)?;
+            let job: ReportedJob = read(row)?;
             if job.delivered_ms > 0 {
-                reports.last_ms = reports.last_ms.max(job.delivered_ms);
-                reports.jobs.push(ReportedJob {
-                    delivered_ms: job.delivered_ms,
-                    head_sha: job.head_sha,
-                    name: job.job_name,
-                });
+                reports.jobs.push(job);
             }
         }
         if let Some(row) = self.item(&pk, SILENCE).await? {
-            reports.silent_ms = read::<Silence>(row)?.silent_ms;
+            reports.silent_ms = number_in(&row, "silent_ms");
         }
         Ok(reports)
     }
 
     /// Notes that no delivery told of a job of `repository` that was due.
     pub async fn note_silence(&self, repository: &str, now_ms: u64) -> Result<(), Failure> {
-        let _result = self
-            .write(Change::Update {
-                key: (format!("repo#{repository}"), SILENCE.to_owned()),
-                update: "SET silent_ms = :now, #ttl = :ttl".to_owned(),
-                condition: String::new(),
-                values: Item::from([
-                    (":now".to_owned(), number(now_ms)),
-                    (":ttl".to_owned(), number(now_ms / 1000 + super::HISTORY_S)),
-                ]),
-            })
-            .await?;
-        Ok(())
+        let noted = Change::update((format!("repo#{repository}"), SILENCE.to_owned()))
+            .set("silent_ms", number(now_ms))
+            .kept_for(HISTORY_S, now_ms);
+        self.write(noted).await.map(drop)
     }
 }
 
@@ -306,7 +249,7 @@ fn event_sk(id: &str) -> String {
     format!("pending-event#{id}")
 }
 
-fn history_key(repository: &str, id: &str) -> (String, String) {
+fn history_key(repository: &str, id: &str) -> Key {
     (format!("repo#{repository}"), event_sk(id))
 }
 

@@ -1,86 +1,47 @@
 //! Runners: moved through their states while they live, closed exactly once.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::Serialize;
 use stacks::pool::Scope;
 
-use super::change::{Change, Item};
+use super::change::{Change, number, text};
 use super::launches::give_back;
-use super::stale_registrations::{stale_of, stale_sk};
-use super::{
-    HISTORY_S, LIVE, Ledger, Row, item, live_item, live_key, number, read, runner_sk, text,
-};
+use super::stale_registrations::stale_of;
+use super::{HISTORY_S, LIVE, Ledger, item, live_key, read, runner_sk};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::{ForgeRunner, JobKey};
 use crate::model::runner::{EndReason, Ending, Runner, RunnerEvent, RunnerState};
 
-/// What is kept of a runner that ended.
-#[derive(Serialize)]
-struct EndedRow<'a> {
-    #[serde(flatten)]
-    runner: &'a Runner,
-    ended_ms: u64,
+/// An update of a live runner's row.
+fn update(instance: &str) -> Change {
+    Change::update(live_key(&runner_sk(instance))).only_if_there()
 }
 
-/// An update of a live runner's row, under the conditions that it collects.
-struct RunnerUpdate {
-    instance: String,
-    sets: Vec<String>,
-    removes: Vec<&'static str>,
-    conditions: Vec<String>,
-    values: Item,
+/// An update of the runner that the forge calls `told`, if it can be ours.
+fn told_by_forge(told: &ForgeRunner) -> Option<Change> {
+    let id = told.id.filter(|_| told.name.starts_with("i-"))?;
+    Some(update(&told.name).only_from("forge_id", number(id)))
 }
 
-impl RunnerUpdate {
-    fn of(instance: &str) -> Self {
-        Self {
-            instance: instance.to_owned(),
-            sets: Vec::new(),
-            removes: Vec::new(),
-            conditions: vec!["attribute_exists(pk)".to_owned()],
-            values: Item::new(),
-        }
-    }
-
-    /// Moves it by `event`, if its state admits that.
+impl Change {
+    /// Moves a runner by `event`, if its state admits that.
     fn moved(self, event: RunnerEvent, now_ms: u64) -> Self {
-        let target = event.leads_to().word();
-        self.in_states(RunnerState::moved_by(event))
-            .set("runner_state = :target")
-            .value(":target", text(target))
-            .stamped(target, now_ms)
+        let (from, to) = event.moves();
+        self.in_states(from)
+            .set("runner_state", text(to.word()))
+            .stamped(to.word(), now_ms)
     }
 
     /// Only in one of `states`.
-    fn in_states(mut self, states: impl IntoIterator<Item = RunnerState>) -> Self {
-        let mut admitted = Vec::new();
-        for (index, state) in states.into_iter().enumerate() {
-            admitted.push(format!("runner_state = :state{index}"));
-            self = self.value(&format!(":state{index}"), text(state.word()));
-        }
-        self.only_if(&format!("({})", admitted.join(" OR ")))
+    fn in_states(self, states: &[RunnerState]) -> Self {
+        let words: Vec<&str> = states.iter().map(|state| state.word()).collect();
+        self.only_from_any("runner_state", &words, false)
     }
 
     /// Notes when this was: the first time counts.
     fn stamped(self, what: &str, now_ms: u64) -> Self {
         let place = format!("timeline.#{what}");
-        self.set(&format!("{place} = if_not_exists({place}, :now)"))
+        self.assign(format!("{place} = if_not_exists({place}, :now)"))
             .value(":now", number(now_ms))
-    }
-
-    fn set(mut self, assignment: &str) -> Self {
-        self.sets.push(assignment.to_owned());
-        self
-    }
-
-    fn only_if(mut self, condition: &str) -> Self {
-        self.conditions.push(condition.to_owned());
-        self
-    }
-
-    fn value(mut self, name: &str, value: AttributeValue) -> Self {
-        self.values.insert(name.to_owned(), value);
-        self
     }
 
     /// That it ends from now on.
@@ -90,23 +51,12 @@ impl RunnerUpdate {
             reason,
         };
         let ending = serde_dynamo::to_attribute_value(ending).expect("a plain struct");
-        self.set("ending = :ending").value(":ending", ending)
+        self.set("ending", ending)
     }
 
-    fn into_change(self) -> Change {
-        let mut update = String::new();
-        if !self.sets.is_empty() {
-            update = format!("SET {}", self.sets.join(", "));
-        }
-        if !self.removes.is_empty() {
-            update = format!("{update} REMOVE {}", self.removes.join(", "));
-        }
-        Change::Update {
-            key: live_key(&runner_sk(&self.instance)),
-            update,
-            condition: self.conditions.join(" AND "),
-            values: self.values,
-        }
+    /// Only if it does not end yet.
+    fn only_living(self) -> Self {
+        self.only_if("attribute_not_exists(ending)")
     }
 }
 
@@ -126,12 +76,11 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let scope = serde_dynamo::to_attribute_value(scope).expect("a word or a map of one");
-        let update = RunnerUpdate::of(instance)
+        let update = update(instance)
             .moved(RunnerEvent::Asked, now_ms)
-            .set("registered_in = :scope")
-            .value(":scope", scope)
-            .only_if("attribute_not_exists(ending)");
-        self.write_runner(update).await
+            .set("registered_in", scope)
+            .only_living();
+        self.write(update).await
     }
 
     /// The forge did not register it: it may ask again. `maybe_registered`: its answer got lost.
@@ -141,13 +90,11 @@ impl Ledger {
         maybe_registered: bool,
         now_ms: u64,
     ) -> Result<(), Failure> {
-        let mut update = RunnerUpdate::of(instance).moved(RunnerEvent::NotRegistered, now_ms);
+        let mut update = update(instance).moved(RunnerEvent::NotRegistered, now_ms);
         if maybe_registered {
-            let yes = AttributeValue::Bool(true);
-            update = update.set("maybe_registered = :yes").value(":yes", yes);
+            update = update.set("maybe_registered", AttributeValue::Bool(true));
         }
-        let _result = self.write_runner(update).await?;
-        Ok(())
+        self.write(update).await.map(drop)
     }
 
     /// The forge registered it under `forge_id`.
@@ -157,18 +104,16 @@ impl Ledger {
         forge_id: u64,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let update = RunnerUpdate::of(instance)
+        let update = update(instance)
             .moved(RunnerEvent::Registered, now_ms)
-            .set("forge_id = :forge_id")
-            .value(":forge_id", number(forge_id));
-        self.write_runner(update).await
+            .set("forge_id", number(forge_id));
+        self.write(update).await
     }
 
     /// Its machine says that it has a job; only the forge says which.
     pub async fn runner_started(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
-        let update = RunnerUpdate::of(instance).moved(RunnerEvent::Started, now_ms);
-        let _result = self.write_runner(update).await?;
-        Ok(())
+        let update = update(instance).moved(RunnerEvent::Started, now_ms);
+        self.write(update).await.map(drop)
     }
 
     /// The forge says that `told` has `job`. Refused if `told` is none of ours: the name says which row
@@ -186,10 +131,9 @@ impl Ledger {
         let job = serde_dynamo::to_attribute_value(job).expect("a plain struct");
         let update = update
             .moved(RunnerEvent::Started, now_ms)
-            .set("job = :job")
-            .value(":job", job)
+            .set("job", job)
             .only_if("attribute_not_exists(job)");
-        self.write_runner(update).await
+        self.write(update).await
     }
 
     /// The forge says that the job of `told` was cancelled: its machine is to end. Refused if `told` is
@@ -203,40 +147,34 @@ impl Ledger {
             return Ok(WriteResult::Refused);
         };
         let update = update.ends(Some(EndReason::JobCancelled), now_ms);
-        self.write_runner(update).await
+        self.write(update).await
     }
 
     /// The forge gives it no job any more.
     pub async fn runner_disabled(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
-        let disabled = RunnerState::Disabled.word();
-        let update = RunnerUpdate::of(instance)
-            .in_states(RunnerState::moved_by(RunnerEvent::Disabled))
-            .set("runner_state = :target")
-            .value(":target", text(disabled))
+        let (from, to) = RunnerEvent::Disabled.moves();
+        let update = update(instance)
+            .in_states(from)
+            .set("runner_state", text(to.word()))
             // The last time counts: from then on the forge is given time to show what it had given it.
-            .set("timeline.disabled = :now")
+            .assign("timeline.disabled = :now".to_owned())
             .value(":now", number(now_ms))
-            .only_if("attribute_not_exists(ending)");
-        let _result = self.write_runner(update).await?;
-        Ok(())
+            .only_living();
+        self.write(update).await.map(drop)
     }
 
     /// It became surplus.
     pub async fn runner_surplus(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
-        let update = RunnerUpdate::of(instance)
-            .set("surplus_since_ms = :now")
-            .value(":now", number(now_ms))
-            .only_if("attribute_not_exists(ending)");
-        let _result = self.write_runner(update).await?;
-        Ok(())
+        let update = update(instance)
+            .set("surplus_since_ms", number(now_ms))
+            .only_living();
+        self.write(update).await.map(drop)
     }
 
     /// It is needed again.
     pub async fn runner_needed(&self, instance: &str) -> Result<(), Failure> {
-        let mut update = RunnerUpdate::of(instance);
-        update.removes.push("surplus_since_ms");
-        let _result = self.write_runner(update).await?;
-        Ok(())
+        let update = update(instance).remove("surplus_since_ms");
+        self.write(update).await.map(drop)
     }
 
     /// Notes something that happened to it.
@@ -246,9 +184,8 @@ impl Ledger {
         what: RunnerNote,
         now_ms: u64,
     ) -> Result<(), Failure> {
-        let update = RunnerUpdate::of(instance).stamped(what.word(), now_ms);
-        let _result = self.write_runner(update).await?;
-        Ok(())
+        let update = update(instance).stamped(what.word(), now_ms);
+        self.write(update).await.map(drop)
     }
 
     /// We end it, if its state admits that for this reason.
@@ -258,11 +195,11 @@ impl Ledger {
         reason: &EndReason,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let mut update = RunnerUpdate::of(instance).ends(Some(reason.clone()), now_ms);
+        let mut update = update(instance).ends(Some(reason.clone()), now_ms);
         if let Some(states) = reason.ends_only() {
-            update = update.in_states(states.iter().copied());
+            update = update.in_states(states);
         }
-        self.write_runner(update).await
+        self.write(update).await
     }
 
     /// Its machine ends itself, and says why if its boot failed. What was said before stands.
@@ -277,15 +214,8 @@ impl Ledger {
         } else {
             "attribute_not_exists(ending)"
         };
-        let update = RunnerUpdate::of(instance)
-            .ends(reason, now_ms)
-            .only_if(unsaid);
-        let _result = self.write_runner(update).await?;
-        Ok(())
-    }
-
-    async fn write_runner(&self, update: RunnerUpdate) -> Result<WriteResult, Failure> {
-        self.write(update.into_change()).await
+        let update = update(instance).ends(reason, now_ms).only_if(unsaid);
+        self.write(update).await.map(drop)
     }
 
     /// Closes a runner's row exactly once: history, counters, and what remains of it at the forge.
@@ -297,47 +227,25 @@ impl Ledger {
         keeps_used: bool,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let ended = EndedRow {
-            runner,
-            ended_ms: now_ms,
+        let maybe = AttributeValue::Bool(runner.maybe_registered);
+        let row = Change::delete(live_key(&runner_sk(&runner.instance)))
+            .only_from("runner_state", text(runner.state.word()))
+            .only_from("maybe_registered", maybe)
+            .only_if(match runner.job {
+                None => "attribute_not_exists(job)",
+                Some(_) => "attribute_exists(job)",
+            });
+        let row = match runner.forge_id {
+            None => row.only_if("attribute_not_exists(forge_id)"),
+            Some(id) => row.only_from("forge_id", number(id)),
         };
-        let mut values = Item::from([(":state".to_owned(), text(runner.state.word()))]);
-        let mut conditions = vec!["runner_state = :state".to_owned()];
-        conditions.push(match runner.forge_id {
-            None => "attribute_not_exists(forge_id)".to_owned(),
-            Some(id) => {
-                values.insert(":forge_id".to_owned(), number(id));
-                "forge_id = :forge_id".to_owned()
-            }
-        });
-        conditions.push(match runner.job {
-            None => "attribute_not_exists(job)".to_owned(),
-            Some(_) => "attribute_exists(job)".to_owned(),
-        });
-        values.insert(
-            ":maybe".to_owned(),
-            AttributeValue::Bool(runner.maybe_registered),
-        );
-        conditions.push("maybe_registered = :maybe".to_owned());
-        let pk = format!("runner#{}", runner.instance);
-        let mut changes = vec![
-            Change::Delete {
-                key: live_key(&runner_sk(&runner.instance)),
-                condition: conditions.join(" AND "),
-                values,
-            },
-            Change::Put(item(&Row {
-                pk: &pk,
-                sk: "ended",
-                body: &ended,
-                ttl: Some(now_ms / 1000 + HISTORY_S),
-            })),
-        ];
+        let key = (format!("runner#{}", runner.instance), "ended".to_owned());
+        let mut ended = item(key, runner);
+        ended.insert("ended_ms".to_owned(), number(now_ms));
+        ended.insert("ttl".to_owned(), number(now_ms / 1000 + HISTORY_S));
+        let mut changes = vec![row, Change::put(ended)];
         changes.extend(give_back(&runner.pool, 1));
-        changes.extend(
-            stale_of(runner, keeps_used, now_ms)
-                .map(|stale| Change::Put(live_item(&stale_sk(&stale.instance), &stale))),
-        );
+        changes.extend(stale_of(runner, keeps_used, now_ms).map(|stale| stale.put()));
         self.write_all(changes).await
     }
 }
@@ -358,13 +266,4 @@ impl RunnerNote {
             Self::Interrupted => "interrupted",
         }
     }
-}
-
-/// An update of the runner that the forge calls `told`, if it can be ours.
-fn told_by_forge(told: &ForgeRunner) -> Option<RunnerUpdate> {
-    let id = told.id.filter(|_| told.name.starts_with("i-"))?;
-    let update = RunnerUpdate::of(&told.name)
-        .only_if("forge_id = :told_id")
-        .value(":told_id", number(id));
-    Some(update)
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use stacks::pool::Scope;
 
-use super::change::{Change, Item};
-use super::{Ledger, live_item, live_key, number};
+use super::change::{Change, number};
+use super::{Ledger, live_item, live_key};
 use crate::aws::Failure;
 use crate::model::runner::{Runner, RunnerState};
 
@@ -41,9 +41,7 @@ pub struct StaleRegistration {
 impl Ledger {
     /// Puts a registration that nobody will use on the list of those to delete.
     pub async fn add_stale_registration(&self, stale: &StaleRegistration) -> Result<(), Failure> {
-        let sk = stale_sk(&stale.instance);
-        let _result = self.write(Change::Put(live_item(&sk, stale))).await?;
-        Ok(())
+        self.write(stale.put()).await.map(drop)
     }
 
     /// Leaves what the forge did not delete for later, each time as long again as it is to be deleted:
@@ -54,27 +52,16 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<(), Failure> {
         let until_ms = now_ms + now_ms.saturating_sub(stale.since_ms).max(AGAIN_MS);
-        let _result = self
-            .write(Change::Update {
-                key: live_key(&stale_sk(&stale.instance)),
-                update: "SET not_before_ms = :until".to_owned(),
-                condition: "attribute_exists(pk)".to_owned(),
-                values: Item::from([(":until".to_owned(), number(until_ms))]),
-            })
-            .await?;
-        Ok(())
+        let later = Change::update(live_key(&stale_sk(&stale.instance)))
+            .set("not_before_ms", number(until_ms))
+            .only_if_there();
+        self.write(later).await.map(drop)
     }
 
     /// Strikes what remained at the forge off the list.
     pub async fn clear_stale_registration(&self, instance: &str) -> Result<(), Failure> {
-        let _result = self
-            .write(Change::Delete {
-                key: live_key(&stale_sk(instance)),
-                condition: String::new(),
-                values: Item::new(),
-            })
-            .await?;
-        Ok(())
+        let struck = Change::delete(live_key(&stale_sk(instance)));
+        self.write(struck).await.map(drop)
     }
 }
 
@@ -83,6 +70,11 @@ impl StaleRegistration {
     #[must_use]
     pub fn is_expired(&self, now_ms: u64) -> bool {
         now_ms.saturating_sub(self.since_ms) > KEEP_MS
+    }
+
+    /// The change that puts it on the list.
+    pub(super) fn put(&self) -> Change {
+        Change::put(live_item(&stale_sk(&self.instance), self))
     }
 }
 
@@ -109,6 +101,6 @@ pub(super) fn stale_of(
     })
 }
 
-pub(super) fn stale_sk(instance: &str) -> String {
+fn stale_sk(instance: &str) -> String {
     format!("registration#{instance}")
 }

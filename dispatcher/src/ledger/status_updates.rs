@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, Item};
-use super::{Ledger, live_item, live_key, number};
+use super::change::{Change, Key, number};
+use super::{Ledger, live_item, live_key};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::{Job, JobKey};
 
@@ -58,14 +58,9 @@ pub enum StatusKind {
 impl Ledger {
     /// Takes a status off the list that is set, or given up.
     pub async fn clear_status_update(&self, update: &StatusUpdate) -> Result<(), Failure> {
-        let _result = self
-            .write(Change::Delete {
-                key: key_of(&update.job),
-                condition: "since_ms = :since".to_owned(),
-                values: Item::from([(":since".to_owned(), number(update.since_ms))]),
-            })
-            .await?;
-        Ok(())
+        let cleared =
+            Change::delete(key_of(&update.job)).only_from("since_ms", number(update.since_ms));
+        self.write(cleared).await.map(drop)
     }
 
     /// Claims a status for as long as a call takes: of several drains one sets it.
@@ -74,7 +69,9 @@ impl Ledger {
         update: &StatusUpdate,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        self.hold_update(update, now_ms + AGAIN_MS).await
+        let until_ms = now_ms + AGAIN_MS;
+        self.hold_update(update, update.not_before_ms, until_ms)
+            .await
     }
 
     /// Leaves a status that was claimed at `now_ms` to the next drain.
@@ -83,8 +80,8 @@ impl Ledger {
         update: &StatusUpdate,
         now_ms: u64,
     ) -> Result<(), Failure> {
-        let _result = self.hold_update(&claimed(update, now_ms), now_ms).await?;
-        Ok(())
+        let held = self.hold_update(update, now_ms + AGAIN_MS, now_ms);
+        held.await.map(drop)
     }
 
     /// Keeps a status that the forge refused for later: each time as long again as it was tried for.
@@ -95,26 +92,21 @@ impl Ledger {
     ) -> Result<(), Failure> {
         let tried_ms = now_ms.saturating_sub(update.since_ms);
         let until_ms = now_ms + tried_ms.max(AGAIN_MS);
-        let _result = self.hold_update(&claimed(update, now_ms), until_ms).await?;
-        Ok(())
+        let held = self.hold_update(update, now_ms + AGAIN_MS, until_ms);
+        held.await.map(drop)
     }
 
     async fn hold_update(
         &self,
         update: &StatusUpdate,
+        from_ms: u64,
         until_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        self.write(Change::Update {
-            key: key_of(&update.job),
-            update: "SET not_before_ms = :until".to_owned(),
-            condition: "since_ms = :since AND not_before_ms = :seen".to_owned(),
-            values: Item::from([
-                (":until".to_owned(), number(until_ms)),
-                (":since".to_owned(), number(update.since_ms)),
-                (":seen".to_owned(), number(update.not_before_ms)),
-            ]),
-        })
-        .await
+        let held = Change::update(key_of(&update.job))
+            .set("not_before_ms", number(until_ms))
+            .only_from("since_ms", number(update.since_ms))
+            .only_from("not_before_ms", number(from_ms));
+        self.write(held).await
     }
 }
 
@@ -143,18 +135,10 @@ pub(super) fn queued(job: &Job, kind: StatusKind, reason: &str, now_ms: u64) -> 
             since_ms: now_ms,
             not_before_ms: 0,
         };
-        Change::Put(live_item(&key_of(&job.key).1, &update))
+        Change::put(live_item(&key_of(&job.key).1, &update))
     })
 }
 
-/// A status as it is when it was claimed at `now_ms`.
-fn claimed(update: &StatusUpdate, now_ms: u64) -> StatusUpdate {
-    StatusUpdate {
-        not_before_ms: now_ms + AGAIN_MS,
-        ..update.clone()
-    }
-}
-
-fn key_of(job: &JobKey) -> (String, String) {
+fn key_of(job: &JobKey) -> Key {
     live_key(&format!("status-update#{job}"))
 }

@@ -187,71 +187,27 @@ impl From<String> for EndReason {
 }
 
 impl RunnerEvent {
-    /// Every event, for tables.
-    pub const ALL: [Self; 5] = [
-        Self::Asked,
-        Self::NotRegistered,
-        Self::Registered,
-        Self::Started,
-        Self::Disabled,
-    ];
-
-    /// The state that it leads to.
+    /// The states that it moves, and to which. In any other it is stale and changes nothing.
+    ///
+    /// A start is told by the machine and by the forge, in any order, and only the forge says which job
+    /// it is. A runner that is disabled is disabled again when the forge could not say that it is idle.
     #[must_use]
-    pub const fn leads_to(self) -> RunnerState {
+    pub const fn moves(self) -> (&'static [RunnerState], RunnerState) {
+        use RunnerState::{Booting, Busy, Disabled, Idle, Registering};
         match self {
-            Self::Asked => RunnerState::Registering,
-            Self::NotRegistered => RunnerState::Booting,
-            Self::Registered => RunnerState::Idle,
-            Self::Started => RunnerState::Busy,
-            Self::Disabled => RunnerState::Disabled,
+            Self::Asked => (&[Booting], Registering),
+            Self::NotRegistered => (&[Registering], Booting),
+            Self::Registered => (&[Registering], Idle),
+            Self::Started => (&[Booting, Registering, Idle, Disabled, Busy], Busy),
+            Self::Disabled => (&[Idle, Disabled], Disabled),
         }
     }
 }
 
 impl RunnerState {
-    /// Every state, for tables.
-    pub const ALL: [Self; 5] = [
-        Self::Booting,
-        Self::Registering,
-        Self::Idle,
-        Self::Disabled,
-        Self::Busy,
-    ];
-
     /// Those in which nothing has told of a job.
     pub const WITHOUT_JOB: [Self; 4] =
         [Self::Booting, Self::Registering, Self::Idle, Self::Disabled];
-
-    /// The state after `event`, or `None` where it is stale and changes nothing.
-    ///
-    /// A start is told by the machine and by the forge, in any order, and only the forge says which job
-    /// it is. A runner that is disabled is disabled again when the forge could not say that it is idle.
-    #[must_use]
-    pub const fn after(self, event: RunnerEvent) -> Option<Self> {
-        match (self, event) {
-            (Self::Booting, RunnerEvent::Asked)
-            | (Self::Registering, RunnerEvent::NotRegistered | RunnerEvent::Registered)
-            | (Self::Idle | Self::Disabled, RunnerEvent::Disabled)
-            | (
-                Self::Booting | Self::Registering | Self::Idle | Self::Disabled | Self::Busy,
-                RunnerEvent::Started,
-            ) => Some(event.leads_to()),
-            (
-                Self::Booting | Self::Registering | Self::Idle | Self::Disabled | Self::Busy,
-                RunnerEvent::Asked
-                | RunnerEvent::NotRegistered
-                | RunnerEvent::Registered
-                | RunnerEvent::Disabled,
-            ) => None,
-        }
-    }
-
-    /// The states that `event` moves.
-    pub fn moved_by(event: RunnerEvent) -> impl Iterator<Item = Self> {
-        let moves = move |state: &Self| state.after(event).is_some();
-        Self::ALL.into_iter().filter(moves)
-    }
 
     /// The word in the ledger.
     #[must_use]
@@ -294,25 +250,6 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// One line a state: what each event makes of it, in the order of [`RunnerEvent::ALL`].
-    #[test]
-    fn every_event_in_every_state() {
-        use RunnerState::{Booting, Busy, Disabled, Idle, Registering};
-        for (state, after) in [
-            (Booting, [Some(Registering), None, None, Some(Busy), None]),
-            (
-                Registering,
-                [None, Some(Booting), Some(Idle), Some(Busy), None],
-            ),
-            (Idle, [None, None, None, Some(Busy), Some(Disabled)]),
-            (Disabled, [None, None, None, Some(Busy), Some(Disabled)]),
-            (Busy, [None, None, None, Some(Busy), None]),
-        ] {
-            let found = RunnerEvent::ALL.map(|event| state.after(event));
-            assert_eq!(found, after, "{state:?}");
-        }
-    }
 
     #[test]
     fn a_reason_reads_back_as_it_was_written() {

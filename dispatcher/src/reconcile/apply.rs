@@ -11,14 +11,13 @@ use std::time::Duration;
 use stacks::pool::Pool;
 use tokio::time::Instant;
 
-use super::context::Context;
-use super::progress::Progress;
-use crate::aws::{Failure, LaunchResult, Launched, WriteResult};
+use super::context::{Context, Progress};
+use crate::aws::{Failure, LaunchResult, WriteResult};
 use crate::ledger::Note;
 use crate::model::job::{JobEvent, JobKey};
 use crate::model::launch::{self, LaunchErrorClass};
 use crate::model::runner::{Ending, Runner, RunnerState};
-use crate::model::world::{Launch, World};
+use crate::model::world::{Instance, Launch, World};
 use crate::plan::{Action, Claim};
 
 /// How long jobs are held after their pool had no capacity or its request was refused, in
@@ -106,10 +105,7 @@ impl Context<'_> {
         reason: &str,
     ) -> Result<Progress, Failure> {
         tracing::info!(%job, repository = job.repository, reason, "job no longer expected");
-        let note = Note {
-            reason,
-            ..Note::default()
-        };
+        let note = Note::of(reason);
         let event = JobEvent::Ended { cancelled: false };
         let now_ms = self.now_ms();
         let moved = self
@@ -267,7 +263,7 @@ impl Context<'_> {
 
     /// Records the instances of `launch`, those that ended already among them: they are closed by
     /// the next sweep, which finds them ended.
-    async fn record(&self, launch: &Launch, made: &[Launched]) -> Result<Progress, Failure> {
+    async fn record(&self, launch: &Launch, made: &[Instance]) -> Result<Progress, Failure> {
         let candidate = launch.candidate();
         let now_ms = self.now_ms();
         let runners: Vec<Runner> = made
@@ -285,7 +281,7 @@ impl Context<'_> {
                     since_ms: now_ms,
                     reason: None,
                 }),
-                instance: launched.instance.clone(),
+                instance: launched.id.clone(),
                 pool: launch.pool.clone(),
                 launch: launch.id.clone(),
                 instance_type: candidate
@@ -328,10 +324,7 @@ impl Context<'_> {
             return Ok(Progress::Changed);
         }
         let now_ms = self.now_ms();
-        let note = Note {
-            reason: why,
-            ..Note::default()
-        };
+        let note = Note::of(why);
         for job in &launch.jobs {
             let released = self
                 .ledger
@@ -351,9 +344,8 @@ impl Context<'_> {
     /// is logged and no more.
     async fn note_claimed(&self, launch: &str, claims: &[Claim]) {
         let note = Note {
-            reason: "a machine was asked for",
             launch: Some(launch),
-            ..Note::default()
+            ..Note::of("a machine was asked for")
         };
         for claim in claims {
             let noted = self

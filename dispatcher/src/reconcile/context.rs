@@ -6,9 +6,12 @@ use tokio::time::Instant;
 
 use super::known_jobs::KnownJobs;
 use super::rate_limit::RateLimit;
-use crate::aws::Aws;
+use crate::aws::{Aws, Failure};
 use crate::config::Config;
+use crate::forge::ForgeError;
 use crate::ledger::Ledger;
+use crate::model::job::JobKey;
+use crate::model::world::ForgeJobState;
 
 /// Nothing is begun with less than this left of its invocation, in seconds.
 const RESERVE_S: u64 = 5;
@@ -56,4 +59,25 @@ impl Context<'_> {
     pub(crate) fn now_ms(&self) -> u64 {
         (self.now_ms)()
     }
+}
+
+/// What an action came to, as far as the loop cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Progress {
+    /// The world has changed, or may have: look again.
+    Changed,
+    /// The forge said this of jobs: look again with it.
+    Verified(Vec<(JobKey, ForgeJobState)>),
+    /// Nothing more to do about it in this drain.
+    Waits,
+}
+
+/// Why something that needs ledger and forge could not be done now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    #[error(transparent)]
+    Ledger(#[from] Failure),
 }

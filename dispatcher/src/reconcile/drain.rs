@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::context::{Context, Woken};
+use super::context::{Context, Progress, Woken};
 use super::expect::{self, Denied, Looks};
 use super::observe::world;
 use super::outbox::{self, Outbox};
-use super::progress::Progress;
 use super::rate_limit::LAUNCHES_AT_ONCE;
 use crate::aws::Failure;
 use crate::model::world::World;

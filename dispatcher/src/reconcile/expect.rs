@@ -21,10 +21,9 @@ use self::due::{Due, due_jobs};
 use self::listing::list;
 use self::look::LOOKS_OVER_MS;
 use self::turns::Turns;
-use crate::aws::{Failure, WriteResult};
-use crate::forge::ForgeError;
+use crate::aws::WriteResult;
 use crate::ledger::{ExpectedState, PendingEvent, event_id};
-use crate::reconcile::context::{Context, Woken};
+use crate::reconcile::context::{Context, Stop, Woken};
 use workflow::{Capability, gather};
 
 pub(crate) use listing::list_missed;
@@ -49,17 +48,6 @@ const FOLLOW_MS: u64 = 24 * 3600 * 1000;
 /// row of the ledger holds 400 kB. More are launched for all the same.
 const EXPECTED_MAX: usize = 400;
 const EXPECTED_MAX_BYTES: usize = 200_000;
-
-/// Why an event could not be processed now.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Stop {
-    /// The forge.
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] Failure),
-}
 
 /// What is done about an event next.
 enum NextStep {

@@ -11,6 +11,5 @@ pub mod expect;
 pub mod known_jobs;
 pub mod observe;
 mod outbox;
-pub mod progress;
 pub mod rate_limit;
 pub mod tick;

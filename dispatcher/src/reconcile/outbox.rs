@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use stacks::pool::Scope;
 
-use super::context::Context;
-use crate::aws::{Failure, WriteResult};
+use super::context::{Context, Stop};
+use crate::aws::WriteResult;
 use crate::forge::{CommitStatus, ForgeError};
 use crate::ledger::{Live, PendingEvent, StaleRegistration, StatusKind, StatusUpdate};
 use workflow::Requirements;
@@ -33,15 +33,6 @@ impl Outbox {
             pending_events: std::mem::take(&mut live.pending_events),
         }
     }
-}
-
-/// Why no more calls are made now.
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-    #[error(transparent)]
-    Ledger(#[from] Failure),
 }
 
 /// Makes the calls that are due. A forge that does not answer is left alone until the next drain; a call

@@ -101,15 +101,12 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
             return Ok(());
         }
         if left.len() >= before {
-            return Err(Failure {
-                call: "DELETE runner",
-                code: "registrations-left".to_owned(),
-                message: format!(
-                    "{} stay registered at the forge, delete them there: {}",
-                    left.len(),
-                    left[..left.len().min(LEFT_NAMED_MAX)].join(", ")
-                ),
-            });
+            let message = format!(
+                "{} stay registered at the forge, delete them there: {}",
+                left.len(),
+                left[..left.len().min(LEFT_NAMED_MAX)].join(", ")
+            );
+            return Err(Failure::new("DELETE runner", "registrations-left", message));
         }
         before = left.len();
         // There is no later.

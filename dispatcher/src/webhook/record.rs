@@ -157,10 +157,9 @@ impl Recorder<'_> {
         }
         let reason = format!("the forge says: {conclusion}");
         let note = Note {
-            reason: &reason,
             instance: runner.map(|runner| runner.name.as_str()),
             conclusion: Some(conclusion),
-            ..Note::default()
+            ..Note::of(&reason)
         };
         let moved = self.ledger.end_job(job, cancelled, &note, now_ms()).await?;
         if cancelled && runner.is_none() && moved == WriteResult::Written {

@@ -5,8 +5,7 @@ use crate::aws::Failure;
 use crate::forge::{ForgeError, RegisteredRunner};
 use crate::model::runner::{EndReason, Runner};
 use crate::model::world::World;
-use crate::reconcile::context::Context;
-use crate::reconcile::progress::Progress;
+use crate::reconcile::context::{Context, Progress};
 
 impl Context<'_> {
     /// Notes which machines became surplus, and which are needed again.

@@ -126,9 +126,8 @@ impl Context<'_> {
             (JobEvent::MachineLost, "its machine went away")
         };
         let note = Note {
-            reason,
             instance: Some(&ended.instance),
-            ..Note::default()
+            ..Note::of(reason)
         };
         let _result = self
             .ledger

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 use crate::forge::{CheckState, CommitState};
 use crate::model::job::JobKey;
 use crate::model::world::ForgeJobState;
-use crate::reconcile::context::Context;
-use crate::reconcile::progress::Progress;
+use crate::reconcile::context::{Context, Progress};
 
 /// From when on a forge that can't tell has kept us waiting: it answers in tens of milliseconds.
 const SLOW: Duration = Duration::from_secs(1);

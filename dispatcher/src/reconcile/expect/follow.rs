@@ -8,12 +8,12 @@ use stacks::pool::Scope;
 
 use super::due::job_of;
 use super::listing::{keys_on_list, list};
-use super::{AGAIN_MS, NextStep, Stop};
+use super::{AGAIN_MS, NextStep};
 use crate::aws::Failure;
 use crate::forge::{CheckState, SeenJob, SeenState};
 use crate::ledger::{Expected, ExpectedState, PendingEvent};
 use crate::model::job::JobKey;
-use crate::reconcile::context::{Context, Woken};
+use crate::reconcile::context::{Context, Stop, Woken};
 use workflow::Server;
 use workflow::expression::Value;
 use workflow::jobs::contexts::Contexts;

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use stacks::pool::Scope;
 
-use super::Stop;
 use crate::aws::{Failure, WriteResult};
 use crate::forge::SeenState;
 use crate::model::job::{Job, JobKey};
 use crate::model::world::WaitingJob;
-use crate::reconcile::context::Context;
+use crate::reconcile::context::{Context, Stop};
 
 /// Puts a job on the list, or refuses it, as a delivery of it would. Says whether it is new there.
 pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> {

@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use stacks::pool::Scope;
 
-use super::Stop;
 use super::follow::compare;
 use super::listing::{keys_of, list};
 use crate::aws::{Failure, WriteResult};
 use crate::forge::{SeenJob, SeenState};
 use crate::ledger::Live;
-use crate::reconcile::context::Context;
+use crate::reconcile::context::{Context, Stop};
 
 /// How long after the last evaluation it looks, in milliseconds. A forge with default queues has made the
 /// run after four seconds, and behind a slow hook of somebody else five later (measured): after the last
