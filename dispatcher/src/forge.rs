@@ -146,6 +146,17 @@ impl ForgeError {
     pub(crate) fn is_own_404(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }
+
+    /// Routes that a forge does not have are answered without its words.
+    fn is_no_endpoint(&self) -> bool {
+        matches!(
+            self,
+            Self::BadAnswer {
+                status: 404 | 405,
+                ..
+            }
+        )
+    }
 }
 
 impl Forge {

@@ -4,6 +4,9 @@ use base64::Engine;
 use serde_json::Value;
 use stacks::names::{ACTION_CLEANUP, ACTION_DRAIN, ACTION_RETIRE, ROUTE_DISPATCH, ROUTE_RUNNER};
 
+/// Longest text of an unknown event in an error, in characters.
+const WORDS_MAX_CHARS: usize = 70;
+
 /// Everything that the function is woken by.
 #[derive(Debug)]
 pub enum Invocation {
@@ -92,10 +95,7 @@ impl Invocation {
                 ACTION_CLEANUP => Ok(Self::Tick),
                 ACTION_DRAIN => Ok(Self::Nudge),
                 ACTION_RETIRE => Ok(Self::Retire),
-                other => Err(BadInvocation::Unknown(format!(
-                    "action {}",
-                    shortened(other)
-                ))),
+                other => Err(unknown(&format!("action {other}"))),
             };
         }
         if let Some(route) = payload.get("routeKey").and_then(Value::as_str) {
@@ -105,20 +105,13 @@ impl Invocation {
                     caller: caller(payload)?,
                     request: http_request(payload)?,
                 }),
-                other => Err(BadInvocation::Unknown(format!(
-                    "route {}",
-                    shortened(other)
-                ))),
+                other => Err(unknown(&format!("route {other}"))),
             };
         }
         if let Some(kind) = payload.get("detail-type").and_then(Value::as_str) {
-            let detail = |name: &str| {
-                payload["detail"][name]
-                    .as_str()
-                    .map(str::to_owned)
-                    .ok_or_else(|| {
-                        BadInvocation::Unknown(format!("{} without {name}", shortened(kind)))
-                    })
+            let detail = |name: &str| match payload["detail"][name].as_str() {
+                Some(detail) => Ok(detail.to_owned()),
+                None => Err(unknown(&format!("no {name} in {kind}"))),
             };
             return match kind {
                 "EC2 Instance State-change Notification" => Ok(Self::InstanceState {
@@ -128,12 +121,10 @@ impl Invocation {
                 "EC2 Spot Instance Interruption Warning" => Ok(Self::SpotInterruption {
                     instance: detail("instance-id")?,
                 }),
-                other => Err(BadInvocation::Unknown(shortened(other))),
+                other => Err(unknown(other)),
             };
         }
-        Err(BadInvocation::Unknown(
-            "no action, route or detail-type".to_owned(),
-        ))
+        Err(unknown("no action, route or detail-type"))
     }
 }
 
@@ -184,9 +175,9 @@ fn caller(payload: &Value) -> Result<Caller, BadInvocation> {
     }
 }
 
-/// Foreign text in an error: enough to recognise it, never a flood.
-fn shortened(text: &str) -> String {
-    text.chars().take(60).collect()
+/// An event that is none of ours: enough of it to recognise it, never a flood.
+fn unknown(what: &str) -> BadInvocation {
+    BadInvocation::Unknown(what.chars().take(WORDS_MAX_CHARS).collect())
 }
 
 #[cfg(test)]

@@ -104,20 +104,7 @@ impl Action {
     /// Whether it asks EC2 for machines.
     #[must_use]
     pub fn launches(&self) -> bool {
-        match self {
-            Self::Reissue(_) | Self::Launch { .. } => true,
-            Self::Adopt { .. }
-            | Self::Verify(_)
-            | Self::Forget(_)
-            | Self::Supersede(_)
-            | Self::GiveUp(_)
-            | Self::Abandon(_)
-            | Self::ReassignPool(_)
-            | Self::End { .. }
-            | Self::MarkSurplus { .. }
-            | Self::DisableRunners(_)
-            | Self::EndIdle(_) => false,
-        }
+        matches!(self, Self::Reissue(_) | Self::Launch { .. })
     }
 }
 

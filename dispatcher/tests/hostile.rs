@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use stacks::pool::{CapacityType, ForgeKind, Label, Pool, Scope, Settings};
+use stacks::pool::Pool;
 
 use mutate::{mutated, mutations};
 
@@ -114,16 +114,11 @@ fn check_decision(job: &Job) {
     let served = pools
         .iter()
         .any(|pool| pool.serves(&job.key.repository, &job.labels));
-    let settings = Settings {
-        forge_url: "https://git.example.com".to_owned(),
-        forge_root_url: None,
-        forge_kind: ForgeKind::Gitea,
-        accept_reusable_credentials: false,
-        poll_after_events: true,
-        max_runners: 1,
-        tags: std::collections::BTreeMap::new(),
-    };
-    let mut reasons: Vec<String> = why_foreign(&settings, job).into_iter().collect();
+    let settings = json!({
+        "forge_url": "https://git.example.com", "forge_kind": "gitea", "max_runners": 1,
+    });
+    let settings = serde_json::from_value(settings).unwrap();
+    let mut reasons: Vec<String> = why_foreign(&settings, &job.html_url).into_iter().collect();
     if !served {
         reasons.push(why_no_pool(&pools, job));
     }
@@ -224,25 +219,12 @@ fn request(body: &[u8], event: &str, kind: &str, signature: &str) -> HttpRequest
 }
 
 fn pool(name: &str, default: bool) -> Pool {
-    Pool {
-        name: name.to_owned(),
-        labels: vec![Label {
-            name: name.to_owned(),
-            serve: "host".to_owned(),
-        }],
-        accepts_unlabelled: default,
-        scope: Scope::Global,
-        repositories: vec!["acme/*".to_owned()],
-        instance_types: vec!["t3.small".to_owned()],
-        subnets: "subnet-a".to_owned(),
-        capacity: CapacityType::Spot,
-        cpu_credits: None,
-        max_runners: 1,
-        max_lifetime_minutes: 10,
-        boot_timeout_minutes: 2,
-        idle_timeout_minutes: 1,
-        clone_token: false,
-        template_id: "lt-1".to_owned(),
-        template_version: "1".to_owned(),
-    }
+    let pool = json!({
+        "name": name, "labels": [{ "name": name, "serve": "host" }], "accepts_unlabelled": default,
+        "scope": "global", "repositories": ["acme/*"], "clone_token": false,
+        "instance_types": ["t3.small"], "subnets": "subnet-a", "capacity": "spot",
+        "max_runners": 1, "max_lifetime_minutes": 10, "boot_timeout_minutes": 2,
+        "idle_timeout_minutes": 1, "template_id": "lt-1", "template_version": "1",
+    });
+    serde_json::from_value(pool).unwrap()
 }

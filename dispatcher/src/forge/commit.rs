@@ -124,13 +124,12 @@ impl Forge {
         if is_object(reference) {
             return Ok(reference.to_owned());
         }
-        let (call, list, name) = match reference.strip_prefix("refs/tags/") {
-            Some(tag) => ("GET tag", "tags", tag),
-            None => {
-                let branch = reference.strip_prefix("refs/heads/");
-                ("GET branch", "branches", branch.unwrap_or(reference))
-            }
-        };
+        let branch = reference.strip_prefix("refs/heads/").unwrap_or(reference);
+        let (call, list, name) = reference
+            .strip_prefix("refs/tags/")
+            .map_or(("GET branch", "branches", branch), |tag| {
+                ("GET tag", "tags", tag)
+            });
         let path = format!("/api/v1/repos/{repository}/{list}/{}", path(name));
         let answer = self.get(call, &path).await?;
         let ReferenceBody { commit } = answer.json()?;

@@ -100,28 +100,25 @@ impl Forge {
             calls: Calls(LIST_CALLS_MAX),
             trees: BTreeMap::new(),
         };
-        let too_much = |dir: Option<&String>| FoundFiles {
+        let refused = |dir: Option<&String>, why: &str| FoundFiles {
             dir: dir.cloned(),
             files: Vec::new(),
-            refused: Some("the repository's list of files has more pages than are read".to_owned()),
+            refused: Some(why.to_owned()),
         };
+        let too_much = "the repository's list of files has more pages than are read";
         for dir in dirs {
             let found = match walk.folder(&commit, dir).await? {
                 Found::Nothing => continue,
-                Found::TooMuch => return Ok(too_much(None)),
+                Found::TooMuch => return Ok(refused(None, too_much)),
                 Found::Tree(sha) => sha,
             };
             let entries = walk.list(&found, Depth::Recursive).await?;
             let Some(entries) = entries else {
-                return Ok(too_much(Some(dir)));
+                return Ok(refused(Some(dir), too_much));
             };
             let entries = workflows_in(dir, entries);
-            if let Some(refused) = why_refused(&entries) {
-                return Ok(FoundFiles {
-                    dir: Some(dir.clone()),
-                    files: Vec::new(),
-                    refused: Some(refused),
-                });
+            if let Some(why) = why_refused(&entries) {
+                return Ok(refused(Some(dir), &why));
             }
             let files = self
                 .read_files(repository, &commit, entries, server)

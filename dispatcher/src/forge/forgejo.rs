@@ -34,16 +34,10 @@ pub struct ListedJob {
     pub repo_id: u64,
     /// Its name, with the combination of its matrix.
     pub name: String,
-    /// The labels that it asks for.
-    #[serde(default, deserialize_with = "or_none")]
-    pub runs_on: Vec<String>,
+    /// The labels that it asks for; Go writes an empty list as null.
+    pub runs_on: Option<Vec<String>>,
     /// `waiting` or `running`.
     pub status: SeenState,
-}
-
-/// Go writes an empty list as null.
-fn or_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 impl Forge {
@@ -172,18 +166,5 @@ impl Forge {
                 && (server.kind == ForgeKind::Forgejo || !server.has(Capability::ListsRunners))
         };
         error.is_no_endpoint() && self.told_server().await.is_ok_and(lacks)
-    }
-}
-
-impl ForgeError {
-    /// Routes that a forge does not have are answered without its words.
-    fn is_no_endpoint(&self) -> bool {
-        matches!(
-            self,
-            Self::BadAnswer {
-                status: 404 | 405,
-                ..
-            }
-        )
     }
 }

@@ -210,14 +210,15 @@ fn of_gitea(entry: Value, numbers: AttemptNumbers) -> Option<SeenJob> {
 
 fn of_forgejo(listed: ListedJob, repository: String) -> Option<SeenJob> {
     let state = listed.status;
-    if listed.runs_on.len() > LABELS_MAX {
+    let labels = listed.runs_on.unwrap_or_default();
+    if labels.len() > LABELS_MAX {
         return None;
     }
     let job = WorkflowJob {
         id: listed.id,
         run_attempt: listed.attempt.unwrap_or_default(),
         name: listed.name,
-        labels: Some(Labels(listed.runs_on)),
+        labels: Some(Labels(labels)),
         ..WorkflowJob::default()
     };
     let numbers = AttemptNumbers::FromOne;

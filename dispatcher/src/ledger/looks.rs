@@ -17,11 +17,11 @@ impl Ledger {
         until_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let evaluated = || update(scope).set("evaluated_ms", number(now_ms));
-        let begin = evaluated()
+        let taken = evaluated()
             .set("holder", text(holder))
             .set("until_ms", number(until_ms))
             .only_if("attribute_not_exists(pk) OR until_ms < :evaluated_ms OR holder = :holder");
-        let begun = self.write(begin).await?;
+        let begun = self.write(taken).await?;
         if begun == WriteResult::Refused {
             let _noted = self.write(evaluated().only_if_there()).await?;
         }

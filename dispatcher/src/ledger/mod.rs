@@ -74,16 +74,6 @@ pub struct Live {
     evaluated_ms: BTreeMap<String, u64>,
 }
 
-/// A row that can't be read back: somebody edited the table, or a newer version wrote it.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the ledger's row {sk} can't be read: {message}; delete it, or deploy the version that wrote it"
-)]
-pub struct BadRow {
-    sk: String,
-    message: String,
-}
-
 /// The ledger of one deployment.
 #[derive(Debug)]
 pub struct Ledger {
@@ -169,12 +159,6 @@ impl Ledger {
     }
 }
 
-impl From<BadRow> for Failure {
-    fn from(row: BadRow) -> Self {
-        Self::new(READING, "bad-row", row.to_string())
-    }
-}
-
 impl Live {
     /// When an event of `scope` was last evaluated, in milliseconds since 1970.
     #[must_use]
@@ -182,7 +166,7 @@ impl Live {
         self.evaluated_ms.get(&looks::look_sk(scope)).copied()
     }
 
-    fn take(&mut self, item: Item) -> Result<(), BadRow> {
+    fn take(&mut self, item: Item) -> Result<(), Failure> {
         let sk = sk_of(&item);
         if let Some(name) = sk.strip_prefix("counter#") {
             let n = u32::try_from(number_in(&item, "n"));
@@ -233,11 +217,15 @@ fn item<T: Serialize>(key: Key, body: &T) -> Item {
     item
 }
 
-fn read<T: DeserializeOwned>(item: Item) -> Result<T, BadRow> {
+/// Reads a row. Where that fails, somebody edited the table, or a newer version wrote it.
+fn read<T: DeserializeOwned>(item: Item) -> Result<T, Failure> {
     let sk = sk_of(&item);
-    serde_dynamo::from_item(item).map_err(|error| BadRow {
-        sk,
-        message: error.to_string(),
+    serde_dynamo::from_item(item).map_err(|error| {
+        let message = format!(
+            "the ledger's row {sk} can't be read: {error}; delete it, or deploy the version that \
+             wrote it"
+        );
+        Failure::new(READING, "bad-row", message)
     })
 }
 

@@ -64,7 +64,7 @@ impl Ledger {
     /// The live row of one runner.
     pub async fn runner(&self, instance: &str) -> Result<Option<Runner>, Failure> {
         let item = self.item(LIVE, &runner_sk(instance)).await?;
-        Ok(item.map(read).transpose()?)
+        item.map(read).transpose()
     }
 
     /// A runner asks for the credential that registers it in `scope`. Refused: it was given one, or is

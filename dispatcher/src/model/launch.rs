@@ -1,10 +1,9 @@
 //! How one launch is put together, and what EC2's answers mean. Pure.
 
 use sha2::{Digest, Sha256};
-use stacks::pool::{CpuCredits, Pool};
+use stacks::pool::{CapacityType, CpuCredits, Pool};
 
-use crate::model::job::JobKey;
-use crate::model::world::{Candidate, Launch, WaitingJob, World, markets};
+use crate::model::world::{Candidate, Launch, WaitingJob, World};
 
 /// Most jobs of one launch. Its claim is one transaction of at most 100 actions: one for each job,
 /// one for the launch, two for the counters; the transaction that records its instances is alike.
@@ -45,14 +44,10 @@ pub fn launch(world: &World, pool: &Pool, jobs: &[&WaitingJob]) -> Launch {
 fn id_of(jobs: &[&WaitingJob]) -> String {
     let mut hash = Sha256::new();
     for job in jobs {
-        let JobKey {
-            repository,
-            id,
-            attempt,
-        } = &job.key;
+        let key = &job.key;
         hash.update(format!(
-            "{repository}\n{id}\n{attempt}\n{}\n{}\n",
-            job.launches, job.not_before_ms
+            "{}\n{}\n{}\n{}\n{}\n",
+            key.repository, key.id, key.attempt, job.launches, job.not_before_ms
         ));
     }
     hex::encode(&hash.finalize()[..12])
@@ -61,7 +56,12 @@ fn id_of(jobs: &[&WaitingJob]) -> String {
 /// Types × subnets in the pool's order of preference, Spot before On-Demand where both are allowed.
 fn candidates(pool: &Pool) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    for &spot in markets(pool.capacity) {
+    let as_spot: &[bool] = match pool.capacity {
+        CapacityType::Spot => &[true],
+        CapacityType::SpotThenOnDemand => &[true, false],
+        CapacityType::OnDemand => &[false],
+    };
+    for &spot in as_spot {
         for instance_type in &pool.instance_types {
             for subnet in pool.subnets() {
                 candidates.push(Candidate {

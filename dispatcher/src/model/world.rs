@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stacks::pool::{CapacityType, Pool};
+use stacks::pool::Pool;
 
 use super::job::JobKey;
 use super::runner::Runner;
@@ -189,15 +189,5 @@ impl World {
     pub fn oldest_waiting_s(&self) -> Option<u64> {
         let oldest_ms = self.jobs.iter().map(|job| job.recorded_ms).min()?;
         Some(self.now_ms.saturating_sub(oldest_ms) / 1000)
-    }
-}
-
-/// Which markets a pool's candidates use, in order.
-#[must_use]
-pub fn markets(market: CapacityType) -> &'static [bool] {
-    match market {
-        CapacityType::Spot => &[true],
-        CapacityType::SpotThenOnDemand => &[true, false],
-        CapacityType::OnDemand => &[false],
     }
 }

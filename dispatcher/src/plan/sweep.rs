@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::runner::{EndReason, RunnerState};
+use crate::model::runner::{EndReason, Runner, RunnerState};
 use crate::model::world::{Instance, World};
 
 /// How long an instance may be unknown to the ledger, and a runner unknown to EC2, in milliseconds.
@@ -12,62 +12,40 @@ pub const UNKNOWN_GRACE_MS: u64 = 5 * 60_000;
 /// Limit of an instance that carries our tag but no readable limit, in minutes.
 pub const UNTAGGED_LIMIT_MINUTES: u32 = 60;
 
-/// One step of the tick's sweep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sweep {
-    /// End this instance.
-    End {
-        /// Its id.
-        instance: String,
-        /// Why.
-        reason: EndReason,
-    },
-    /// EC2 does not have it any more: close its row.
-    Close {
-        /// Its id.
-        instance: String,
-    },
+/// What the tick's sweep does.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Sweep<'a> {
+    /// Instances to end, each with the reason.
+    pub end: Vec<(String, EndReason)>,
+    /// Runners that EC2 does not have any more: their rows are closed.
+    pub close: Vec<&'a Runner>,
 }
 
 /// Plans the sweep. `ledger` is `None` while it can't be read: then age and tags alone decide, so
 /// that nothing outlives its limit whatever is down.
 #[must_use]
-pub fn sweep(now_ms: u64, instances: &[Instance], ledger: Option<&World>) -> Vec<Sweep> {
-    let mut sweeps: Vec<Sweep> = instances
-        .iter()
-        .filter(|instance| !instance.ended)
-        .filter_map(|instance| {
-            end_reason(now_ms, instance, ledger).map(|reason| Sweep::End {
-                instance: instance.id.clone(),
-                reason,
-            })
-        })
-        .collect();
-    if let Some(world) = ledger {
-        let (mut alive, mut ended) = (BTreeSet::new(), BTreeSet::new());
-        for instance in instances {
-            let set = if instance.ended {
-                &mut ended
-            } else {
-                &mut alive
-            };
-            set.insert(instance.id.as_str());
+pub fn sweep<'a>(now_ms: u64, instances: &[Instance], ledger: Option<&'a World>) -> Sweep<'a> {
+    let mut sweep = Sweep::default();
+    let (mut alive, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    for instance in instances {
+        if instance.ended {
+            ended.insert(instance.id.as_str());
+            continue;
         }
-        sweeps.extend(
-            world
-                .runners
-                .iter()
-                .filter(|runner| {
-                    let id = runner.instance.as_str();
-                    let old = now_ms.saturating_sub(runner.launched_ms) > UNKNOWN_GRACE_MS;
-                    ended.contains(id) || (old && !alive.contains(id))
-                })
-                .map(|runner| Sweep::Close {
-                    instance: runner.instance.clone(),
-                }),
-        );
+        alive.insert(instance.id.as_str());
+        if let Some(reason) = end_reason(now_ms, instance, ledger) {
+            sweep.end.push((instance.id.clone(), reason));
+        }
     }
-    sweeps
+    let runners = ledger.map(|world| world.runners.iter());
+    sweep
+        .close
+        .extend(runners.into_iter().flatten().filter(|runner| {
+            let id = runner.instance.as_str();
+            let old = now_ms.saturating_sub(runner.launched_ms) > UNKNOWN_GRACE_MS;
+            ended.contains(id) || (old && !alive.contains(id))
+        }));
+    sweep
 }
 
 fn end_reason(now_ms: u64, instance: &Instance, ledger: Option<&World>) -> Option<EndReason> {

@@ -8,7 +8,6 @@ mod verify;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stacks::pool::Pool;
 use tokio::time::Instant;
 
 use super::context::{Context, Progress};
@@ -62,7 +61,7 @@ impl Context<'_> {
                               up jobs itself after that time";
                 self.take_off(&claim, reason).await
             }
-            Action::ReassignPool(claim) => self.reassign(&claim, world).await,
+            Action::ReassignPool(claim) => self.reassign(&claim).await,
             // Their rows go when EC2 says that the instances have ended: nothing to wait for.
             Action::End { instances, reason } => {
                 self.end(&instances, &reason).await?;
@@ -136,12 +135,9 @@ impl Context<'_> {
     }
 
     /// Gives a job whose pool is gone to another that serves it: a pool may have been renamed.
-    async fn reassign(&self, claim: &Claim, world: &World) -> Result<Progress, Failure> {
+    async fn reassign(&self, claim: &Claim) -> Result<Progress, Failure> {
         let job = self.ledger.job(&claim.job).await?;
-        let heir = job.as_ref().and_then(|job| {
-            let serves = |pool: &&Pool| pool.serves(&job.key.repository, &job.labels);
-            world.pools.iter().find(serves)
-        });
+        let heir = job.as_ref().and_then(|job| self.config.pool_for(job));
         let Some(pool) = heir else {
             let reason = "its pool is not configured any more, and no other serves it";
             return self.refuse(claim, reason).await;

@@ -9,9 +9,10 @@ use futures_util::stream::{self, StreamExt as _};
 use super::context::{Context, Progress, Woken};
 use super::expect::{self, Denied, Looks};
 use super::observe::world;
-use super::outbox::{self, Outbox};
+use super::outbox;
 use super::rate_limit::LAUNCHES_AT_ONCE;
 use crate::aws::Failure;
+use crate::ledger::Live;
 use crate::model::world::World;
 use crate::plan::{self, Action, Held, Plan};
 
@@ -43,19 +44,19 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
         }
         let drained = rounds(context, holder, std::mem::take(&mut denied)).await;
         let time_is_out = context.out_of_time();
-        let (outbox, failure) = match drained {
+        let (left, failure) = match drained {
             Ok(done) if !time_is_out => done,
             unfinished => {
-                let left = context.ledger.leave_lease(holder).await;
+                let gone = context.ledger.leave_lease(holder).await;
                 return match unfinished {
-                    Ok((_, None)) => left,
+                    Ok((_, None)) => gone,
                     Ok((_, Some(failure))) | Err(failure) => Err(failure),
                 };
             }
         };
         if context.ledger.release_lease(holder).await? {
             // Without the lease: a slow forge holds up nobody's launch.
-            let processed = expect::process(context, &outbox.pending_events, woken).await;
+            let processed = expect::process(context, &left.pending_events, woken).await;
             looks.add(context, holder, &processed.evaluated).await?;
             if processed.grew || processed.left {
                 continue;
@@ -66,7 +67,7 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
                 tokio::time::sleep(WAIT).await;
                 continue;
             }
-            outbox::flush(context, &outbox).await;
+            outbox::flush(context, &left).await;
             if let Some(failure) = failure {
                 return Err(failure);
             }
@@ -85,7 +86,7 @@ async fn rounds(
     context: Context<'_>,
     holder: &str,
     denied: Denied,
-) -> Result<(Outbox, Option<Failure>), Failure> {
+) -> Result<(Live, Option<Failure>), Failure> {
     let mut denied = Some(denied);
     let mut forge_states = BTreeMap::new();
     let mut first_failure = None;
@@ -98,8 +99,7 @@ async fn rounds(
             break;
         }
         let mut live = context.ledger.live().await?;
-        let outbox = Outbox::take(&mut live);
-        let mut world = world(live, context.config, context.now_ms());
+        let mut world = world(&mut live, context.config, context.now_ms());
         // Kept over the rounds: what was told once is not asked again in this drain.
         world.forge_states.clone_from(&forge_states);
         world.denied = denied.take().unwrap_or_default();
@@ -123,10 +123,10 @@ async fn rounds(
         }
         let failure = first_failure.take();
         if !changed {
-            return Ok((outbox, failure));
+            return Ok((live, failure));
         }
     }
-    Ok((Outbox::default(), None))
+    Ok((Live::default(), None))
 }
 
 /// Launches first and several at a time, since somebody waits for each; then all else, in order.

@@ -89,21 +89,14 @@ pub(crate) async fn process(
         looks.push(process_one(context, pending, woken));
     }
     let mut looks = stream::iter(looks).buffer_unordered(AT_ONCE);
-    while let Some(result) = looks.next().await {
-        match result {
-            Ok(done) => {
-                processed.grew |= done.grew;
-                processed.evaluated.extend(done.evaluated);
-            }
-            // Nothing says any more that it was processed: going on at once would only repeat it.
-            Err(LedgerFailed) => processed.left = false,
-        }
+    while let Some(done) = looks.next().await {
+        processed.grew |= done.grew;
+        processed.evaluated.extend(done.evaluated);
+        // Nothing says any more that it was processed: going on at once would only repeat it.
+        processed.left &= !done.ledger_failed;
     }
     processed
 }
-
-/// The ledger could not be read or written.
-struct LedgerFailed;
 
 /// What processing one event came to.
 #[derive(Default)]
@@ -112,28 +105,24 @@ struct Done {
     grew: bool,
     /// Its repository, if the rules have given their verdict.
     evaluated: Option<String>,
+    /// The ledger could not be read or written.
+    ledger_failed: bool,
 }
 
 /// Processes one event. A failure keeps no other from being processed.
-async fn process_one(
-    context: Context<'_>,
-    pending: &PendingEvent,
-    woken: Woken,
-) -> Result<Done, LedgerFailed> {
+async fn process_one(context: Context<'_>, pending: &PendingEvent, woken: Woken) -> Done {
     if context.out_of_time() {
-        return Ok(Done::default());
+        return Done::default();
     }
-    match process_claimed(context, pending, woken).await {
-        Ok(done) => Ok(done),
-        Err(stop) => {
-            let (id, repository) = (&pending.id, &pending.repository);
-            tracing::warn!(event = id, repository, error = %stop, "event not evaluated; tried again later");
-            match stop {
-                Stop::Ledger(_) => Err(LedgerFailed),
-                Stop::Forge(_) => Ok(Done::default()),
-            }
+    let done = process_claimed(context, pending, woken).await;
+    done.unwrap_or_else(|stop| {
+        let (id, repository) = (&pending.id, &pending.repository);
+        tracing::warn!(event = id, repository, error = %stop, "event not evaluated; tried again later");
+        Done {
+            ledger_failed: matches!(stop, Stop::Ledger(_)),
+            ..Done::default()
         }
-    }
+    })
 }
 
 async fn process_claimed(

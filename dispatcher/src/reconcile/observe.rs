@@ -1,16 +1,18 @@
 //! The world that one round decides about, from what the ledger and the parameters say.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 
 use crate::config::Config;
 use crate::ledger::Live;
 use crate::model::world::{WaitingJob, World};
 
-/// The world that `live` and `config` describe.
+/// The world that `live` and `config` describe. In `live` remains what no decision rests on: what is
+/// owed to the forge, and events.
 #[must_use]
-pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
+pub fn world(live: &mut Live, config: &Config, now_ms: u64) -> World {
     let age_ms = u64::try_from(config.read_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (superseded, jobs) = superseded(live.jobs);
+    let (superseded, jobs) = superseded(take(&mut live.jobs));
     World {
         now_ms,
         configured_ms: now_ms.saturating_sub(age_ms),
@@ -19,9 +21,9 @@ pub fn world(live: Live, config: &Config, now_ms: u64) -> World {
         pools: config.pools.clone(),
         jobs,
         superseded,
-        launches: live.launches,
-        runners: live.runners,
-        counters: live.counters,
+        launches: take(&mut live.launches),
+        runners: take(&mut live.runners),
+        counters: take(&mut live.counters),
         forge_states: BTreeMap::new(),
         denied: BTreeMap::new(),
     }

@@ -9,39 +9,19 @@ use stacks::pool::Scope;
 use super::context::{Context, Stop};
 use crate::aws::WriteResult;
 use crate::forge::{CommitStatus, ForgeError};
-use crate::ledger::{Live, PendingEvent, StaleRegistration, StatusKind, StatusUpdate};
+use crate::ledger::{Live, StaleRegistration, StatusKind, StatusUpdate};
 use workflow::Requirements;
 
 /// Most calls of each kind that one drain makes.
 const CALLS_MAX: usize = 40;
 
-/// What can wait until the launches are out, as the ledger has it.
-#[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    stale_registrations: Vec<StaleRegistration>,
-    status_updates: Vec<StatusUpdate>,
-    /// Events that nobody has followed to their end.
-    pub(crate) pending_events: Vec<PendingEvent>,
-}
-
-impl Outbox {
-    /// Splits the pending calls to the forge off what was read.
-    pub(crate) fn take(live: &mut Live) -> Self {
-        Self {
-            stale_registrations: std::mem::take(&mut live.stale_registrations),
-            status_updates: std::mem::take(&mut live.status_updates),
-            pending_events: std::mem::take(&mut live.pending_events),
-        }
-    }
-}
-
 /// Makes the calls that are due. A forge that does not answer is left alone until the next drain; a call
 /// that it refuses keeps no other from being made.
-pub(crate) async fn flush(context: Context<'_>, outbox: &Outbox) {
-    if let Err(stop) = set_statuses(context, &outbox.status_updates).await {
+pub(crate) async fn flush(context: Context<'_>, owed: &Live) {
+    if let Err(stop) = set_statuses(context, &owed.status_updates).await {
         tracing::warn!(error = %stop, "commit statuses wait for the next drain");
     }
-    if let Err(stop) = delete_registrations(context, &outbox.stale_registrations).await {
+    if let Err(stop) = delete_registrations(context, &owed.stale_registrations).await {
         tracing::warn!(error = %stop, "stale registrations wait for the next drain");
     }
 }

@@ -7,7 +7,7 @@ use super::context::{Context, Woken};
 use super::drain::drain;
 use super::expect::list_missed;
 use super::observe::world;
-use super::outbox::{self, Outbox};
+use super::outbox;
 use crate::aws::{Aws, Failure};
 use crate::model::runner::EndReason;
 use crate::model::world::World;
@@ -17,7 +17,7 @@ use crate::plan::{self, Sweep};
 pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
     let instances = context.aws.instances().await;
     let ledger = match context.ledger.live().await {
-        Ok(live) => Some(world(live, context.config, context.now_ms())),
+        Ok(mut live) => Some(world(&mut live, context.config, context.now_ms())),
         Err(failure) => {
             tracing::error!(error = %failure, "the ledger can't be read; sweeping by tag and age alone");
             None
@@ -28,8 +28,8 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
     }
     let swept = match instances {
         Ok(instances) => {
-            let sweeps = plan::sweep(context.now_ms(), &instances, ledger.as_ref());
-            apply_sweep(context, sweeps, ledger.as_ref()).await
+            let sweep = plan::sweep(context.now_ms(), &instances, ledger.as_ref());
+            apply_sweep(context, sweep).await
         }
         Err(failure) => Err(failure),
     };
@@ -62,13 +62,8 @@ fn report_waiting(world: &World) {
 /// What can be done without the parameters: what is over its limit, by tag and age.
 pub async fn sweep_alone(aws: &Aws, now_ms: u64) -> Result<(), Failure> {
     let instances = aws.instances().await?;
-    let over: Vec<String> = plan::sweep(now_ms, &instances, None)
-        .into_iter()
-        .filter_map(|sweep| match sweep {
-            Sweep::End { instance, .. } => Some(instance),
-            Sweep::Close { .. } => None,
-        })
-        .collect();
+    let over = plan::sweep(now_ms, &instances, None).end.into_iter();
+    let over: Vec<String> = over.map(|(instance, _)| instance).collect();
     aws.end_instances(&over).await
 }
 
@@ -113,45 +108,22 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
         for one in &mut live.stale_registrations {
             one.not_before_ms = 0;
         }
-        outbox::flush(context, &Outbox::take(&mut live)).await;
+        outbox::flush(context, &live).await;
     }
 }
 
 /// Most registrations that an error names.
 const LEFT_NAMED_MAX: usize = 10;
 
-async fn apply_sweep(
-    context: Context<'_>,
-    sweeps: Vec<Sweep>,
-    ledger: Option<&World>,
-) -> Result<(), Failure> {
+async fn apply_sweep(context: Context<'_>, sweep: Sweep<'_>) -> Result<(), Failure> {
     let mut result = Ok(());
     for reason in EndReason::OURS {
-        let instances: Vec<String> = sweeps
-            .iter()
-            .filter_map(|sweep| match sweep {
-                Sweep::End {
-                    instance,
-                    reason: own,
-                } if *own == reason => Some(instance.clone()),
-                Sweep::End { .. } | Sweep::Close { .. } => None,
-            })
-            .collect();
+        let of_reason = sweep.end.iter().filter(|(_, own)| *own == reason);
+        let instances: Vec<String> = of_reason.map(|(instance, _)| instance.clone()).collect();
         result = result.and(context.end(&instances, &reason).await);
     }
-    for sweep in sweeps {
-        let Sweep::Close { instance } = sweep else {
-            continue;
-        };
-        let runner = ledger.and_then(|world| {
-            world
-                .runners
-                .iter()
-                .find(|runner| runner.instance == instance)
-        });
-        if let Some(runner) = runner {
-            result = result.and(context.close(runner, EndReason::Gone).await);
-        }
+    for runner in sweep.close {
+        result = result.and(context.close(runner, EndReason::Gone).await);
     }
     result
 }

@@ -11,12 +11,11 @@ use std::net::IpAddr;
 use http::Uri;
 use stacks::pool::Settings;
 
-use crate::model::job::Job;
-
-/// Why `job` is another forge's; `None` where it is ours, or says nothing of its forge.
+/// Why a job whose page is `page` is another forge's; `None` where it is ours, or says nothing of its
+/// forge.
 #[must_use]
-pub fn why_foreign(settings: &Settings, job: &Job) -> Option<String> {
-    let theirs = host(&job.html_url).filter(|host| !is_loopback(host))?;
+pub fn why_foreign(settings: &Settings, page: &str) -> Option<String> {
+    let theirs = host(page).filter(|host| !is_loopback(host))?;
     let root = settings.forge_root_url.as_deref();
     let is_ours = [Some(settings.forge_url.as_str()), root]
         .into_iter()
@@ -47,37 +46,13 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use stacks::pool::ForgeKind;
-
     use super::*;
-    use crate::model::job::{AttemptNumbers, JobKey};
 
     fn is_foreign(url: &str, root_url: Option<&str>, page: &str) -> bool {
-        let settings = Settings {
-            forge_url: url.to_owned(),
-            forge_root_url: root_url.map(str::to_owned),
-            forge_kind: ForgeKind::Gitea,
-            accept_reusable_credentials: false,
-            poll_after_events: true,
-            max_runners: 1,
-            tags: std::collections::BTreeMap::new(),
-        };
-        let job = Job {
-            key: JobKey {
-                repository: "acme/app".to_owned(),
-                id: 1,
-                attempt: 0,
-            },
-            run_id: 1,
-            name: "build".to_owned(),
-            labels: Vec::new(),
-            head_sha: String::new(),
-            html_url: page.to_owned(),
-            created_ms: None,
-            numbers: AttemptNumbers::FromZero,
-            source: crate::model::job::JobSource::Delivery,
-        };
-        why_foreign(&settings, &job).is_some()
+        let settings = serde_json::json!({
+            "forge_url": url, "forge_root_url": root_url, "forge_kind": "gitea", "max_runners": 1,
+        });
+        why_foreign(&serde_json::from_value(settings).unwrap(), page).is_some()
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Recorder<'_> {
     /// Records what `delivery` asks for, and says what became of it.
     pub(super) async fn record(&self, delivery: &Delivery) -> Result<HttpResponse, Failure> {
         if let Some(job) = delivery.job()
-            && let Some(reason) = why_foreign(&self.config.settings, job)
+            && let Some(reason) = why_foreign(&self.config.settings, &job.html_url)
         {
             // Nothing is written: its key may be that of a job of our own forge.
             return Ok(decided(Decision::Refused, &reason, Some(job), None));

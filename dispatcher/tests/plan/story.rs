@@ -146,22 +146,12 @@ pub(crate) fn told(world: &World) -> Vec<String> {
         .iter()
         .map(|action| match action {
             Action::Reissue(launch) => format!("reissue {}", launch.id),
-            Action::Launch { claims, .. } => format!(
-                "launch for {}",
-                claims
-                    .iter()
-                    .map(|claim| claim.job.id.to_string())
-                    .collect::<Vec<_>>()
-                    .join(",")
-            ),
+            Action::Launch { claims, .. } => {
+                let jobs: Vec<_> = claims.iter().map(|claim| &claim.job).collect();
+                format!("launch for {}", ids(&jobs))
+            }
             Action::Adopt { claim, launch } => format!("adopt {} by {launch}", claim.job.id),
-            Action::Verify(jobs) => format!(
-                "verify {}",
-                jobs.iter()
-                    .map(|job| job.id.to_string())
-                    .collect::<Vec<_>>()
-                    .join(",")
-            ),
+            Action::Verify(jobs) => format!("verify {}", ids(&jobs.iter().collect::<Vec<_>>())),
             Action::Supersede(claim) => format!("supersede {}", claim.job.id),
             Action::Forget(claim) => format!("forget {}", claim.job.id),
             Action::GiveUp(claim) => format!("give up {}", claim.job.id),
@@ -181,4 +171,9 @@ pub(crate) fn told(world: &World) -> Vec<String> {
             Action::EndIdle(instances) => format!("end if idle {}", instances.join(",")),
         })
         .collect()
+}
+
+fn ids(jobs: &[&JobKey]) -> String {
+    let ids: Vec<String> = jobs.iter().map(|job| job.id.to_string()).collect();
+    ids.join(",")
 }

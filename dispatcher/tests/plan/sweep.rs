@@ -1,8 +1,8 @@
 //! The tick's sweep.
 
 use dispatcher::model::runner::{EndReason, RunnerState};
-use dispatcher::model::world::Instance;
-use dispatcher::plan::{self, Sweep, UNKNOWN_GRACE_MS};
+use dispatcher::model::world::{Instance, World};
+use dispatcher::plan::{self, UNKNOWN_GRACE_MS};
 
 use super::story::{MINUTE_MS, NOW_MS, in_state, open_launch, runner, world};
 
@@ -17,29 +17,24 @@ fn instance(id: &str, age_minutes: u64) -> Instance {
     }
 }
 
-fn end(id: &str, reason: EndReason) -> Sweep {
-    Sweep::End {
-        instance: id.to_owned(),
-        reason,
-    }
+fn ended(instances: &[Instance], ledger: Option<&World>) -> Vec<(String, EndReason)> {
+    plan::sweep(NOW_MS, instances, ledger).end
+}
+
+fn end(id: &str, reason: EndReason) -> (String, EndReason) {
+    (id.to_owned(), reason)
 }
 
 #[test]
 fn nothing_outlives_its_limit_even_without_a_ledger() {
     let old = [instance("i-1", 31)];
-    assert_eq!(
-        plan::sweep(NOW_MS, &old, None),
-        [end("i-1", EndReason::MaxLifetime)]
-    );
+    assert_eq!(ended(&old, None), [end("i-1", EndReason::MaxLifetime)]);
     let young = [instance("i-1", 29)];
-    assert!(
-        plan::sweep(NOW_MS, &young, None).is_empty(),
-        "29 of 30 minutes live"
-    );
+    assert!(ended(&young, None).is_empty(), "29 of 30 minutes live");
     let mut unlabelled = instance("i-2", 61);
     unlabelled.max_lifetime_minutes = None;
     assert_eq!(
-        plan::sweep(NOW_MS, &[unlabelled], None),
+        ended(&[unlabelled], None),
         [end("i-2", EndReason::MaxLifetime)]
     );
 }
@@ -55,7 +50,7 @@ fn a_tracked_machine_lives_to_its_limit_unless_it_never_boots() {
     let ledger = world(vec![], vec![busy, booting]);
     let instances = [instance("i-1", 29), instance("i-2", 6)];
     assert_eq!(
-        plan::sweep(NOW_MS, &instances, Some(&ledger)),
+        ended(&instances, Some(&ledger)),
         [end("i-2", EndReason::BootTimeout)]
     );
 }
@@ -63,14 +58,14 @@ fn a_tracked_machine_lives_to_its_limit_unless_it_never_boots() {
 #[test]
 fn an_untracked_machine_is_an_orphan_only_after_its_grace_and_without_an_open_launch() {
     let empty = world(vec![], vec![]);
-    assert!(plan::sweep(NOW_MS, &[instance("i-1", 4)], Some(&empty)).is_empty());
+    assert!(ended(&[instance("i-1", 4)], Some(&empty)).is_empty());
     assert_eq!(
-        plan::sweep(NOW_MS, &[instance("i-1", 6)], Some(&empty)),
+        ended(&[instance("i-1", 6)], Some(&empty)),
         [end("i-1", EndReason::Orphan)]
     );
     let mut open = world(vec![], vec![]);
     open.launches = vec![open_launch("a")];
-    assert!(plan::sweep(NOW_MS, &[instance("i-1", 6)], Some(&open)).is_empty());
+    assert!(ended(&[instance("i-1", 6)], Some(&open)).is_empty());
 }
 
 #[test]
@@ -82,11 +77,11 @@ fn a_row_whose_machine_is_gone_is_closed_but_not_before_ec2_can_show_it() {
     let ledger = world(vec![], vec![old, young, ended]);
     let mut shown_ended = instance("i-3", 1);
     shown_ended.ended = true;
-    let closed = |id: &str| Sweep::Close {
-        instance: id.to_owned(),
-    };
-    assert_eq!(
-        plan::sweep(NOW_MS, &[shown_ended], Some(&ledger)),
-        [closed("i-1"), closed("i-3")]
-    );
+    let sweep = plan::sweep(NOW_MS, &[shown_ended], Some(&ledger));
+    let closed: Vec<&str> = sweep
+        .close
+        .iter()
+        .map(|one| one.instance.as_str())
+        .collect();
+    assert_eq!((closed, sweep.end), (vec!["i-1", "i-3"], vec![]));
 }

@@ -37,11 +37,10 @@ pub(super) fn due_jobs(
                 (_, _, Some(because))
                 | (Resolved::Unknown(because), _, None)
                 | (_, Resolved::Unknown(because), None) => {
-                    let (repository, job) = (&pending.repository, &job.id);
                     tracing::warn!(
-                        repository,
+                        repository = pending.repository,
                         workflow,
-                        job,
+                        job = job.id,
                         because,
                         "job can't be foretold: it gets a machine when the forge tells of it"
                     );
@@ -49,11 +48,10 @@ pub(super) fn due_jobs(
                 }
             };
             if labels.len() > LABELS_MAX || labels.iter().any(|one| one.len() > TEXT_MAX_BYTES) {
-                let (repository, job) = (&pending.repository, &job.id);
                 tracing::warn!(
-                    repository,
+                    repository = pending.repository,
                     workflow,
-                    job,
+                    job = job.id,
                     "job asks for more labels than a runner has"
                 );
                 continue;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use stacks::pool::Scope;
+use stacks::pool::{Pool, Scope};
 
 use crate::aws::{Failure, WriteResult};
-use crate::forge::SeenState;
+use crate::forge::{SeenJob, SeenState};
 use crate::model::job::{Job, JobKey};
 use crate::model::world::WaitingJob;
 use crate::reconcile::context::{Context, Stop};
@@ -49,29 +49,45 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
 /// list, once a tick. Says whether there was any.
 pub(crate) async fn list_missed(context: Context<'_>) -> Result<bool, Stop> {
     let known = keys_on_list(context).await?;
-    let mut scopes: Vec<&Scope> = Vec::new();
-    for pool in &context.config.pools {
-        if !scopes.contains(&&pool.scope) {
-            scopes.push(&pool.scope);
-        }
-    }
     let mut grew = false;
-    for scope in scopes {
+    for scope in scopes_of(context, |_| true) {
         if context.out_of_time() {
             break;
         }
         let Some(seen) = context.config.forge.unfinished(scope).await? else {
             break;
         };
-        for one in seen.iter().filter(|one| one.state == SeenState::Waiting) {
-            // A job that no pool serves is its delivery's to refuse: a word about each of a whole
-            // forge's jobs would be one too many.
-            if !known.contains(&one.job.key) && context.config.pool_for(&one.job).is_some() {
-                grew |= list(context, &one.job).await?;
-            }
+        grew |= list_waiting(context, &seen, &known).await?;
+    }
+    Ok(grew)
+}
+
+/// Puts those of `seen` on the list that wait and are not there. Says whether there was any.
+pub(super) async fn list_waiting(
+    context: Context<'_>,
+    seen: &[SeenJob],
+    listed: &BTreeSet<JobKey>,
+) -> Result<bool, Stop> {
+    let mut grew = false;
+    for one in seen.iter().filter(|one| one.state == SeenState::Waiting) {
+        // A job that no pool serves is its delivery's to refuse: a word about each of a whole
+        // forge's jobs would be one too many.
+        if !listed.contains(&one.job.key) && context.config.pool_for(&one.job).is_some() {
+            grew |= list(context, &one.job).await?;
         }
     }
     Ok(grew)
+}
+
+/// The scopes of the pools that are `meant`, each once.
+pub(super) fn scopes_of(context: Context<'_>, meant: impl Fn(&Pool) -> bool) -> Vec<&Scope> {
+    let mut scopes = Vec::new();
+    for pool in &context.config.pools {
+        if meant(pool) && !scopes.contains(&&pool.scope) {
+            scopes.push(&pool.scope);
+        }
+    }
+    scopes
 }
 
 /// The keys of the jobs that are on the list.

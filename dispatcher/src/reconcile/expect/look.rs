@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use stacks::pool::Scope;
+use stacks::pool::{Pool, Scope};
 
 use super::follow::compare;
-use super::listing::{keys_of, list};
+use super::listing::{keys_of, list_waiting, scopes_of};
 use crate::aws::{Failure, WriteResult};
-use crate::forge::{SeenJob, SeenState};
+use crate::forge::SeenJob;
 use crate::ledger::Live;
 use crate::reconcile::context::{Context, Stop};
 
@@ -60,17 +60,9 @@ impl Looks {
         if !context.config.settings.poll_after_events {
             return Ok(());
         }
-        let pools = context.config.pools.iter();
-        let serving =
-            pools.filter(|pool| repositories.iter().any(|one| pool.serves_repository(one)));
-        let mut scopes: Vec<&Scope> = Vec::new();
-        for pool in serving {
-            if !scopes.contains(&&pool.scope) {
-                scopes.push(&pool.scope);
-            }
-        }
+        let serves = |pool: &Pool| repositories.iter().any(|one| pool.serves_repository(one));
         let now_ms = context.now_ms();
-        for scope in scopes {
+        for scope in scopes_of(context, serves) {
             let until_ms = now_ms + WAIT_MAX_MS - self.waited_ms.min(WAIT_MAX_MS);
             let begun = context.ledger.begin_looks(scope, holder, now_ms, until_ms);
             if begun.await? != WriteResult::Written {
@@ -162,11 +154,7 @@ async fn look_at(
         return Ok(());
     };
     let listed = keys_of(&live.jobs);
-    for one in open.iter().filter(|one| one.state == SeenState::Waiting) {
-        if !listed.contains(&one.job.key) && context.config.pool_for(&one.job).is_some() {
-            found.changed |= list(context, &one.job).await?;
-        }
-    }
+    found.changed |= list_waiting(context, &open, &listed).await?;
     for pending in &live.pending_events {
         let Some(expects) = pending
             .expects
@@ -184,13 +172,8 @@ async fn look_at(
         let compared = compare(context, pending, expects, &open, &listed).await?;
         found.changed |= !compared.denied.is_empty();
         for key in compared.denied {
-            let pool = live
-                .jobs
-                .iter()
-                .find(|job| job.key == key)
-                .map(|job| &job.pool);
-            if let Some(pool) = pool {
-                *found.denied.entry(pool.clone()).or_default() += 1;
+            if let Some(job) = live.jobs.iter().find(|job| job.key == key) {
+                *found.denied.entry(job.pool.clone()).or_default() += 1;
             }
         }
     }
