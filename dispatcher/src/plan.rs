@@ -145,8 +145,7 @@ pub enum Because {
 
 impl Because {
     /// The same in words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::PoolFull => "its pool runs as many machines as it may",
             Self::FleetFull => "the deployment runs as many machines as it may",

@@ -266,12 +266,6 @@ fn every_candidate_has_its_own_token_and_spot_comes_before_on_demand() {
 }
 
 #[test]
-fn two_drains_that_decide_the_same_derive_the_same_launch() {
-    let story = world(vec![waiting(1), waiting(2)], vec![]);
-    assert_eq!(plan::drain(&story), plan::drain(&story));
-}
-
-#[test]
 fn the_machine_of_a_cancelled_job_is_ended() {
     let mut cancelled = in_state(runner("i-1", "a"), RunnerState::Busy, NOW_MS);
     cancelled.ending = Some(ending(Some(EndReason::JobCancelled)));

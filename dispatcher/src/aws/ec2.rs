@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::{
     CreditSpecificationRequest, Filter, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
     InstanceStateName, LaunchTemplateSpecification, MarketType, ResourceType, SpotInstanceType,
@@ -28,15 +28,8 @@ const LAUNCH_TIMEOUT_S: u64 = 15;
 pub enum LaunchResult {
     /// These exist now; perhaps fewer than asked for.
     Launched(Vec<Instance>),
-    /// None, and EC2's code says why.
-    Refused {
-        /// What to do about it.
-        class: LaunchErrorClass,
-        /// EC2's code.
-        code: String,
-        /// EC2's words.
-        message: String,
-    },
+    /// None, and EC2's code says why, and with it what to do.
+    Refused(LaunchErrorClass, Failure),
     /// Nobody knows: no answer, or one that can't be read. Ask again for the same.
     Unknown(Failure),
 }
@@ -45,12 +38,10 @@ impl Aws {
     /// Sends `launch` for its current candidate. Not retried here: the launch row is what makes a
     /// retry safe, and whoever holds it decides.
     pub(crate) async fn run_instances(&self, launch: &Launch) -> LaunchResult {
+        const CALL: &str = "ec2:RunInstances";
         let Some(candidate) = launch.candidate() else {
-            return LaunchResult::Refused {
-                class: LaunchErrorClass::NextCandidate,
-                code: "NoCandidate".to_owned(),
-                message: "no candidate is left".to_owned(),
-            };
+            let failure = Failure::new(CALL, "NoCandidate", "no candidate is left".to_owned());
+            return LaunchResult::Refused(LaunchErrorClass::NextCandidate, failure);
         };
         let count = i32::try_from(launch.count).expect("at most launch::JOBS_MAX");
         let mut request = self
@@ -87,17 +78,23 @@ impl Aws {
                     .build(),
             );
         }
-        let sent = request
-            .customize()
-            .config_override(once(LAUNCH_TIMEOUT_S))
-            .send()
-            .await;
+        let sent = request.customize().config_override(once()).send().await;
         match sent {
             Ok(answer) => {
                 let made = answer.instances.unwrap_or_default().into_iter();
                 LaunchResult::Launched(made.filter_map(|one| self.described(one)).collect())
             }
-            Err(error) => refusal(&error),
+            Err(error) => {
+                let is_refusal = error
+                    .as_service_error()
+                    .is_some_and(|it| it.code().is_some());
+                let failure = Failure::of(CALL, &error);
+                if is_refusal {
+                    LaunchResult::Refused(class_of(&failure.code), failure)
+                } else {
+                    LaunchResult::Unknown(failure)
+                }
+            }
         }
     }
 
@@ -235,8 +232,8 @@ const TAGGED: [ResourceType; 3] = [
     ResourceType::NetworkInterface,
 ];
 
-fn once(timeout_s: u64) -> aws_sdk_ec2::config::Builder {
-    let timeout = Duration::from_secs(timeout_s);
+fn once() -> aws_sdk_ec2::config::Builder {
+    let timeout = Duration::from_secs(LAUNCH_TIMEOUT_S);
     aws_sdk_ec2::config::Config::builder()
         .retry_config(RetryConfig::disabled())
         .timeout_config(
@@ -245,24 +242,4 @@ fn once(timeout_s: u64) -> aws_sdk_ec2::config::Builder {
                 .operation_timeout(timeout)
                 .build(),
         )
-}
-
-fn refusal<E, R>(error: &SdkError<E, R>) -> LaunchResult
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    let failure = Failure::of("ec2:RunInstances", error);
-    let has_code = error
-        .as_service_error()
-        .is_some_and(|answer| answer.code().is_some());
-    if has_code {
-        LaunchResult::Refused {
-            class: class_of(&failure.code),
-            code: failure.code,
-            message: failure.message,
-        }
-    } else {
-        LaunchResult::Unknown(failure)
-    }
 }

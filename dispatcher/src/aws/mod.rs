@@ -118,8 +118,7 @@ impl Aws {
     }
 
     /// The deployment's names.
-    #[must_use]
-    pub fn names(&self) -> &Names {
+    pub(crate) fn names(&self) -> &Names {
         &self.names
     }
 

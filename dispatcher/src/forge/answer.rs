@@ -73,7 +73,6 @@ struct TokenBody {
 #[derive(Deserialize)]
 struct JobBody {
     status: String,
-    #[serde(default)]
     run_attempt: Option<u64>,
 }
 

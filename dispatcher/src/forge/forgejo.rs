@@ -43,8 +43,7 @@ pub struct ListedJob {
 impl Forge {
     /// Whether a used registration stays until somebody deletes it. Asked of the kind alone: from 15
     /// on the server deletes it by itself, and a second deletion finds nothing and harms nothing.
-    #[must_use]
-    pub fn keeps_used_runners(&self) -> bool {
+    pub(crate) fn keeps_used_runners(&self) -> bool {
         self.config.kind == ForgeKind::Forgejo
     }
 

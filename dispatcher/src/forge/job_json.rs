@@ -31,20 +31,15 @@ pub(crate) struct WorkflowJob {
     #[serde(default)]
     pub(crate) run_attempt: u64,
     pub(crate) name: String,
-    #[serde(default)]
     pub(crate) labels: Option<Labels>,
     #[serde(default)]
     pub(crate) head_sha: String,
     #[serde(default)]
     pub(crate) html_url: String,
-    #[serde(default)]
     pub(crate) created_at: Option<String>,
     /// How it ended, in the forge's word.
-    #[serde(default)]
     pub(crate) conclusion: Option<String>,
-    #[serde(default)]
     pub(crate) runner_id: Option<u64>,
-    #[serde(default)]
     pub(crate) runner_name: Option<String>,
 }
 

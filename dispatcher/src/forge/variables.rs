@@ -16,7 +16,6 @@ const PAGES_MAX: usize = 20;
 struct VariableBody {
     name: String,
     /// Left out or `null` where it is empty.
-    #[serde(default)]
     data: Option<String>,
 }
 

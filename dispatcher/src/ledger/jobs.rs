@@ -94,15 +94,15 @@ impl Ledger {
         self.write_all(changes).await
     }
 
-    /// Fails a job that nothing of ours will serve after all and queues an error status, unless it changed
-    /// since it was read.
+    /// Fails a job that nothing of ours will serve after all, queues an error status, and takes it off the
+    /// list, unless it changed since it was read.
     pub async fn give_up(
         &self,
         claim: &Claim,
         job: &Job,
         reason: &str,
         now_ms: u64,
-    ) -> Result<WriteResult, Failure> {
+    ) -> Result<(), Failure> {
         let note = Note::of(reason);
         let status = status_updates::queued(job, StatusKind::NotServed, reason, now_ms);
         let guard = if status.is_some() {
@@ -110,12 +110,9 @@ impl Ledger {
         } else {
             StatusGuard::Any
         };
-        let mut changes = vec![
-            job_update(&job.key, None, JobEvent::GivenUp, &note, guard, now_ms),
-            unlisted(&claim.job).only_as_seen(claim),
-        ];
-        changes.extend(status);
-        self.write_all(changes).await
+        let row = job_update(&job.key, None, JobEvent::GivenUp, &note, guard, now_ms);
+        let told = [row].into_iter().chain(status);
+        self.take_off(claim, told.collect()).await
     }
 
     /// Gives a job on the list to another pool, if it is as it was seen.
@@ -262,27 +259,42 @@ impl Ledger {
 
     /// Takes a job off the list that waits no longer, if it is as it was seen: it may have been queued
     /// again meanwhile.
-    pub async fn drop_job(
-        &self,
-        claim: &Claim,
-        reason: &str,
-        now_ms: u64,
-    ) -> Result<WriteResult, Failure> {
+    pub async fn drop_job(&self, claim: &Claim, reason: &str, now_ms: u64) -> Result<(), Failure> {
         let (event, note) = (JobEvent::GivenUp, Note::of(reason));
         let told = job_update(&claim.job, None, event, &note, StatusGuard::Any, now_ms);
-        let off = unlisted(&claim.job).only_as_seen(claim);
-        self.write_all(vec![told, off]).await
+        self.take_off(claim, vec![told]).await
     }
 
-    /// Takes an expected job off the list whose history has ended already.
-    pub async fn unlist_expected(&self, key: &JobKey) -> Result<(), Failure> {
-        self.write(unlisted(key)).await.map(drop)
+    /// Takes a job off the list as it was seen, and leaves its history alone.
+    pub async fn forget_job(&self, claim: &Claim) -> Result<(), Failure> {
+        let off = unlisted(&claim.job).only_as_seen(claim);
+        self.write(off).await.map(drop)
     }
 
-    /// Takes a job off the list as it was seen, and leaves its history alone, which tells of something later.
-    pub async fn forget_job(&self, claim: &Claim) -> Result<WriteResult, Failure> {
-        let off = unlisted(&claim.job).only_as_seen(claim);
-        self.write(off).await
+    /// Takes a job off the list as it was seen and writes with it what is `told`, unless its history tells
+    /// of something later.
+    async fn take_off(&self, claim: &Claim, told: Vec<Change>) -> Result<(), Failure> {
+        let mut changes = told;
+        changes.push(unlisted(&claim.job).only_as_seen(claim));
+        match self.write_all(changes).await? {
+            WriteResult::Written => Ok(()),
+            WriteResult::Refused => self.forget_job(claim).await,
+        }
+    }
+
+    /// Takes a job off the list that was only expected; its history may have ended before.
+    pub async fn drop_expected(
+        &self,
+        key: &JobKey,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        let event = JobEvent::Ended { cancelled: false };
+        let note = Note::of(reason);
+        match self.move_job(key, None, event, &note, now_ms).await? {
+            WriteResult::Written => Ok(()),
+            WriteResult::Refused => self.write(unlisted(key)).await.map(drop),
+        }
     }
 }
 

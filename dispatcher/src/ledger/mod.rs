@@ -161,8 +161,7 @@ impl Ledger {
 
 impl Live {
     /// When an event of `scope` was last evaluated, in milliseconds since 1970.
-    #[must_use]
-    pub fn evaluated_ms(&self, scope: &Scope) -> Option<u64> {
+    pub(crate) fn evaluated_ms(&self, scope: &Scope) -> Option<u64> {
         self.evaluated_ms.get(&looks::look_sk(scope)).copied()
     }
 

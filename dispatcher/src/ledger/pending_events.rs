@@ -101,8 +101,7 @@ pub enum ExpectedState {
 
 impl ExpectedState {
     /// Whether it has ended.
-    #[must_use]
-    pub const fn has_ended(self) -> bool {
+    pub(crate) const fn has_ended(self) -> bool {
         match self {
             Self::Blocked | Self::Listed => false,
             Self::Success | Self::Failure | Self::Skipped => true,
@@ -135,8 +134,7 @@ pub struct ReportedJob {
 
 impl JobReports {
     /// Whether deliveries tell of the repository's jobs, as far as one knows.
-    #[must_use]
-    pub fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         self.jobs
             .iter()
             .any(|job| job.delivered_ms > self.silent_ms)

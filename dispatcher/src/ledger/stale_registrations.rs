@@ -67,8 +67,7 @@ impl Ledger {
 
 impl StaleRegistration {
     /// Whether it was tried for long enough.
-    #[must_use]
-    pub fn is_expired(&self, now_ms: u64) -> bool {
+    pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
         now_ms.saturating_sub(self.since_ms) > KEEP_MS
     }
 

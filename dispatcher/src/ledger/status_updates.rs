@@ -112,8 +112,7 @@ impl Ledger {
 
 impl StatusUpdate {
     /// Whether nobody waits for it any more.
-    #[must_use]
-    pub fn is_expired(&self, now_ms: u64) -> bool {
+    pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
         now_ms.saturating_sub(self.since_ms) > KEEP_MS
     }
 }

@@ -30,8 +30,7 @@ pub enum AttemptNumbers {
 
 impl AttemptNumbers {
     /// How many attempts went before the one that is told of as `told`.
-    #[must_use]
-    pub fn before(self, told: u64, has_runner: bool) -> u64 {
+    pub(crate) fn before(self, told: u64, has_runner: bool) -> u64 {
         let counts_itself = match self {
             Self::FromZero => has_runner,
             Self::FromOne => true,
@@ -118,8 +117,7 @@ pub enum JobSource {
 impl Job {
     /// The key under which it was queued if the forge was updated since, from a version whose runners
     /// count: a rerun that waits keeps its number, which counts one attempt less now.
-    #[must_use]
-    pub fn key_before_update(&self) -> Option<JobKey> {
+    pub(crate) fn key_before_update(&self) -> Option<JobKey> {
         let attempt = self.key.attempt.checked_add(1)?;
         (self.numbers == AttemptNumbers::FromOne).then(|| JobKey {
             attempt,
@@ -136,15 +134,13 @@ impl Job {
 
     /// The [`Self::alias`] that it has where the forge tells of it without its commit, as the lists of
     /// Forgejo do.
-    #[must_use]
-    pub fn bare_alias(&self) -> u64 {
+    pub(crate) fn bare_alias(&self) -> u64 {
         digest([self.key.repository.as_str(), "", &self.name])
     }
 }
 
 /// A number that is the same for the same texts, whichever build computes it.
-#[must_use]
-pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
+pub(crate) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut hash = Sha256::new();
     for text in texts {
         hash.update(text.len().to_le_bytes());
@@ -204,8 +200,7 @@ impl JobEvent {
     /// Deliveries come late, twice and out of order, so each event only moves a job forward: what the
     /// forge reported as ended stays ended until it queues it again, and our own verdicts give way to
     /// the forge's.
-    #[must_use]
-    pub const fn moves(self) -> (&'static [JobStatus], JobStatus) {
+    pub(crate) const fn moves(self) -> (&'static [JobStatus], JobStatus) {
         use JobStatus::{Cancelled, Completed, Failed, Launching, Pending, Running, Timeout};
         match self {
             Self::Claimed => (&[Pending], Launching),

@@ -14,8 +14,7 @@ pub const JOBS_MAX: usize = 90;
 pub const CANDIDATES_MAX: usize = 24;
 
 /// The launch of one instance per job of `jobs` from `pool`.
-#[must_use]
-pub fn launch(world: &World, pool: &Pool, jobs: &[&WaitingJob]) -> Launch {
+pub(crate) fn launch(world: &World, pool: &Pool, jobs: &[&WaitingJob]) -> Launch {
     Launch {
         id: id_of(jobs),
         pool: pool.name.clone(),
@@ -77,8 +76,7 @@ fn candidates(pool: &Pool) -> Vec<Candidate> {
 }
 
 /// Whether `instance_type` is burstable: a credit mode with any other type is refused by EC2.
-#[must_use]
-pub fn is_burstable(instance_type: &str) -> bool {
+pub(crate) fn is_burstable(instance_type: &str) -> bool {
     let family = instance_type.split('.').next().unwrap_or_default();
     family.starts_with('t') && family.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
 }
@@ -100,8 +98,7 @@ pub enum LaunchErrorClass {
 }
 
 /// Reads an EC2 error code (classes as the facts of six public dispatchers have them).
-#[must_use]
-pub fn class_of(code: &str) -> LaunchErrorClass {
+pub(crate) fn class_of(code: &str) -> LaunchErrorClass {
     match code {
         "InsufficientInstanceCapacity"
         | "InsufficientHostCapacity"

@@ -137,8 +137,7 @@ impl EndReason {
 
     /// The states in which a runner may be ended for this reason; checked as the end is written down,
     /// so that a job which comes first is not lost. `None`: in any, and also one without a row.
-    #[must_use]
-    pub fn ends_only(&self) -> Option<&'static [RunnerState]> {
+    pub(crate) fn ends_only(&self) -> Option<&'static [RunnerState]> {
         match self {
             Self::BootTimeout | Self::Surplus => Some(&[RunnerState::Booting]),
             Self::Idle => Some(&RunnerState::WITHOUT_JOB),
@@ -191,8 +190,7 @@ impl RunnerEvent {
     ///
     /// A start is told by the machine and by the forge, in any order, and only the forge says which job
     /// it is. A runner that is disabled is disabled again when the forge could not say that it is idle.
-    #[must_use]
-    pub const fn moves(self) -> (&'static [RunnerState], RunnerState) {
+    pub(crate) const fn moves(self) -> (&'static [RunnerState], RunnerState) {
         use RunnerState::{Booting, Busy, Disabled, Idle, Registering};
         match self {
             Self::Asked => (&[Booting], Registering),
@@ -224,8 +222,7 @@ impl RunnerState {
 
 impl Runner {
     /// Whether it could still take a job.
-    #[must_use]
-    pub fn is_supply(&self) -> bool {
+    pub(crate) fn is_supply(&self) -> bool {
         let could = match self.state {
             RunnerState::Booting | RunnerState::Registering | RunnerState::Idle => true,
             RunnerState::Disabled | RunnerState::Busy => false,
@@ -234,15 +231,13 @@ impl Runner {
     }
 
     /// When it got to its state.
-    #[must_use]
-    pub fn since_ms(&self) -> u64 {
+    pub(crate) fn since_ms(&self) -> u64 {
         let stamp = self.timeline.get(self.state.word());
         stamp.copied().unwrap_or(self.launched_ms)
     }
 
     /// Why it ends, if it does and somebody said why.
-    #[must_use]
-    pub fn end_reason(&self) -> Option<&EndReason> {
+    pub(crate) fn end_reason(&self) -> Option<&EndReason> {
         self.ending.as_ref()?.reason.as_ref()
     }
 }

@@ -149,8 +149,7 @@ pub struct Instance {
 
 impl Launch {
     /// The candidate being tried.
-    #[must_use]
-    pub fn candidate(&self) -> Option<&Candidate> {
+    pub(crate) fn candidate(&self) -> Option<&Candidate> {
         self.candidates.get(self.at)
     }
 

@@ -89,10 +89,7 @@ impl Context<'_> {
     async fn take_off(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
         tracing::warn!(job = %claim.job, repository = claim.job.repository, reason, "job taken off the list");
         let now_ms = self.now_ms();
-        let dropped = self.ledger.drop_job(claim, reason, now_ms).await?;
-        if dropped != WriteResult::Written {
-            let _result = self.ledger.forget_job(claim).await?;
-        }
+        self.ledger.drop_job(claim, reason, now_ms).await?;
         Ok(Progress::Changed)
     }
 
@@ -104,32 +101,18 @@ impl Context<'_> {
         reason: &str,
     ) -> Result<Progress, Failure> {
         tracing::info!(%job, repository = job.repository, reason, "job no longer expected");
-        let note = Note::of(reason);
-        let event = JobEvent::Ended { cancelled: false };
-        let now_ms = self.now_ms();
-        let moved = self
-            .ledger
-            .move_job(job, None, event, &note, now_ms)
-            .await?;
-        if moved != WriteResult::Written {
-            self.ledger.unlist_expected(job).await?;
-        }
-        Ok(Progress::Changed)
+        let dropped = self.ledger.drop_expected(job, reason, self.now_ms());
+        dropped.await.map(|()| Progress::Changed)
     }
 
     /// Gives a job up, and owes its owner a word about it.
     async fn refuse(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
         tracing::warn!(job = %claim.job, repository = claim.job.repository, reason, "job refused");
         let job = self.ledger.job(&claim.job).await?;
-        let refused = match &job {
-            Some(job) => {
-                let now_ms = self.now_ms();
-                self.ledger.give_up(claim, job, reason, now_ms).await?
-            }
-            None => WriteResult::Refused,
-        };
-        if refused != WriteResult::Written {
-            let _result = self.ledger.forget_job(claim).await?;
+        let now_ms = self.now_ms();
+        match &job {
+            Some(job) => self.ledger.give_up(claim, job, reason, now_ms).await?,
+            None => self.ledger.forget_job(claim).await?,
         }
         Ok(Progress::Changed)
     }
@@ -193,14 +176,11 @@ impl Context<'_> {
                     tracing::warn!(launch = launch.id, pool = launch.pool, error = %failure, "RunInstances without a definite answer; sent again");
                     LaunchErrorClass::AskAgain
                 }
-                LaunchResult::Refused {
-                    class,
-                    code,
-                    message,
-                } => {
+                LaunchResult::Refused(class, Failure { code, message, .. }) => {
+                    let (id, pool) = (&launch.id, &launch.pool);
                     tracing::warn!(
-                        launch = launch.id,
-                        pool = launch.pool,
+                        launch = id,
+                        pool,
                         code,
                         words = message,
                         "RunInstances refused"

@@ -19,9 +19,7 @@ struct Repository {
     full_name: String,
     /// This one and the next came with Gitea 1.27, as its other way to number attempts did. So a delivery
     /// says by itself how it counts: the forge may have been updated a second ago.
-    #[serde(default)]
     allow_merge_update: Option<IgnoredAny>,
-    #[serde(default)]
     mirror_last_sync_at: Option<IgnoredAny>,
 }
 

@@ -78,6 +78,15 @@ fn skip_words(kind: EventKind, body: &Body) -> Option<String> {
 
 /// The body with nothing in it that is longer than we keep.
 fn bounded(mut body: Body) -> Result<Body, BadDelivery> {
+    if let Some(head) = &mut body.head_commit {
+        head.message = keep(std::mem::take(&mut head.message));
+    }
+    if let Some(changes) = &mut body.changes {
+        let lists = [&mut changes.added_labels, &mut changes.removed_labels];
+        for list in lists.into_iter().flatten() {
+            list.truncate(CHANGED_MAX);
+        }
+    }
     let repository = &body.repository;
     within(KEY_TEXT_MAX_BYTES, [repository.full_name.as_str()])?;
     if !is_full_name(&repository.full_name) {
@@ -85,53 +94,39 @@ fn bounded(mut body: Body) -> Result<Body, BadDelivery> {
             "repository.full_name is not owner/name".to_owned(),
         ));
     }
-    within(
-        TEXT_MAX_BYTES,
-        [
-            &repository.default_branch,
-            &repository.html_url,
-            &body.git_ref,
-            &body.ref_type,
-            &body.sha,
-            &body.before,
-            &body.after,
-            &body.action,
-        ]
-        .map(String::as_str),
-    )?;
-    if let Some(head) = &mut body.head_commit {
-        within(TEXT_MAX_BYTES, [head.id.as_str()])?;
-        head.message = keep(std::mem::take(&mut head.message));
-    }
+    let mut texts = vec![
+        &repository.default_branch,
+        &repository.html_url,
+        &body.git_ref,
+        &body.ref_type,
+        &body.sha,
+        &body.before,
+        &body.after,
+        &body.action,
+    ];
+    texts.extend(body.head_commit.as_ref().map(|head| &head.id));
     if let Some(pull) = &body.pull_request {
-        let sides = [&pull.base, &pull.head];
-        within(TEXT_MAX_BYTES, [pull.title.as_str()])?;
-        within(TEXT_MAX_BYTES, pull.merge_base.as_deref())?;
-        within(TEXT_MAX_BYTES, pull.merge_commit_sha.as_deref())?;
-        within(TEXT_MAX_BYTES, sides.map(|side| side.git_ref.as_str()))?;
-        within(TEXT_MAX_BYTES, sides.map(|side| side.label.as_str()))?;
-        within(TEXT_MAX_BYTES, sides.map(|side| side.sha.as_str()))?;
-    }
-    if let Some(changes) = &mut body.changes {
-        let lists = [&mut changes.added_labels, &mut changes.removed_labels];
-        for list in lists.into_iter().flatten() {
-            list.truncate(CHANGED_MAX);
-            within(TEXT_MAX_BYTES, list.iter().map(|label| label.name.as_str()))?;
+        texts.push(&pull.title);
+        for side in [&pull.base, &pull.head] {
+            texts.extend([&side.git_ref, &side.label, &side.sha]);
+        }
+        for sha in [&pull.merge_base, &pull.merge_commit_sha] {
+            texts.extend(sha);
         }
     }
-    let names = [
-        body.release.as_ref().map(|release| &release.tag_name),
-        body.workflow.as_ref().map(|workflow| &workflow.name),
-        body.sender.as_ref().map(|user| &user.login),
-        body.workflow_run.as_ref().map(|run| &run.event),
-        body.workflow_run
-            .as_ref()
-            .and_then(|run| run.head_branch.as_ref()),
-    ];
-    within(
-        TEXT_MAX_BYTES,
-        names.into_iter().flatten().map(String::as_str),
-    )?;
+    if let Some(changes) = &body.changes {
+        for list in [&changes.added_labels, &changes.removed_labels] {
+            texts.extend(list.iter().flatten().map(|label| &label.name));
+        }
+    }
+    texts.extend(body.release.as_ref().map(|release| &release.tag_name));
+    texts.extend(body.workflow.as_ref().map(|workflow| &workflow.name));
+    texts.extend(body.sender.as_ref().map(|user| &user.login));
+    if let Some(run) = &body.workflow_run {
+        texts.push(&run.event);
+        texts.extend(&run.head_branch);
+    }
+    within(TEXT_MAX_BYTES, texts.into_iter().map(String::as_str))?;
     Ok(body)
 }
 
