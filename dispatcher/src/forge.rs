@@ -36,6 +36,7 @@ pub use commit::{CheckState, Commit, CommitState};
 pub use forgejo::ListedJob;
 pub use job_json::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
 pub use known::Known;
+pub(crate) use path::is_object;
 pub use register::Registration;
 pub use seen::{SeenJob, SeenState};
 pub use upkeep::{CommitStatus, RegisteredRunner};

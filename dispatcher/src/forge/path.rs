@@ -25,7 +25,7 @@ pub(super) fn path(text: &str) -> String {
 }
 
 /// Whether `text` names a git object: 40 hexadecimal digits, or 64 where repositories use SHA-256.
-pub(super) fn is_object(text: &str) -> bool {
+pub(crate) fn is_object(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -68,8 +68,7 @@ pub(super) enum StatusGuard {
 impl Ledger {
     /// A job as its deliveries described it; `None` for one that nobody knows.
     pub async fn job(&self, key: &JobKey) -> Result<Option<Job>, Failure> {
-        let (pk, sk) = history_key(key);
-        let Some(row) = self.item(&pk, &sk).await? else {
+        let Some(row) = self.item(history_key(key)).await? else {
             return Ok(None);
         };
         let known: KnownJob = read(row)?;

@@ -6,7 +6,7 @@ use super::history::{
 };
 use super::lease::LEASE_MS;
 use super::status_updates::StatusKind;
-use super::{Ledger, job_sk, live_item, live_key, status_updates};
+use super::{Ledger, item, job_key, status_updates};
 use stacks::pool::Pool;
 
 use crate::aws::{Failure, WriteResult};
@@ -46,8 +46,7 @@ impl Ledger {
     /// Whether a job is known, has ended here and never had a runner: what a rerun finds whose job
     /// was cancelled, skipped or refused before, since only a runner makes the forge count attempts.
     pub async fn ended_unserved(&self, key: &JobKey) -> Result<bool, Failure> {
-        let (pk, sk) = history_key(key);
-        let row = self.item(&pk, &sk).await?.unwrap_or_default();
+        let row = self.item(history_key(key)).await?.unwrap_or_default();
         let status = row.get("job_status").and_then(|word| word.as_s().ok());
         let (ended, _) = JobEvent::Requeued.moves();
         let ended = ended
@@ -122,7 +121,7 @@ impl Ledger {
         pool: &str,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let entry = Change::update(live_key(&job_sk(&claim.job)))
+        let entry = Change::update(job_key(&claim.job))
             .set("#pool", text(pool))
             .set("reassigned_ms", number(now_ms))
             .remove("launch")
@@ -248,7 +247,7 @@ impl Ledger {
         launch: &str,
         not_before_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let released = Change::update(live_key(&job_sk(key)))
+        let released = Change::update(job_key(key))
             .set("not_before_ms", number(not_before_ms))
             .assign("launches = launches - :one".to_owned())
             .value(":one", number(1))
@@ -315,10 +314,10 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
 
 /// Puts a job on the list.
 fn listed(job: &WaitingJob) -> Change {
-    Change::put(live_item(&job_sk(&job.key), job))
+    Change::put(item(job_key(&job.key), job))
 }
 
 /// Takes a job off the list.
 fn unlisted(key: &JobKey) -> Change {
-    Change::delete(live_key(&job_sk(key)))
+    Change::delete(job_key(key))
 }

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::change::{Change, number, text};
-use super::{Ledger, job_sk, launch_sk, live_item, live_key, runner_sk};
+use super::{Ledger, item, job_key, launch_key, live_key, runner_key};
 use crate::aws::{Failure, WriteResult};
 use crate::model::runner::Runner;
 use crate::model::world::{COUNTER_ALL, Launch, counter_of};
@@ -22,7 +22,7 @@ impl Ledger {
             .iter()
             .map(|claim| claim_update(claim, &launch.id))
             .collect();
-        changes.push(Change::put(live_item(&launch_sk(&launch.id), launch)).only_if_new());
+        changes.push(Change::put(item(launch_key(&launch.id), launch)).only_if_new());
         changes.push(reserve(COUNTER_ALL, launch.count, cap_all));
         changes.push(reserve(&counter_of(&launch.pool), launch.count, cap_pool));
         self.write_all(changes).await
@@ -36,7 +36,7 @@ impl Ledger {
     /// Writes down that the launch's current candidate failed and the next one is tried.
     pub async fn next_candidate(&self, launch: &Launch, why: &str) -> Result<WriteResult, Failure> {
         let tried = launch.tried.iter().map(String::as_str).chain([why]);
-        let next = Change::update(live_key(&launch_sk(&launch.id)))
+        let next = Change::update(launch_key(&launch.id))
             .set("candidate_at", number(launch.at as u64 + 1))
             .set("tried", AttributeValue::L(tried.map(text).collect()))
             .only_from("candidate_at", number(launch.at as u64));
@@ -50,12 +50,14 @@ impl Ledger {
         runners: &[Runner],
     ) -> Result<WriteResult, Failure> {
         let made = u32::try_from(runners.len()).unwrap_or(u32::MAX);
-        let done = Change::delete(live_key(&launch_sk(&launch.id)))
+        let done = Change::delete(launch_key(&launch.id))
             .only_from("candidate_at", number(launch.at as u64));
         let mut changes = vec![done];
-        changes.extend(runners.iter().map(|runner| {
-            Change::put(live_item(&runner_sk(&runner.instance), runner)).only_if_new()
-        }));
+        changes.extend(
+            runners.iter().map(|runner| {
+                Change::put(item(runner_key(&runner.instance), runner)).only_if_new()
+            }),
+        );
         changes.extend(give_back(&launch.pool, launch.count.saturating_sub(made)));
         self.write_all(changes).await
     }
@@ -72,7 +74,7 @@ impl Change {
 }
 
 fn claim_update(claim: &Claim, launch: &str) -> Change {
-    Change::update(live_key(&job_sk(&claim.job)))
+    Change::update(job_key(&claim.job))
         .set("launch", text(launch))
         .set("launches", number(claim.launches.into()))
         .only_as_seen(claim)
@@ -96,7 +98,7 @@ pub(super) fn give_back(pool: &str, count: u32) -> Vec<Change> {
 
 /// Counts `count` up or down, by `sign`, on a counter that may not be there yet.
 fn counted(counter: &str, sign: char, count: u32) -> Change {
-    Change::update(live_key(&format!("counter#{counter}")))
+    Change::update(live_key(format!("counter#{counter}")))
         .assign(format!("n = if_not_exists(n, :none) {sign} :count"))
         .value(":none", number(0))
         .value(":count", number(count.into()))

@@ -52,7 +52,7 @@ impl Ledger {
 }
 
 fn lease() -> Change {
-    Change::update(live_key("lease"))
+    Change::update(live_key("lease".to_owned()))
 }
 
 impl Change {

@@ -2,7 +2,7 @@
 
 use stacks::pool::Scope;
 
-use super::change::{Change, number, text};
+use super::change::{Change, Key, number, text};
 use super::{Ledger, live_key};
 use crate::aws::{Failure, WriteResult};
 
@@ -38,14 +38,14 @@ impl Ledger {
 }
 
 fn update(scope: &Scope) -> Change {
-    Change::update(live_key(&look_sk(scope)))
+    Change::update(key_of(scope))
 }
 
-/// Sort key of a scope's note.
-pub(super) fn look_sk(scope: &Scope) -> String {
-    match scope {
+/// The key of a scope's note.
+pub(super) fn key_of(scope: &Scope) -> Key {
+    live_key(match scope {
         Scope::Global => "look#global".to_owned(),
         Scope::Organization(name) => format!("look#organization/{name}"),
         Scope::Repository(name) => format!("look#repository/{name}"),
-    }
+    })
 }

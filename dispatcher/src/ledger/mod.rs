@@ -118,8 +118,8 @@ impl Ledger {
     }
 
     /// One item. By a query, which costs the same: an operation of the SDK less.
-    async fn item(&self, pk: &str, sk: &str) -> Result<Option<Item>, Failure> {
-        let page = self.table.read(self.query(pk, Some(("=", sk)))).await?;
+    async fn item(&self, (pk, sk): Key) -> Result<Option<Item>, Failure> {
+        let page = self.table.read(self.query(&pk, Some(("=", &sk)))).await?;
         Ok(page.items.unwrap_or_default().pop())
     }
 
@@ -162,7 +162,7 @@ impl Ledger {
 impl Live {
     /// When an event of `scope` was last evaluated, in milliseconds since 1970.
     pub(crate) fn evaluated_ms(&self, scope: &Scope) -> Option<u64> {
-        self.evaluated_ms.get(&looks::look_sk(scope)).copied()
+        self.evaluated_ms.get(&looks::key_of(scope).1).copied()
     }
 
     fn take(&mut self, item: Item) -> Result<(), Failure> {
@@ -190,24 +190,20 @@ impl Live {
     }
 }
 
-fn job_sk(key: &JobKey) -> String {
-    format!("job#{key}")
+fn job_key(key: &JobKey) -> Key {
+    live_key(format!("job#{key}"))
 }
 
-fn launch_sk(id: &str) -> String {
-    format!("launch#{id}")
+fn launch_key(id: &str) -> Key {
+    live_key(format!("launch#{id}"))
 }
 
-fn runner_sk(instance: &str) -> String {
-    format!("runner#{instance}")
+fn runner_key(instance: &str) -> Key {
+    live_key(format!("runner#{instance}"))
 }
 
-fn live_key(sk: &str) -> Key {
-    (LIVE.to_owned(), sk.to_owned())
-}
-
-fn live_item<T: Serialize>(sk: &str, body: &T) -> Item {
-    item(live_key(sk), body)
+fn live_key(sk: String) -> Key {
+    (LIVE.to_owned(), sk)
 }
 
 fn item<T: Serialize>(key: Key, body: &T) -> Item {

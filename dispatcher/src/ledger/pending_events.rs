@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Key, number, text};
-use super::{HISTORY_S, Ledger, live_item, live_key, number_in, read};
+use super::{HISTORY_S, Ledger, item, live_key, number_in, read};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::digest;
 use workflow::event::Event;
@@ -18,8 +18,6 @@ const RECENT_MAX: i32 = 50;
 /// In the sort keys of a repository's history, the keys of jobs that the forge counts come before
 /// this, and those of jobs that we expect after it.
 const BEFORE_EXPECTED: &str = "4";
-/// Sort key of what is known of a repository's hook.
-const SILENCE: &str = "silence";
 
 /// An event on the live list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,14 +176,14 @@ impl Ledger {
             tries: 0,
             expects: None,
         };
-        let live = Change::put(live_item(&event_sk(id), &pending));
+        let live = Change::put(item(live_key(event_sk(id)), &pending));
         self.write_all(vec![history, live]).await
     }
 
     /// What happened; `None` if nobody knows any more.
     pub async fn event(&self, pending: &PendingEvent) -> Result<Option<Event>, Failure> {
-        let (pk, sk) = history_key(&pending.repository, &pending.id);
-        let Some(row) = self.item(&pk, &sk).await? else {
+        let key = history_key(&pending.repository, &pending.id);
+        let Some(row) = self.item(key).await? else {
             return Ok(None);
         };
         let known: KnownEvent = read(row)?;
@@ -199,12 +197,12 @@ impl Ledger {
         seen: &PendingEvent,
         now: &PendingEvent,
     ) -> Result<WriteResult, Failure> {
-        let sk = event_sk(&now.id);
-        let mut change = Change::update(live_key(&sk))
+        let key = live_key(event_sk(&now.id));
+        let mut change = Change::update(key.clone())
             .set("not_before_ms", number(now.not_before_ms))
             .set("tries", number(now.tries.into()))
             .only_from("not_before_ms", number(seen.not_before_ms));
-        if let Some(expects) = live_item(&sk, now).remove("expects") {
+        if let Some(expects) = item(key, now).remove("expects") {
             change = change.set("expects", expects);
         }
         self.write(change).await
@@ -214,7 +212,7 @@ impl Ledger {
     pub async fn close_event(&self, pending: &PendingEvent, outcome: &str) -> Result<(), Failure> {
         let history = Change::update(history_key(&pending.repository, &pending.id))
             .set("outcome", text(outcome));
-        let live = Change::delete(live_key(&event_sk(&pending.id)));
+        let live = Change::delete(live_key(event_sk(&pending.id)));
         self.write_all(vec![history, live]).await.map(drop)
     }
 
@@ -228,7 +226,7 @@ impl Ledger {
                 reports.jobs.push(job);
             }
         }
-        if let Some(row) = self.item(&pk, SILENCE).await? {
+        if let Some(row) = self.item(silence_key(repository)).await? {
             reports.silent_ms = number_in(&row, "silent_ms");
         }
         Ok(reports)
@@ -236,7 +234,7 @@ impl Ledger {
 
     /// Notes that no delivery told of a job of `repository` that was due.
     pub async fn note_silence(&self, repository: &str, now_ms: u64) -> Result<(), Failure> {
-        let noted = Change::update((format!("repo#{repository}"), SILENCE.to_owned()))
+        let noted = Change::update(silence_key(repository))
             .set("silent_ms", number(now_ms))
             .kept_for(HISTORY_S, now_ms);
         self.write(noted).await.map(drop)
@@ -245,6 +243,11 @@ impl Ledger {
 
 fn event_sk(id: &str) -> String {
     format!("pending-event#{id}")
+}
+
+/// The key of what is known of a repository's hook.
+fn silence_key(repository: &str) -> Key {
+    (format!("repo#{repository}"), "silence".to_owned())
 }
 
 fn history_key(repository: &str, id: &str) -> Key {

@@ -6,14 +6,14 @@ use stacks::pool::Scope;
 use super::change::{Change, number, text};
 use super::launches::give_back;
 use super::stale_registrations::stale_of;
-use super::{HISTORY_S, LIVE, Ledger, item, live_key, read, runner_sk};
+use super::{HISTORY_S, Ledger, item, read, runner_key};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::{ForgeRunner, JobKey};
 use crate::model::runner::{EndReason, Ending, Runner, RunnerEvent, RunnerState};
 
 /// An update of a live runner's row.
 fn update(instance: &str) -> Change {
-    Change::update(live_key(&runner_sk(instance))).only_if_there()
+    Change::update(runner_key(instance)).only_if_there()
 }
 
 /// An update of the runner that the forge calls `told`, if it can be ours.
@@ -63,7 +63,7 @@ impl Change {
 impl Ledger {
     /// The live row of one runner.
     pub async fn runner(&self, instance: &str) -> Result<Option<Runner>, Failure> {
-        let item = self.item(LIVE, &runner_sk(instance)).await?;
+        let item = self.item(runner_key(instance)).await?;
         item.map(read).transpose()
     }
 
@@ -228,7 +228,7 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let maybe = AttributeValue::Bool(runner.maybe_registered);
-        let row = Change::delete(live_key(&runner_sk(&runner.instance)))
+        let row = Change::delete(runner_key(&runner.instance))
             .only_from("runner_state", text(runner.state.word()))
             .only_from("maybe_registered", maybe)
             .only_if(match runner.job {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use stacks::pool::Scope;
 
-use super::change::{Change, number};
-use super::{Ledger, live_item, live_key};
+use super::change::{Change, Key, number};
+use super::{Ledger, item, live_key};
 use crate::aws::Failure;
 use crate::model::runner::{Runner, RunnerState};
 
@@ -52,7 +52,7 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<(), Failure> {
         let until_ms = now_ms + now_ms.saturating_sub(stale.since_ms).max(AGAIN_MS);
-        let later = Change::update(live_key(&stale_sk(&stale.instance)))
+        let later = Change::update(key_of(&stale.instance))
             .set("not_before_ms", number(until_ms))
             .only_if_there();
         self.write(later).await.map(drop)
@@ -60,7 +60,7 @@ impl Ledger {
 
     /// Strikes what remained at the forge off the list.
     pub async fn clear_stale_registration(&self, instance: &str) -> Result<(), Failure> {
-        let struck = Change::delete(live_key(&stale_sk(instance)));
+        let struck = Change::delete(key_of(instance));
         self.write(struck).await.map(drop)
     }
 }
@@ -73,7 +73,7 @@ impl StaleRegistration {
 
     /// The change that puts it on the list.
     pub(super) fn put(&self) -> Change {
-        Change::put(live_item(&stale_sk(&self.instance), self))
+        Change::put(item(key_of(&self.instance), self))
     }
 }
 
@@ -100,6 +100,6 @@ pub(super) fn stale_of(
     })
 }
 
-fn stale_sk(instance: &str) -> String {
-    format!("registration#{instance}")
+fn key_of(instance: &str) -> Key {
+    live_key(format!("registration#{instance}"))
 }

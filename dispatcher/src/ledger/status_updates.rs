@@ -7,8 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Key, number};
-use super::{Ledger, live_item, live_key};
+use super::{Ledger, item, live_key};
 use crate::aws::{Failure, WriteResult};
+use crate::forge::is_object;
 use crate::model::job::{Job, JobKey};
 
 /// How long a status is tried to be set, in milliseconds: after a day nobody waits for it, and the forge
@@ -120,9 +121,7 @@ impl StatusUpdate {
 /// The change that puts a status of `job` on the list; the last one counts. `None` for a job without a
 /// commit.
 pub(super) fn queued(job: &Job, kind: StatusKind, reason: &str, now_ms: u64) -> Option<Change> {
-    let is_commit = matches!(job.head_sha.len(), 40 | 64)
-        && job.head_sha.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_commit.then(|| {
+    is_object(&job.head_sha).then(|| {
         let update = StatusUpdate {
             job: job.key.clone(),
             name: job.name.clone(),
@@ -134,10 +133,10 @@ pub(super) fn queued(job: &Job, kind: StatusKind, reason: &str, now_ms: u64) -> 
             since_ms: now_ms,
             not_before_ms: 0,
         };
-        Change::put(live_item(&key_of(&job.key).1, &update))
+        Change::put(item(key_of(&job.key), &update))
     })
 }
 
 fn key_of(job: &JobKey) -> Key {
-    live_key(&format!("status-update#{job}"))
+    live_key(format!("status-update#{job}"))
 }

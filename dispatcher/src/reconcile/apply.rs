@@ -169,15 +169,16 @@ impl Context<'_> {
         let mut wait_ms = ASK_AGAIN_MS;
         for _ in 0..TRIES_MAX {
             self.rate_limit.turn().await;
-            let outcome = self.aws.run_instances(&launch).await;
-            let class = match outcome {
+            let (id, pool) = (&launch.id, &launch.pool);
+            let (class, Failure { code, message, .. }) = match self.aws.run_instances(&launch).await
+            {
                 LaunchResult::Launched(made) => return self.record(&launch, &made).await,
                 LaunchResult::Unknown(failure) => {
-                    tracing::warn!(launch = launch.id, pool = launch.pool, error = %failure, "RunInstances without a definite answer; sent again");
-                    LaunchErrorClass::AskAgain
+                    tracing::warn!(launch = id, pool, error = %failure, "RunInstances without a definite answer; sent again");
+                    (LaunchErrorClass::AskAgain, failure)
                 }
-                LaunchResult::Refused(class, Failure { code, message, .. }) => {
-                    let (id, pool) = (&launch.id, &launch.pool);
+                LaunchResult::Refused(class, failure) => {
+                    let Failure { code, message, .. } = &failure;
                     tracing::warn!(
                         launch = id,
                         pool,
@@ -185,28 +186,25 @@ impl Context<'_> {
                         words = message,
                         "RunInstances refused"
                     );
-                    if code == launch::REQUESTS_EXCEEDED {
-                        self.rate_limit.is_empty_after_all();
-                    }
-                    if matches!(class, LaunchErrorClass::NextCandidate) {
-                        if launch.at + 1 >= launch.candidates.len() {
-                            return self
-                                .give_back(&launch, &format!("no capacity: {code}"))
-                                .await;
-                        }
-                        let moved = self.ledger.next_candidate(&launch, &code).await?;
-                        if moved != WriteResult::Written {
-                            return Ok(Progress::Changed);
-                        }
-                        launch.at += 1;
-                        launch.tried.push(code);
-                    } else if matches!(class, LaunchErrorClass::Hold) {
-                        return self.give_back(&launch, &format!("{code}: {message}")).await;
-                    }
-                    class
+                    (class, failure)
                 }
             };
             match class {
+                LaunchErrorClass::NextCandidate => {
+                    if launch.at + 1 >= launch.candidates.len() {
+                        let why = format!("no capacity: {code}");
+                        return self.give_back(&launch, &why).await;
+                    }
+                    if self.ledger.next_candidate(&launch, &code).await? != WriteResult::Written {
+                        return Ok(Progress::Changed);
+                    }
+                    launch.at += 1;
+                    launch.tried.push(code);
+                    continue;
+                }
+                LaunchErrorClass::Hold => {
+                    return self.give_back(&launch, &format!("{code}: {message}")).await;
+                }
                 LaunchErrorClass::LookUp => {
                     let made = self.aws.instances_of_token(&launch.token()).await?;
                     // EC2 shows new instances late: nothing yet is no answer.
@@ -214,8 +212,10 @@ impl Context<'_> {
                         return self.record(&launch, &made).await;
                     }
                 }
+                LaunchErrorClass::AskAgain if code == launch::REQUESTS_EXCEEDED => {
+                    self.rate_limit.is_empty_after_all();
+                }
                 LaunchErrorClass::AskAgain => {}
-                LaunchErrorClass::NextCandidate | LaunchErrorClass::Hold => continue,
             }
             let wait = Duration::from_millis(wait_ms).mul_f64(0.75 + fastrand::f64() / 2.0);
             if Instant::now() + wait >= self.deadline {

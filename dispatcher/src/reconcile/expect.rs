@@ -17,12 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
 
-use self::due::{Due, due_jobs};
+use self::due::{due_jobs, job_of};
 use self::listing::list;
 use self::look::LOOKS_OVER_MS;
 use self::turns::Turns;
 use crate::aws::WriteResult;
 use crate::ledger::{ExpectedState, PendingEvent, event_id};
+use crate::model::job::Job;
 use crate::reconcile::context::{Context, Stop, Woken};
 use workflow::{Capability, gather};
 
@@ -214,7 +215,7 @@ async fn evaluate(
     let facts = gather(&context.config.forge, &event, server).await?;
     let evaluation = facts.evaluate(&event);
     done.evaluated = Some(pending.repository.clone());
-    let jobs = due_jobs(pending, &event, &facts, &evaluation);
+    let jobs = due_jobs(pending, &evaluation);
     if jobs.is_empty() && !evaluation.is_uncertain() {
         return closed(&evaluation.summary());
     }
@@ -223,12 +224,18 @@ async fn evaluate(
         *known.entry(&job.name).or_default() += 1;
     }
     let mut listed = false;
-    for Due { job, expected } in &jobs {
-        let told_already = known.get_mut(job.name.as_str()).filter(|left| **left > 0);
-        if let Some(left) = told_already {
+    for expected in &jobs {
+        let told_already = known.get_mut(expected.name.as_str());
+        if let Some(left) = told_already.filter(|left| **left > 0) {
             *left -= 1;
         } else if expected.state == ExpectedState::Listed {
-            listed |= list(context, job).await?;
+            let job = Job {
+                head_sha: facts.sha.clone(),
+                // Nobody knows its own page yet.
+                html_url: format!("{}/actions", event.body.repository.html_url),
+                ..job_of(pending, expected)
+            };
+            listed |= list(context, &job).await?;
         }
     }
     if listed && reports.is_exact() {
@@ -242,8 +249,7 @@ async fn evaluate(
             .await?;
     }
     let mut left = EXPECTED_MAX_BYTES;
-    let expects = jobs.into_iter().map(|due| due.expected);
-    let expects = expects.take(EXPECTED_MAX).take_while(|expected| {
+    let expects = jobs.into_iter().take(EXPECTED_MAX).take_while(|expected| {
         left = left.saturating_sub(expected.text_bytes());
         left > 0
     });

@@ -2,25 +2,14 @@
 
 use workflow::expression::Resolved;
 use workflow::jobs::Start;
-use workflow::{Evaluation, Event, Facts, PlannedJob};
+use workflow::{Evaluation, PlannedJob};
 
 use crate::forge::{LABELS_MAX, TEXT_MAX_BYTES};
 use crate::ledger::{Expected, ExpectedState, PendingEvent};
 use crate::model::job::{AttemptNumbers, Job, JobKey, JobSource, digest};
 
-/// A job that is due, as a delivery would describe it, and as it is followed.
-pub(super) struct Due {
-    pub(super) job: Job,
-    pub(super) expected: Expected,
-}
-
 /// The jobs of `verdict`. What can't be known is named in the log.
-pub(super) fn due_jobs(
-    pending: &PendingEvent,
-    event: &Event,
-    facts: &Facts,
-    verdict: &Evaluation,
-) -> Vec<Due> {
+pub(super) fn due_jobs(pending: &PendingEvent, verdict: &Evaluation) -> Vec<Expected> {
     let mut due = Vec::new();
     for (number, (workflow, run)) in verdict.runs().enumerate() {
         for (
@@ -58,7 +47,7 @@ pub(super) fn due_jobs(
             }
             let index = index.to_string();
             let own = digest([pending.id.as_str(), workflow, &run.event, &job.id, &index]);
-            let expected = Expected {
+            due.push(Expected {
                 id: JobKey::expected(&pending.repository, own).id,
                 attempt: 0,
                 run: number,
@@ -72,13 +61,7 @@ pub(super) fn due_jobs(
                     Start::Waiting => ExpectedState::Listed,
                     Start::AfterNeeds | Start::AfterApproval => ExpectedState::Blocked,
                 },
-            };
-            let job = Job {
-                html_url: page_of(event),
-                head_sha: facts.sha.clone(),
-                ..job_of(pending, &expected)
-            };
-            due.push(Due { job, expected });
+            });
         }
     }
     due
@@ -101,9 +84,4 @@ pub(super) fn job_of(pending: &PendingEvent, expected: &Expected) -> Job {
         source: JobSource::Expectation,
         numbers: AttemptNumbers::FromZero,
     }
-}
-
-/// Where people look at runs whose own page nobody knows yet.
-fn page_of(event: &Event) -> String {
-    format!("{}/actions", event.body.repository.html_url)
 }
