@@ -170,7 +170,10 @@ impl Forge {
             host: host.to_string(),
             scope_tokens: Mutex::new(BTreeMap::new()),
             known: Arc::default(),
-            client: Https::new(config.ca.as_deref()).map_err(|_| ForgeError::BadConfig("CA"))?,
+            client: match &config.ca {
+                None => Https::default(),
+                Some(ca) => Https::trusting(ca).ok_or(ForgeError::BadConfig("CA"))?,
+            },
             config,
         })
     }

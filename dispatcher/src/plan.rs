@@ -41,7 +41,7 @@ pub const STARTED_GRACE_MS: u64 = 30_000;
 pub const VERIFY_MAX: usize = 20;
 
 /// What a drain does next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// What to do, in order.
     pub actions: Vec<Action>,
@@ -163,15 +163,9 @@ impl Because {
 /// Plans one round of a drain.
 #[must_use]
 pub fn drain(world: &World) -> Plan {
-    let mut plan = Plan {
-        actions: world
-            .launches
-            .iter()
-            .cloned()
-            .map(Action::Reissue)
-            .collect(),
-        held: Vec::new(),
-    };
+    let mut plan = Plan::default();
+    let open = world.launches.iter().cloned();
+    plan.actions.extend(open.map(Action::Reissue));
     plan.actions.extend(unended(world));
     let superseded = world.superseded.iter().map(claim).map(Action::Supersede);
     plan.actions.extend(superseded);

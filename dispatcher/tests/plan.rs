@@ -72,9 +72,8 @@ fn a_job_whose_machines_all_went_away_is_given_up() {
 fn a_silent_forge_is_no_reason_to_give_up_and_none_to_go_on_launching() {
     let mut story = world(vec![claimed(1, "a", 2)], vec![]);
     story.forge_states.insert(key(1), ForgeJobState::Unknown);
-    let plan = plan::drain(&story);
-    assert!(plan.actions.is_empty());
-    assert_eq!(plan.held[0].because, Because::ForgeSilent);
+    assert!(told(&story).is_empty());
+    assert_eq!(held(&story), [(1, Because::ForgeSilent)]);
 
     // For longer than the forge itself lets a job wait it is one.
     let mut old = story.clone();
@@ -156,36 +155,24 @@ fn caps_hold_the_youngest_jobs_and_say_which_cap_it_was() {
     let mut story = world((1..=4).map(waiting).collect(), vec![]);
     story.pools[0].max_runners = 5;
     story.counters.insert("pool#go".to_owned(), 3);
-    let plan = plan::drain(&story);
     assert_eq!(told(&story), ["launch for 1,2"]);
-    assert!(
-        plan.held
-            .iter()
-            .all(|held| held.because == Because::PoolFull)
-    );
-    assert_eq!(
-        plan.held.iter().map(|held| held.job.id).collect::<Vec<_>>(),
-        [3, 4]
-    );
+    let pool_full = Because::PoolFull;
+    assert_eq!(held(&story), [(3, pool_full), (4, pool_full)]);
 
     story.max_runners = 4;
     story.counters.insert("all".to_owned(), 3);
-    let plan = plan::drain(&story);
     assert_eq!(told(&story), ["launch for 1"]);
-    assert!(
-        plan.held
-            .iter()
-            .all(|held| held.because == Because::FleetFull)
-    );
+    let fleet_full = Because::FleetFull;
+    assert_eq!(held(&story), [2, 3, 4].map(|job| (job, fleet_full)));
 }
 
 #[test]
 fn a_job_that_backs_off_is_held_with_that_reason() {
     let mut later = waiting(1);
     later.not_before_ms = NOW_MS + 1;
-    let plan = plan::drain(&world(vec![later], vec![]));
-    assert!(plan.actions.is_empty());
-    assert_eq!(plan.held[0].because, Because::BackingOff);
+    let story = world(vec![later], vec![]);
+    assert!(told(&story).is_empty());
+    assert_eq!(held(&story), [(1, Because::BackingOff)]);
 }
 
 #[test]
@@ -199,18 +186,16 @@ fn a_job_whose_pool_is_gone_is_moved_or_refused_unless_its_machine_may_still_tak
     assert_eq!(told(&story), ["reassign 1"]);
 
     story.runners[0].state = RunnerState::Idle;
-    let plan = plan::drain(&story);
-    assert!(plan.actions.is_empty());
-    assert_eq!(plan.held[0].because, Because::PoolGone);
+    assert!(told(&story).is_empty());
+    assert_eq!(held(&story), [(1, Because::PoolGone)]);
 
     story.runners.clear();
     assert_eq!(told(&story), ["reassign 1"]);
 
     // Parameters of before the job, or of before its last move, know nothing of its pool.
     story.jobs[0].reassigned_ms = NOW_MS;
-    let plan = plan::drain(&story);
-    assert!(plan.actions.is_empty());
-    assert_eq!(plan.held[0].because, Because::PoolGone);
+    assert!(told(&story).is_empty());
+    assert_eq!(held(&story), [(1, Because::PoolGone)]);
     story.configured_ms = NOW_MS + 1;
     assert_eq!(told(&story), ["reassign 1"]);
 }

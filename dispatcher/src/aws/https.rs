@@ -27,7 +27,7 @@ use rustls::{ClientConfig, RootCertStore};
 const CONNECT_TIMEOUT_MS: u64 = 2_000;
 
 /// Connections to servers of one trust, over TLS where their address says so.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Https {
     /// The only certificates that are trusted; without them, those of the system.
     trusted: Option<Arc<RootCertStore>>,
@@ -36,15 +36,16 @@ pub(crate) struct Https {
     client: OnceLock<Client<HttpsConnector<connect::HttpConnector>, SdkBody>>,
 }
 
-/// The CA is no list of certificates in PEM.
-#[derive(Debug)]
-pub(crate) struct BadCa;
-
 impl Https {
-    /// Trusts `ca` (PEM) alone, or without one what the system trusts. Connects to nothing yet.
-    pub(crate) fn new(ca: Option<&str>) -> Result<Self, BadCa> {
-        Ok(Self {
-            trusted: ca.map(roots).transpose()?.map(Arc::new),
+    /// Trusts the certificates of `ca` (PEM) alone; `None` if there is one that can't be read. Connects to
+    /// nothing yet.
+    pub(crate) fn trusting(ca: &str) -> Option<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+            roots.add(certificate.ok()?).ok()?;
+        }
+        Some(Self {
+            trusted: Some(Arc::new(roots)),
             client: OnceLock::new(),
         })
     }
@@ -59,11 +60,7 @@ impl Https {
 
     /// What the SDK's clients call AWS with.
     pub(crate) fn for_sdk() -> SharedHttpClient {
-        let https = Self {
-            trusted: None,
-            client: OnceLock::new(),
-        };
-        let connector = SharedHttpConnector::new(https);
+        let connector = SharedHttpConnector::new(Self::default());
         http_client_fn(move |_, _| connector.clone())
     }
 
@@ -120,16 +117,6 @@ fn trusting(roots: Arc<RootCertStore>) -> HttpsConnectorBuilder<WantsSchemes> {
     HttpsConnectorBuilder::new().with_tls_config(config)
 }
 
-fn roots(pem: &str) -> Result<RootCertStore, BadCa> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        roots
-            .add(certificate.map_err(|_| BadCa)?)
-            .map_err(|_| BadCa)?;
-    }
-    Ok(roots)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,8 +125,7 @@ mod tests {
     fn a_ca_that_no_certificate_can_be_read_from_is_refused_before_it_is_used() {
         let no_base64 = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
         let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(Https::new(Some(no_base64)).is_err());
-        assert!(Https::new(Some(no_certificate)).is_err());
-        assert!(Https::new(None).is_ok());
+        assert!(Https::trusting(no_base64).is_none());
+        assert!(Https::trusting(no_certificate).is_none());
     }
 }

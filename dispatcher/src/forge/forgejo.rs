@@ -112,15 +112,16 @@ impl Forge {
         labels: &[String],
     ) -> Result<Vec<ListedJob>, ForgeError> {
         const CALL: &str = "GET runners/jobs";
-        let path = match scope {
-            Scope::Global => format!("/api/v1/{}/runners/jobs", scope_path(scope)),
-            Scope::Organization(_) | Scope::Repository(_) => {
-                format!("/api/v1/{}/actions/runners/jobs", scope_path(scope))
-            }
+        let runners = match scope {
+            Scope::Global => "runners",
+            Scope::Organization(_) | Scope::Repository(_) => "actions/runners",
         };
         // Before 15 a list without labels is empty, not whole.
         let labels: String = form_urlencoded::byte_serialize(labels.join(",").as_bytes()).collect();
-        let path = format!("{path}?labels={labels}");
+        let path = format!(
+            "/api/v1/{}/{runners}/jobs?labels={labels}",
+            scope_path(scope)
+        );
         let answer = self.get_large(CALL, &path, LIST_MAX_BYTES).await?;
         Ok(answer.json::<Option<Vec<ListedJob>>>()?.unwrap_or_default())
     }

@@ -157,14 +157,10 @@ impl Forge {
             ForgeKind::Gitea => self.server().await?.has(Capability::ListsRunners),
             ForgeKind::Forgejo => false,
         };
-        Ok(match (is_new, scope) {
-            (true, _) => (
-                Method::POST,
-                format!("/api/v1/{path}/actions/runners/{TOKEN}"),
-            ),
-            (false, Scope::Global) => (Method::GET, format!("/api/v1/{path}/runners/{TOKEN}")),
-            (false, Scope::Organization(_) | Scope::Repository(_)) => (
-                Method::GET,
+        Ok(match scope {
+            Scope::Global if !is_new => (Method::GET, format!("/api/v1/{path}/runners/{TOKEN}")),
+            Scope::Global | Scope::Organization(_) | Scope::Repository(_) => (
+                if is_new { Method::POST } else { Method::GET },
                 format!("/api/v1/{path}/actions/runners/{TOKEN}"),
             ),
         })

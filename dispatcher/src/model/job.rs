@@ -31,10 +31,7 @@ pub enum AttemptNumbers {
 impl AttemptNumbers {
     /// How many attempts went before the one that is told of as `told`.
     pub(crate) fn before(self, told: u64, has_runner: bool) -> u64 {
-        let counts_itself = match self {
-            Self::FromZero => has_runner,
-            Self::FromOne => true,
-        };
+        let counts_itself = self == Self::FromOne || has_runner;
         // 0 from a server that counts from one is of a job that an older version made.
         told.saturating_sub(u64::from(counts_itself))
     }

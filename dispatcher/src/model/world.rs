@@ -14,7 +14,7 @@ use super::job::JobKey;
 use super::runner::Runner;
 
 /// Everything that a decision rests on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default, Clone)]
 pub struct World {
     /// When it was read, in milliseconds since 1970.
     pub now_ms: u64,

@@ -24,8 +24,7 @@ pub fn world(live: &mut Live, config: &Config, now_ms: u64) -> World {
         launches: take(&mut live.launches),
         runners: take(&mut live.runners),
         counters: take(&mut live.counters),
-        forge_states: BTreeMap::new(),
-        denied: BTreeMap::new(),
+        ..World::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dispatcher::model::job::JobKey;
 use dispatcher::model::runner::{EndReason, Ending, Runner, RunnerState};
 use dispatcher::model::world::{Launch, WaitingJob, World};
-use dispatcher::plan::{self, Action};
+use dispatcher::plan::{self, Action, Because};
 use stacks::pool::{CapacityType, Label, Pool, Scope};
 
 pub(crate) const MINUTE_MS: u64 = 60_000;
@@ -127,16 +127,17 @@ pub(crate) fn world(jobs: Vec<WaitingJob>, runners: Vec<Runner>) -> World {
         now_ms: NOW_MS,
         configured_ms: NOW_MS,
         max_runners: 1000,
-        tags: BTreeMap::new(),
         pools: vec![pool("go", 1000)],
         jobs,
-        launches: Vec::new(),
         runners,
-        counters: BTreeMap::new(),
-        forge_states: BTreeMap::new(),
-        denied: BTreeMap::new(),
-        superseded: Vec::new(),
+        ..World::default()
     }
+}
+
+/// Which jobs the plan holds, and why.
+pub(crate) fn held(world: &World) -> Vec<(u64, Because)> {
+    let held = plan::drain(world).held.into_iter();
+    held.map(|held| (held.job.id, held.because)).collect()
 }
 
 /// The plan in one line an action, as a person would say it.

@@ -1,8 +1,8 @@
 //! The jobs of an evaluation, as deliveries would describe them.
 
+use workflow::Evaluation;
 use workflow::expression::Resolved;
 use workflow::jobs::Start;
-use workflow::{Evaluation, PlannedJob};
 
 use crate::forge::{LABELS_MAX, TEXT_MAX_BYTES};
 use crate::ledger::{Expected, ExpectedState, PendingEvent};
@@ -12,15 +12,8 @@ use crate::model::job::{AttemptNumbers, Job, JobKey, JobSource, digest};
 pub(super) fn due_jobs(pending: &PendingEvent, verdict: &Evaluation) -> Vec<Expected> {
     let mut due = Vec::new();
     for (number, (workflow, run)) in verdict.runs().enumerate() {
-        for (
-            index,
-            PlannedJob {
-                job,
-                start,
-                context,
-            },
-        ) in run.jobs.iter().enumerate()
-        {
+        for (index, planned) in run.jobs.iter().enumerate() {
+            let job = &planned.job;
             let (name, labels) = match (&job.name, &job.labels, &job.incomplete_matrix) {
                 (Resolved::Known(name), Resolved::Known(labels), None) => (name, labels),
                 (_, _, Some(because))
@@ -56,8 +49,8 @@ pub(super) fn due_jobs(pending: &PendingEvent, verdict: &Evaluation) -> Vec<Expe
                 labels: labels.clone(),
                 needs: job.needs.clone(),
                 condition: job.condition.clone(),
-                context: context.clone().unwrap_or_default(),
-                state: match start {
+                context: planned.context.clone().unwrap_or_default(),
+                state: match planned.start {
                     Start::Waiting => ExpectedState::Listed,
                     Start::AfterNeeds | Start::AfterApproval => ExpectedState::Blocked,
                 },
