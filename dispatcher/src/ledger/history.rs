@@ -16,21 +16,20 @@ pub(super) const REFUSED_MS: &str = "refused_ms";
 
 /// Why a job's row moves.
 #[derive(Debug, Clone, Default)]
-pub struct Note<'a> {
+pub(crate) struct Note<'a> {
     /// For people.
-    pub reason: &'a str,
+    pub(crate) reason: &'a str,
     /// The launch that claimed it.
-    pub launch: Option<&'a str>,
+    pub(crate) launch: Option<&'a str>,
     /// The runner that has it.
-    pub instance: Option<&'a str>,
+    pub(crate) instance: Option<&'a str>,
     /// The forge's conclusion.
-    pub conclusion: Option<&'a str>,
+    pub(crate) conclusion: Option<&'a str>,
 }
 
 impl<'a> Note<'a> {
     /// One that says why, and no more.
-    #[must_use]
-    pub fn of(reason: &'a str) -> Self {
+    pub(crate) fn of(reason: &'a str) -> Self {
         Self {
             reason,
             ..Self::default()
@@ -67,7 +66,7 @@ pub(super) enum StatusGuard {
 
 impl Ledger {
     /// A job as its deliveries described it; `None` for one that nobody knows.
-    pub async fn job(&self, key: &JobKey) -> Result<Option<Job>, Failure> {
+    pub(crate) async fn job(&self, key: &JobKey) -> Result<Option<Job>, Failure> {
         let Some(row) = self.item(history_key(key)).await? else {
             return Ok(None);
         };

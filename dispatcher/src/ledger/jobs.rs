@@ -18,7 +18,7 @@ impl Ledger {
     /// Records a job that waits for `pool` and puts it on the list, once: [`WriteResult::Refused`] says
     /// that it was recorded before. On a machine without containers its services are to be looked
     /// into.
-    pub async fn record_waiting(
+    pub(crate) async fn record_waiting(
         &self,
         job: &Job,
         pool: &Pool,
@@ -45,7 +45,7 @@ impl Ledger {
 
     /// Whether a job is known, has ended here and never had a runner: what a rerun finds whose job
     /// was cancelled, skipped or refused before, since only a runner makes the forge count attempts.
-    pub async fn ended_unserved(&self, key: &JobKey) -> Result<bool, Failure> {
+    pub(crate) async fn ended_unserved(&self, key: &JobKey) -> Result<bool, Failure> {
         let row = self.item(history_key(key)).await?.unwrap_or_default();
         let status = row.get("job_status").and_then(|word| word.as_s().ok());
         let (ended, _) = JobEvent::Requeued.moves();
@@ -56,7 +56,7 @@ impl Ledger {
     }
 
     /// Puts a job that ended without a runner back on the list, once.
-    pub async fn record_again(
+    pub(crate) async fn record_again(
         &self,
         job: &Job,
         pool: &str,
@@ -77,7 +77,7 @@ impl Ledger {
     }
 
     /// Records a job that nothing of ours will serve, and queues an error status.
-    pub async fn record_refused(
+    pub(crate) async fn record_refused(
         &self,
         job: &Job,
         reason: &str,
@@ -95,7 +95,7 @@ impl Ledger {
 
     /// Fails a job that nothing of ours will serve after all, queues an error status, and takes it off the
     /// list, unless it changed since it was read.
-    pub async fn give_up(
+    pub(crate) async fn give_up(
         &self,
         claim: &Claim,
         job: &Job,
@@ -115,7 +115,7 @@ impl Ledger {
     }
 
     /// Gives a job on the list to another pool, if it is as it was seen.
-    pub async fn reassign_pool(
+    pub(crate) async fn reassign_pool(
         &self,
         claim: &Claim,
         pool: &str,
@@ -135,7 +135,7 @@ impl Ledger {
     /// Moves a job's history by `event` and, in the same transaction, takes it off the list when it
     /// no longer waits. Deliveries come in any order: a job that was never recorded gets its row
     /// here, so that a late `queued` finds it and launches nothing.
-    pub async fn move_job(
+    pub(crate) async fn move_job(
         &self,
         key: &JobKey,
         job: Option<&Job>,
@@ -165,7 +165,7 @@ impl Ledger {
 
     /// Notes that `runner` has a job. The job goes off the list first and its machine counts as busy
     /// second: see [`crate::model::world`] for why this order never launches twice.
-    pub async fn start_job(
+    pub(crate) async fn start_job(
         &self,
         job: &Job,
         runner: &ForgeRunner,
@@ -185,7 +185,7 @@ impl Ledger {
     }
 
     /// Notes how a job ended.
-    pub async fn end_job(
+    pub(crate) async fn end_job(
         &self,
         job: &Job,
         cancelled: bool,
@@ -241,7 +241,7 @@ impl Ledger {
     }
 
     /// Puts a job back on the list after its launch came to nothing.
-    pub async fn release_job(
+    pub(crate) async fn release_job(
         &self,
         key: &JobKey,
         launch: &str,
@@ -258,14 +258,19 @@ impl Ledger {
 
     /// Takes a job off the list that waits no longer, if it is as it was seen: it may have been queued
     /// again meanwhile.
-    pub async fn drop_job(&self, claim: &Claim, reason: &str, now_ms: u64) -> Result<(), Failure> {
+    pub(crate) async fn drop_job(
+        &self,
+        claim: &Claim,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
         let (event, note) = (JobEvent::GivenUp, Note::of(reason));
         let told = job_update(&claim.job, None, event, &note, StatusGuard::Any, now_ms);
         self.take_off(claim, vec![told]).await
     }
 
     /// Takes a job off the list as it was seen, and leaves its history alone.
-    pub async fn forget_job(&self, claim: &Claim) -> Result<(), Failure> {
+    pub(crate) async fn forget_job(&self, claim: &Claim) -> Result<(), Failure> {
         let off = unlisted(&claim.job).only_as_seen(claim);
         self.write(off).await.map(drop)
     }
@@ -282,7 +287,7 @@ impl Ledger {
     }
 
     /// Takes a job off the list that was only expected; its history may have ended before.
-    pub async fn drop_expected(
+    pub(crate) async fn drop_expected(
         &self,
         key: &JobKey,
         reason: &str,

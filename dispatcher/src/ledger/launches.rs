@@ -29,12 +29,16 @@ impl Ledger {
     }
 
     /// Claims one job for a machine that is free already.
-    pub async fn adopt(&self, claim: &Claim, launch: &str) -> Result<WriteResult, Failure> {
+    pub(crate) async fn adopt(&self, claim: &Claim, launch: &str) -> Result<WriteResult, Failure> {
         self.write(claim_update(claim, launch)).await
     }
 
     /// Writes down that the launch's current candidate failed and the next one is tried.
-    pub async fn next_candidate(&self, launch: &Launch, why: &str) -> Result<WriteResult, Failure> {
+    pub(crate) async fn next_candidate(
+        &self,
+        launch: &Launch,
+        why: &str,
+    ) -> Result<WriteResult, Failure> {
         let tried = launch.tried.iter().map(String::as_str).chain([why]);
         let next = Change::update(launch_key(&launch.id))
             .set("candidate_at", number(launch.at as u64 + 1))
@@ -44,7 +48,7 @@ impl Ledger {
     }
 
     /// Replaces a launch by the runners that it made and gives back what it reserved in vain.
-    pub async fn record_launched(
+    pub(crate) async fn record_launched(
         &self,
         launch: &Launch,
         runners: &[Runner],

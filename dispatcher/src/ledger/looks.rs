@@ -9,7 +9,7 @@ use crate::aws::{Failure, WriteResult};
 impl Ledger {
     /// Notes that an event of `scope` was evaluated now. [`WriteResult::Written`]: `holder` looks at the
     /// list until then; else another invocation does, and sees by the note that it has to go on.
-    pub async fn begin_looks(
+    pub(crate) async fn begin_looks(
         &self,
         scope: &Scope,
         holder: &str,
@@ -29,7 +29,7 @@ impl Ledger {
     }
 
     /// Notes that `holder` looks no more, so that the next one who evaluates an event does.
-    pub async fn end_looks(&self, scope: &Scope, holder: &str) -> Result<(), Failure> {
+    pub(crate) async fn end_looks(&self, scope: &Scope, holder: &str) -> Result<(), Failure> {
         let ended = update(scope)
             .set("until_ms", number(0))
             .only_from("holder", text(holder));

@@ -21,54 +21,48 @@ const BEFORE_EXPECTED: &str = "4";
 
 /// An event on the live list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingEvent {
+pub(crate) struct PendingEvent {
     /// Its id: the same for the same event, however often it is told.
-    pub id: String,
-    /// Where: `owner/name`.
-    pub repository: String,
-    /// What.
-    pub event: EventKind,
+    pub(crate) id: String,
+    pub(crate) repository: String,
+    pub(crate) event: EventKind,
     /// The commit that its workflows are read at, if the delivery says it; else a branch.
-    pub at: String,
-    /// When it was recorded.
-    pub recorded_ms: u64,
-    /// Not to be looked at before this moment.
+    pub(crate) at: String,
+    pub(crate) recorded_ms: u64,
     #[serde(default)]
-    pub not_before_ms: u64,
+    pub(crate) not_before_ms: u64,
     /// How often it was tried in vain.
     #[serde(default)]
-    pub tries: u32,
+    pub(crate) tries: u32,
     /// The jobs that are expected of it; `None` as long as nobody has found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expects: Option<Vec<Expected>>,
+    pub(crate) expects: Option<Vec<Expected>>,
 }
 
 /// A job that is expected of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// The number in its key.
-    pub id: u64,
+    pub(crate) id: u64,
     /// The attempt in its key: it was run again so often.
     #[serde(default)]
-    pub attempt: u64,
+    pub(crate) attempt: u64,
     /// Which run of the event it is of.
-    pub run: usize,
+    pub(crate) run: usize,
     /// Its id in the workflow.
-    pub job: String,
-    /// Its name.
-    pub name: String,
-    /// What it asks for.
-    pub labels: Vec<String>,
+    pub(crate) job: String,
+    pub(crate) name: String,
+    pub(crate) labels: Vec<String>,
     /// The jobs of its run that must end first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub needs: Vec<String>,
+    pub(crate) needs: Vec<String>,
     /// What its `if` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub condition: Option<String>,
+    pub(crate) condition: Option<String>,
     /// Under which words the forge puts its state on the commit.
-    pub context: String,
+    pub(crate) context: String,
     /// Where it stands, as far as we know.
-    pub state: ExpectedState,
+    pub(crate) state: ExpectedState,
 }
 
 impl Expected {
@@ -84,7 +78,7 @@ impl Expected {
 /// Where an expected job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ExpectedState {
+pub(crate) enum ExpectedState {
     /// Behind other jobs, or an approval.
     Blocked,
     /// It was put on the list of jobs that wait; a runner may have it by now.
@@ -109,25 +103,23 @@ impl ExpectedState {
 
 /// What the ledger knows of how a repository's jobs are told of.
 #[derive(Debug, Default)]
-pub struct JobReports {
+pub(crate) struct JobReports {
     /// When it was last found that no delivery told of a job that was due.
-    pub silent_ms: u64,
+    pub(crate) silent_ms: u64,
     /// Jobs that deliveries told of.
-    pub jobs: Vec<ReportedJob>,
+    pub(crate) jobs: Vec<ReportedJob>,
 }
 
 /// A job as its history has it.
 #[derive(Debug, Deserialize)]
-pub struct ReportedJob {
+pub(crate) struct ReportedJob {
     /// When a delivery last told of it; 0: none did.
     #[serde(default)]
-    pub delivered_ms: u64,
-    /// Its commit.
+    pub(crate) delivered_ms: u64,
     #[serde(default)]
-    pub head_sha: String,
-    /// Its name.
+    pub(crate) head_sha: String,
     #[serde(default, rename = "job_name")]
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl JobReports {
@@ -139,7 +131,7 @@ impl JobReports {
     }
 
     /// The jobs of the commit `sha` that were told of since then.
-    pub fn of(&self, sha: &str, since_ms: u64) -> impl Iterator<Item = &ReportedJob> {
+    pub(crate) fn of(&self, sha: &str, since_ms: u64) -> impl Iterator<Item = &ReportedJob> {
         let is_it = move |job: &&ReportedJob| job.head_sha == sha && job.delivered_ms >= since_ms;
         self.jobs.iter().filter(is_it)
     }
@@ -152,7 +144,7 @@ struct KnownEvent {
 
 impl Ledger {
     /// Records an event, once.
-    pub async fn record_event(
+    pub(crate) async fn record_event(
         &self,
         id: &str,
         event: &Event,
@@ -181,7 +173,7 @@ impl Ledger {
     }
 
     /// What happened; `None` if nobody knows any more.
-    pub async fn event(&self, pending: &PendingEvent) -> Result<Option<Event>, Failure> {
+    pub(crate) async fn event(&self, pending: &PendingEvent) -> Result<Option<Event>, Failure> {
         let key = history_key(&pending.repository, &pending.id);
         let Some(row) = self.item(key).await? else {
             return Ok(None);
@@ -192,7 +184,7 @@ impl Ledger {
 
     /// Compare-and-set on `not_before_ms`: writes an event as it is now if it is as it was seen. Whoever
     /// wins owns it until `now.not_before_ms`: of several drains one looks into it.
-    pub async fn claim_event(
+    pub(crate) async fn claim_event(
         &self,
         seen: &PendingEvent,
         now: &PendingEvent,
@@ -209,7 +201,11 @@ impl Ledger {
     }
 
     /// Takes an event off the list and says in the history what came of it.
-    pub async fn close_event(&self, pending: &PendingEvent, outcome: &str) -> Result<(), Failure> {
+    pub(crate) async fn close_event(
+        &self,
+        pending: &PendingEvent,
+        outcome: &str,
+    ) -> Result<(), Failure> {
         let history = Change::update(history_key(&pending.repository, &pending.id))
             .set("outcome", text(outcome));
         let live = Change::delete(live_key(event_sk(&pending.id)));
@@ -217,7 +213,7 @@ impl Ledger {
     }
 
     /// How the jobs of `repository` are told of.
-    pub async fn job_reports(&self, repository: &str) -> Result<JobReports, Failure> {
+    pub(crate) async fn job_reports(&self, repository: &str) -> Result<JobReports, Failure> {
         let pk = format!("repo#{repository}");
         let mut reports = JobReports::default();
         for row in self.newest(&pk, BEFORE_EXPECTED, RECENT_MAX).await? {
@@ -233,7 +229,7 @@ impl Ledger {
     }
 
     /// Notes that no delivery told of a job of `repository` that was due.
-    pub async fn note_silence(&self, repository: &str, now_ms: u64) -> Result<(), Failure> {
+    pub(crate) async fn note_silence(&self, repository: &str, now_ms: u64) -> Result<(), Failure> {
         let noted = Change::update(silence_key(repository))
             .set("silent_ms", number(now_ms))
             .kept_for(HISTORY_S, now_ms);

@@ -62,7 +62,7 @@ impl Change {
 
 impl Ledger {
     /// The live row of one runner.
-    pub async fn runner(&self, instance: &str) -> Result<Option<Runner>, Failure> {
+    pub(crate) async fn runner(&self, instance: &str) -> Result<Option<Runner>, Failure> {
         let item = self.item(runner_key(instance)).await?;
         item.map(read).transpose()
     }
@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// The forge did not register it: it may ask again. `maybe_registered`: its answer got lost.
-    pub async fn runner_not_registered(
+    pub(crate) async fn runner_not_registered(
         &self,
         instance: &str,
         maybe_registered: bool,
@@ -98,7 +98,7 @@ impl Ledger {
     }
 
     /// The forge registered it under `forge_id`.
-    pub async fn runner_registered(
+    pub(crate) async fn runner_registered(
         &self,
         instance: &str,
         forge_id: u64,
@@ -111,7 +111,7 @@ impl Ledger {
     }
 
     /// Its machine says that it has a job; only the forge says which.
-    pub async fn runner_started(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
+    pub(crate) async fn runner_started(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
         let update = update(instance).moved(RunnerEvent::Started, now_ms);
         self.write(update).await.map(drop)
     }
@@ -138,7 +138,7 @@ impl Ledger {
 
     /// The forge says that the job of `told` was cancelled: its machine is to end. Refused if `told` is
     /// none of ours.
-    pub async fn runner_cancelled(
+    pub(crate) async fn runner_cancelled(
         &self,
         told: &ForgeRunner,
         now_ms: u64,
@@ -151,7 +151,7 @@ impl Ledger {
     }
 
     /// The forge gives it no job any more.
-    pub async fn runner_disabled(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
+    pub(crate) async fn runner_disabled(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
         let (from, to) = RunnerEvent::Disabled.moves();
         let update = update(instance)
             .in_states(from)
@@ -164,7 +164,7 @@ impl Ledger {
     }
 
     /// It became surplus.
-    pub async fn runner_surplus(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
+    pub(crate) async fn runner_surplus(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
         let update = update(instance)
             .set("surplus_since_ms", number(now_ms))
             .only_living();
@@ -172,13 +172,13 @@ impl Ledger {
     }
 
     /// It is needed again.
-    pub async fn runner_needed(&self, instance: &str) -> Result<(), Failure> {
+    pub(crate) async fn runner_needed(&self, instance: &str) -> Result<(), Failure> {
         let update = update(instance).remove("surplus_since_ms");
         self.write(update).await.map(drop)
     }
 
     /// Notes something that happened to it.
-    pub async fn runner_noted(
+    pub(crate) async fn runner_noted(
         &self,
         instance: &str,
         what: RunnerNote,
@@ -203,7 +203,7 @@ impl Ledger {
     }
 
     /// Its machine ends itself, and says why if its boot failed. What was said before stands.
-    pub async fn runner_ends_itself(
+    pub(crate) async fn runner_ends_itself(
         &self,
         instance: &str,
         reason: Option<EndReason>,
@@ -221,7 +221,7 @@ impl Ledger {
     /// Closes a runner's row exactly once: history, counters, and what remains of it at the forge.
     /// Refused when the row is gone, or is not as it was read any more: what it registered or took
     /// since must not be forgotten. `keeps_used`: the forge deletes no registration by itself.
-    pub async fn close_runner(
+    pub(crate) async fn close_runner(
         &self,
         runner: &Runner,
         keeps_used: bool,
@@ -252,7 +252,7 @@ impl Ledger {
 
 /// What is noted of a runner for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunnerNote {
+pub(crate) enum RunnerNote {
     /// Its runner process is up.
     Online,
     /// EC2 warned that it takes the instance back.

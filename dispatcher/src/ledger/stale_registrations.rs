@@ -17,36 +17,36 @@ const AGAIN_MS: u64 = 60_000;
 /// A registration at the forge whose instance ended without a job: a Gitea deletes only used ones
 /// (measured), a Forgejo before 15 none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StaleRegistration {
+pub(crate) struct StaleRegistration {
     /// The instance, which is the registration's name.
-    pub instance: String,
-    /// The pool.
-    pub pool: String,
+    pub(crate) instance: String,
+    pub(crate) pool: String,
     /// The forge's id, if its answer reached us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forge_id: Option<u64>,
+    pub(crate) forge_id: Option<u64>,
     /// Whether the one of that id had a job: the forge deletes it itself.
-    pub used: bool,
+    pub(crate) used: bool,
     /// Whether there may be more of that name: an answer got lost.
-    pub unsure: bool,
+    pub(crate) unsure: bool,
     /// Where it was registered, if the ledger knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registered_in: Option<Scope>,
-    /// Since when it is to be deleted.
-    pub since_ms: u64,
-    /// Not to be tried before.
-    pub not_before_ms: u64,
+    pub(crate) registered_in: Option<Scope>,
+    pub(crate) since_ms: u64,
+    pub(crate) not_before_ms: u64,
 }
 
 impl Ledger {
     /// Puts a registration that nobody will use on the list of those to delete.
-    pub async fn add_stale_registration(&self, stale: &StaleRegistration) -> Result<(), Failure> {
+    pub(crate) async fn add_stale_registration(
+        &self,
+        stale: &StaleRegistration,
+    ) -> Result<(), Failure> {
         self.write(stale.put()).await.map(drop)
     }
 
     /// Leaves what the forge did not delete for later, each time as long again as it is to be deleted:
     /// one that it will never delete keeps no other waiting.
-    pub async fn postpone_stale_registration(
+    pub(crate) async fn postpone_stale_registration(
         &self,
         stale: &StaleRegistration,
         now_ms: u64,
@@ -59,7 +59,7 @@ impl Ledger {
     }
 
     /// Strikes what remained at the forge off the list.
-    pub async fn clear_stale_registration(&self, instance: &str) -> Result<(), Failure> {
+    pub(crate) async fn clear_stale_registration(&self, instance: &str) -> Result<(), Failure> {
         let struck = Change::delete(key_of(instance));
         self.write(struck).await.map(drop)
     }

@@ -21,32 +21,23 @@ const AGAIN_MS: u64 = 60_000;
 
 /// A commit status to be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusUpdate {
-    /// The job.
-    pub job: JobKey,
-    /// Its name.
-    pub name: String,
-    /// The commit that it builds.
-    pub head_sha: String,
-    /// Where people look at it.
-    pub html_url: String,
-    /// The run that it belongs to.
+pub(crate) struct StatusUpdate {
+    pub(crate) job: JobKey,
+    pub(crate) name: String,
+    pub(crate) head_sha: String,
+    pub(crate) html_url: String,
     #[serde(default)]
-    pub run_id: u64,
-    /// What it says.
-    pub kind: StatusKind,
-    /// Its description.
-    pub reason: String,
-    /// Since when it is to be set.
-    pub since_ms: u64,
-    /// Not to be tried before.
-    pub not_before_ms: u64,
+    pub(crate) run_id: u64,
+    pub(crate) kind: StatusKind,
+    pub(crate) reason: String,
+    pub(crate) since_ms: u64,
+    pub(crate) not_before_ms: u64,
 }
 
 /// What a status says of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum StatusKind {
+pub(crate) enum StatusKind {
     /// Nothing of ours serves it.
     NotServed,
     /// A runner has it after all.
@@ -58,14 +49,14 @@ pub enum StatusKind {
 
 impl Ledger {
     /// Takes a status off the list that is set, or given up.
-    pub async fn clear_status_update(&self, update: &StatusUpdate) -> Result<(), Failure> {
+    pub(crate) async fn clear_status_update(&self, update: &StatusUpdate) -> Result<(), Failure> {
         let cleared =
             Change::delete(key_of(&update.job)).only_from("since_ms", number(update.since_ms));
         self.write(cleared).await.map(drop)
     }
 
     /// Claims a status for as long as a call takes: of several drains one sets it.
-    pub async fn claim_status_update(
+    pub(crate) async fn claim_status_update(
         &self,
         update: &StatusUpdate,
         now_ms: u64,
@@ -76,7 +67,7 @@ impl Ledger {
     }
 
     /// Leaves a status that was claimed at `now_ms` to the next drain.
-    pub async fn unclaim_status_update(
+    pub(crate) async fn unclaim_status_update(
         &self,
         update: &StatusUpdate,
         now_ms: u64,
@@ -86,7 +77,7 @@ impl Ledger {
     }
 
     /// Keeps a status that the forge refused for later: each time as long again as it was tried for.
-    pub async fn postpone_status_update(
+    pub(crate) async fn postpone_status_update(
         &self,
         update: &StatusUpdate,
         now_ms: u64,
