@@ -46,14 +46,29 @@ pub enum Error {
         /// Its last lines.
         output: String,
     },
-    /// The real forge could not be built or started.
-    #[error("the real Gitea failed at {step}: {output}; `--forge stand-in` goes on without it")]
-    Gitea {
+    /// A real forge could not be built or started.
+    #[error("the real forge failed at {step}: {output}; `--forge stand-in` goes on without it")]
+    RealForge {
         /// The command that failed.
         step: &'static str,
         /// Its last lines.
         output: String,
     },
+    /// A folder of ready-made programs that lacks some.
+    #[error(
+        "{} has no {missing}. It must hold a server (gitea or forgejo), the folders templates and \
+         options of its source, and a runner (gitea-runner, act_runner or forgejo-runner)",
+        folder.display()
+    )]
+    NoPrograms {
+        /// The folder.
+        folder: PathBuf,
+        /// What it lacks.
+        missing: String,
+    },
+    /// A stand-in was asked for where only a real forge says something.
+    #[error("this needs a real forge, not the stand-in: `--forge gitea`")]
+    StandInAlone,
     /// A lab runs, but not the one that was asked for.
     #[error("the lab that runs has the forge {0}: `cargo xtask lab down`, then again")]
     OtherForge(ForgeProgram),

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use workflow::ForgeKind;
 
 use crate::Error;
 use crate::forge_program::ForgeProgram;
@@ -139,6 +140,10 @@ pub struct LabFile {
     pub front_door: String,
     /// Which forge it has.
     pub forge_program: ForgeProgram,
+    /// What the forge answers at `/api/v1/version`.
+    pub forge_version: String,
+    /// What an environment calls it.
+    pub forge_kind: ForgeKind,
     /// The forge as the host reaches it; instances know it as [`FORGE_URL`].
     pub forge: String,
     /// Access key for both endpoints.

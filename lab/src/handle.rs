@@ -17,15 +17,17 @@ use crate::cloud::InstanceReport;
 use crate::folder::{ENV_MARK, Folder, LabFile};
 use crate::forge::ADMIN;
 use crate::forge_program::ForgeProgram;
-use crate::gitea::Programs;
 use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
+use crate::real_forge::Programs;
 use crate::{Calls, Error, ministack};
 
 /// The emulator is the slowest part of the start.
 const UP_LIMIT: Duration = Duration::from_secs(90);
 /// Instances are cut off at once; the rest is closing files.
 const DOWN_LIMIT: Duration = Duration::from_secs(30);
+/// A forge ends, and another starts and migrates its database.
+const UPDATE_LIMIT: Duration = Duration::from_mins(2);
 /// A page of the forge.
 const PAGE_LIMIT: Duration = Duration::from_secs(10);
 /// A look into the daemon's memory.
@@ -101,9 +103,7 @@ impl Lab {
         }
         check_machine(program)?;
         ministack::install(&mut progress)?;
-        if setup.forge == ForgeProgram::Gitea {
-            Programs::build(&mut progress)?;
-        }
+        Programs::of(&setup.forge, &mut progress)?;
         sweep(folder).await?;
         progress("starting the lab");
         let mut daemon = spawn(folder, program, setup)?;
@@ -203,6 +203,31 @@ impl Lab {
         Err(Error::request(what, answer.status()))
     }
 
+    /// Updates its forge, a real one, to `program` over the same data: the lab with it. What was sent to
+    /// the forge meanwhile failed.
+    pub async fn update_forge(
+        &self,
+        program: &ForgeProgram,
+        mut progress: impl FnMut(&str),
+    ) -> Result<Self, Error> {
+        Programs::of(program, &mut progress)?;
+        let url = format!("{}/_lab/forge", self.file.ec2_endpoint);
+        let body = serde_json::to_vec(program).map_err(|error| Error::bug(&error))?;
+        let request = http::Request::post(url)
+            .header("content-type", "application/json")
+            .body(Bytes::from(body))
+            .map_err(|error| Error::bug(&error))?;
+        let answer = HttpClient::plain().send(request, UPDATE_LIMIT).await?;
+        let updated = answer
+            .status()
+            .is_success()
+            .then(|| Self::find(&self.folder));
+        updated.flatten().ok_or_else(|| {
+            let words = String::from_utf8_lossy(answer.body()).into_owned();
+            Error::request(format!("the update to {program}"), words)
+        })
+    }
+
     /// What was asked of its EC2 so far.
     pub async fn calls(&self) -> Result<Calls, Error> {
         let url = format!("{}/_lab/calls", self.file.ec2_endpoint);
@@ -282,7 +307,7 @@ fn spawn(folder: &Folder, program: &Path, setup: &Setup) -> Result<Child, Error>
     Command::new(program)
         .args(["internal", "serve"])
         .arg(folder.path())
-        .arg(setup.forge.word())
+        .arg(setup.forge.to_string())
         .args(shared.flatten())
         .env(ENV_MARK, folder.path())
         .stdin(Stdio::null())

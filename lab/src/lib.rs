@@ -2,7 +2,7 @@
 //!
 //! `Lab::up` starts a daemon ([`serve`]) that holds everything: the AWS emulator as a child process,
 //! our own EC2 whose instances are namespaces of this machine, their metadata services, the front
-//! door that stands for API Gateway, and a forge: our stand-in ([`forge`]) or a real [`gitea`]. Other
+//! door that stands for API Gateway, and a forge: our stand-in ([`forge`]) or a real one ([`real_forge`]). Other
 //! processes find it by its [`LabFile`]. The daemon's children are the same program again, in the parts that [`init`] and
 //! [`runner`] name.
 //!
@@ -18,7 +18,6 @@ mod folder;
 pub mod forge;
 mod forge_program;
 mod front_door;
-pub mod gitea;
 mod handle;
 pub mod http;
 mod ids;
@@ -28,11 +27,13 @@ mod leftovers;
 mod machine;
 mod metadata;
 mod ministack;
+pub mod real_forge;
 pub mod runner;
 pub mod serve;
 mod sigv4;
 mod supervised;
 mod tls;
+mod update;
 
 pub use cloud::InstanceReport;
 pub use ec2::{Calls, Capacity, FaultInjection, RunError};

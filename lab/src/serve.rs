@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use workflow::ForgeKind;
 
 use crate::cloud::Cloud;
 use crate::emulator::Emulator;
@@ -18,15 +20,16 @@ use crate::error::chain;
 use crate::folder::{ACCOUNT, Folder, LabFile, REGION, WEBHOOK_SECRET};
 use crate::forge_program::ForgeProgram;
 use crate::front_door::FrontDoor;
-use crate::gitea::{Gitea, Programs};
 use crate::handle::{Setup, SharedEmulator};
 use crate::ids::secret;
 use crate::machine::image::{self, Image};
 use crate::machine::{Forwarders, MachineHost, user_namespace};
 use crate::metadata::Keys;
 use crate::ministack::Surroundings;
+use crate::real_forge::{Programs, RealForge};
 use crate::sigv4::Key;
-use crate::{Error, ec2, forge, ministack, tls};
+use crate::update::Update;
+use crate::{Error, ec2, forge, ministack, tls, update};
 
 /// Machines are cut off, which takes milliseconds each.
 const CLOSE_LIMIT: Duration = Duration::from_secs(15);
@@ -91,12 +94,9 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file(folder.path(), error);
     let names = vec![format!("*.execute-api.{REGION}.amazonaws.com")];
     let (authority, tls) = tls::make(names)?;
-    let programs = match setup.forge {
-        ForgeProgram::StandIn(_) => None,
-        // Built by whoever starts the daemon, who can say how long it takes.
-        ForgeProgram::Gitea => Some(Programs::build(&mut |_| ())?),
-    };
-    let runner = programs.as_ref().map(Programs::runner);
+    // Built by whoever starts the daemon, who can say how long it takes.
+    let programs = Programs::of(&setup.forge, &mut |_| ())?;
+    let runner = programs.as_ref().map(|it| it.runner().clone());
     let image = Image::of(folder, authority, runner)?;
     let program = std::env::current_exe().map_err(failed)?;
     image::install_program(folder, &program)?;
@@ -116,7 +116,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         secret: secret(),
         token: None,
     };
-    let mut forge = Forge::start(folder, setup.forge, programs.as_ref()).await?;
+    let mut forge = Forge::start(folder, &setup.forge, programs.as_ref()).await?;
     let forge_url = format!("http://{}", forge.address);
     let ec2_url = format!("http://{ec2_address}");
     let surroundings = Surroundings {
@@ -145,17 +145,21 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         forwarders,
     };
     let cloud = Cloud::new(emulator, host);
-    let router = ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone());
+    let (update_route, updates) = update::route();
+    let router =
+        ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone()).merge(update_route);
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });
 
     let pid = i32::try_from(std::process::id()).map_err(|error| Error::bug(&error))?;
-    LabFile {
+    let file = LabFile {
         pid,
         aws_endpoint: aws_url,
         ec2_endpoint: ec2_url,
         front_door: format!("http://{door_address}"),
-        forge_program: setup.forge,
+        forge_program: setup.forge.clone(),
+        forge_version: forge.version.clone(),
+        forge_kind: forge.kind,
         forge: forge_url,
         account: key.id.clone(),
         access_key_id: key.id,
@@ -165,8 +169,8 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         forge_password: forge.password.clone(),
         registration_token: forge.registration_token.clone(),
         webhook_secret: WEBHOOK_SECRET.to_owned(),
-    }
-    .write(folder)?;
+    };
+    file.write(folder)?;
     tracing::info!(folder = %folder.path().display(), "the lab is up");
 
     let outcome = tokio::select! {
@@ -176,7 +180,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
             "ministack",
             format!("it ended by itself ({ended:?}); see {}", folder.emulator_log().display()),
         )),
-        how = forge.ended() => Err(Error::Gitea { step: "run", output: how }),
+        how = forge.serve(folder, file, updates) => Err(Error::RealForge { step: "run", output: how }),
     };
     tracing::info!("going down");
     let left = cloud.close(CLOSE_LIMIT).await;
@@ -192,10 +196,14 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
 /// The lab's forge: a real one, or the stand-in, which is a part of this process.
 struct Forge {
     address: SocketAddr,
+    /// What it answers at `/api/v1/version`.
+    version: String,
+    /// What an environment calls it.
+    kind: ForgeKind,
     token: String,
     password: String,
     registration_token: String,
-    real: Option<Gitea>,
+    real: Option<RealForge>,
     _stand_in: Option<forge::Forge>,
 }
 
@@ -203,23 +211,25 @@ impl Forge {
     /// Starts the real one if there are `programs`, else the stand-in.
     async fn start(
         folder: &Folder,
-        program: ForgeProgram,
+        program: &ForgeProgram,
         programs: Option<&Programs>,
     ) -> Result<Self, Error> {
         if let Some(programs) = programs {
-            let gitea = Gitea::start(folder, programs).await?;
+            let real = RealForge::start(folder, programs).await?;
             return Ok(Self {
-                address: gitea.address(),
-                token: gitea.admin_token.clone(),
-                password: gitea.password.clone(),
-                registration_token: gitea.registration_token.clone(),
-                real: Some(gitea),
+                address: real.address(),
+                version: real.version.clone(),
+                kind: programs.kind(),
+                token: real.admin_token.clone(),
+                password: real.password.clone(),
+                registration_token: real.registration_token.clone(),
+                real: Some(real),
                 _stand_in: None,
             });
         }
         let version = match program {
-            ForgeProgram::StandIn(version) => version,
-            ForgeProgram::Gitea => forge::Version::default(),
+            ForgeProgram::StandIn(version) => *version,
+            ForgeProgram::Gitea(_) | ForgeProgram::Ready(_) => forge::Version::default(),
         };
         let (token, password, registration_token) = (secret(), secret(), secret());
         let forge = forge::start(forge::Config {
@@ -234,6 +244,8 @@ impl Forge {
         .map_err(|error| Error::Forge(error.to_string()))?;
         Ok(Self {
             address: forge.address(),
+            version: version.told().to_owned(),
+            kind: version.kind(),
             token,
             password,
             registration_token,
@@ -242,10 +254,46 @@ impl Forge {
         })
     }
 
+    /// Goes on as `program`.
+    async fn update(&mut self, folder: &Folder, program: &ForgeProgram) -> Result<(), Error> {
+        let programs = Programs::of(program, &mut |_| ())?;
+        let (Some(real), Some(programs)) = (&mut self.real, programs) else {
+            return Err(Error::StandInAlone);
+        };
+        real.update(folder, &programs).await?;
+        self.version.clone_from(&real.version);
+        Ok(())
+    }
+
+    /// Updates it when somebody asks, and says in `file` what it is then, until a process of it ends by
+    /// itself.
+    async fn serve(
+        &mut self,
+        folder: &Folder,
+        mut file: LabFile,
+        mut updates: mpsc::Receiver<Update>,
+    ) -> String {
+        loop {
+            tokio::select! {
+                how = self.ended() => return how,
+                Some(Update { program, done }) = updates.recv() => {
+                    let mut outcome = self.update(folder, &program).await;
+                    if outcome.is_ok() {
+                        file.forge_version.clone_from(&self.version);
+                        file.forge_program = program;
+                        outcome = file.write(folder);
+                    }
+                    // Who asked may have gone.
+                    let _ = done.send(outcome.map_err(|error| chain(&error)));
+                }
+            }
+        }
+    }
+
     /// Ends when a process of it ends.
     async fn ended(&mut self) -> String {
         match &mut self.real {
-            Some(gitea) => gitea.ended().await,
+            Some(real) => real.ended().await,
             None => std::future::pending().await,
         }
     }

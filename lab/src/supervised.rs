@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Error;
 use crate::folder::{ENV_MARK, Folder};
@@ -15,6 +17,8 @@ use crate::machine::image;
 
 /// They answer within two seconds; a machine that also compiles gets this long.
 const START_LIMIT: Duration = Duration::from_mins(1);
+/// Longest that one may take to end when it is asked to.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// One question whether they answer.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// Between two of them.
@@ -43,6 +47,24 @@ pub(crate) fn command(folder: &Folder, program: &Path) -> Command {
         .env(ENV_MARK, folder.path())
         .kill_on_drop(true);
     command
+}
+
+/// Asks the program of `process` to end, and waits for it. One that does not is cut off.
+pub(crate) async fn stop(process: &mut Child) {
+    // Around it are the process that made its namespace and the first one in there.
+    let first = process.id().and_then(child_of);
+    if let Some(program) = first.and_then(child_of) {
+        let pid = i32::try_from(program).map(Pid::from_raw);
+        let _ = pid.map(|pid| kill(pid, Signal::SIGTERM));
+    }
+    if timeout(STOP_LIMIT, process.wait()).await.is_err() {
+        let _ = process.kill().await;
+    }
+}
+
+fn child_of(pid: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
 }
 
 /// Waits until `url` is answered with a yes; false if the program ended instead.

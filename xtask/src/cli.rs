@@ -31,9 +31,8 @@ pub enum Command {
         /// Push this workflow instead of the demo's own.
         #[arg(long, value_name = "FILE")]
         workflow: Option<PathBuf>,
-        /// stand-in (our own), or gitea: a real one, which is built once.
-        #[arg(long, default_value_t)]
-        forge: ForgeProgram,
+        #[command(flatten)]
+        forge: ForgeArg,
         /// Tell the dispatcher of the push alone, as older forges and many webhooks do.
         #[arg(long)]
         push_only: bool,
@@ -107,17 +106,19 @@ pub enum Command {
     /// lab, and count what got lost.
     #[command(hide = true)]
     Soak {
-        /// stand-in (our own), or gitea: a real one, which is built once.
-        #[arg(long, default_value_t)]
-        forge: ForgeProgram,
-        /// How many; ten kinds take turns.
-        #[arg(long, default_value_t = 10)]
+        #[command(flatten)]
+        forge: ForgeArg,
+        /// Play one story instead: the forge is updated to this one while jobs wait and run.
+        #[arg(long, value_name = "FORGE", conflicts_with = "runs")]
+        update_to: Option<ForgeProgram>,
+        /// How many; eleven kinds take turns.
+        #[arg(long, default_value_t = 11)]
         runs: usize,
         /// Print the report as one JSON object on the last line.
         #[arg(long)]
         json: bool,
     },
-    /// Push and do other things at random at a real Gitea, and compare what it queues with what their
+    /// Push and do other things at random at a real forge, and compare what it queues with what their
     /// deliveries foretell.
     #[command(hide = true)]
     Differential(differential::Asked),
@@ -133,6 +134,31 @@ pub enum Command {
     /// Check the rules of the house that no compiler checks.
     #[command(hide = true)]
     Tidy,
+}
+
+/// The forge that a lab has: the same options in every command.
+#[derive(Debug, Clone, Args)]
+pub struct ForgeArg {
+    /// stand-in (our own), gitea (a real one, the newest that the lab builds, once), or gitea@1.26.4.
+    #[arg(long, value_name = "FORGE", conflicts_with = "forge_programs")]
+    forge: Option<ForgeProgram>,
+    /// Take the programs in this folder: server, its templates and options, and runner, of a Gitea or a
+    /// Forgejo.
+    #[arg(long, value_name = "DIR")]
+    forge_programs: Option<PathBuf>,
+}
+
+impl ForgeArg {
+    /// The forge that was asked for, or `default`.
+    pub fn or(self, default: ForgeProgram) -> ForgeProgram {
+        let ready = self.forge_programs.as_deref().map(ForgeProgram::ready);
+        self.forge.or(ready).unwrap_or(default)
+    }
+
+    /// The same where the stand-in is the default.
+    pub fn program(self) -> ForgeProgram {
+        self.or(ForgeProgram::default())
+    }
 }
 
 /// The environment that a command is about: the same two ways to name it in every command.
@@ -175,13 +201,12 @@ pub enum SecretCommand {
 }
 
 /// What can be done with the lab.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum LabCommand {
     /// Start it.
     Up {
-        /// stand-in (our own), or gitea: a real one, which is built once.
-        #[arg(long, default_value_t)]
-        forge: ForgeProgram,
+        #[command(flatten)]
+        forge: ForgeArg,
     },
     /// End it with everything in it.
     Down,

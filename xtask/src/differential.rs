@@ -1,12 +1,17 @@
-//! `cargo xtask differential`: what a real Gitea queues is what the trigger rules foretell.
+//! `cargo xtask differential`: what a real forge queues is what the trigger rules foretell.
 
 use conformance::live::{self, Error, Options, Report};
+use lab::ForgeProgram;
+use lab::real_forge::Release;
 
+use crate::cli::ForgeArg;
 use crate::output::say;
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Asked {
+    #[command(flatten)]
+    pub forge: ForgeArg,
     /// How many pushes; each moves one to four refs.
     #[arg(long, default_value_t = 300)]
     pub pushes: usize,
@@ -32,5 +37,6 @@ pub async fn run(asked: Asked) -> Result<Report, Error> {
         seed: asked.seed,
         keep: asked.keep,
     };
-    live::run(options, say).await
+    let program = asked.forge.or(ForgeProgram::Gitea(Release::NEWEST));
+    live::run(options, &program, say).await
 }

@@ -7,10 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use lab::http::{HttpError, json as call, shaped};
-use lab::{Entry, InstanceReport, Lab, LabFile};
+use lab::{Entry, ForgeProgram, InstanceReport, Lab, LabFile};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
+
+use crate::output::say;
 
 /// Who pushes: the lab's administrator.
 const USER: &str = "labadmin";
@@ -49,7 +51,7 @@ pub struct ForgeJob {
     pub id: u64,
     /// The run that it belongs to.
     pub run_id: u64,
-    /// Which attempt it is: 0 until a runner has it, then one more each time.
+    /// Which attempt it is; forges count differently.
     #[serde(default)]
     pub run_attempt: u64,
     /// Its name.
@@ -80,6 +82,12 @@ impl Forge {
     #[must_use]
     pub fn lab(&self) -> &LabFile {
         self.lab.file()
+    }
+
+    /// The same forge and data, once other programs have taken over.
+    pub async fn updated(&self, to: &ForgeProgram) -> Result<Self, Error> {
+        let progress = |step: &str| say(&format!("lab: {step}"));
+        Ok(Self::of(&self.lab.update_forge(to, progress).await?))
     }
 
     async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, HttpError> {
@@ -191,6 +199,12 @@ impl Forge {
     /// Runs a whole run again.
     pub async fn rerun_run(&self, repository: &str, run: u64) -> Result<(), Error> {
         let path = format!("/repos/{repository}/actions/runs/{run}/rerun");
+        self.post(&path, Value::Null).await
+    }
+
+    /// Runs the failed jobs of a run again.
+    pub async fn rerun_failed(&self, repository: &str, run: u64) -> Result<(), Error> {
+        let path = format!("/repos/{repository}/actions/runs/{run}/rerun-failed-jobs");
         self.post(&path, Value::Null).await
     }
 

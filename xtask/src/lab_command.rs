@@ -10,8 +10,8 @@ pub async fn up(kind: ForgeProgram) -> Result<(), lab::Error> {
     let lab = Lab::up(&Folder::default_one(), kind, progress).await?;
     let file = lab.file();
     say(&format!(
-        "forge       {} ({})",
-        file.forge, file.forge_program
+        "forge       {} ({}, {})",
+        file.forge, file.forge_program, file.forge_version
     ));
     say(&format!("webhooks    {}/dispatch", file.front_door));
     say(&format!("EC2         {}", file.ec2_endpoint));

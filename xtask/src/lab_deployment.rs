@@ -87,9 +87,9 @@ impl LabDeployment {
     pub async fn up(
         root: &Path,
         folder: &Folder,
-        kind: ForgeProgram,
+        program: ForgeProgram,
     ) -> Result<(Self, Forge), PlayError> {
-        let lab = Lab::up(folder, kind, |step| say(&format!("lab: {step}"))).await?;
+        let lab = Lab::up(folder, program, |step| say(&format!("lab: {step}"))).await?;
         let deployment = Self::new(root, lab.file())?;
         deployment.stacks_up().await?;
         Ok((deployment, Forge::of(&lab)))

@@ -64,16 +64,28 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             forge,
             push_only,
         } => {
-            let report = demo::run(root, workflow.as_deref(), forge, push_only).await?;
+            let report = demo::run(root, workflow.as_deref(), forge.program(), push_only).await?;
             return played(report.ok, json.then_some(&report));
         }
-        Command::Soak { forge, runs, json } => {
-            let report = soak::run(root, forge, runs).await?;
+        Command::Soak {
+            forge,
+            update_to: Some(to),
+            json,
+            ..
+        } => {
+            let report = soak::update::run(root, forge.program(), &to).await?;
+            return played(report.ok, json.then_some(&report));
+        }
+        Command::Soak {
+            forge, runs, json, ..
+        } => {
+            let report = soak::run(root, forge.program(), runs).await?;
             return played(report.ok, json.then_some(&report));
         }
         Command::Differential(asked) => {
+            let json = asked.json;
             let report = differential::run(asked).await?;
-            return played(report.ok, asked.json.then_some(&report));
+            return played(report.ok, json.then_some(&report));
         }
         Command::Render { env, out } => {
             let env = checkout.environment(env, "render", Unnamed::Default)?;
@@ -122,7 +134,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::from(u8::from(!ok)));
         }
         Command::Lab { command } => match command {
-            LabCommand::Up { forge } => lab_command::up(forge).await?,
+            LabCommand::Up { forge } => lab_command::up(forge.program()).await?,
             LabCommand::Down => lab_command::down().await?,
             LabCommand::Status => lab_command::status().await?,
         },

@@ -9,6 +9,7 @@ use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::show::Presentation;
 use provisioner::{AwsEndpoint, Deployment, Environment};
 use stacks::names::SecretName;
+use stacks::pool::ForgeKind;
 
 use crate::environments;
 use crate::error::Error;
@@ -88,9 +89,14 @@ pub fn of(root: &Path, env: &str, lab: bool) -> Result<Target, Error> {
 pub fn in_lab(
     root: &Path,
     env: &str,
-    environment: Environment,
+    mut environment: Environment,
     lab: &LabFile,
 ) -> Result<Target, Error> {
+    environment.forge.kind = lab.forge_kind;
+    for pool in &mut environment.pools {
+        // No pool of a Forgejo can: it gives such jobs to no runner.
+        pool.document.accepts_unlabelled &= lab.forge_kind == ForgeKind::Gitea;
+    }
     let endpoint = AwsEndpoint {
         region: lab.region.clone(),
         endpoint: Some(lab.aws_endpoint.clone()),

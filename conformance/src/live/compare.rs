@@ -12,8 +12,8 @@ use super::site::{Queued, Stands};
 pub(crate) struct Predicted {
     /// The path of its file under the workflows' directory.
     pub(crate) workflow: String,
-    /// Its run's event, as hooks call it.
-    pub(crate) event: &'static str,
+    /// Its run's event, as the file calls it.
+    pub(crate) event: String,
     pub(crate) reference: String,
     pub(crate) commit: String,
     pub(crate) name: Resolved<String>,
@@ -88,7 +88,7 @@ pub(crate) fn without_beyond(
 /// The same without what may or may not start.
 pub(crate) fn without_open(
     queued: Vec<Queued>,
-    open: &BTreeSet<(String, &'static str)>,
+    open: &BTreeSet<(String, String)>,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
     set_aside(queued, |job| {
         let mut open = open.iter();

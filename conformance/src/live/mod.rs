@@ -16,11 +16,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::gitea::StandaloneGitea;
+use lab::ForgeProgram;
 use lab::http::HttpError;
+use lab::real_forge::StandaloneForge;
 use serde_json::Value;
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
+use workflow::Server;
 
 use self::clone::Clone;
 use self::compare::{Compared, compare, without_beyond};
@@ -90,9 +92,13 @@ pub enum Error {
 }
 
 /// Pushes, foretells and compares; cleans up whatever happens. `print` gets lines for people.
-pub async fn run(options: Options, mut print: impl FnMut(&str)) -> Result<Report, Error> {
+pub async fn run(
+    options: Options,
+    program: &ForgeProgram,
+    mut print: impl FnMut(&str),
+) -> Result<Report, Error> {
     let folder = tempfile::tempdir()?;
-    let gitea = StandaloneGitea::start(folder.path(), &mut print).await?;
+    let gitea = StandaloneForge::start(program, folder.path(), &mut print).await?;
     let played = tokio::select! {
         played = play(options, &gitea, folder.path(), &mut print) => played,
         _ = tokio::signal::ctrl_c() => Err(Error::Stopped),
@@ -111,7 +117,7 @@ pub async fn run(options: Options, mut print: impl FnMut(&str)) -> Result<Report
 
 async fn play(
     options: Options,
-    gitea: &StandaloneGitea,
+    gitea: &StandaloneForge,
     folder: &Path,
     print: &mut impl FnMut(&str),
 ) -> Result<Report, Error> {
@@ -169,6 +175,8 @@ struct World {
     site: Site,
     receiver: Receiver,
     clone: Clone,
+    /// What the forge is.
+    server: Server,
     generator: Generator,
     /// The refs that the forge has, with what each points to.
     refs: BTreeMap<String, String>,
@@ -187,7 +195,7 @@ impl World {
         seed: u64,
         site: &Site,
         receiver: &Receiver,
-        gitea: &StandaloneGitea,
+        gitea: &StandaloneForge,
         folder: &Path,
     ) -> Result<Self, Error> {
         let name = format!("world-{number}");
@@ -202,6 +210,8 @@ impl World {
             site: site.clone(),
             receiver: receiver.clone(),
             clone,
+            server: Server::parse(gitea.version())
+                .ok_or_else(|| Error::Answer(format!("its version is {:?}", gitea.version())))?,
             generator: Generator::new(seed, number as u64),
             refs: BTreeMap::new(),
             read: Read::default(),
@@ -239,7 +249,7 @@ impl World {
             let branch = name.strip_prefix("refs/heads/");
             branch.is_some_and(|branch| self.pulled.contains(branch))
         };
-        // Of a pull request Gitea 1.26 reads the workflows where no panic is caught (measured).
+        // Of a pull request Gitea reads the workflows where no panic is caught (measured).
         if crashes && push.moves.iter().any(|it| is_of_pull(&it.name)) {
             return Ok(StepResult {
                 is_withheld: true,
@@ -259,7 +269,14 @@ impl World {
         let mut predicted = Vec::new();
         let mut words = Vec::new();
         for delivery in &told.deliveries {
-            let prediction = predict(delivery, &self.clone, &self.refs, &self.disabled).await?;
+            let prediction = predict(
+                delivery,
+                &self.clone,
+                self.server,
+                &self.refs,
+                &self.disabled,
+            )
+            .await?;
             predicted.extend(prediction.jobs);
             words.extend(prediction.words);
         }
@@ -310,7 +327,7 @@ impl World {
         let mut ids: Vec<&String> = self.refs.get("refs/heads/main").into_iter().collect();
         ids.extend(push.moves.iter().filter_map(|it| marks.get(&it.to?)));
         for sha in ids.into_iter().filter_map(|id| self.clone.peeled(id)) {
-            if predict::crashes(&self.clone, &sha)? {
+            if predict::crashes(&self.clone, &sha, self.server)? {
                 return Ok(true);
             }
         }

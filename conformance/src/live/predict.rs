@@ -27,14 +27,15 @@ pub(crate) struct Prediction {
     /// Each file and what was said of it.
     pub(crate) words: Vec<String>,
     /// Files and events of which the delivery does not tell whether they start a run.
-    pub(crate) open: BTreeSet<(String, &'static str)>,
+    pub(crate) open: BTreeSet<(String, String)>,
 }
 
-/// Comes to the verdict on `delivery`, and on what it implies; `refs` are the forge's, and
+/// Comes to the verdict of `server` on `delivery`, and on what it implies; `refs` are the forge's, and
 /// `disabled` the workflows that start nothing there.
 pub(crate) async fn predict(
     delivery: &Value,
     clone: &Clone,
+    server: Server,
     refs: &BTreeMap<String, String>,
     disabled: &BTreeSet<String>,
 ) -> Result<Prediction, Error> {
@@ -46,15 +47,16 @@ pub(crate) async fn predict(
     };
     for event in event.implied().into_iter().chain([*event]) {
         if event.starts_nothing().is_none() {
-            prediction.add(&event, clone, (refs, disabled)).await?;
+            let at_forge = (server, refs, disabled);
+            prediction.add(&event, clone, at_forge).await?;
         }
     }
     Ok(prediction)
 }
 
-/// Whether the forge's code fails on a workflow file of the commit `sha`.
-pub(crate) fn crashes(clone: &Clone, sha: &str) -> Result<bool, Error> {
-    let set = WorkflowSet::of(clone.workflows(sha)?, Server::GITEA_1_26);
+/// Whether the code of `server` fails on a workflow file of the commit `sha`.
+pub(crate) fn crashes(clone: &Clone, sha: &str, server: Server) -> Result<bool, Error> {
+    let set = WorkflowSet::of(clone.workflows(sha)?, server);
     let mut files = set.files.iter();
     Ok(files.any(|file| {
         file.read
@@ -68,7 +70,7 @@ impl Prediction {
         &mut self,
         event: &Event,
         clone: &Clone,
-        (refs, disabled): (&BTreeMap<String, String>, &BTreeSet<String>),
+        (server, refs, disabled): (Server, &BTreeMap<String, String>, &BTreeSet<String>),
     ) -> Result<(), Error> {
         let reads = event.reads();
         let at = refs.get(&format!("refs/heads/{}", reads.at));
@@ -84,7 +86,7 @@ impl Prediction {
             disabled: disabled.clone(),
             ..Settings::default()
         };
-        let facts = gather(&clone.local(settings)?, event, Server::GITEA_1_26).await?;
+        let facts = gather(&clone.local(settings)?, event, server).await?;
         self.add_verdict(event, &facts);
         Ok(())
     }
@@ -93,11 +95,10 @@ impl Prediction {
     pub(crate) fn add_verdict(&mut self, event: &Event, facts: &Facts) {
         let verdict = facts.evaluate(event);
         self.words.extend(words(event, &verdict));
-        let kind = event.kind.word();
         for workflow in &verdict.workflows {
-            let is_open = |on: &EventEvaluation| matches!(on.judgement.outcome, Judged::Unknown);
-            if workflow.events.iter().any(is_open) {
-                self.open.insert((workflow.name.clone(), kind));
+            let is_open = |on: &&EventEvaluation| matches!(on.judgement.outcome, Judged::Unknown);
+            for on in workflow.events.iter().filter(is_open) {
+                self.open.insert((workflow.name.clone(), on.on.clone()));
             }
         }
         let reference = event.reads().git_ref;
@@ -105,7 +106,7 @@ impl Prediction {
             for job in &run.jobs {
                 self.jobs.push(Predicted {
                     workflow: workflow.to_owned(),
-                    event: kind,
+                    event: run.event.clone(),
                     reference: reference.clone(),
                     commit: facts.sha.clone(),
                     name: job.job.name.clone(),

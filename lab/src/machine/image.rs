@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use crate::Error;
 use crate::folder::Folder;
 use crate::machine::user_namespace::in_user_namespace;
+use crate::real_forge::RealRunner;
 use crate::runner::Program;
 
 /// The lab's own program, in the image.
@@ -63,7 +64,7 @@ const CI: u32 = 1000;
 pub(crate) struct Image {
     folder: Folder,
     authority: String,
-    runner: Option<PathBuf>,
+    runner: Option<RealRunner>,
     built: OnceCell<()>,
 }
 
@@ -73,7 +74,7 @@ impl Image {
     pub(crate) fn of(
         folder: &Folder,
         authority: String,
-        runner: Option<PathBuf>,
+        runner: Option<RealRunner>,
     ) -> Result<Self, Error> {
         let image = folder.image();
         if image.display().to_string().contains([':', ',', '\\']) {
@@ -96,7 +97,7 @@ impl Image {
         let build = async || {
             let (image, ca, runner) = (image.clone(), self.authority.clone(), self.runner.clone());
             let built = spawn_blocking(move || {
-                build_in(&image, &ca, runner.as_deref()).map_err(|error| Error::file(&image, error))
+                build_in(&image, &ca, runner.as_ref()).map_err(|error| Error::file(&image, error))
             });
             built.await.map_err(|error| Error::bug(&error))?
         };
@@ -114,7 +115,7 @@ pub(crate) fn install_program(folder: &Folder, program: &Path) -> Result<(), Err
         .map_err(|error| Error::file(&place, error))
 }
 
-fn build_in(image: &Path, ca: &str, runner: Option<&Path>) -> io::Result<()> {
+fn build_in(image: &Path, ca: &str, runner: Option<&RealRunner>) -> io::Result<()> {
     for name in [
         "etc",
         "home/ci",
@@ -173,7 +174,7 @@ fn ci_user() -> u32 {
     if in_user_namespace() { 0 } else { CI }
 }
 
-fn install_programs(image: &Path, runner: Option<&Path>) -> io::Result<()> {
+fn install_programs(image: &Path, runner: Option<&RealRunner>) -> io::Result<()> {
     let install = |path: &str, arguments: &str| -> io::Result<()> {
         let path = image.join(path);
         fs::write(
@@ -182,14 +183,15 @@ fn install_programs(image: &Path, runner: Option<&Path>) -> io::Result<()> {
         )?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
     };
-    // A real runner is Gitea's: of Forgejo's there is the stand-in alone.
-    let forgejo = Program::Forgejo.name();
-    install(&format!("usr/local/bin/{forgejo}"), forgejo)?;
-    for name in ["gitea-runner", "act_runner"] {
+    for (name, program) in [
+        ("gitea-runner", Program::Gitea),
+        ("act_runner", Program::Gitea),
+        ("forgejo-runner", Program::Forgejo),
+    ] {
         let path = format!("usr/local/bin/{name}");
         match runner {
-            None => install(&path, Program::Gitea.name())?,
-            Some(runner) => put(runner, &image.join(path))?,
+            Some(real) if real.program == program => put(&real.path, &image.join(path))?,
+            Some(_) | None => install(&path, program.name())?,
         }
     }
     // Beside the host's own, so that no path leads to those: they would look for another init.

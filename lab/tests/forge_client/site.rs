@@ -10,6 +10,7 @@ use lab::ForgeProgram;
 use lab::forge::{self, Version};
 use serde_json::{Value, json};
 use stacks::pool::ForgeKind;
+use workflow::Server;
 
 use crate::support::{self, Bench, ask, forge_config};
 
@@ -26,6 +27,7 @@ pub(crate) struct Site {
     token: String,
     registration_token: String,
     kind: ForgeKind,
+    version: String,
     folder: tempfile::TempDir,
     behind: Behind,
 }
@@ -41,14 +43,15 @@ impl Site {
     pub(crate) async fn tested() -> Option<Self> {
         match support::forge() {
             ForgeProgram::StandIn(version) => Some(Self::playing(version).await),
-            ForgeProgram::Gitea => {
-                let bench = Bench::sharing(ForgeProgram::Gitea).await?;
+            real @ (ForgeProgram::Gitea(_) | ForgeProgram::Ready(_)) => {
+                let bench = Bench::sharing(real).await?;
                 let file = bench.lab.file().clone();
                 let site = Self {
                     address: file.forge,
                     token: file.forge_token,
                     registration_token: file.registration_token,
-                    kind: ForgeKind::Gitea,
+                    kind: file.forge_kind,
+                    version: file.forge_version,
                     folder: tempfile::tempdir().unwrap(),
                     behind: Behind::Real(Box::new(bench)),
                 };
@@ -75,6 +78,7 @@ impl Site {
             token: "admin-token".to_owned(),
             registration_token: "registration-token".to_owned(),
             kind: version.kind(),
+            version: version.told().to_owned(),
             folder,
             behind: Behind::StandIn { _forge: forge },
         };
@@ -87,6 +91,11 @@ impl Site {
             Behind::StandIn { .. } => {}
             Behind::Real(bench) => bench.down().await,
         }
+    }
+
+    /// What it says that it is.
+    pub(crate) fn server(&self) -> Server {
+        Server::parse(&self.version).unwrap()
     }
 
     pub(crate) fn client(&self) -> Forge {

@@ -281,9 +281,12 @@ pub fn skipped(why: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// The forge that the tests run against: `CI_TEST_FORGE`, else the stand-in. `cargo xtask test` runs
-/// them against both.
+/// The forge that the tests run against: the programs in `CI_TEST_FORGE_PROGRAMS`, or `CI_TEST_FORGE`,
+/// else the stand-in. `cargo xtask test` runs them against several.
 pub fn forge() -> ForgeProgram {
+    if let Some(folder) = std::env::var_os("CI_TEST_FORGE_PROGRAMS") {
+        return ForgeProgram::ready(Path::new(&folder));
+    }
     let word = std::env::var("CI_TEST_FORGE").unwrap_or_default();
     if word.is_empty() {
         return ForgeProgram::default();

@@ -37,7 +37,7 @@ const REPLAYS: usize = 10;
 pub async fn run(
     root: &Path,
     workflow: Option<&Path>,
-    kind: ForgeProgram,
+    program: ForgeProgram,
     push_only: bool,
 ) -> Result<Report, PlayError> {
     let start = Instant::now();
@@ -48,7 +48,7 @@ pub async fn run(
     let expected = expectations(&workflow)?;
 
     let folder = Folder::default_one();
-    let told = tell(root, &folder, kind, push_only, &workflow);
+    let told = tell(root, &folder, program, push_only, &workflow);
     let ((watch, mut left), remaining) = then_lab_down(&folder, told).await?;
     left.extend(remains(&remaining));
 
@@ -61,11 +61,11 @@ pub async fn run(
 async fn tell(
     root: &Path,
     folder: &Folder,
-    kind: ForgeProgram,
+    program: ForgeProgram,
     push_only: bool,
     workflow: &str,
 ) -> Result<(Watch, Vec<String>), PlayError> {
-    let (deployment, forge) = LabDeployment::up(root, folder, kind).await?;
+    let (deployment, forge) = LabDeployment::up(root, folder, program).await?;
     forge.make_organization(ORGANIZATION).await?;
     let events: &[&str] = if push_only {
         &["push"]

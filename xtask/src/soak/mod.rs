@@ -1,7 +1,9 @@
 //! `cargo xtask soak`: many runs of what makes trouble (reruns, cancellations, concurrency groups,
 //! needs, a large matrix), against the whole deployment, and a count of what got lost.
 
+mod reruns;
 mod scenario;
+pub mod update;
 mod watch;
 
 use std::path::Path;
@@ -34,8 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub struct Report {
     /// Whether nothing was lost, doubled or left.
     pub ok: bool,
-    /// The forge.
-    pub forge: &'static str,
+    /// The forge, as it tells its version.
+    pub forge: String,
     /// Scenarios played.
     pub runs: usize,
     /// Jobs at the forge.
@@ -52,10 +54,10 @@ pub struct Report {
 }
 
 /// Plays `runs` scenarios, the kinds in turn, and cleans up whatever happens.
-pub async fn run(root: &Path, kind: ForgeProgram, runs: usize) -> Result<Report, PlayError> {
+pub async fn run(root: &Path, program: ForgeProgram, runs: usize) -> Result<Report, PlayError> {
     let start = Instant::now();
     let folder = Folder::default_one();
-    let whole = whole(root, &folder, kind, runs);
+    let whole = whole(root, &folder, program, runs);
     let (mut report, left) = then_lab_down(&folder, whole).await?;
     if left.total() > 0 {
         report.left.push(format!("{left:?}"));
@@ -72,19 +74,11 @@ pub async fn run(root: &Path, kind: ForgeProgram, runs: usize) -> Result<Report,
 async fn whole(
     root: &Path,
     folder: &Folder,
-    kind: ForgeProgram,
+    program: ForgeProgram,
     runs: usize,
 ) -> Result<Report, PlayError> {
-    let (deployment, forge) = LabDeployment::up(root, folder, kind).await?;
-    for organization in [ORGANIZATION, TEAM] {
-        forge.make_organization(organization).await?;
-        let events = ["push", "workflow_job"];
-        forge
-            .make_hook(organization, &deployment.hook_url(), &events)
-            .await?;
-    }
-
-    let mut watch = Watch::default();
+    let (deployment, forge) = deploy(root, folder, program).await?;
+    let mut watch = Watch::new(&forge);
     let told = play_all(&forge, runs, &mut watch).await?;
     let mut problems: Vec<String> = told
         .iter()
@@ -101,7 +95,7 @@ async fn whole(
     let left = deployment.down(&forge).await?;
     Ok(Report {
         ok: false,
-        forge: kind.word(),
+        forge: forge.lab().forge_version.clone(),
         runs: told.len(),
         jobs: told.iter().map(|told| told.jobs).sum(),
         problems,
@@ -109,6 +103,23 @@ async fn whole(
         left,
         seconds: 0.0,
     })
+}
+
+/// A lab with the stacks, and the organizations of all scenarios.
+async fn deploy(
+    root: &Path,
+    folder: &Folder,
+    program: ForgeProgram,
+) -> Result<(LabDeployment, Forge), PlayError> {
+    let (deployment, forge) = LabDeployment::up(root, folder, program).await?;
+    for organization in [ORGANIZATION, TEAM] {
+        forge.make_organization(organization).await?;
+        let events = ["push", "workflow_job"];
+        forge
+            .make_hook(organization, &deployment.hook_url(), &events)
+            .await?;
+    }
+    Ok((deployment, forge))
 }
 
 async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<Told>, PlayError> {
@@ -204,16 +215,19 @@ fn tell(report: &Report) {
         seen.queued_to_started_max_s,
         seen.cancelled_to_gone_max_s,
     ));
-    for problem in &report.problems {
+    tell_problems(&report.problems, &report.left, report.seconds);
+}
+
+fn tell_problems(problems: &[String], left: &[String], seconds: f64) {
+    for problem in problems {
         say(&format!("  problem: {problem}"));
     }
-    for left in &report.left {
-        say(&format!("  left: {left}"));
+    for one in left {
+        say(&format!("  left: {one}"));
     }
     say(&format!(
-        "  {} problems, {} left, {:.0} s",
-        report.problems.len(),
-        report.left.len(),
-        report.seconds
+        "  {} problems, {} left, {seconds:.0} s",
+        problems.len(),
+        left.len(),
     ));
 }

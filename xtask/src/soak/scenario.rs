@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::reruns::Reruns;
 use crate::forge::{Checkout, Forge, ForgeJob};
 use crate::lab_deployment::PlayError;
 
@@ -12,15 +13,18 @@ const LIMIT: Duration = Duration::from_mins(5);
 const ADMIT_LIMIT: Duration = Duration::from_secs(15);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
-const FILE: &str = ".gitea/workflows/soak.yml";
+/// What is pushed.
+pub const FILE: &str = ".gitea/workflows/soak.yml";
 
 /// One kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// One job of a finished run again: same id, next attempt.
+    /// One job of a finished run again.
     RerunJob,
     /// A whole finished run again.
     RerunRun,
+    /// The failed jobs of a finished run again.
+    RerunFailed,
     /// Cancelled before a machine can have it.
     CancelWaiting,
     /// Cancelled while it runs.
@@ -42,9 +46,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RerunJob,
         Self::RerunRun,
+        Self::RerunFailed,
         Self::CancelWaiting,
         Self::CancelRunning,
         Self::CancelAndRerun,
@@ -61,6 +66,7 @@ impl Kind {
         match self {
             Self::RerunJob => "rerun-job",
             Self::RerunRun => "rerun-run",
+            Self::RerunFailed => "rerun-failed",
             Self::CancelWaiting => "cancel-waiting",
             Self::CancelRunning => "cancel-running",
             Self::CancelAndRerun => "cancel-and-rerun",
@@ -79,6 +85,12 @@ impl Kind {
                  jobs:\n  \
                  a: {runs-on: base, steps: [{run: echo a}]}\n  \
                  b: {runs-on: go, steps: [{run: echo b}]}\n"
+            }
+            Self::RerunFailed => {
+                "on: push\n\
+                 jobs:\n  \
+                 a: {runs-on: base, steps: [{run: echo a}]}\n  \
+                 b: {runs-on: go, steps: [{run: exit 3}]}\n"
             }
             Self::CancelWaiting | Self::CancelRunning => {
                 "on: push\n\
@@ -140,6 +152,7 @@ pub struct Told {
 /// One scenario in a repository of its own.
 struct Scene<'a> {
     forge: &'a Forge,
+    reruns: Reruns,
     repository: &'a str,
     checkout: Checkout,
     kind: Kind,
@@ -149,6 +162,7 @@ struct Scene<'a> {
 pub async fn play(forge: &Forge, repository: &str, kind: Kind) -> Result<Told, PlayError> {
     let scene = Scene {
         forge,
+        reruns: Reruns::of(&forge.lab().forge_version),
         repository,
         checkout: forge.checkout(repository).await?,
         kind,
@@ -184,21 +198,21 @@ impl Scene<'_> {
             Kind::RerunJob => {
                 let ended = self.all_ended().await?;
                 self.forge.rerun_job(self.repository, &ended[0]).await?;
-                let next = ended[0].run_attempt + 1;
-                self.jobs_where(|jobs| jobs[0].run_attempt >= next).await?;
+                told.problems
+                    .extend(self.again(&ended, &[&ended[0].name]).await?);
                 expected.extend([("a", vec!["success"]), ("b", vec!["success"])]);
             }
             Kind::RerunRun => {
                 let ended = self.all_ended().await?;
                 self.forge.rerun_run(self.repository, run).await?;
-                self.jobs_where(|jobs| {
-                    let again = jobs.iter().zip(&ended);
-                    again
-                        .into_iter()
-                        .all(|(now, then)| now.run_attempt > then.run_attempt)
-                })
-                .await?;
+                told.problems.extend(self.again(&ended, &["a", "b"]).await?);
                 expected.extend([("a", vec!["success"]), ("b", vec!["success"])]);
+            }
+            Kind::RerunFailed => {
+                let ended = self.all_ended().await?;
+                self.forge.rerun_failed(self.repository, run).await?;
+                told.problems.extend(self.again(&ended, &["b"]).await?);
+                expected.extend([("a", vec!["success"]), ("b", vec!["failure"])]);
             }
             Kind::CancelWaiting => {
                 self.forge.cancel_run(self.repository, run).await?;
@@ -252,6 +266,7 @@ impl Scene<'_> {
         let served = format!("{}/{name}", super::TEAM);
         let scene = Scene {
             forge: self.forge,
+            reruns: self.reruns,
             repository: &served,
             checkout: self.forge.checkout(&served).await?,
             kind: self.kind,
@@ -293,6 +308,22 @@ impl Scene<'_> {
         }
     }
 
+    /// Waits until the jobs called `again` have their next attempt, and says what is wrong with the run
+    /// then.
+    async fn again(&self, ended: &[ForgeJob], again: &[&str]) -> Result<Vec<String>, PlayError> {
+        let has_next = |now: &[ForgeJob], then: &ForgeJob| {
+            let mut same = now.iter().filter(|job| job.name == then.name);
+            same.any(|job| job.run_attempt > then.run_attempt)
+        };
+        let jobs = self
+            .jobs_where(|now| {
+                let mut then = ended.iter().filter(|job| again.contains(&&*job.name));
+                then.all(|then| has_next(now, then))
+            })
+            .await?;
+        Ok(self.reruns.problems(ended, &jobs, again))
+    }
+
     async fn all_ended(&self) -> Result<Vec<ForgeJob>, PlayError> {
         self.jobs_where(|jobs| jobs.iter().all(|job| job.status == "completed"))
             .await
@@ -304,7 +335,7 @@ impl Scene<'_> {
         holds: impl Fn(&[ForgeJob]) -> bool,
     ) -> Result<Vec<ForgeJob>, PlayError> {
         loop {
-            let jobs = self.forge.jobs(self.repository).await?;
+            let jobs = self.reruns.last(self.forge.jobs(self.repository).await?);
             if !jobs.is_empty() && holds(&jobs) {
                 return Ok(jobs);
             }

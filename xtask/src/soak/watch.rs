@@ -6,6 +6,7 @@ use lab::{Entry, InstanceReport};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::reruns::Reruns;
 use crate::forge::{Error, Forge};
 use crate::output::seconds;
 
@@ -32,8 +33,9 @@ pub struct Seen {
 }
 
 /// The watcher.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch {
+    reruns: Reruns,
     since_ms: u64,
     heard: BTreeSet<String>,
     queued: BTreeMap<Attempt, u64>,
@@ -43,6 +45,20 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// A watcher of the lab of `forge`.
+    #[must_use]
+    pub fn new(forge: &Forge) -> Self {
+        Self {
+            reruns: Reruns::of(&forge.lab().forge_version),
+            since_ms: 0,
+            heard: BTreeSet::new(),
+            queued: BTreeMap::new(),
+            started: BTreeMap::new(),
+            cancelled: BTreeMap::new(),
+            instances: Vec::new(),
+        }
+    }
+
     /// Reads what is new.
     pub async fn look(&mut self, forge: &Forge) -> Result<(), Error> {
         for entry in forge.deliveries(self.since_ms).await? {
@@ -70,8 +86,7 @@ impl Watch {
         };
         let runner = job["runner_name"].as_str().filter(|name| !name.is_empty());
         let attempt = job["run_attempt"].as_u64().unwrap_or_default();
-        // With a runner, events count one more than `queued` did.
-        let attempt = attempt.saturating_sub(u64::from(runner.is_some()));
+        let attempt = self.reruns.announced(attempt, runner.is_some());
         let repository = body["repository"]["full_name"].as_str().unwrap_or_default();
         let key = (repository.to_owned(), id, attempt);
         match (body["action"].as_str(), runner) {
@@ -89,6 +104,24 @@ impl Watch {
             }
             _ => {}
         }
+    }
+
+    /// How many machines were launched.
+    #[must_use]
+    pub fn machines(&self) -> usize {
+        self.instances.len()
+    }
+
+    /// How many runners had each job, by repository and id.
+    #[must_use]
+    pub fn runners(&self) -> BTreeMap<(String, u64), usize> {
+        let mut runners: BTreeMap<(String, u64), BTreeSet<&String>> = BTreeMap::new();
+        for ((repository, id, _), by) in &self.started {
+            let of_job = runners.entry((repository.clone(), *id)).or_default();
+            of_job.extend(by.keys());
+        }
+        let counted = runners.into_iter().map(|(job, by)| (job, by.len()));
+        counted.collect()
     }
 
     /// How many machines are not gone.

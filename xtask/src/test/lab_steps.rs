@@ -1,7 +1,7 @@
 //! Steps in the lab: a cloud and a forge on this machine.
 
 use lab::ForgeProgram;
-use lab::gitea::Programs;
+use lab::real_forge::{Programs, Release};
 
 use super::code::{named, tests_of};
 use super::run::{Run, TestError, holds, output, pass};
@@ -34,49 +34,90 @@ pub fn demo(run: &mut Run) -> Result<(), TestError> {
     pass("demo", &mut run.xtask(["demo", "--workflow", other]))
 }
 
-/// Builds the real forge. On a machine that can't, the rest of the tests still says much; CI must.
+/// Builds the newest Gitea.
 pub fn gitea(run: &mut Run) -> Result<(), TestError> {
-    if Programs::find().is_some() {
-        return Ok(());
-    }
-    run.prepare("Gitea and its runner", || {
-        Programs::build(&mut |step| say(step)).map(drop)
-    })
+    build(run, Release::NEWEST)
 }
 
 /// Boot, calls and dispatcher once more, with Gitea and its runner where the stand-ins were.
 pub fn tests_on_gitea(run: &mut Run) -> Result<(), TestError> {
-    // The same selection of packages as above: another would compile the SDK again.
-    let tests = "test --workspace --test forge_client --test boot --test dispatch";
-    let mut command = run.cargo(tests.split(' '));
-    command.env("CI_TEST_FORGE", ForgeProgram::Gitea.word());
-    gitea(run)?;
-    pass("gitea-tests", &mut command)
+    tests_on(run, Release::NEWEST)
 }
 
 pub fn demo_on_gitea(run: &mut Run) -> Result<(), TestError> {
-    on_gitea(run, "demo --forge gitea")
+    on_gitea(run, Release::NEWEST, "demo")
 }
 
 pub fn soak_on_gitea(run: &mut Run) -> Result<(), TestError> {
-    on_gitea(run, "soak --forge gitea")
+    on_gitea(run, Release::NEWEST, "soak")
 }
 
 /// What it queues is what the trigger rules say.
 pub fn differential(run: &mut Run) -> Result<(), TestError> {
-    on_gitea(run, "differential --pushes 60 --events 60 --seed 7")
+    let command = "differential --pushes 60 --events 60 --seed 7";
+    on_gitea(run, Release::NEWEST, command)
 }
 
+/// Builds the Gitea of the line before.
+pub fn older_gitea(run: &mut Run) -> Result<(), TestError> {
+    build(run, Release::Gitea1_26)
+}
+
+pub fn tests_on_older_gitea(run: &mut Run) -> Result<(), TestError> {
+    tests_on(run, Release::Gitea1_26)
+}
+
+pub fn demo_on_older_gitea(run: &mut Run) -> Result<(), TestError> {
+    on_gitea(run, Release::Gitea1_26, "demo")
+}
+
+/// Nobody gets a second machine because the forge was updated.
+pub fn update(run: &mut Run) -> Result<(), TestError> {
+    build(run, Release::NEWEST)?;
+    let command = format!("soak --update-to {}", Release::NEWEST.word());
+    on_gitea(run, Release::Gitea1_26, &command)
+}
+
+/// Both ways of counting attempts.
 pub fn long_soak(run: &mut Run) -> Result<(), TestError> {
-    on_gitea(run, "soak --forge gitea --runs 50")
+    on_every_gitea(run, "soak --runs 50")
 }
 
+/// Both sets of rules.
 pub fn long_differential(run: &mut Run) -> Result<(), TestError> {
-    on_gitea(run, "differential --pushes 300 --events 300 --seed 8")
+    on_every_gitea(run, "differential --pushes 300 --events 300 --seed 8")
+}
+
+fn on_every_gitea(run: &mut Run, command: &str) -> Result<(), TestError> {
+    let mut all = Release::ALL.into_iter();
+    all.try_for_each(|release| on_gitea(run, release, command))
 }
 
 /// Steps can be named alone, so that each sees to its forge.
-fn on_gitea(run: &mut Run, command: &str) -> Result<(), TestError> {
-    gitea(run)?;
-    pass(command, &mut run.xtask(command.split(' ')))
+fn on_gitea(run: &mut Run, release: Release, command: &str) -> Result<(), TestError> {
+    build(run, release)?;
+    let words = command.split(' ').chain(["--forge", release.word()]);
+    pass(command, &mut run.xtask(words))
+}
+
+fn tests_on(run: &mut Run, release: Release) -> Result<(), TestError> {
+    build(run, release)?;
+    // The same selection of packages as above: another would compile the SDK again.
+    let tests = "test --workspace --test forge_client --test boot --test dispatch";
+    let mut command = run.cargo(tests.split(' '));
+    pass("gitea-tests", command.env("CI_TEST_FORGE", release.word()))
+}
+
+/// Builds the real forge. On a machine that can't, the rest of the tests still says much; CI must.
+fn build(run: &mut Run, release: Release) -> Result<(), TestError> {
+    if release.is_built() {
+        return Ok(());
+    }
+    run.prepare(
+        &format!("Gitea {} and its runner", release.version()),
+        || {
+            let program = ForgeProgram::Gitea(release);
+            Programs::of(&program, &mut |step| say(step)).map(drop)
+        },
+    )
 }

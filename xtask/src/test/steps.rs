@@ -55,11 +55,15 @@ pub const STEPS: &[Step] = &[
     Step { name: "gitea", says: "a real Gitea, built once", when: When::Normal, budget_s: 5, run: lab_steps::gitea },
     Step { name: "gitea-tests", says: "the lab's tests on it", when: When::Normal, budget_s: 260, run: lab_steps::tests_on_gitea },
     Step { name: "gitea-demo", says: "the demo on it", when: When::Normal, budget_s: 20, run: lab_steps::demo_on_gitea },
-    Step { name: "gitea-soak", says: "what makes trouble, ten runs of it", when: When::Normal, budget_s: 60, run: lab_steps::soak_on_gitea },
+    Step { name: "gitea-soak", says: "what makes trouble, one run of each kind", when: When::Normal, budget_s: 60, run: lab_steps::soak_on_gitea },
     Step { name: "differential", says: "what it queues, foretold: 60 pushes and events", when: When::Normal, budget_s: 120, run: lab_steps::differential },
     Step { name: "properties", says: "a hundred times the cases of what always holds", when: When::Long, budget_s: 1800, run: code::properties },
-    Step { name: "long-soak", says: "what makes trouble, 50 runs of it", when: When::Long, budget_s: 600, run: lab_steps::long_soak },
-    Step { name: "long-differential", says: "what Gitea queues, foretold: 300 pushes and events", when: When::Long, budget_s: 900, run: lab_steps::long_differential },
+    Step { name: "older-gitea", says: "a Gitea of the line before, built once", when: When::Long, budget_s: 5, run: lab_steps::older_gitea },
+    Step { name: "older-gitea-tests", says: "the lab's tests on it", when: When::Long, budget_s: 260, run: lab_steps::tests_on_older_gitea },
+    Step { name: "older-gitea-demo", says: "the demo on it", when: When::Long, budget_s: 20, run: lab_steps::demo_on_older_gitea },
+    Step { name: "update", says: "the older one becomes the newer while jobs wait and run", when: When::Long, budget_s: 240, run: lab_steps::update },
+    Step { name: "long-soak", says: "what makes trouble, 50 runs of it on each Gitea", when: When::Long, budget_s: 1200, run: lab_steps::long_soak },
+    Step { name: "long-differential", says: "what each Gitea queues, foretold: 300 pushes and events", when: When::Long, budget_s: 1800, run: lab_steps::long_differential },
 ];
 
 /// One line a step.

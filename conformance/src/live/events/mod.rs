@@ -16,7 +16,7 @@ use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::model::secret::Secret;
 use dispatcher::webhook::delivery::Delivery;
 use http::Method;
-use lab::gitea::StandaloneGitea;
+use lab::real_forge::StandaloneForge;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 use tokio::sync::mpsc::UnboundedSender;
@@ -75,7 +75,7 @@ impl Events {
         seed: u64,
         site: &Site,
         receiver: &Receiver,
-        gitea: &StandaloneGitea,
+        gitea: &StandaloneForge,
         turns: &Arc<RwLock<()>>,
     ) -> Result<Self, Error> {
         let user = json!({

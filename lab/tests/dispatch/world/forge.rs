@@ -1,6 +1,7 @@
 //! The lab's forge, asked as its administrator.
 
 use serde_json::{Value, json};
+use workflow::{Capability, ForgeKind, Server};
 
 use super::{World, until};
 use crate::delivery::Job;
@@ -61,6 +62,7 @@ impl World {
             !jobs.is_empty()
         })
         .await;
+        let from_one = self.numbers_from_one();
         jobs.iter()
             .map(|job| {
                 let labels = job["labels"].as_array().unwrap();
@@ -70,6 +72,7 @@ impl World {
                     sha: Some(job["head_sha"].as_str().unwrap().to_owned()),
                     name: job["name"].as_str().unwrap().to_owned(),
                     run: job["run_id"].as_u64().unwrap(),
+                    from_one,
                     ..Job::new(job["id"].as_u64().unwrap()).on(&labels)
                 }
             })
@@ -88,10 +91,25 @@ impl World {
         self.bench.lab.cancel_run("acme/app", 1).await.unwrap();
     }
 
-    /// Runs every job of the only run again.
-    pub(crate) async fn rerun(&self) {
+    /// Runs every job of the only run again: `job`, which no runner ever had, as it waits now. From
+    /// Gitea 1.27 on it is another one.
+    pub(crate) async fn rerun(&self, job: &Job) -> Job {
         let path = "repos/acme/app/actions/runs/1/rerun";
         self.forge("POST", path, &Value::Null).await;
+        if !self.numbers_from_one() {
+            return job.clone();
+        }
+        let path = "repos/acme/app/actions/jobs?status=queued";
+        let answer = self.forge("GET", path, &Value::Null).await;
+        let id = answer["jobs"][0]["id"].as_u64().unwrap();
+        let again = job.clone().again();
+        Job { id, ..again }
+    }
+
+    /// Whether it numbers attempts as Gitea does from 1.27 on.
+    fn numbers_from_one(&self) -> bool {
+        let server = Server::parse(&self.bench.lab.file().forge_version).unwrap();
+        server.kind == ForgeKind::Gitea && server.has(Capability::NumbersAttemptsFromOne)
     }
 
     /// The runners that are registered, as the forge lists them below `place`.

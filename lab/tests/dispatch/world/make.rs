@@ -5,9 +5,8 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_ssm::types::ParameterType;
 use dispatcher::handler::Handler;
-use lab::forge::Version;
 use stacks::names::SecretName;
-use stacks::pool::{ForgeKind, Pool, Settings};
+use stacks::pool::{Pool, Settings};
 
 use super::{CLONE_TOKEN, Shape, World};
 use crate::support::pool;
@@ -40,7 +39,7 @@ impl World {
         let settings = Settings {
             forge_url: lab::FORGE_URL.to_owned(),
             forge_root_url: None,
-            forge_kind: shape.forge.map_or(ForgeKind::Gitea, Version::kind),
+            forge_kind: self.bench.lab.file().forge_kind,
             accept_reusable_credentials: shape.accept_reusable_credentials,
             poll_after_events: shape.poll_after_events,
             max_runners: shape.max_runners,

@@ -1,0 +1,270 @@
+//! Building a real forge and its runner from their Go modules, once for all checkouts.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::programs::ASSETS;
+use crate::Error;
+use crate::folder::cache_folder;
+
+/// The runner's version, as `lab/gitea/runner/go.mod` pins it.
+const RUNNER_VERSION: &str = "1.0.8";
+/// Lines of a failed command's output that are shown.
+const TAIL_LINES: usize = 8;
+
+/// A Gitea that the lab builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// What people install today.
+    Gitea1_27,
+    /// The last one of the line before.
+    Gitea1_26,
+}
+
+impl Release {
+    /// What is built where none is named.
+    pub const NEWEST: Self = Self::Gitea1_27;
+    /// Every release, the newest first.
+    pub const ALL: [Self; 2] = [Self::Gitea1_27, Self::Gitea1_26];
+
+    /// Its version, as its `go.mod` pins it.
+    #[must_use]
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Gitea1_27 => "1.27.3",
+            Self::Gitea1_26 => "1.26.4",
+        }
+    }
+
+    /// Its word on command lines.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Gitea1_27 => "gitea",
+            Self::Gitea1_26 => "gitea@1.26.4",
+        }
+    }
+
+    /// The release of that version.
+    pub(crate) fn of(version: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|release| release.version() == version)
+    }
+
+    /// What can be asked for, for people.
+    pub(crate) fn list() -> String {
+        Self::ALL
+            .map(|release| match release {
+                Self::NEWEST => format!("{} ({})", release.word(), release.version()),
+                Self::Gitea1_26 => release.word().to_owned(),
+            })
+            .join(", ")
+    }
+
+    /// Whether it was built before.
+    #[must_use]
+    pub fn is_built(self) -> bool {
+        self.folder().join(BUILT).exists()
+    }
+
+    /// One folder for each set of versions.
+    fn folder(self) -> PathBuf {
+        let version = self.version();
+        cache_folder().join(format!("gitea-{version}-runner-{RUNNER_VERSION}"))
+    }
+
+    /// Builds it and its runner, unless they are there: the folder of their programs. `progress` hears
+    /// of what takes minutes.
+    pub(super) fn build(self, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, Error> {
+        let cache = cache_folder();
+        let failed = |error| Error::file(&cache, error);
+        fs::create_dir_all(&cache).map_err(failed)?;
+        // Two labs that start at once must not both build: the second waits and finds it.
+        let lock = fs::File::create(cache.join("gitea.lock")).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let folder = self.folder();
+        if self.is_built() {
+            return Ok(folder);
+        }
+        check_tools()?;
+        progress(&format!(
+            "building Gitea {} and gitea-runner {RUNNER_VERSION} with Go (once: 5 to 20 minutes, \
+             450 MB to download; 180 MB are kept)",
+            self.version()
+        ));
+        let _ = fs::remove_dir_all(&folder);
+        let work = folder.join("work");
+        fs::create_dir_all(&work).map_err(|error| Error::file(&work, error))?;
+        let server = self.module();
+        for module in [&server, &RUNNER] {
+            module.build(&work, &folder)?;
+        }
+        server.keep_assets(&work, &folder)?;
+        fs::remove_dir_all(&work).map_err(|error| Error::file(&work, error))?;
+        fs::write(folder.join(BUILT), "").map_err(|error| Error::file(&folder, error))?;
+        Ok(folder)
+    }
+
+    const fn module(self) -> Module {
+        let (package, files) = match self {
+            Self::Gitea1_27 => ("gitea.dev", FILES_1_27),
+            Self::Gitea1_26 => ("code.gitea.io/gitea", FILES_1_26),
+        };
+        Module {
+            name: "gitea",
+            version: self.version(),
+            package,
+            files,
+            // Its database library is C.
+            cgo: true,
+            flags: &["-tags", "sqlite sqlite_unlock_notify"],
+        }
+    }
+}
+
+/// There when everything else of a folder is.
+const BUILT: &str = "built";
+
+/// Path and text.
+type Files = &'static [(&'static str, &'static str)];
+
+/// One Go module of `lab/gitea`, and the program that it builds.
+struct Module {
+    name: &'static str,
+    version: &'static str,
+    package: &'static str,
+    files: Files,
+    cgo: bool,
+    flags: &'static [&'static str],
+}
+
+const FILES_1_27: Files = &[
+    ("go.mod", include_str!("../../gitea/server-1.27/go.mod")),
+    ("go.sum", include_str!("../../gitea/server-1.27/go.sum")),
+    (
+        "sdk/go.mod",
+        include_str!("../../gitea/server-1.27/sdk/go.mod"),
+    ),
+    (
+        "sdk/sdk.go",
+        include_str!("../../gitea/server-1.27/sdk/sdk.go"),
+    ),
+];
+const FILES_1_26: Files = &[
+    ("go.mod", include_str!("../../gitea/server-1.26/go.mod")),
+    ("go.sum", include_str!("../../gitea/server-1.26/go.sum")),
+];
+/// Static, so that it runs in any instance.
+const RUNNER: Module = Module {
+    name: "gitea-runner",
+    version: RUNNER_VERSION,
+    package: "gitea.com/gitea/runner",
+    files: &[
+        ("go.mod", include_str!("../../gitea/runner/go.mod")),
+        ("go.sum", include_str!("../../gitea/runner/go.sum")),
+    ],
+    cgo: false,
+    flags: &[],
+};
+
+impl Module {
+    /// Builds its program into `folder`.
+    fn build(&self, work: &Path, folder: &Path) -> Result<(), Error> {
+        for (path, text) in self.files {
+            let path = work.join(self.name).join(path);
+            let parent = path.parent().unwrap_or(&path);
+            let written = fs::create_dir_all(parent).and_then(|()| fs::write(&path, text));
+            written.map_err(|error| Error::file(&path, error))?;
+        }
+        let version = format!("-s -w -X main.Version={}", self.version);
+        let mut build = self.go(work);
+        build
+            .args(["build", "-trimpath", "-ldflags", &version])
+            .args(self.flags)
+            .arg("-o")
+            .arg(folder.join(self.name))
+            .arg(self.package);
+        run("go build", &mut build).map(drop)
+    }
+
+    /// Go in this module, with caches of its own: the user's would keep three gigabytes of it.
+    fn go(&self, work: &Path) -> Command {
+        let mut command = Command::new("go");
+        command
+            .current_dir(work.join(self.name))
+            .env("GOMODCACHE", work.join("modules"))
+            .env("GOCACHE", work.join("cache"))
+            // What Go downloads is read-only by default, and then can't be removed.
+            .env("GOFLAGS", "-modcacherw -buildvcs=false")
+            .env("GOWORK", "off")
+            .env("CGO_ENABLED", if self.cgo { "1" } else { "0" });
+        command
+    }
+
+    fn keep_assets(&self, work: &Path, folder: &Path) -> Result<(), Error> {
+        let mut list = self.go(work);
+        list.args(["list", "-m", "-f", "{{.Dir}}", self.package]);
+        let source = PathBuf::from(run("go list", &mut list)?.trim());
+        for name in ASSETS {
+            let target = folder.join(name);
+            copy_tree(&source.join(name), &target).map_err(|error| Error::file(&target, error))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_tools() -> Result<(), Error> {
+    let starts = |program: &str, argument: &str| {
+        let mut command = Command::new(program);
+        let quiet = command.arg(argument).stdin(Stdio::null());
+        quiet.output().is_ok_and(|output| output.status.success())
+    };
+    if !starts("go", "version") {
+        return Err(Error::Missing {
+            program: "go",
+            hint: "the real Gitea is built with Go 1.26 or newer (https://go.dev/dl); or go on \
+                   with the stand-in: leave out `--forge gitea`",
+        });
+    }
+    if !starts("cc", "--version") {
+        return Err(Error::Missing {
+            program: "cc",
+            hint: "Gitea's SQLite is C: `apt-get install gcc libc6-dev`; or go on with the \
+                   stand-in: leave out `--forge gitea`",
+        });
+    }
+    Ok(())
+}
+
+/// Runs `command` and gives what it printed.
+pub(super) fn run(step: &'static str, command: &mut Command) -> Result<String, Error> {
+    let failed = |output: String| Error::RealForge { step, output };
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    Err(failed(
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join(" | "),
+    ))
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
