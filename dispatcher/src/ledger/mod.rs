@@ -36,7 +36,7 @@ use crate::model::world::{Launch, WaitingJob};
 pub(crate) use history::Note;
 pub(crate) use pending_events::{Expected, ExpectedState, PendingEvent, event_id};
 pub(crate) use runners::RunnerNote;
-pub(crate) use stale_registrations::StaleRegistration;
+pub use stale_registrations::StaleRegistration;
 pub(crate) use status_updates::{StatusKind, StatusUpdate};
 
 /// Most pages of one query: a megabyte each, hence some 20,000 waiting jobs.
@@ -55,15 +55,17 @@ pub(crate) const FORGOTTEN_AFTER_S: u64 = HISTORY_S - 24 * 3600;
 #[derive(Debug, Default)]
 pub struct Live {
     /// Reserved runners by counter.
-    pub(crate) counters: BTreeMap<String, u32>,
+    pub counters: BTreeMap<String, u32>,
     /// Jobs that wait.
     pub jobs: Vec<WaitingJob>,
-    pub(crate) launches: Vec<Launch>,
-    pub(crate) runners: Vec<Runner>,
+    /// Launches without a recorded outcome.
+    pub launches: Vec<Launch>,
+    /// Runners that have not ended.
+    pub runners: Vec<Runner>,
     /// Commit statuses that the forge has not accepted yet.
     pub(crate) status_updates: Vec<StatusUpdate>,
     /// Registrations at the forge that nobody will use.
-    pub(crate) stale_registrations: Vec<StaleRegistration>,
+    pub stale_registrations: Vec<StaleRegistration>,
     /// Events whose jobs are not all known or not all ended.
     pub(crate) pending_events: Vec<PendingEvent>,
     /// When an event was last evaluated, by the sort key of its scope's look.

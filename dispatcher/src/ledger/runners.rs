@@ -111,7 +111,7 @@ impl Ledger {
     }
 
     /// Its machine says that it has a job; only the forge says which.
-    pub(crate) async fn runner_started(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
+    pub async fn runner_started(&self, instance: &str, now_ms: u64) -> Result<(), Failure> {
         let update = update(instance).moved(RunnerEvent::Started, now_ms);
         self.write(update).await.map(drop)
     }

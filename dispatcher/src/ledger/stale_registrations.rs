@@ -17,7 +17,7 @@ const AGAIN_MS: u64 = 60_000;
 /// A registration at the forge whose instance ended without a job: a Gitea deletes only used ones
 /// (measured), a Forgejo before 15 none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StaleRegistration {
+pub struct StaleRegistration {
     /// The instance, which is the registration's name.
     pub(crate) instance: String,
     pub(crate) pool: String,
