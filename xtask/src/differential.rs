@@ -4,7 +4,7 @@ use conformance::live::{self, Error, Options, Report};
 use lab::ForgeProgram;
 use lab::real_forge::Release;
 
-use crate::cli::ForgeArg;
+use crate::forge_arg::ForgeArg;
 use crate::output::say;
 
 /// What is asked for.

@@ -15,6 +15,7 @@ mod environments;
 mod error;
 mod explain;
 mod forge;
+mod forge_arg;
 mod lab_command;
 mod lab_deployment;
 mod output;

@@ -5,127 +5,77 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::programs::ASSETS;
+use super::release::Release;
 use crate::Error;
 use crate::folder::cache_folder;
 
+/// What the server needs at run time beside its program; there is no front end.
+pub(super) const ASSETS: [&str; 2] = ["templates", "options"];
 /// The runner's version, as `lab/gitea/runner/go.mod` pins it.
 const RUNNER_VERSION: &str = "1.0.8";
+/// There when everything else of a folder is.
+const BUILT: &str = "built";
 /// Lines of a failed command's output that are shown.
 const TAIL_LINES: usize = 8;
 
-/// A Gitea that the lab builds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    /// What people install today.
-    Gitea1_27,
-    /// The last one of the line before.
-    Gitea1_26,
+/// Whether it was built before.
+pub(super) fn is_built(release: Release) -> bool {
+    folder_of(release).join(BUILT).exists()
 }
 
-impl Release {
-    /// What is built where none is named.
-    pub const NEWEST: Self = Self::Gitea1_27;
-    /// Every release, the newest first.
-    pub const ALL: [Self; 2] = [Self::Gitea1_27, Self::Gitea1_26];
+/// One folder for each set of versions.
+fn folder_of(release: Release) -> PathBuf {
+    let version = release.version();
+    cache_folder().join(format!("gitea-{version}-runner-{RUNNER_VERSION}"))
+}
 
-    /// Its version, as its `go.mod` pins it.
-    #[must_use]
-    pub const fn version(self) -> &'static str {
-        match self {
-            Self::Gitea1_27 => "1.27.3",
-            Self::Gitea1_26 => "1.26.4",
-        }
+/// Builds it and its runner, unless they are there: the folder of their programs. `progress` hears of
+/// what takes minutes.
+pub(super) fn build(release: Release, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, Error> {
+    let cache = cache_folder();
+    let failed = |error| Error::file(&cache, error);
+    fs::create_dir_all(&cache).map_err(failed)?;
+    // Two labs that start at once must not both build: the second waits and finds it.
+    let lock = fs::File::create(cache.join("gitea.lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    let folder = folder_of(release);
+    if is_built(release) {
+        return Ok(folder);
     }
-
-    /// Its word on command lines.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Gitea1_27 => "gitea",
-            Self::Gitea1_26 => "gitea@1.26.4",
-        }
-    }
-
-    /// The release of that version.
-    pub(crate) fn of(version: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|release| release.version() == version)
-    }
-
-    /// What can be asked for, for people.
-    pub(crate) fn list() -> String {
-        Self::ALL
-            .map(|release| match release {
-                Self::NEWEST => format!("{} ({})", release.word(), release.version()),
-                Self::Gitea1_26 => release.word().to_owned(),
-            })
-            .join(", ")
-    }
-
-    /// Whether it was built before.
-    #[must_use]
-    pub fn is_built(self) -> bool {
-        self.folder().join(BUILT).exists()
-    }
-
-    /// One folder for each set of versions.
-    fn folder(self) -> PathBuf {
-        let version = self.version();
-        cache_folder().join(format!("gitea-{version}-runner-{RUNNER_VERSION}"))
-    }
-
-    /// Builds it and its runner, unless they are there: the folder of their programs. `progress` hears
-    /// of what takes minutes.
-    pub(super) fn build(self, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, Error> {
-        let cache = cache_folder();
-        let failed = |error| Error::file(&cache, error);
-        fs::create_dir_all(&cache).map_err(failed)?;
-        // Two labs that start at once must not both build: the second waits and finds it.
-        let lock = fs::File::create(cache.join("gitea.lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        let folder = self.folder();
-        if self.is_built() {
-            return Ok(folder);
-        }
-        check_tools()?;
-        progress(&format!(
-            "building Gitea {} and gitea-runner {RUNNER_VERSION} with Go (once: 5 to 20 minutes, \
+    check_tools()?;
+    progress(&format!(
+        "building Gitea {} and gitea-runner {RUNNER_VERSION} with Go (once: 5 to 20 minutes, \
              450 MB to download; 180 MB are kept)",
-            self.version()
-        ));
-        let _ = fs::remove_dir_all(&folder);
-        let work = folder.join("work");
-        fs::create_dir_all(&work).map_err(|error| Error::file(&work, error))?;
-        let server = self.module();
-        for module in [&server, &RUNNER] {
-            module.build(&work, &folder)?;
-        }
-        server.keep_assets(&work, &folder)?;
-        fs::remove_dir_all(&work).map_err(|error| Error::file(&work, error))?;
-        fs::write(folder.join(BUILT), "").map_err(|error| Error::file(&folder, error))?;
-        Ok(folder)
+        release.version()
+    ));
+    let _ = fs::remove_dir_all(&folder);
+    let work = folder.join("work");
+    fs::create_dir_all(&work).map_err(|error| Error::file(&work, error))?;
+    let server = module(release);
+    for module in [&server, &RUNNER] {
+        module.build(&work, &folder)?;
     }
-
-    const fn module(self) -> Module {
-        let (package, files) = match self {
-            Self::Gitea1_27 => ("gitea.dev", FILES_1_27),
-            Self::Gitea1_26 => ("code.gitea.io/gitea", FILES_1_26),
-        };
-        Module {
-            name: "gitea",
-            version: self.version(),
-            package,
-            files,
-            // Its database library is C.
-            cgo: true,
-            flags: &["-tags", "sqlite sqlite_unlock_notify"],
-        }
-    }
+    server.keep_assets(&work, &folder)?;
+    fs::remove_dir_all(&work).map_err(|error| Error::file(&work, error))?;
+    fs::write(folder.join(BUILT), "").map_err(|error| Error::file(&folder, error))?;
+    Ok(folder)
 }
 
-/// There when everything else of a folder is.
-const BUILT: &str = "built";
+const fn module(release: Release) -> Module {
+    let (package, files) = match release {
+        Release::Gitea1_27 => ("gitea.dev", FILES_1_27),
+        Release::Gitea1_26 => ("code.gitea.io/gitea", FILES_1_26),
+    };
+    Module {
+        name: "gitea",
+        version: release.version(),
+        package,
+        files,
+        // Its database library is C.
+        cgo: true,
+        flags: &["-tags", "sqlite sqlite_unlock_notify"],
+    }
+}
 
 /// Path and text.
 type Files = &'static [(&'static str, &'static str)];

@@ -5,11 +5,12 @@
 
 mod build;
 mod programs;
+mod release;
 mod server;
 mod standalone;
 
-pub use self::build::Release;
 pub use self::programs::Programs;
 pub(crate) use self::programs::RealRunner;
+pub use self::release::Release;
 pub(crate) use self::server::RealForge;
 pub use self::standalone::StandaloneForge;

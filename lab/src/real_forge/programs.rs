@@ -6,13 +6,12 @@ use std::process::Command;
 
 use workflow::ForgeKind;
 
-use super::build::run;
+use super::build::{ASSETS, build, is_built, run};
+use super::release::Release;
 use crate::Error;
 use crate::forge_program::ForgeProgram;
 use crate::runner::Program;
 
-/// What the server needs at run time beside its program; there is no front end.
-pub(super) const ASSETS: [&str; 2] = ["templates", "options"];
 /// How the server's program may be called.
 const SERVERS: [&str; 2] = ["gitea", "forgejo"];
 /// How the runner's may.
@@ -42,9 +41,15 @@ impl Programs {
     pub fn of(forge: &ForgeProgram, progress: &mut dyn FnMut(&str)) -> Result<Option<Self>, Error> {
         match forge {
             ForgeProgram::StandIn(_) => Ok(None),
-            ForgeProgram::Gitea(release) => Self::in_folder(&release.build(progress)?).map(Some),
+            ForgeProgram::Gitea(release) => Self::in_folder(&build(*release, progress)?).map(Some),
             ForgeProgram::Ready(folder) => Self::in_folder(folder).map(Some),
         }
+    }
+
+    /// Whether those of `release` were built before.
+    #[must_use]
+    pub fn are_built(release: Release) -> bool {
+        is_built(release)
     }
 
     /// Those in `folder`, once they have said what they are.

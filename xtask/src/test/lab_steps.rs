@@ -110,7 +110,7 @@ fn tests_on(run: &mut Run, release: Release) -> Result<(), TestError> {
 
 /// Builds the real forge. On a machine that can't, the rest of the tests still says much; CI must.
 fn build(run: &mut Run, release: Release) -> Result<(), TestError> {
-    if release.is_built() {
+    if Programs::are_built(release) {
         return Ok(());
     }
     run.prepare(
