@@ -34,11 +34,11 @@ use crate::model::world::ForgeJobState;
 
 pub use commit::{CheckState, Commit, CommitState};
 pub use forgejo::ListedJob;
-pub use job_json::{KEY_TEXT_MAX_BYTES, LABELS_MAX, TEXT_MAX_BYTES};
+pub use job_json::{KEY_TEXT_MAX_BYTES, LABELS_MAX, SeenState, TEXT_MAX_BYTES};
 pub use known::Known;
 pub(crate) use path::is_object;
 pub use register::Registration;
-pub use seen::{SeenJob, SeenState};
+pub use seen::SeenJob;
 pub use upkeep::{CommitStatus, RegisteredRunner};
 
 /// Longest time for one call, in seconds: a runner asks again, a tick comes again.

@@ -13,8 +13,8 @@ use serde_json::json;
 use stacks::pool::{ForgeKind, Pool, Scope};
 
 use super::answer::{QueueState, Registered};
+use super::job_json::SeenState;
 use super::register::Registration;
-use super::seen::SeenState;
 use super::{Forge, ForgeError, scope_path};
 use crate::model::job::JobKey;
 use crate::model::secret::Secret;

@@ -43,6 +43,30 @@ pub(crate) struct WorkflowJob {
     pub(crate) runner_name: Option<String>,
 }
 
+/// Where a job stands that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeenState {
+    /// It waits for a runner.
+    Waiting,
+    /// It waits for other jobs, an approval or its turn. Forgejo does not list such jobs.
+    Blocked,
+    /// A runner has it.
+    Running,
+}
+
+impl SeenState {
+    /// Gitea's words in its API.
+    pub(super) fn of_gitea(word: &str) -> Option<Self> {
+        match word {
+            "queued" => Some(Self::Waiting),
+            "waiting" => Some(Self::Blocked),
+            "in_progress" => Some(Self::Running),
+            _ => None,
+        }
+    }
+}
+
 /// At most [`LABELS_MAX`]: reading stops there, before a million short labels fill the memory.
 #[derive(Default)]
 pub(crate) struct Labels(pub(crate) Vec<String>);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use stacks::pool::Scope;
 
 use super::forgejo::ListedJob;
-use super::job_json::{LABELS_MAX, Labels, WorkflowJob};
+use super::job_json::{LABELS_MAX, Labels, SeenState, WorkflowJob};
 use super::tree::Calls;
 use super::{Forge, ForgeError, scope_path};
 use crate::model::job::{AttemptNumbers, ForgeRunner, Job, JobSource};
@@ -34,30 +34,6 @@ pub struct SeenJob {
     pub state: SeenState,
     /// The runner that has it, where the forge says so.
     pub runner: Option<ForgeRunner>,
-}
-
-/// Where a job stands that has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SeenState {
-    /// It waits for a runner.
-    Waiting,
-    /// It waits for other jobs, an approval or its turn. Forgejo does not list such jobs.
-    Blocked,
-    /// A runner has it.
-    Running,
-}
-
-impl SeenState {
-    /// Gitea's words in its API.
-    fn of_gitea(word: &str) -> Option<Self> {
-        match word {
-            "queued" => Some(Self::Waiting),
-            "waiting" => Some(Self::Blocked),
-            "in_progress" => Some(Self::Running),
-            _ => None,
-        }
-    }
 }
 
 #[derive(Deserialize)]
