@@ -141,7 +141,7 @@ impl Expansion<'_> {
             Resolved::Unknown(because)
                 if because == NOT_NEEDED && self.server.has(Capability::ChecksRuns) =>
             {
-                Err(self.hopeless(format!("matrix: {because}")))
+                Err(self.hopeless(&format!("matrix: {because}")))
             }
             Resolved::Unknown(because) => {
                 let placeholder = self.one(Combination::default(), Some(because))?;
@@ -218,13 +218,13 @@ impl Expansion<'_> {
         };
         let labels = labels::evaluate(runs_on, &self.scope(matrix), self.server)?;
         if labels.why_unknown() == Some(NO_SUCH_KEY) && self.server.has(Capability::ChecksRuns) {
-            return Err(self.hopeless(format!("runs-on: {NO_SUCH_KEY}")));
+            return Err(self.hopeless(&format!("runs-on: {NO_SUCH_KEY}")));
         }
         Ok(labels)
     }
 
     /// A job that can never start: the forge fails its run at once.
-    fn hopeless(&self, because: String) -> Refused {
+    fn hopeless(&self, because: &str) -> Refused {
         Refused::new(self.job.line, format!("`{}`: {because}", self.id))
     }
 

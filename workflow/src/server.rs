@@ -156,8 +156,7 @@ impl Capability {
             Self::EvaluatesMatrix => (from(1, 28, 0), ALWAYS),
             Self::RunConcurrency => (from(1, 26, 0), from(14, 0, 0)),
             Self::ExpandsCalls => (from(1, 27, 0), from(14, 0, 0)),
-            Self::EvaluatesIf => (from(1, 27, 0), from(15, 0, 0)),
-            Self::ExpandsRemoteCalls => (from(1, 27, 0), from(15, 0, 0)),
+            Self::EvaluatesIf | Self::ExpandsRemoteCalls => (from(1, 27, 0), from(15, 0, 0)),
             Self::EmptyMatrixHasNoJob | Self::RereadsRunsOn | Self::ChecksRuns => {
                 (NEVER, from(15, 0, 0))
             }

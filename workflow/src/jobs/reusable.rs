@@ -127,6 +127,12 @@ impl<'a> Caller<'a> {
                 by: refused.by,
             }),
         };
+        match self.is_held(caller, shared) {
+            Ok(Resolved::Known(false)) => {}
+            Ok(Resolved::Known(true)) => return Ok(Resolved::Known(Vec::new())),
+            Ok(Resolved::Unknown(reason)) => return Ok(Resolved::Unknown(because(&reason))),
+            Err(reason) => return refused(reason),
+        }
         let target = match self.target(caller, uses, calls) {
             Ok(target) => target,
             Err(reason) => return refused(reason),
@@ -150,6 +156,26 @@ impl<'a> Caller<'a> {
                 let jobs = jobs.into_iter().map(|job| below(caller, job, self.server));
                 Ok(Resolved::Known(jobs.collect()))
             }
+        }
+    }
+
+    /// Whether the `if` of a caller keeps it from calling. Gitea asks it first; with `needs` it can't be
+    /// known before they have ended. Forgejo calls in any case.
+    fn is_held(self, caller: &ExpandedJob, shared: &Shared<'_>) -> Result<Resolved<bool>, Refused> {
+        let origin = self.workflow.jobs.iter().find(|(id, _)| *id == caller.id);
+        let (Some(condition), Some((_, origin)), ForgeKind::Gitea, []) = (
+            &caller.condition,
+            origin,
+            self.server.kind,
+            &caller.needs[..],
+        ) else {
+            return Ok(Resolved::Known(false));
+        };
+        let mut scope = shared.scope((&caller.id, origin), caller.combination.context());
+        scope.cancelled = Some(Value::Bool(false));
+        match scope.condition(condition) {
+            Ok(holds) => Ok(holds.map(|holds| !holds)),
+            Err(stop) => stop.about(caller.line, "if"),
         }
     }
 

@@ -128,13 +128,11 @@ impl WorkflowSet {
             Some(file) => Some(&file.read),
             None => self.called.get(uses),
         };
-        match read {
-            Some(read) => read.as_ref().map_err(Refused::clone),
-            None => {
-                let reason = format!("more than {CALLED_MAX} workflows are called");
-                Err(Refused::limit(None, reason))
-            }
-        }
+        let Some(read) = read else {
+            let reason = format!("more than {CALLED_MAX} workflows are called");
+            return Err(Refused::limit(None, reason));
+        };
+        read.as_ref().map_err(Refused::clone)
     }
 
     /// The file among the repository's own workflows that `uses` leads to.

@@ -275,10 +275,10 @@ fn forgejo_calls_what_was_not_made_for_it_and_evaluates_defaults() {
             "xx",
         ),
     ] {
-        let called = format!(
+        let target = format!(
             "on: {on}\njobs: {{j: {{runs-on: 'l${{{{ inputs.l }}}}${{{{ inputs.m }}}}'}}}}"
         );
-        let asked = asked(&[("a.yml", caller), ("b.yml", &called)], FORGEJO_15);
+        let asked = asked(&[("a.yml", caller), ("b.yml", &target)], FORGEJO_15);
         assert_eq!(asked, [format!("c.j [l{label}]")], "{on}");
     }
 }
@@ -302,6 +302,28 @@ fn who_puts_called_jobs_in_the_place_of_their_caller_differs() {
     );
     let [.., address] = files("uses: https://forge/o/r/b.yml@main");
     assert_eq!(address, "c []");
+}
+
+#[test]
+fn gitea_asks_the_if_of_a_caller_before_it_calls() {
+    for (condition, gitea) in [
+        ("true", "c/j [j]"),
+        ("false", ""),
+        ("github.ref_name == 'other'", ""),
+        ("!cancelled()", "c/j [j]"),
+        (
+            "nope",
+            "line 2: it calls ./.gitea/workflows/b.yml: line 2: if: there is no `nope` here",
+        ),
+    ] {
+        let caller = format!(
+            "on: push\njobs: {{c: {{if: \"{condition}\", uses: ./.gitea/workflows/b.yml}}}}"
+        );
+        let target = "on: workflow_call\njobs: {j: {runs-on: j}}";
+        let asked = |server| asked(&[("a.yml", &caller), ("b.yml", target)], server).join(", ");
+        assert_eq!(asked(GITEA_1_27), gitea, "{condition}");
+        assert_eq!(asked(FORGEJO_15), "c.j [j]", "{condition}");
+    }
 }
 
 #[test]
