@@ -1,5 +1,6 @@
-//! What judges the trigger rules of `workflow`: recorded cases of what forges do, and a real Gitea
+//! What judges the trigger rules of `workflow`: recorded cases and verdicts of forges, and a real Gitea
 //! that is pushed to at random. Nothing here is a second copy of the rules.
 
 pub mod cases;
 pub mod live;
+pub mod verdicts;

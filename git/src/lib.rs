@@ -12,6 +12,7 @@ use workflow::discovery::{self, FoundFile, FoundFiles};
 use workflow::event::is_zeros;
 use workflow::jobs::uses::Uses;
 use workflow::trigger::Changed;
+use workflow::yaml::Refused;
 use workflow::{Commit, Source};
 
 /// Why the clone can't be used.
@@ -86,7 +87,7 @@ impl Source for LocalClone<'_> {
         _: &str,
         commit: &str,
         uses: &Uses,
-    ) -> Result<Result<Vec<u8>, String>, BadClone> {
+    ) -> Result<Result<Vec<u8>, Refused>, BadClone> {
         let (clone, commit, path) = match uses {
             Uses::Here { path } => (self.folder, commit, path),
             Uses::There {
@@ -99,7 +100,7 @@ impl Source for LocalClone<'_> {
                 let Some(other) = self.settings.others.get(&name) else {
                     let why = "it is in another repository, which the clone does not have: leave \
                                --repo out to ask the forge";
-                    return Ok(Err(why.to_owned()));
+                    return Ok(Err(Refused::limit(None, why)));
                 };
                 (*other, reference.as_str(), path)
             }
@@ -109,7 +110,7 @@ impl Source for LocalClone<'_> {
             &["cat-file", "blob", &format!("{commit}:{path}")],
             &[],
         );
-        Ok(file.map_err(|_| "the commit has no such file".to_owned()))
+        Ok(file.map_err(|_| Refused::new(None, "the commit has no such file")))
     }
 
     /// Tree against tree, as the forge computes them.

@@ -20,7 +20,7 @@ use crate::jobs::contexts::{Contexts, GithubFacts, github_of};
 use crate::jobs::reusable::Caller;
 use crate::jobs::workflow_set::{ReadFile, WorkflowSet};
 use crate::jobs::{ExpandedJob, Start};
-use crate::server::Capability;
+use crate::server::{Capability, Server};
 use crate::trigger::{self, Judgement, Outcome, TriggerInputs};
 use crate::yaml::{By, Refused};
 
@@ -109,10 +109,12 @@ impl Facts {
             .flat_map(|base| base.files.iter().map(move |file| (base, file)))
             .map(|file| evaluator.file(file, |on| on == PULL_REQUEST_TARGET))
             .filter(|file| !file.events.is_empty());
+        let mut workflows: Vec<WorkflowEvaluation> = of_base.chain(of_head).collect();
+        lose_after_crash(&mut workflows);
         Evaluation {
             nothing: None,
             is_over_limit: false,
-            workflows: of_head.chain(of_base).collect(),
+            workflows,
         }
     }
 
@@ -141,6 +143,20 @@ impl Facts {
             None => "the repository has no folder of workflows there".to_owned(),
             Some(folder) => format!("{folder} has no .yml or .yaml file"),
         })
+    }
+}
+
+/// The forge makes run after run: where its code fails on one, those after it are lost.
+fn lose_after_crash(workflows: &mut [WorkflowEvaluation]) {
+    let mut crash: Option<String> = None;
+    for WorkflowEvaluation { path, events, .. } in workflows {
+        for run in events.iter_mut().filter_map(|event| event.run.as_mut()) {
+            if let Some(reason) = &crash {
+                *run = Err(Refused::new(None, reason.as_str()));
+            } else if let Err(Refused { by: By::Panic, .. }) = run {
+                crash = Some(format!("the forge's own code fails on {path}, before it"));
+            }
+        }
     }
 }
 
@@ -223,6 +239,7 @@ impl Evaluator<'_> {
             workflow: &file.name,
         };
         let group = concurrency::of_run(workflow, &contexts, run, server)?;
+        let contexts = contexts_of_jobs(contexts, server);
         let status = status_event(self.event.kind, &on.name);
         let awaits_approval = awaits_approval(self.event, &on.name);
         let own = group.clone().known().flatten().map(|group| group.name);
@@ -306,18 +323,24 @@ impl Evaluator<'_> {
             },
             self.facts.server,
         );
-        // Gitea before 1.25 makes names and labels without it (`handleWorkflows`).
-        let has_github = self.facts.server.has(Capability::GithubInLabels);
         Contexts {
-            github: if has_github {
-                github.with_fields(|name, value| (name == "event").then(|| partial(value)))
-            } else {
-                Value::Null
-            },
+            github: github.with_fields(|name, value| (name == "event").then(|| partial(value))),
             vars: self.facts.variables.clone(),
             budget: Arc::clone(&self.budget),
             ..Contexts::default()
         }
+    }
+}
+
+/// What expressions of jobs can look at: Gitea before 1.25 and Forgejo up to 15 make names, labels and
+/// matrices without `github` (`handleWorkflows`; measured on Forgejo 15.0.3), and groups of runs with it.
+fn contexts_of_jobs(of_run: Contexts, server: Server) -> Contexts {
+    if server.has(Capability::GithubInLabels) {
+        return of_run;
+    }
+    Contexts {
+        github: Value::Null,
+        ..of_run
     }
 }
 

@@ -12,6 +12,7 @@ use crate::jobs::uses::Uses;
 use crate::jobs::workflow_set::WorkflowSet;
 use crate::server::Server;
 use crate::trigger::Changed;
+use crate::yaml::Refused;
 
 /// Why the changed files of a pull request can't be known.
 const NO_MERGE_BASE: &str = "the delivery does not tell where the two sides parted";
@@ -46,13 +47,14 @@ pub trait Source {
         dirs: &[String],
     ) -> impl Future<Output = Result<FoundFiles, Self::Error>> + Send;
 
-    /// The workflow file that a job calls, or why it can't be had.
+    /// The workflow file that a job calls, or why it can't be had: the forge has none there
+    /// ([`Refused::new`]), or it is not known what it has ([`Refused::limit`]).
     fn called_file(
         &self,
         repository: &str,
         commit: &str,
         uses: &Uses,
-    ) -> impl Future<Output = Result<Result<Vec<u8>, String>, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Result<Vec<u8>, Refused>, Self::Error>> + Send;
 
     /// The files that differ between `before`, a commit or a branch, and the commit `after`. Zeros for
     /// `before` mean what the commit itself changed.

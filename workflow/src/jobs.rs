@@ -6,6 +6,7 @@
 
 pub mod concurrency;
 pub mod contexts;
+mod inputs;
 pub mod labels;
 pub mod matrix;
 pub mod name;
@@ -22,7 +23,7 @@ use crate::document::{Concurrency, Job, Workflow};
 use crate::expression::{Resolved, Scope, Value, has_expression};
 use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{self, Refused};
-use contexts::{Contexts, Shared};
+use contexts::{Contexts, NOT_NEEDED, Shared};
 use matrix::{Combination, JOBS_MAX};
 
 /// One job of a run.
@@ -86,6 +87,9 @@ pub fn expand(
     contexts: &Contexts,
     server: Server,
 ) -> Result<Vec<ExpandedJob>, Refused> {
+    if let Some(crash) = &workflow.crash {
+        return Err(crash.clone());
+    }
     title(workflow, contexts, server)?;
     let shared = contexts.shared(workflow, server);
     let mut expanded = Vec::new();
@@ -134,6 +138,11 @@ impl Expansion<'_> {
                 .into_iter()
                 .map(|combination| self.one(combination, None))
                 .collect(),
+            Resolved::Unknown(because)
+                if because == NOT_NEEDED && self.server.has(Capability::ChecksRuns) =>
+            {
+                Err(self.hopeless(&format!("matrix: {because}")))
+            }
             Resolved::Unknown(because) => {
                 let placeholder = self.one(Combination::default(), Some(because))?;
                 Ok(vec![placeholder])
@@ -172,16 +181,7 @@ impl Expansion<'_> {
             .take(budget::JOB)
             .map_err(|spent| Refused::limit(job.line, spent.to_string()))?;
         let scope = self.scope(combination.context());
-        let labels = match (&job.runs_on, &incomplete_matrix) {
-            (None, _) => Resolved::Known(Vec::new()),
-            (Some(runs_on), None) => {
-                labels::evaluate(runs_on, &self.labels_scope(&combination), self.server)?
-            }
-            (Some(runs_on), Some(because)) => {
-                let matrix = Value::unknown(because.as_str());
-                labels::evaluate(runs_on, &self.scope(matrix), self.server)?
-            }
-        };
+        let labels = self.labels(&combination, incomplete_matrix.as_deref())?;
         Ok(ExpandedJob {
             id: self.id.to_owned(),
             name: self.name(&scope, &combination, incomplete_matrix.is_some())?,
@@ -200,15 +200,32 @@ impl Expansion<'_> {
         })
     }
 
-    /// To Forgejo's labels a key that the matrix does not have is not null: it can't be known yet.
-    fn labels_scope(&self, combination: &Combination) -> Scope {
-        let matrix = combination.context();
-        self.scope(match (self.server.kind, matrix) {
-            (ForgeKind::Forgejo, Value::Map(Some(map))) => {
-                Value::Part(map, "the matrix has no such key".into())
+    fn labels(
+        &self,
+        combination: &Combination,
+        incomplete_matrix: Option<&str>,
+    ) -> Result<Resolved<Vec<String>>, Refused> {
+        let Some(runs_on) = &self.job.runs_on else {
+            return Ok(Resolved::Known(Vec::new()));
+        };
+        let matrix = match (incomplete_matrix, self.server.kind, combination.context()) {
+            (Some(because), _, _) => Value::unknown(because),
+            // To its labels a key that the matrix does not have is not null: it can't be known yet.
+            (None, ForgeKind::Forgejo, Value::Map(Some(map))) => {
+                Value::Part(map, NO_SUCH_KEY.into())
             }
-            (ForgeKind::Gitea | ForgeKind::Forgejo, matrix) => matrix,
-        })
+            (None, ForgeKind::Gitea | ForgeKind::Forgejo, matrix) => matrix,
+        };
+        let labels = labels::evaluate(runs_on, &self.scope(matrix), self.server)?;
+        if labels.why_unknown() == Some(NO_SUCH_KEY) && self.server.has(Capability::ChecksRuns) {
+            return Err(self.hopeless(&format!("runs-on: {NO_SUCH_KEY}")));
+        }
+        Ok(labels)
+    }
+
+    /// A job that can never start: the forge fails its run at once.
+    fn hopeless(&self, because: &str) -> Refused {
+        Refused::new(self.job.line, format!("`{}`: {because}", self.id))
     }
 
     /// Gitea (1.26, `nameWithMatrix`): without a matrix the name is not evaluated at all; with one, a
@@ -258,6 +275,9 @@ impl Expansion<'_> {
         Ok(Some(evaluated))
     }
 }
+
+/// Why labels are not known that look at a key of a matrix that is known, and has no such key.
+const NO_SUCH_KEY: &str = "the matrix has no such key";
 
 /// Behind the name of a job whose matrix is not known yet.
 const INCOMPLETE: &str = " (incomplete matrix)";

@@ -87,7 +87,7 @@ pub enum Capability {
     ComparesMergeBase,
 
     // Jobs of a run.
-    /// Names and labels are made with the context `github`.
+    /// Names, labels and matrices are made with the context `github`; in others it is null there.
     GithubInLabels,
     /// Evaluates `run-name`.
     EvaluatesRunName,
@@ -105,10 +105,17 @@ pub enum Capability {
     JobConcurrency,
     /// Puts the jobs of a called workflow in the place of the job that calls it.
     ExpandsCalls,
+    /// Does so too where the workflow is in another repository.
+    ExpandsRemoteCalls,
+    /// Makes no job of a matrix without a combination; others make one.
+    EmptyMatrixHasNoJob,
+    /// Reads a `runs-on` anew from what it writes of it, and fails the run if that says nothing.
+    RereadsRunsOn,
     /// Evaluates the `if` of a job whose needs have ended, instead of its runner.
     EvaluatesIf,
-    /// A job that needs one that is not there waits for ever; others take no notice.
-    WaitsForAbsentNeeds,
+    /// Fails a run at once if a job of it can never start: it needs one that is not there, or its matrix
+    /// or labels rest on what is not there. Others take no notice.
+    ChecksRuns,
 
     // The API.
     /// Lists its unfinished jobs (Gitea: #33964; of an older Forgejo it is not known).
@@ -145,12 +152,14 @@ impl Capability {
             Self::TagsPassPaths => (from(1, 24, 0), ALWAYS),
             Self::ComparesIssueLabels | Self::ReadsFilesInBulk => (from(1, 25, 0), NEVER),
             Self::ComparesMergeBase => (from(1, 23, 0), NEVER),
-            Self::GithubInLabels => (from(1, 25, 0), ALWAYS),
+            Self::GithubInLabels => (from(1, 25, 0), from(16, 0, 0)),
             Self::EvaluatesMatrix => (from(1, 28, 0), ALWAYS),
             Self::RunConcurrency => (from(1, 26, 0), from(14, 0, 0)),
             Self::ExpandsCalls => (from(1, 27, 0), from(14, 0, 0)),
-            Self::EvaluatesIf => (from(1, 27, 0), from(15, 0, 0)),
-            Self::WaitsForAbsentNeeds => (NEVER, from(15, 0, 0)),
+            Self::EvaluatesIf | Self::ExpandsRemoteCalls => (from(1, 27, 0), from(15, 0, 0)),
+            Self::EmptyMatrixHasNoJob | Self::RereadsRunsOn | Self::ChecksRuns => {
+                (NEVER, from(15, 0, 0))
+            }
             Self::NumbersAttemptsFromOne => (from(1, 27, 0), ALWAYS),
             Self::ListsJobs => (from(1, 25, 0), from(11, 0, 0)),
             Self::ListsRunners => (from(1, 24, 0), NEVER),

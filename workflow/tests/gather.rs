@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use serde_json::{Value, from_value, json};
 use workflow::discovery::FoundFiles;
 use workflow::jobs::uses::Uses;
+use workflow::yaml::Refused;
 use workflow::{Changed, Commit, Event, EventKind, Facts, Server, Source, gather};
 
 /// A repository whose `main` and pull requests have the same workflow.
@@ -68,7 +69,7 @@ impl Source for Repository {
         _: &str,
         _: &str,
         uses: &Uses,
-    ) -> Result<Result<Vec<u8>, String>, Missing> {
+    ) -> Result<Result<Vec<u8>, Refused>, Missing> {
         let called = b"on: workflow_call\njobs: {x: {runs-on: base}}".to_vec();
         self.answer(format!("called {uses:?}"), Ok(Ok(called)))
     }

@@ -123,11 +123,12 @@ pub enum Command {
     /// deliveries foretell.
     #[command(hide = true)]
     Differential(differential::Asked),
-    /// Put cases of what forges do to the trigger rules, one line of JSON each.
+    /// Put cases of what forges do, or recorded verdicts of real ones, to the trigger rules, one line of
+    /// JSON each.
     #[command(hide = true)]
     Conformance {
-        /// The cases.
-        file: PathBuf,
+        /// A file of cases, or a folder of verdicts.
+        path: PathBuf,
     },
     /// Run everything that CI runs, or parts of it.
     #[command(hide = true)]

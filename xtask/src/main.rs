@@ -130,8 +130,12 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let target = checkout.target(env, "explain", Unnamed::Default)?;
             return Ok(explain::run(&target, &explain).await?);
         }
-        Command::Conformance { file } => {
-            let ok = conformance::cases::run(&file, say)?;
+        Command::Conformance { path } => {
+            let ok = if path.is_dir() {
+                conformance::verdicts::run(&path, say)?
+            } else {
+                conformance::cases::run(&path, say)?
+            };
             return Ok(ExitCode::from(u8::from(!ok)));
         }
         Command::Lab { command } => match command {

@@ -130,7 +130,15 @@ pub(super) fn matrix(case: &Value) -> Option<Value> {
     let given = &case["matrix"];
     let combinations = if case["flavour"] == "nektos" && !given.is_null() {
         let lists = matrix::normal_form(&map(given)?);
-        lists.and_then(|lists| matrix::multiply(lists, Include::Merged))
+        let all = lists.and_then(|lists| matrix::multiply(lists, Include::Merged));
+        // To nektos/act, too, a matrix without a combination is one job.
+        all.map(|all| {
+            if all.is_empty() {
+                vec![Combination::default()]
+            } else {
+                all
+            }
+        })
     } else {
         let node = node(given).filter(|_| !given.is_null());
         matrix::combinations(node.as_ref(), server(case))

@@ -19,6 +19,7 @@ use super::{Forge, ForgeError};
 use workflow::discovery::git_tree::{EntryKind, TreeEntry};
 use workflow::discovery::{FoundFile, FoundFiles, why_refused, why_unread, workflows_in};
 use workflow::jobs::uses::Uses;
+use workflow::yaml::Refused;
 use workflow::{Capability, Server};
 
 /// Most calls for lists: the root, and two folders on each of three ways, with pages to spare.
@@ -132,13 +133,14 @@ impl Forge {
         Ok(FoundFiles::default())
     }
 
-    /// The file that a job of `repository` at `reference` calls, or why it can't be had.
+    /// The file that a job of `repository` at `reference` calls, or why it can't be had. One of another
+    /// repository may only be hidden from the owner of the token.
     pub async fn called_file(
         &self,
         repository: &str,
         reference: &str,
         uses: &Uses,
-    ) -> Result<Result<Vec<u8>, String>, ForgeError> {
+    ) -> Result<Result<Vec<u8>, Refused>, ForgeError> {
         let (repository, reference, path) = match uses {
             Uses::Here { path } => (path::path(repository), reference, path),
             Uses::There {
@@ -164,15 +166,19 @@ impl Forge {
         {
             Err(error) if error.is_own_404() => {
                 let why = "the forge shows no such file to the owner of the token";
-                return Ok(Err(why.to_owned()));
+                return Ok(Err(match uses {
+                    Uses::Here { .. } => Refused::new(None, why),
+                    Uses::There { .. } => Refused::limit(None, why),
+                }));
             }
             // Too large.
             Err(ForgeError::BadAnswer { status: 200, .. }) => {
-                return Ok(Err("the forge gives no file of less than 1 MiB".to_owned()));
+                let why = "the forge gives no file of less than 1 MiB";
+                return Ok(Err(Refused::limit(None, why)));
             }
             other => other?,
         };
-        Ok(match answer.json()? {
+        let read = match answer.json()? {
             ContentsBody::Entry { r#type, blob } if r#type == "file" => blob
                 .bytes()
                 .filter(|_| blob.size <= CALLED_MAX_BYTES)
@@ -181,7 +187,8 @@ impl Forge {
             ContentsBody::Folder(entries) => {
                 Err(format!("it is no file, but a folder of {}", entries.len()))
             }
-        })
+        };
+        Ok(read.map_err(|why| Refused::limit(None, why)))
     }
 
     async fn read_files(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use workflow::discovery::FoundFiles;
 use workflow::jobs::uses::Uses;
 use workflow::trigger::Changed;
+use workflow::yaml::Refused;
 use workflow::{Commit, Source};
 
 use super::{Forge, ForgeError};
@@ -42,7 +43,7 @@ impl Source for Forge {
         repository: &str,
         commit: &str,
         uses: &Uses,
-    ) -> Result<Result<Vec<u8>, String>, ForgeError> {
+    ) -> Result<Result<Vec<u8>, Refused>, ForgeError> {
         self.called_file(repository, commit, uses).await
     }
 

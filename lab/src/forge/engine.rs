@@ -28,6 +28,7 @@ pub(crate) struct NewRun {
     pub(crate) sha: String,
     pub(crate) committed: i64,
     pub(crate) github: Value,
+    pub(crate) group: Option<String>,
     pub(crate) jobs: Vec<PlannedJob>,
 }
 
@@ -62,6 +63,7 @@ impl State {
                 stopped: 0,
                 committed: new.committed,
                 github,
+                group: new.group,
             },
         );
         for planned in new.jobs {

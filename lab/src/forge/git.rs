@@ -13,7 +13,7 @@ use workflow::server::Server;
 
 use super::git_command::{Error, command, git, run};
 use super::objects;
-use super::payload::push::{COMMITS_MAX, Commit, Person, Pushed, ZERO};
+use super::payload::push::{Commit, Person, Pushed, ZERO};
 
 /// The forge counts at most so many commits of a new branch.
 const NEW_BRANCH_COMMITS_MAX: usize = 10;
@@ -62,13 +62,15 @@ pub(crate) async fn file(folder: &Path, reference: &str, path: &str) -> Option<S
     git(folder, &["cat-file", "blob", &object]).await.ok()
 }
 
-/// What a push did to one ref. `default` is the default branch's tip before the push, if any.
+/// What a push did to one ref, with `commits_max` of its commits at most. `default` is the default branch's
+/// tip before the push, if any.
 pub(crate) async fn pushed(
     folder: &Path,
     reference: &str,
     before: Option<&String>,
     after: Option<&String>,
     default: Option<&String>,
+    commits_max: usize,
 ) -> Result<Pushed, Error> {
     let is_branch = reference.starts_with("refs/heads/");
     let (range, base) = match (before, default.filter(|_| is_branch)) {
@@ -102,7 +104,7 @@ pub(crate) async fn pushed(
             Some(_) => ids.len(),
             None => ids.len().min(NEW_BRANCH_COMMITS_MAX),
         };
-        for id in ids.iter().take(COMMITS_MAX) {
+        for id in ids.iter().take(commits_max) {
             pushed.commits.push(commit(folder, id).await?);
         }
         pushed.files = match before {

@@ -76,6 +76,8 @@ pub(crate) struct Hook {
     pub(crate) events: Vec<String>,
     pub(crate) active: bool,
     pub(crate) created: i64,
+    /// Whether references that come or go are told by their full names.
+    pub(crate) full_names: bool,
 }
 
 /// How a job or a step ended.
@@ -198,6 +200,8 @@ pub(crate) struct Run {
     pub(crate) committed: i64,
     /// The `github` context that its jobs get.
     pub(crate) github: Value,
+    /// The group whose newest run ends the others.
+    pub(crate) group: Option<String>,
 }
 
 impl Run {

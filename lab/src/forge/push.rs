@@ -1,4 +1,5 @@
-//! A push: git takes it, then the forge compares refs, tells its hooks and starts workflows.
+//! A push: git takes it, then the forge compares refs, tells its hooks and starts the workflows of the
+//! push itself. That a reference came or went is told, and starts none here.
 
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use workflow::discovery::FoundFiles;
 use super::engine::NewRun;
 use super::git::{self, HttpAnswer, HttpRequest};
 use super::git_command::Error;
+use super::model::Run;
 use super::payload::push::{Commit, Pushed, ZERO, push_event};
 use super::runs::{self, Facts, PlannedRun};
 use super::shared::Shared;
@@ -42,12 +44,11 @@ pub(super) async fn receive(
     names.dedup();
     for name in names {
         let (old, new) = (before.get(name), after.get(name));
-        // The end of a branch is another event, which nobody here listens to.
-        if old == new || (new.is_none() && name.starts_with("refs/heads/")) {
+        if old == new {
             continue;
         }
         let base = before.get(&default).filter(|_| *name != default);
-        let pushed = git::pushed(folder, name, old, new, base).await?;
+        let pushed = git::pushed(folder, name, old, new, base, version.commits_max()).await?;
         let files = match &pushed.head {
             Some(head) if pushed.after != ZERO => {
                 git::workflows(folder, &head.id, version.server()).await?
@@ -77,7 +78,13 @@ fn settle(
                 .unwrap_or_default();
         }
     }
-    state.announce_push(repository, actor, &pushed);
+    // The end of a branch is no push.
+    if pushed.after != ZERO || !pushed.reference.starts_with("refs/heads/") {
+        state.announce_push(repository, actor, &pushed);
+    }
+    if pushed.before == ZERO || pushed.after == ZERO {
+        state.announce_reference(repository, actor, &pushed);
+    }
     let Some(head) = pushed.head.clone() else {
         return;
     };
@@ -96,8 +103,22 @@ fn settle(
     }
     let github = context(state, repository, actor, &pushed, &event);
     for run in runs {
+        end_group(state, repository, run.group.as_deref(), now);
         let new = new_run(run, (repository, actor), (&pushed, &head), &github);
         state.start_run(new, now);
+    }
+}
+
+/// Ends the runs of a group that have not ended, before another of it starts.
+fn end_group(state: &mut State, repository: i64, group: Option<&str>, now: i64) {
+    let is_one = |run: &&Run| {
+        let is_of_group = group.is_some() && run.group.as_deref() == group;
+        is_of_group && run.repository == repository && !run.status.is_done()
+    };
+    let open = state.runs.values().filter(is_one);
+    let open: Vec<i64> = open.map(|run| run.id).collect();
+    for run in open {
+        state.cancel(run, now);
     }
 }
 
@@ -128,6 +149,7 @@ fn new_run(
         sha: head.id.clone(),
         committed: head.committed,
         jobs: run.jobs,
+        group: run.group,
         github,
     }
 }

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
+use workflow::ForgeKind;
 use workflow::discovery::FoundFiles;
 use workflow::evaluation::{self, Evaluation, Run};
 use workflow::event::{Body, Event, EventKind};
 use workflow::expression::{self, Resolved};
 use workflow::jobs::ExpandedJob;
+use workflow::jobs::concurrency::Effect;
 use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::trigger::Changed;
 
@@ -27,6 +29,8 @@ pub(crate) struct PlannedRun {
     pub(crate) path: String,
     /// The workflow's own name, if it has one.
     pub(crate) name: Option<String>,
+    /// The group whose other runs it ends; of a Gitea that is not played.
+    pub(crate) group: Option<String>,
     pub(crate) jobs: Vec<PlannedJob>,
 }
 
@@ -96,7 +100,7 @@ pub(super) fn started(
         ..workflow::Facts::of(WorkflowSet::of(files, server), server)
     };
     let evaluation = facts.evaluate(&event);
-    planned(&evaluation, &bytes)
+    planned(&evaluation, &bytes, server.kind)
 }
 
 /// The runs of `evaluation`, and in words why some files start none that might. `files` has the bytes
@@ -104,6 +108,7 @@ pub(super) fn started(
 fn planned(
     evaluation: &Evaluation,
     files: &BTreeMap<String, Vec<u8>>,
+    kind: ForgeKind,
 ) -> (Vec<PlannedRun>, Vec<String>) {
     let (mut runs, mut refused) = (Vec::new(), Vec::new());
     for workflow in &evaluation.workflows {
@@ -120,7 +125,7 @@ fn planned(
             .filter_map(|event| event.run.as_ref())
         {
             match run {
-                Ok(run) => match plan(&workflow.path, file, run) {
+                Ok(run) => match plan(&workflow.path, file, run, kind) {
                     Ok(run) => runs.push(run),
                     Err(error) => refuse(&error),
                 },
@@ -131,16 +136,21 @@ fn planned(
     (runs, refused)
 }
 
-fn plan(path: &str, file: &[u8], run: &Run) -> Result<PlannedRun, Error> {
+fn plan(path: &str, file: &[u8], run: &Run, kind: ForgeKind) -> Result<PlannedRun, Error> {
     let document = Document::read(file)?;
     let jobs = run
         .jobs
         .iter()
         .map(|planned| document.job(planned))
         .collect::<Result<_, _>>()?;
+    let group = run.group.clone().known().flatten();
+    let group = group.filter(|group| group.effect == Effect::CancelsOthers);
     Ok(PlannedRun {
         path: path.to_owned(),
         name: document.name,
+        group: group
+            .filter(|_| kind == ForgeKind::Forgejo)
+            .map(|group| group.name),
         jobs,
     })
 }

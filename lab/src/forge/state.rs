@@ -194,6 +194,28 @@ impl State {
         self.announce(repository, "push", &payload::bytes(&event));
     }
 
+    /// A branch or tag came or went. Hooks of type `forgejo` hear of it by its full name (measured on 15.0.3).
+    pub(crate) fn announce_reference(
+        &mut self,
+        repository: i64,
+        actor: i64,
+        pushed: &push::Pushed,
+    ) {
+        let hosted = self.hosted(repository);
+        let [short, full] = [false, true].map(|is_full| {
+            let event = push::reference_event(hosted, &self.accounts[&actor], pushed, is_full);
+            payload::bytes(&event)
+        });
+        let event = if pushed.after == push::ZERO {
+            "delete"
+        } else {
+            "create"
+        };
+        self.announce_to_each(repository, event, |hook| {
+            if hook.full_names { &full } else { &short }
+        });
+    }
+
     /// A job stands otherwise than before: its commit shows it, and hooks hear of it.
     pub(crate) fn announce_job(&mut self, job: i64, now: i64) {
         self.check(job, now);
@@ -214,6 +236,15 @@ impl State {
 
     /// One delivery for each hook that listens: the repository's, its owner's, the system's.
     fn announce(&mut self, repository: i64, event: &'static str, body: &[u8]) {
+        self.announce_to_each(repository, event, |_| body);
+    }
+
+    fn announce_to_each<'a>(
+        &mut self,
+        repository: i64,
+        event: &'static str,
+        body: impl Fn(&Hook) -> &'a [u8],
+    ) {
         if !self.version.sends(event) {
             return;
         }
@@ -240,7 +271,7 @@ impl State {
                 hook,
                 target,
                 event,
-                body.to_owned(),
+                body(hook).to_owned(),
             ));
         }
     }

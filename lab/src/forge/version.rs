@@ -1,5 +1,6 @@
 //! Which forge the stand-in plays, and what that one lacks or does otherwise. Everything that it
-//! answers to is 1.26's of Gitea, as strict as its recordings; others are known from their source.
+//! answers to is 1.26's of Gitea, as strict as its recordings. Forgejo 15 does what 15.0.3 was seen to
+//! do; others are known from their source.
 
 use workflow::ForgeKind;
 use workflow::server::Server;
@@ -57,7 +58,7 @@ impl Version {
             Self::Gitea1_26 => "1.26.0",
             Self::Forgejo11 => "11.0.7+gitea-1.22.0",
             Self::Forgejo14 => "14.0.1+gitea-1.22.0",
-            Self::Forgejo15 => "15.0.0+gitea-1.22.0",
+            Self::Forgejo15 => "15.0.3+gitea-1.22.0",
         }
     }
 
@@ -101,6 +102,16 @@ impl Version {
     #[must_use]
     pub fn gives_unlabelled_jobs(self) -> bool {
         self.kind() == ForgeKind::Gitea
+    }
+
+    /// Most commits of a push that its delivery lists: five (`FEED_MAX_COMMIT_NUM`), or all (eight of eight
+    /// were seen), which a stand-in ends somewhere.
+    #[must_use]
+    pub fn commits_max(self) -> usize {
+        match self.kind() {
+            ForgeKind::Gitea => 5,
+            ForgeKind::Forgejo => 1_000,
+        }
     }
 
     /// Whether this is Gitea, and not older than `first`.

@@ -10,7 +10,7 @@ pub const VERSION: &str = "1.0.8";
 pub(crate) enum Program {
     /// gitea-runner, measured.
     Gitea,
-    /// forgejo-runner, read in its source (12.8 to 13): never run here.
+    /// forgejo-runner: what 12.8.2 was seen to do, and what the source of 12.8 to 13 says.
     Forgejo,
 }
 

@@ -95,6 +95,7 @@ pub(super) async fn run(
                         config,
                         registration,
                         grace,
+                        is_one_job: matches!(task, For::OneJob { .. }),
                     };
                     let told = run_task(&run, &client, &job, &mut stop).await;
                     if is_over(task, registration) || told {
@@ -148,6 +149,8 @@ struct Run<'a> {
     registration: &'a Registration,
     /// How long a job may go on once the program was told to stop.
     grace: Duration,
+    /// Whether this is forgejo-runner's `one-job`.
+    is_one_job: bool,
 }
 
 /// Runs one task to its last report. Whether it was told to stop meanwhile.
@@ -205,11 +208,15 @@ async fn run_task(run: &Run<'_>, client: &Client, task: &Task, stop: &mut Stop) 
         }
     };
     if *cancel.borrow() {
-        // The trap (measured): a job that its own runner cancels is reported as a success, each of
-        // its steps too.
         outcome = if by_forge {
             Conclusion::Cancelled
+        } else if run.is_one_job {
+            // As it is (measured on forgejo-runner 12.8.2).
+            progress.log("context canceled");
+            Conclusion::Failure
         } else {
+            // The trap (measured on gitea-runner): a job that its own runner cancels is reported as a
+            // success, each of its steps too.
             progress.log("Job succeeded");
             progress.log("context canceled");
             (0..job.steps.len()).for_each(|at| progress.end_step(at, Conclusion::Success));

@@ -2,9 +2,8 @@
 //! same traps. It executes `run:` steps on the host and nothing else.
 //!
 //! Invariant: one job at a time, and told to stop in the middle of one it does what the real one
-//! does (measured for gitea-runner; forgejo-runner's `one-job` cancels at once, and what its job
-//! becomes then is taken to be the same): it kills the step and reports the job as a success. Boot
-//! files must shield against that, and tests can see whether they do.
+//! does (measured): it kills the step, and gitea-runner reports the job as a success, forgejo-runner's
+//! `one-job` as a failure. Boot files must shield against that, and tests can see whether they do.
 
 use std::io::Write as _;
 use std::path::Path;

@@ -8,6 +8,7 @@ use dispatcher::model::job::JobKey;
 use dispatcher::model::secret::Secret;
 use dispatcher::model::world::ForgeJobState;
 use lab::forge::{self, Version};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use stacks::pool::{ForgeKind, Pool, Scope};
 
@@ -49,6 +50,18 @@ fn key(id: u64) -> JobKey {
         id,
         attempt: 1,
     }
+}
+
+/// Runs git in the folder that is pushed from; `$1` is the repository.
+async fn git(world: &World, script: &str) {
+    let url = format!("http://lab:{ADMIN}@{}/acme/app.git", world.forge.address());
+    let status = tokio::process::Command::new("sh")
+        .args(["-ec", script, "sh", &url])
+        .current_dir(world.folder("work"))
+        .env("HOME", world.folder("work"))
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(status.await.unwrap().success(), "{script}");
 }
 
 /// The runner of that id, as the forge lists it; old ones have no list.
@@ -113,7 +126,7 @@ async fn its_deliveries_have_its_headers_and_tell_of_pushes_alone() {
     );
 
     for path in ["version", "/api/forgejo/v1/version"] {
-        assert_eq!(world.get(path).await["version"], "15.0.0+gitea-1.22.0");
+        assert_eq!(world.get(path).await["version"], "15.0.3+gitea-1.22.0");
     }
     for path in [
         "repos/acme/app/actions/jobs",
@@ -255,4 +268,112 @@ async fn what_a_forgejo_cannot_do_is_said_and_not_asked() {
         "{refused}"
     );
     assert_eq!(gitea.runner_names().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn references_come_and_go_by_their_full_names_and_pushes_have_all_commits() {
+    let world = World::playing(Version::Forgejo15, forge::ZOMBIE_AFTER).await;
+    assert!(world.push(ADMIN, "on: issues").await);
+    let mut heard = Vec::new();
+    for kind in ["forgejo", "gitea"] {
+        let (url, arrivals) = listener(Duration::ZERO).await;
+        let hook = json!({
+            "type": kind, "active": true, "events": ["create", "delete", "push"],
+            "config": {"url": url, "content_type": "json", "secret": "s"},
+        });
+        world.post("repos/acme/app/hooks", &hook, 201).await;
+        heard.push(arrivals);
+    }
+    git(
+        &world,
+        "for n in 1 2 3 4 5 6 7 8; do
+            git -c user.name=a -c user.email=a@b commit -q --allow-empty -m $n
+        done
+        git push -q $1 main main:refs/heads/feature/x main:refs/tags/v1
+        git push -q $1 :refs/heads/feature/x :refs/tags/v1",
+    )
+    .await;
+    for (arrivals, [branch, tag]) in heard.iter().zip([
+        ["refs/heads/feature/x", "refs/tags/v1"],
+        ["feature/x", "v1"],
+    ]) {
+        crate::until("all is told", async || arrivals.lock().unwrap().len() == 8).await;
+        let arrivals = std::mem::take(&mut *arrivals.lock().unwrap());
+        let told = |event: &str| {
+            let of_event = arrivals
+                .iter()
+                .filter(|one| one.header("x-gitea-event") == event);
+            let bodies = of_event.map(|one| serde_json::from_slice(&one.body).unwrap());
+            bodies.collect::<Vec<Value>>()
+        };
+        for event in ["create", "delete"] {
+            let bodies = told(event);
+            let names: Vec<&Value> = bodies.iter().map(|body| &body["ref"]).collect();
+            assert_eq!(names, [branch, tag], "{event}");
+            assert_eq!(bodies[0]["sha"].is_string(), event == "create");
+        }
+        // The end of a branch is no push, that of a tag is one.
+        let pushes = told("push");
+        assert_eq!(pushes.len(), 4);
+        let of_main = pushes.iter().find(|push| push["ref"] == "refs/heads/main");
+        assert_eq!(of_main.unwrap()["commits"].as_array().unwrap().len(), 8);
+    }
+}
+
+#[tokio::test]
+async fn a_push_ends_the_run_that_the_last_one_started() {
+    let world = World::playing(Version::Forgejo15, forge::ZOMBIE_AFTER).await;
+    let list = "repos/acme/app/actions/runners/jobs";
+    let ids = async || {
+        let jobs = world.get(list).await;
+        let jobs = jobs.as_array().cloned().unwrap_or_default();
+        jobs.iter()
+            .map(|job| job["id"].as_i64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert!(world.push(ADMIN, TWO_JOBS).await);
+    assert_eq!(ids().await, [1, 2]);
+    world.write("other.txt", "x");
+    assert!(world.push(ADMIN, TWO_JOBS).await);
+    assert_eq!(ids().await, [3, 4]);
+    git(&world, "git push -q $1 main:refs/heads/side").await;
+    assert_eq!(
+        ids().await,
+        [3, 4, 5, 6],
+        "another reference is another group"
+    );
+}
+
+#[tokio::test]
+async fn one_job_that_is_told_to_stop_fails_and_a_token_is_fetched_and_not_made() {
+    let world = World::playing(Version::Forgejo15, forge::ZOMBIE_AFTER).await;
+    assert!(world.push(ADMIN, crate::ONE_LONG_JOB).await);
+    let registration = client(&world, ForgeKind::Forgejo, true)
+        .register(&pool(Scope::Global), "i-1")
+        .await
+        .unwrap();
+    let document = serde_json::from_str(registration.document.reveal()).unwrap();
+    let folder = world.folder("i-1");
+    let one_job = ["forgejo-runner", "one-job", "--wait"];
+    let mut runner = Runner::start_as(&one_job, &folder, &document, QUICK);
+    crate::until("the job runs", async || {
+        let jobs = world.get("repos/acme/app/actions/runners/jobs").await;
+        jobs[0]["status"] == "running"
+    })
+    .await;
+    runner.signal(Signal::SIGTERM);
+    assert_eq!(runner.exit_code().await, Some(0), "{}", runner.log());
+    let run = world.get("repos/acme/app/actions/runs/1").await;
+    assert_eq!(run["status"], "failure");
+    assert_eq!(listed(&world, registration.id).await, None);
+
+    for place in ["repos/acme/app", "orgs/acme", "admin"] {
+        let path = format!("{place}/actions/runners/registration-token");
+        let ask = async |method| world.ask(method, &path, ADMIN, &Value::Null).await.0;
+        assert_eq!((ask("GET").await, ask("POST").await), (200, 405), "{place}");
+    }
+    let wrong = json!({"name": "i-2", "token": "wrong", "labels": []});
+    let register = "/api/actions/runner.v1.RunnerService/Register";
+    let answer = world.post(register, &wrong, 400).await;
+    assert_eq!(answer["code"], "invalid_argument");
 }

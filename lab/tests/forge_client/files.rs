@@ -158,7 +158,7 @@ pub(crate) async fn that_are_called_are_read_wherever_they_are(site: &Site) {
         let read = client.called_file("acme/called", &commit, &uses).await;
         match (read.unwrap(), expected) {
             (Ok(bytes), Ok(text)) => assert_eq!(bytes, text.as_bytes(), "{uses:?}"),
-            (Err(why), Err(words)) => assert!(why.contains(words), "{uses:?}: {why}"),
+            (Err(why), Err(words)) => assert!(why.reason.contains(words), "{uses:?}: {why}"),
             (read, _) => panic!("{uses:?}: {read:?}"),
         }
     }

@@ -4,8 +4,8 @@
 //! (`model.ReadWorkflow`), have an `on` that can be read, fit the server's own structs
 //! (`jobparser.Parse`) and survive being written out job by job. A file that does not is skipped with its
 //! reason, alone; on some the server's code panics, and then no file starts anything for the event.
-//! Before 1.26, and in Forgejo, the second half happens when the jobs are made, with the same end: no
-//! job. Combinations of the matrix, which can fail as well, are `matrix`'s.
+//! Before 1.26, and in Forgejo, the second half happens when the jobs are made, with the same end for the
+//! file: no job. But where the code panics then, files before it have started, and those after it are lost. Combinations of the matrix, which can fail as well, are `matrix`'s.
 
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -19,7 +19,7 @@ mod shape;
 use std::collections::BTreeMap;
 
 use crate::server::{Capability, Server};
-use crate::yaml::{self, Decoded, Kind, Node, Refused, Value};
+use crate::yaml::{self, By, Decoded, Kind, Node, Refused, Value};
 use on::OnEvent;
 
 /// A workflow.
@@ -37,6 +37,8 @@ pub struct Workflow {
     pub jobs: Vec<(String, Job)>,
     /// Its `concurrency`.
     pub concurrency: Option<Concurrency>,
+    /// Why the forge's code fails when it makes the jobs, if it does. Then there are none here.
+    pub crash: Option<Refused>,
 }
 
 /// A job, before its matrix is multiplied out.
@@ -101,13 +103,22 @@ impl Workflow {
         let events = on::parse(on, server)?;
         let mut single = root.decode(&shape::SINGLE_WORKFLOW)?.fields();
         let known = workflow.remove("jobs").unwrap_or(Decoded::Nothing).fields();
+        let jobs = jobs(known, single.remove("jobs").and_then(Decoded::raw), server);
+        let (jobs, crash) = match jobs {
+            // They are made once the workflow starts.
+            Err(crash) if crash.by == By::Panic && !server.has(Capability::ValidatesJobs) => {
+                (Vec::new(), Some(crash))
+            }
+            jobs => (jobs?, None),
+        };
         Ok(Self {
             name: text(&mut workflow, "name"),
             run_name: text(&mut single, "run-name"),
             events,
-            jobs: jobs(known, single.remove("jobs").and_then(Decoded::raw), server)?,
+            jobs,
             concurrency: workflow.remove("concurrency").and_then(concurrency),
             on: on.clone(),
+            crash,
         })
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::shape::{SINGLE_JOB_FIELDS, SINGLE_STEP_FIELDS};
 use crate::server::{Capability, Server};
-use crate::yaml::{Decoded, Kind, Node, Refused, Shape, Value};
+use crate::yaml::{Decoded, Node, Refused, Shape, Value};
 
 /// Whether the job survives that.
 pub(super) fn check(
@@ -77,26 +77,14 @@ impl<'a> Written<'a> {
     }
 
     fn node(&mut self, node: &'a Node) -> Result<(), Refused> {
-        let name = node.anchor.as_deref();
-        if let Kind::Alias(_) = node.kind {
-            let name = name.unwrap_or_default();
-            if !self.anchors.contains(name) {
-                let reason = format!(
-                    "`*{name}` stands where the forge keeps it as it is, and `&{name}` is not before it in this job; write it out"
-                );
-                return Err(Refused::new(node.line, reason));
-            }
+        let Some(alias) = node.loose_alias(&mut self.anchors) else {
             return Ok(());
-        }
-        self.anchors.extend(name);
-        match &node.kind {
-            Kind::Scalar(_) | Kind::Alias(_) => Ok(()),
-            Kind::Sequence(items) => items.iter().try_for_each(|item| self.node(item)),
-            Kind::Mapping(pairs) => pairs.iter().try_for_each(|(key, value)| {
-                self.node(key)?;
-                self.node(value)
-            }),
-        }
+        };
+        let name = alias.anchor.as_deref().unwrap_or_default();
+        let reason = format!(
+            "`*{name}` stands where the forge keeps it as it is, and `&{name}` is not before it in this job; write it out"
+        );
+        Err(Refused::new(alias.line, reason))
     }
 
     fn text(&self, text: &str) -> Result<(), Refused> {

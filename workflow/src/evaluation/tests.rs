@@ -38,6 +38,83 @@ fn an_old_gitea_makes_labels_without_github() {
     }
 }
 
+/// The workflows that a push starts, by the files `a.yml`, `b.yml`, ….
+fn pushed(texts: &[&str], server: Server) -> String {
+    let files = ('a'..).zip(texts);
+    let file = |(name, text): (char, &&str)| (format!("{name}.yml"), text.as_bytes().to_vec());
+    let found = FoundFiles::of(".gitea/workflows", files.map(file));
+    let body = json!({"ref": "refs/heads/main", "before": "1a", "after": "2b"});
+    let event = Event {
+        kind: EventKind::Push,
+        body: serde_json::from_value(body).unwrap(),
+    };
+    let facts = Facts::of(WorkflowSet::of(found, server), server);
+    let evaluation = facts.evaluate(&event);
+    evaluation.runs().map(|(name, _)| &name[..1]).collect()
+}
+
+#[test]
+fn what_the_forge_fails_on_loses_what_comes_after_it_or_all() {
+    let good = "on: push\njobs: {j: {steps: []}}";
+    let other = "on: issues\njobs: {j: }";
+    for (bad, forgejo, gitea) in [
+        ("on: push\njobs: {j: }", "a", ""),
+        (
+            "on: push\njobs: {j: {strategy: {matrix: {a: [1], include: [x]}}}}",
+            "a",
+            "",
+        ),
+        ("on: push\njobs: {j: {name: 'a }} ${{ b'}}", "a", "abcd"),
+        ("on: push\njobs: [", "acd", "acd"),
+        (
+            "on: push\njobs: {j: {strategy: {matrix: {exclude: [{b: 1}]}}}}",
+            "acd",
+            "acd",
+        ),
+        (other, "acd", ""),
+    ] {
+        let texts = [good, bad, good, good];
+        assert_eq!(pushed(&texts, Server::forgejo(15, 0, 3)), forgejo, "{bad}");
+        assert_eq!(pushed(&texts, Server::GITEA_1_26), gitea, "{bad}");
+    }
+}
+
+#[test]
+fn forgejo_15_groups_runs_with_github_and_names_jobs_without() {
+    let text = "
+on: push
+concurrency: {group: 'g-${{ github.ref }}-${{ forgejo.ref_name }}'}
+jobs:
+  j:
+    name: n-${{ github.ref_name }}
+    runs-on: \"${{ github.event_name == 'push' && 'p' || 'q' }}\"
+    strategy: {matrix: {a: \"${{ fromJSON(github.event.after && '[1]' || '[2,3]') }}\"}}
+";
+    let body = json!({"ref": "refs/heads/main", "before": "1a", "after": "2b"});
+    let told = |server| {
+        let found = FoundFiles::of("w", [("a.yml".to_owned(), text.as_bytes().to_vec())]);
+        let facts = Facts::of(WorkflowSet::of(found, server), server);
+        let evaluation = facts.evaluate(&Event {
+            kind: EventKind::Push,
+            body: serde_json::from_value(body.clone()).unwrap(),
+        });
+        let (_, run) = evaluation.runs().next().unwrap();
+        let group = run.group.clone().known().flatten().unwrap().name;
+        let jobs = run.jobs.iter().map(|job| {
+            let labels = job.job.labels.clone().known().unwrap().concat();
+            format!("{} {labels}", job.job.name.clone().known().unwrap())
+        });
+        (group, jobs.collect::<Vec<_>>().join(", "))
+    };
+    let group = "g-refs/heads/main-main".to_owned();
+    let without = (group.clone(), "n- q, n- q".to_owned());
+    assert_eq!(told(Server::forgejo(15, 0, 3)), without);
+    assert_eq!(
+        told(Server::forgejo(16, 0, 0)),
+        (group, "n-main p".to_owned())
+    );
+}
+
 #[test]
 fn a_comment_on_a_pull_request_has_none_in_its_own_event() {
     let body = json!({"action": "created", "pull_request": {"number": 5}});

@@ -88,7 +88,9 @@ pub(crate) fn of_run(
 fn run_scope(contexts: &Contexts, server: Server) -> Scope {
     let mut names = contexts.common(server);
     let github = bare(&contexts.github, &[]);
-    names.extend([("github", github.clone()), ("gitea", github)]);
+    for name in ["github", "gitea", "forge", "forgejo"] {
+        names.entry(name).and_modify(|own| *own = github.clone());
+    }
     for name in ["strategy", "matrix", "needs"] {
         names.insert(name, Value::map([].into()));
     }

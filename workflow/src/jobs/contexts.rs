@@ -220,7 +220,7 @@ impl Shared<'_> {
                 "needs",
                 match self.server.kind {
                     ForgeKind::Gitea => Value::map(needed),
-                    ForgeKind::Forgejo => Value::Part(Arc::new(needed), NOT_ENDED.into()),
+                    ForgeKind::Forgejo => Value::Part(Arc::new(needed), NOT_NEEDED.into()),
                 },
             ),
         ]);
@@ -270,7 +270,9 @@ impl Contexts {
             ("needs", Value::Map(None)),
         ]);
         if server.kind == ForgeKind::Forgejo {
-            contexts.insert("forge", self.github.clone());
+            for name in ["forge", "forgejo"] {
+                contexts.insert(name, self.github.clone());
+            }
         }
         contexts
     }
@@ -297,6 +299,9 @@ impl Contexts {
 }
 
 const NOT_ENDED: &str = "it needs the outputs of a job that has not ended";
+
+/// Why the outputs of a job are unknown that is not in `needs`: they never become known.
+pub(super) const NOT_NEEDED: &str = "it looks at the outputs of a job that it does not need";
 
 /// `strategy`: nothing in it without one.
 fn strategy(strategy: Option<&Strategy>) -> Value {

@@ -1,7 +1,9 @@
 //! `runs-on`: which labels a runner must have, and which runner may take a job.
 
+use std::collections::HashSet;
+
 use crate::expression::{Resolved, Scope, Stop};
-use crate::server::{ForgeKind, Server};
+use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{Decoded, Kind, Node, Refused, Shape};
 
 /// `{group, labels}`.
@@ -56,12 +58,24 @@ pub fn evaluate(
             }
             Ok(Resolved::Known(known))
         }
+        ForgeKind::Forgejo if server.has(Capability::RereadsRunsOn) && !is_reread(runs_on) => {
+            let reason = "the forge can't read `runs-on` by itself; write the labels out";
+            Err(Refused::new(runs_on.line, reason))
+        }
         ForgeKind::Forgejo => match scope.evaluate_node(runs_on) {
             Ok(node) => Ok(Resolved::Known(labels(&node))),
             Err(Stop::Fails(_)) => Ok(Resolved::Known(labels(runs_on))),
             Err(stop) => stop.about(runs_on.line, "runs-on"),
         },
     }
+}
+
+/// Whether what Go's `yaml` writes of the node can be read again: a null that is not written out leaves
+/// nothing, and an alias is written without its anchor.
+fn is_reread(node: &Node) -> bool {
+    let is_nothing =
+        matches!(&node.kind, Kind::Scalar(scalar) if scalar.plain && scalar.text.is_empty());
+    !is_nothing && node.loose_alias(&mut HashSet::new()).is_none()
 }
 
 /// Whether a runner may take a job: it has every label that the job asks for, letter by letter. A job

@@ -96,18 +96,22 @@ impl Combination {
 }
 
 /// The combinations of a job's `strategy.matrix`, sorted by what stands behind the job's name. There is
-/// always one: of a job without a matrix, of one that is none, and of one that excludes everything.
+/// one of a job without a matrix, and of one that is none. One that excludes everything has one too, but
+/// not in Forgejo from 15 on (measured).
 pub fn combinations(matrix: Option<&Node>, server: Server) -> Result<Vec<Combination>, Refused> {
     let Some(node) = matrix else {
         return Ok(vec![Combination::default()]);
     };
-    let mut combinations = match lists(node, server) {
-        Some(lists) => multiply(lists, Include::OfItsOwn).map_err(|mut refused| {
-            refused.line = refused.line.or(Some(node.line));
-            refused
-        })?,
-        None => vec![Combination::default()],
+    let Some(lists) = lists(node, server) else {
+        return Ok(vec![Combination::default()]);
     };
+    let mut combinations = multiply(lists, Include::OfItsOwn).map_err(|mut refused| {
+        refused.line = refused.line.or(Some(node.line));
+        refused
+    })?;
+    if combinations.is_empty() && !server.has(Capability::EmptyMatrixHasNoJob) {
+        combinations.push(Combination::default());
+    }
     combinations.sort_by_cached_key(Combination::name);
     Ok(combinations)
 }
@@ -154,7 +158,7 @@ pub fn normal_value(key: &str, value: &Value) -> Result<Vec<Value>, Refused> {
     })
 }
 
-/// All combinations of a matrix in its normal form.
+/// All combinations of a matrix in its normal form; none, if it leaves out all.
 pub fn multiply(mut lists: Lists, rule: Include) -> Result<Vec<Combination>, Refused> {
     let is_key = |key: &str, lists: &Lists| lists.contains_key(key);
     let (mut shared, mut own) = (Vec::new(), Vec::new());
@@ -188,9 +192,6 @@ pub fn multiply(mut lists: Lists, rule: Include) -> Result<Vec<Combination>, Ref
         }
     }
     combinations.append(&mut own);
-    if combinations.is_empty() {
-        combinations.push(Combination::default());
-    }
     bounded(combinations.len())?;
     if !combinations.iter().all(Combination::is_in_bounds) {
         let reason = format!(

@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
             let needs: BTreeSet<&str> = job.needs.iter().map(String::as_str).collect();
             for need in needs {
                 let Some(needed) = places.get(need) else {
-                    left[place] += usize::from(server.has(Capability::WaitsForAbsentNeeds));
+                    left[place] += usize::from(server.has(Capability::ChecksRuns));
                     continue;
                 };
                 dependants.entry(need).or_default().push(place);

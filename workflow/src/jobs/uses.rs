@@ -70,11 +70,18 @@ impl Uses {
             return None;
         }
         let parsed = Self::parse(uses);
+        let is_elsewhere = matches!(parsed, Ok(Self::There { .. }));
         let is_fit = match server.kind {
             ForgeKind::Gitea => true,
-            ForgeKind::Forgejo => is_bare && !matches!(parsed, Ok(Self::There { .. })),
+            // What has an address is sent to a runner as it is.
+            ForgeKind::Forgejo => is_bare && !uses.contains("://"),
         };
-        (is_fit && server.has(Capability::ExpandsCalls)).then_some(parsed)
+        let capability = if is_elsewhere {
+            Capability::ExpandsRemoteCalls
+        } else {
+            Capability::ExpandsCalls
+        };
+        (is_fit && server.has(capability)).then_some(parsed)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct WorkflowSet {
     /// The files.
     pub files: Vec<ReadFile>,
     /// What jobs call beside those, or why it can't be had.
-    called: BTreeMap<Uses, Result<Workflow, String>>,
+    called: BTreeMap<Uses, Result<Workflow, Refused>>,
     nodes_left: usize,
 }
 
@@ -114,25 +114,25 @@ impl WorkflowSet {
     }
 
     /// What `uses` leads to, or why it can't be had.
-    pub fn add_called(&mut self, uses: Uses, bytes: Result<Vec<u8>, String>, server: Server) {
+    pub fn add_called(&mut self, uses: Uses, bytes: Result<Vec<u8>, Refused>, server: Server) {
         let read = bytes.and_then(|bytes| {
-            Workflow::read(&bytes, server)
-                .and_then(|workflow| kept(workflow, &mut self.nodes_left))
-                .map_err(|refused| refused.to_string())
+            let workflow = Workflow::read(&bytes, server)?;
+            kept(workflow, &mut self.nodes_left)
         });
         self.called.insert(uses, read);
     }
 
     /// The workflow that `uses` leads to.
-    pub(crate) fn called(&self, uses: &Uses) -> Result<&Workflow, String> {
-        if let Some(file) = self.own(uses) {
-            return file.read.as_ref().map_err(ToString::to_string);
-        }
-        match self.called.get(uses) {
-            Some(Ok(workflow)) => Ok(workflow),
-            Some(Err(reason)) => Err(reason.clone()),
-            None => Err(format!("more than {CALLED_MAX} workflows are called")),
-        }
+    pub(crate) fn called(&self, uses: &Uses) -> Result<&Workflow, Refused> {
+        let read = match self.own(uses) {
+            Some(file) => Some(&file.read),
+            None => self.called.get(uses),
+        };
+        let Some(read) = read else {
+            let reason = format!("more than {CALLED_MAX} workflows are called");
+            return Err(Refused::limit(None, reason));
+        };
+        read.as_ref().map_err(Refused::clone)
     }
 
     /// The file among the repository's own workflows that `uses` leads to.

@@ -29,7 +29,7 @@ mod scan;
 mod tag;
 mod time;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 pub use decode::Shape;
@@ -229,6 +229,24 @@ impl Node {
                 text: text.to_owned(),
                 plain: false,
                 tag: None,
+            }),
+        }
+    }
+
+    /// The first alias in it whose anchor does not stand before it, in it or among `anchors`.
+    pub(crate) fn loose_alias<'a>(&'a self, anchors: &mut HashSet<&'a str>) -> Option<&'a Self> {
+        let name = self.anchor.as_deref();
+        if let Kind::Alias(_) = self.kind {
+            let is_loose = name.is_none_or(|name| !anchors.contains(name));
+            return is_loose.then_some(self);
+        }
+        anchors.extend(name);
+        match &self.kind {
+            Kind::Scalar(_) | Kind::Alias(_) => None,
+            Kind::Sequence(items) => items.iter().find_map(|item| item.loose_alias(anchors)),
+            Kind::Mapping(pairs) => pairs.iter().find_map(|(key, value)| {
+                let in_key = key.loose_alias(anchors);
+                in_key.or_else(|| value.loose_alias(anchors))
             }),
         }
     }

@@ -7,16 +7,21 @@ use super::code::{named, tests_of};
 use super::run::{Run, TestError, holds, output, pass};
 use crate::output::say;
 
-/// The trigger rules against cases of what forges do.
+/// The trigger rules against cases of what forges do, and against verdicts of real ones.
 pub fn conformance(run: &mut Run) -> Result<(), TestError> {
-    // One line a case; the sum is the last.
-    let cases = "dispatcher/tests/cases/triggers.json";
-    let (passed, text) = output(&mut run.xtask(["conformance", cases]))?;
-    let is_failed = |line: &&str| line.contains("\"pass\":false");
-    for line in text.lines().filter(is_failed).chain(text.lines().last()) {
-        say(line);
+    // One line a case or event; the sum is the last.
+    for path in [
+        "dispatcher/tests/cases/triggers.json",
+        "workflow/tests/cases",
+    ] {
+        let (passed, text) = output(&mut run.xtask(["conformance", path]))?;
+        let is_told = |line: &&str| line.contains("\"pass\":false") || !line.starts_with('{');
+        for line in text.lines().filter(is_told) {
+            say(line);
+        }
+        holds("conformance", passed)?;
     }
-    holds("conformance", passed)
+    Ok(())
 }
 
 /// The lab's tests boot machines: one test binary at a time keeps two cores responsive.

@@ -49,7 +49,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "unit", says: "unit and table tests", when: When::Quick, budget_s: 135, run: code::unit },
     Step { name: "doctest", says: "examples in the docs", when: When::Quick, budget_s: 15, run: code::doctest },
     Step { name: "doc", says: "the docs", when: When::Normal, budget_s: 30, run: code::doc },
-    Step { name: "conformance", says: "the trigger rules against recorded cases", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
+    Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
     Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 260, run: lab_steps::tests },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 45, run: lab_steps::demo },
     Step { name: "gitea", says: "a real Gitea, built once", when: When::Normal, budget_s: 5, run: lab_steps::gitea },

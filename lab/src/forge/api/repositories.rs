@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use workflow::ForgeKind;
 
 use super::super::model::{CommitStatus, Hook, Repository, Scope, Token};
 use super::super::payload::{self, Email, actions, time};
@@ -317,21 +318,27 @@ pub(super) fn make_hook(
     if request.method != Method::POST {
         return Err(Refusal::NotFound);
     }
-    let hook = new_hook(state.number(Kind::Hook), scope, &request.json()?, now)?;
+    let hook = new_hook(state, scope, &request.json()?, now)?;
     let answer = created(&actions::hook(&hook));
     state.hooks.insert(hook.id, hook);
     Ok(answer)
 }
 
 /// Events default to `push`, and a hook is off unless it says otherwise, as in the forge.
-fn new_hook(id: i64, scope: Scope, body: &Value, now: i64) -> Result<Hook, Refusal> {
+fn new_hook(state: &mut State, scope: Scope, body: &Value, now: i64) -> Result<Hook, Refusal> {
     let config = &body["config"];
     let url = text(config, "url");
-    if text(body, "type") != "gitea" || text(config, "content_type") != "json" {
+    let full_names = match (text(body, "type"), state.version.kind()) {
+        ("gitea", _) => Some(false),
+        ("forgejo", ForgeKind::Forgejo) => Some(true),
+        _ => None,
+    };
+    let full_names = full_names.filter(|_| text(config, "content_type") == "json");
+    let Some(full_names) = full_names else {
         return Err(Refusal::Unprocessable(
-            "the stand-in has hooks of type gitea with content_type json only".to_owned(),
+            "the stand-in has hooks of its own type with content_type json only".to_owned(),
         ));
-    }
+    };
     if !url.starts_with("http://") {
         return Err(Refusal::Unprocessable(format!(
             "the stand-in delivers to http:// addresses only, not to {url:?}"
@@ -342,7 +349,8 @@ fn new_hook(id: i64, scope: Scope, body: &Value, now: i64) -> Result<Hook, Refus
         events.push("push".to_owned());
     }
     Ok(Hook {
-        id,
+        id: state.number(Kind::Hook),
+        full_names,
         scope,
         url: url.to_owned(),
         secret: text(config, "secret").to_owned(),

@@ -35,6 +35,8 @@ pub(super) enum Refusal {
     Missing(String),
     /// There is no such path: the router answers, not the API.
     NoRoute,
+    /// There is such a path, for another method.
+    NoMethod,
     Conflict(String),
     /// The request cannot be read, or asks for what cannot be done now.
     Bad(String),
@@ -49,6 +51,7 @@ impl Refusal {
             Self::NoRoute => {
                 return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
             }
+            Self::NoMethod => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
             Self::Missing(message) => (StatusCode::NOT_FOUND, message.as_str()),
             Self::NoToken => (StatusCode::UNAUTHORIZED, "token is required"),
             Self::NoPassword => (StatusCode::UNAUTHORIZED, "auth required"),

@@ -57,6 +57,7 @@ impl Story {
             events: vec!["workflow_job".to_owned(), "workflow_run".to_owned()],
             active: true,
             created: 0,
+            full_names: false,
         };
         story.state.hooks.insert(1, hook);
         story
@@ -96,6 +97,7 @@ impl Story {
             sha: "abc".to_owned(),
             committed: 1,
             jobs: run.jobs,
+            group: run.group,
             github,
         };
         self.state.start_run(new, self.now)

@@ -5,9 +5,6 @@ use serde::Serialize;
 use super::super::model::Account;
 use super::{Email, HostedRepository, RepositoryBody, UserBody, user};
 
-/// The forge cuts its list of commits here (`FEED_MAX_COMMIT_NUM`).
-pub(crate) const COMMITS_MAX: usize = 5;
-
 /// The object id that stands for "no such ref".
 pub(crate) const ZERO: &str = "0000000000000000000000000000000000000000";
 
@@ -43,7 +40,7 @@ pub(crate) struct Pushed {
     pub(crate) after: String,
     /// What the compare link starts from: `before`, or the default branch for a new one.
     pub(crate) base: String,
-    /// Newest first.
+    /// Newest first, as many as the forge tells.
     pub(crate) commits: Vec<Commit>,
     pub(crate) total: usize,
     pub(crate) head: Option<Commit>,
@@ -112,16 +109,48 @@ pub(crate) fn push_event(
         before: pushed.before.clone(),
         after: pushed.after.clone(),
         compare_url,
-        commits: pushed
-            .commits
-            .iter()
-            .take(COMMITS_MAX)
-            .map(commit)
-            .collect(),
+        commits: pushed.commits.iter().map(commit).collect(),
         total_commits: pushed.total,
         head_commit: pushed.head.as_ref().map(commit),
         repository: super::repository(hosted),
         pusher: user(hosted.site, actor, Email::NoReply),
+        sender: user(hosted.site, actor, Email::NoReply),
+    }
+}
+
+/// The events `create` and `delete`.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReferenceEvent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha: Option<String>,
+    #[serde(rename = "ref")]
+    reference: String,
+    ref_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pusher_type: Option<&'static str>,
+    repository: RepositoryBody,
+    sender: UserBody,
+}
+
+/// That the pushed reference came or went, by its short name or its full one.
+pub(crate) fn reference_event(
+    hosted: HostedRepository<'_>,
+    actor: &Account,
+    pushed: &Pushed,
+    is_full: bool,
+) -> ReferenceEvent {
+    let full = pushed.reference.as_str();
+    let (ref_type, short) = match full.strip_prefix("refs/tags/") {
+        Some(tag) => ("tag", tag),
+        None => ("branch", full.strip_prefix("refs/heads/").unwrap_or(full)),
+    };
+    let is_gone = pushed.after == ZERO;
+    ReferenceEvent {
+        sha: (!is_gone).then(|| pushed.after.clone()),
+        reference: if is_full { full } else { short }.to_owned(),
+        ref_type,
+        pusher_type: is_gone.then_some("user"),
+        repository: super::repository(hosted),
         sender: user(hosted.site, actor, Email::NoReply),
     }
 }

@@ -142,6 +142,7 @@ fn run(of: &Value, id: i64, status: Status) -> Run {
         stopped: seconds(&of["completed_at"]),
         committed: 0,
         github: Value::Null,
+        group: None,
     }
 }
 

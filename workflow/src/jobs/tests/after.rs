@@ -1,6 +1,6 @@
 //! Tables of what comes after: needs, groups, called workflows.
 
-use super::{FORGEJO, GITEA, GITEA_1_27, contexts, read};
+use super::{FORGEJO, FORGEJO_15, GITEA, GITEA_1_27, contexts, read};
 use crate::discovery::FoundFiles;
 use crate::event::EventKind;
 use crate::expression::{Resolved, Value};
@@ -11,6 +11,7 @@ use crate::jobs::uses::Uses;
 use crate::jobs::workflow_set::WorkflowSet;
 use crate::jobs::{ExpandedJob, expand};
 use crate::server::Server;
+use crate::yaml::Refused;
 
 fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> JobNode {
     JobNode {
@@ -192,7 +193,7 @@ fn asked(files: &[(&str, &str)], server: Server) -> Vec<String> {
     let found = FoundFiles::of(".gitea/workflows", files.iter().map(bytes));
     let mut reading = WorkflowSet::of(found, server);
     for uses in reading.open_calls(server) {
-        reading.add_called(uses, Err("not here".to_owned()), server);
+        reading.add_called(uses, Err(Refused::new(None, "not here")), server);
     }
     let contexts = contexts(server);
     let caller = Caller {
@@ -224,19 +225,21 @@ jobs:
 
 #[test]
 fn a_called_workflow_gives_its_jobs_with_the_inputs_that_it_is_given() {
-    let asked = |with: &str| {
+    let asked = |needs: &str, with: &str, server| {
         let caller = format!(
-            "on: push\njobs: {{a: {{runs-on: a}}, c: {{needs: a, uses: ./.gitea/workflows/b.yml, with: {with}}}}}"
+            "on: push\njobs: {{a: {{runs-on: a}}, c: {{{needs}uses: ./.gitea/workflows/b.yml, with: {with}}}}}"
         );
-        asked(&[("a.yml", &caller), ("b.yml", CALLED)], GITEA_1_27)
+        asked(&[("a.yml", &caller), ("b.yml", CALLED)], server)
     };
+    let with = "{label: 'l-${{ vars.A }}', many: 2, nope: 1}";
+    let jobs = |called: &[&'static str]| [&["a [a]"], called].concat();
     assert_eq!(
-        asked("{label: 'l-${{ github.ref_name }}', many: 2, nope: 1}"),
-        [
-            "a [a]",
-            "c/j [l-main-2-true-workflow_call] a",
-            "c/k [k] c/j"
-        ]
+        asked("needs: a, ", with, GITEA_1_27),
+        jobs(&["c/j [l-x-2-true-workflow_call] a", "c/k [k] c/j"])
+    );
+    assert_eq!(
+        asked("needs: a, ", with, FORGEJO_15),
+        jobs(&["c.j [l-x-2-true-push] a", "c.k [k] c.j a"])
     );
     for (with, said) in [
         ("{}", "requires the input `label`"),
@@ -244,9 +247,39 @@ fn a_called_workflow_gives_its_jobs_with_the_inputs_that_it_is_given() {
         ("{label: a, many: '2'}", "`many` must be a number"),
         ("{label: '${{ nope }}'}", "with `label`"),
     ] {
-        let asked = asked(with);
-        assert!(asked[1].starts_with("c [? it calls ./.gitea"), "{asked:?}");
-        assert!(asked[1].contains(said), "{asked:?}");
+        // What waits is not called yet, and fails by itself.
+        assert_eq!(asked("needs: a, ", with, GITEA_1_27), jobs(&[]), "{with}");
+        let asked = asked("", with, GITEA_1_27);
+        assert!(
+            asked.len() == 1 && asked[0].contains(said),
+            "{with}: {asked:?}"
+        );
+    }
+    assert_eq!(
+        asked("", "{flag: 'no', many: 1.5}", FORGEJO_15),
+        jobs(&["c.j [-1.5-no-push]", "c.k [k] c.j"])
+    );
+    let failed = &asked("needs: a, ", "{label: '${{ nope }}'}", FORGEJO_15)[0];
+    assert!(failed.contains("with `label`"), "{failed}");
+}
+
+#[test]
+fn forgejo_calls_what_was_not_made_for_it_and_evaluates_defaults() {
+    let caller = "on: push\njobs: {c: {uses: ./.gitea/workflows/b.yml, with: {l: x}}}";
+    for (on, label) in [
+        ("push", ""),
+        ("{workflow_call: }", ""),
+        ("{workflow_call: {inputs: {l: {default: y}}}}", "x"),
+        (
+            "{workflow_call: {inputs: {l: , m: {default: '${{ vars.A }}'}}}}",
+            "xx",
+        ),
+    ] {
+        let target = format!(
+            "on: {on}\njobs: {{j: {{runs-on: 'l${{{{ inputs.l }}}}${{{{ inputs.m }}}}'}}}}"
+        );
+        let asked = asked(&[("a.yml", caller), ("b.yml", &target)], FORGEJO_15);
+        assert_eq!(asked, [format!("c.j [l{label}]")], "{on}");
     }
 }
 
@@ -256,21 +289,48 @@ fn who_puts_called_jobs_in_the_place_of_their_caller_differs() {
         let caller = format!("on: push\njobs: {{c: {{{caller}}}}}");
         let target = "on: workflow_call\njobs: {j: {runs-on: j}}";
         let files = [("a.yml", caller.as_str()), ("b.yml", target)];
-        [GITEA, GITEA_1_27, FORGEJO].map(|server| asked(&files, server).join(", "))
+        [GITEA, GITEA_1_27, FORGEJO, FORGEJO_15].map(|server| asked(&files, server).join(", "))
     };
     let local = "uses: ./.gitea/workflows/b.yml";
-    assert_eq!(files(local), ["c []", "c/j [j]", "c/j [j]"]);
+    assert_eq!(files(local), ["c []", "c/j [j]", "c.j [j]", "c.j [j]"]);
     let labelled = format!("{local}, runs-on: x");
-    assert_eq!(files(&labelled), ["c [x]", "c/j [j]", "c [x]"]);
-    let elsewhere = "c [? it calls o/r/b.yml@main: not here]";
-    assert_eq!(files("uses: o/r/b.yml@main"), ["c []", elsewhere, "c []"]);
+    assert_eq!(files(&labelled), ["c [x]", "c/j [j]", "c [x]", "c [x]"]);
+    let not_here = "line 2: it calls o/r/b.yml@main: not here";
+    assert_eq!(
+        files("uses: o/r/b.yml@main"),
+        ["c []", not_here, "c []", not_here]
+    );
+    let [.., address] = files("uses: https://forge/o/r/b.yml@main");
+    assert_eq!(address, "c []");
 }
 
 #[test]
-fn calls_that_lead_nowhere_or_round_in_a_circle_are_said() {
-    let asked = |uses: &str, called: &str| {
+fn gitea_asks_the_if_of_a_caller_before_it_calls() {
+    for (condition, gitea) in [
+        ("true", "c/j [j]"),
+        ("false", ""),
+        ("github.ref_name == 'other'", ""),
+        ("!cancelled()", "c/j [j]"),
+        (
+            "nope",
+            "line 2: it calls ./.gitea/workflows/b.yml: line 2: if: there is no `nope` here",
+        ),
+    ] {
+        let caller = format!(
+            "on: push\njobs: {{c: {{if: \"{condition}\", uses: ./.gitea/workflows/b.yml}}}}"
+        );
+        let target = "on: workflow_call\njobs: {j: {runs-on: j}}";
+        let asked = |server| asked(&[("a.yml", &caller), ("b.yml", target)], server).join(", ");
+        assert_eq!(asked(GITEA_1_27), gitea, "{condition}");
+        assert_eq!(asked(FORGEJO_15), "c.j [j]", "{condition}");
+    }
+}
+
+#[test]
+fn calls_that_lead_nowhere_or_round_in_a_circle_are_refused() {
+    let asked = |uses: &str, called: &str, server| {
         let caller = format!("on: push\njobs: {{c: {{uses: '{uses}'}}}}");
-        asked(&[("a.yml", &caller), ("b.yml", called)], GITEA_1_27)
+        asked(&[("a.yml", &caller), ("b.yml", called)], server)
     };
     let here = "./.gitea/workflows/b.yml";
     for (uses, called, said) in [
@@ -281,26 +341,46 @@ fn calls_that_lead_nowhere_or_round_in_a_circle_are_said() {
             "on: push\njobs: {j: {}}",
             "give it `on: workflow_call`",
         ),
+        (here, "on: workflow_call\njobs: {}", "has no job"),
         (here, "on: workflow_call\njobs: [", "line "),
     ] {
-        let asked = asked(uses, called);
+        let asked = asked(uses, called, GITEA_1_27);
         assert!(asked.len() == 1 && asked[0].contains(said), "{asked:?}");
     }
-    let circle = asked(
-        here,
-        &format!("on: workflow_call\njobs: {{j: {{uses: {here}}}}}"),
-    );
-    assert!(
-        circle[0].starts_with("c/j/j/j/j/j/j/j/j/j [? it calls"),
-        "{circle:?}"
-    );
+    let circle = format!("on: workflow_call\njobs: {{i: {{}}, j: {{uses: {here}}}}}");
+    assert_eq!(asked(here, &circle, GITEA_1_27), ["c/i []"]);
+    let refused = asked(here, &circle, FORGEJO_15);
+    assert!(refused[0].contains("no deeper than 5"), "{refused:?}");
     let calls = |n| format!("j{n}: {{uses: {here}}}");
     let calls: Vec<String> = (0..40).map(calls).collect();
     let burst = format!("on: workflow_call\njobs: {{{}}}", calls.join(", "));
-    assert_eq!(
-        asked(here, &burst),
-        ["with what it calls it makes more than 1000 jobs; split it"]
-    );
+    assert_eq!(asked(here, &burst, GITEA_1_27), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_with_a_job_that_can_never_start_is_refused() {
+    for (jobs, said) in [
+        ("{a: {needs: z}}", "`a` needs `z`"),
+        ("{a: {}, b: {needs: [a, z]}}", "`b` needs `z`"),
+        (
+            "{a: {strategy: {matrix: {v: []}}}, b: {needs: a}}",
+            "`b` needs `a`",
+        ),
+        (
+            "{a: {strategy: {matrix: {v: [1]}}, runs-on: '${{ matrix.w }}'}}",
+            "no such key",
+        ),
+        (
+            "{a: {}, b: {strategy: {matrix: {v: '${{ fromJSON(needs.a.outputs.x) }}'}}}}",
+            "it does not need",
+        ),
+    ] {
+        let text = format!("on: push\njobs: {jobs}");
+        let said_by = |server| asked(&[("a.yml", &text)], server).join(", ");
+        let refused = said_by(FORGEJO_15);
+        assert!(refused.contains(said), "{jobs}: {refused}");
+        assert!(said_by(FORGEJO).starts_with("a ["), "{jobs}");
+    }
 }
 
 #[test]

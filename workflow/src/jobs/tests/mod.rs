@@ -20,6 +20,7 @@ const GITEA: Server = Server::GITEA_1_26;
 const GITEA_1_27: Server = Server::gitea(1, 27, 0);
 const GITEA_1_28: Server = Server::gitea(1, 28, 0);
 const FORGEJO: Server = Server::forgejo(14, 0, 0);
+const FORGEJO_15: Server = Server::forgejo(15, 0, 3);
 
 fn contexts(server: Server) -> Contexts {
     let event = serde_json::json!({});
@@ -111,6 +112,38 @@ fn a_matrix_that_the_forge_refuses_or_panics_at_gives_no_jobs() {
         let body = format!("  j: {{strategy: {{matrix: {matrix}}}, steps: []}}");
         let answer = &shown(&body, GITEA)[0];
         assert!(answer.starts_with(expected), "{matrix}: {answer}");
+    }
+}
+
+#[test]
+fn a_matrix_without_a_combination_has_a_job_or_none() {
+    for matrix in ["{os: []}", "{}", "{os: [a], exclude: [{os: a}]}"] {
+        let body = format!("  j: {{strategy: {{matrix: {matrix}}}, steps: []}}");
+        assert_eq!(shown(&body, FORGEJO), ["j []"], "{matrix}");
+        assert_eq!(shown(&body, FORGEJO_15), [""; 0], "{matrix}");
+    }
+    let none = "  j: {strategy: {matrix: [a]}, steps: []}";
+    assert_eq!(shown(none, FORGEJO_15), ["j []"]);
+}
+
+#[test]
+fn forgejo_15_reads_runs_on_anew() {
+    for (runs_on, expected) in [
+        ("", "x "),
+        ("~", "j []"),
+        ("''", "j []"),
+        ("*l", "x "),
+        ("[*l]", "x "),
+        ("[&m a, *m]", "j [a|a]"),
+        (
+            "['${{ forgejo.ref_name }}', '${{ vars.NO }}', b]",
+            "j [main|b]",
+        ),
+    ] {
+        let body = format!("  i: {{runs-on: &l a}}\n  j:\n    runs-on: {runs_on}");
+        let shown = shown(&body, FORGEJO_15);
+        let last = &shown[shown.len() - 1];
+        assert!(last.starts_with(expected), "{runs_on}: {shown:?}");
     }
 }
 
