@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::VerdictsError;
-use super::compare::Class;
+use super::job::Class;
 
 /// The file; a folder without one has no known differences.
 const FILE: &str = "known.json";

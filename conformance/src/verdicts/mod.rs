@@ -8,6 +8,7 @@
 //! one, where the rules differ and why.
 
 mod compare;
+mod job;
 mod known;
 mod recorded;
 
@@ -26,7 +27,8 @@ use workflow::expression::Resolved;
 use workflow::jobs::Start;
 use workflow::{ForgeKind, Server, gather};
 
-use compare::{Counts, Differences, Job, Planned};
+use compare::{Counts, Differences, Planned};
+use job::Job;
 use known::Known;
 use recorded::Case;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::VerdictsError;
-use super::compare::Job;
+use super::job::Job;
 
 /// Largest file of events that is read, in bytes: some ten thousand jobs.
 const FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
