@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use lab::ForgeProgram;
 
 use crate::forge_arg::ForgeArg;
-use crate::{differential, explain, test};
+use crate::{differential, explain, judge, test};
 
 /// A self-cleaning CI fleet for Gitea and Forgejo on EC2 Spot.
 #[derive(Debug, Parser)]
@@ -123,6 +123,10 @@ pub enum Command {
     /// deliveries foretell.
     #[command(hide = true)]
     Differential(differential::Asked),
+    /// Compare the trigger rules with Gitea's own, built from its module in several versions, on workflow
+    /// files and events made at random.
+    #[command(hide = true)]
+    Judge(judge::Asked),
     /// Put cases of what forges do, or recorded verdicts of real ones, to the trigger rules, one line of
     /// JSON each.
     #[command(hide = true)]

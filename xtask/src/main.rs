@@ -16,6 +16,7 @@ mod error;
 mod explain;
 mod forge;
 mod forge_arg;
+mod judge;
 mod lab_command;
 mod lab_deployment;
 mod output;
@@ -87,6 +88,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let json = asked.json;
             let report = differential::run(asked).await?;
             return played(report.ok, json.then_some(&report));
+        }
+        Command::Judge(asked) => {
+            let report = judge::run(root, &asked)?;
+            return played(report.ok, asked.json.then_some(&report));
         }
         Command::Render { env, out } => {
             let env = checkout.environment(env, "render", Unnamed::Default)?;

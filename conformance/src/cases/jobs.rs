@@ -32,7 +32,7 @@ pub(super) fn expand(case: &Value) -> Option<Value> {
 }
 
 /// The workflow with these jobs, in their order.
-fn workflow_of(given: &[Value]) -> Option<String> {
+pub(crate) fn workflow_of(given: &[Value]) -> Option<String> {
     let mut jobs = Vec::new();
     for job in given {
         let mut fields = job.as_object()?.clone();

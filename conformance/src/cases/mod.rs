@@ -5,6 +5,8 @@ mod events;
 mod jobs;
 mod patterns;
 
+pub(crate) use jobs::workflow_of;
+
 use std::path::Path;
 
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@
 mod clone;
 mod compare;
 mod events;
-mod generator;
+pub(crate) mod generator;
 mod predict;
 mod receiver;
 mod report;

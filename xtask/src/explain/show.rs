@@ -188,6 +188,7 @@ impl<'a> Told<'a> {
             (Outcome::Matched, _) => "matches, but the forge makes no run of it",
             (Outcome::FilteredOut, _) => "does not start",
             (Outcome::NotApplicable, _) => "is not this event",
+            (Outcome::Crashes, _) => "makes the forge's own code fail",
             (Outcome::Unknown, _) => "can't be told",
         };
         let _ = writeln!(text, "  on {}: {outcome}", event.on);

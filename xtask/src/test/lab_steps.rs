@@ -1,5 +1,6 @@
 //! Steps in the lab: a cloud and a forge on this machine.
 
+use conformance::judge;
 use lab::ForgeProgram;
 use lab::real_forge::{Programs, Release};
 
@@ -22,6 +23,22 @@ pub fn conformance(run: &mut Run) -> Result<(), TestError> {
         holds("conformance", passed)?;
     }
     Ok(())
+}
+
+/// Gitea's own rules beside ours.
+pub fn judge(run: &mut Run) -> Result<(), TestError> {
+    judged(run, "judge --cases 2000 --seed 7")
+}
+
+pub fn long_judge(run: &mut Run) -> Result<(), TestError> {
+    judged(run, "judge --cases 50000 --seed 8")
+}
+
+fn judged(run: &mut Run, command: &str) -> Result<(), TestError> {
+    if !judge::are_built() {
+        run.prepare("Gitea's own rules", || judge::build(&mut |step| say(step)))?;
+    }
+    pass(command, &mut run.xtask(command.split(' ')))
 }
 
 /// The lab's tests boot machines: one test binary at a time keeps two cores responsive.

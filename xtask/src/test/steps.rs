@@ -5,7 +5,7 @@ use super::{code, lab_steps, templates, tools};
 
 /// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
 /// patience. Seconds of a step are those of two cores with an empty `target/`.
-pub const BUDGET_S: u64 = 25 * 60;
+pub const BUDGET_S: u64 = 26 * 60;
 /// Of these, what `cargo xtask` compiles before the first step.
 pub const BUILD_S: u64 = 300;
 
@@ -57,6 +57,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "gitea-demo", says: "the demo on it", when: When::Normal, budget_s: 20, run: lab_steps::demo_on_gitea },
     Step { name: "gitea-soak", says: "what makes trouble, one run of each kind", when: When::Normal, budget_s: 60, run: lab_steps::soak_on_gitea },
     Step { name: "differential", says: "what it queues, foretold: 60 pushes and events", when: When::Normal, budget_s: 120, run: lab_steps::differential },
+    Step { name: "judge", says: "Gitea's own rules, built once, beside ours: 2,000 cases for each version", when: When::Normal, budget_s: 60, run: lab_steps::judge },
     Step { name: "properties", says: "a hundred times the cases of what always holds", when: When::Long, budget_s: 1800, run: code::properties },
     Step { name: "older-gitea", says: "a Gitea of the line before, built once", when: When::Long, budget_s: 5, run: lab_steps::older_gitea },
     Step { name: "older-gitea-tests", says: "the lab's tests on it", when: When::Long, budget_s: 260, run: lab_steps::tests_on_older_gitea },
@@ -64,6 +65,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "update", says: "the older one becomes the newer while jobs wait and run", when: When::Long, budget_s: 240, run: lab_steps::update },
     Step { name: "long-soak", says: "what makes trouble, 50 runs of it on each Gitea", when: When::Long, budget_s: 1200, run: lab_steps::long_soak },
     Step { name: "long-differential", says: "what each Gitea queues, foretold: 300 pushes and events", when: When::Long, budget_s: 1800, run: lab_steps::long_differential },
+    Step { name: "long-judge", says: "the same with 50,000 cases", when: When::Long, budget_s: 900, run: lab_steps::long_judge },
 ];
 
 /// One line a step.

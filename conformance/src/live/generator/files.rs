@@ -29,7 +29,7 @@ const WORKFLOWS: [&str; 14] = [
 /// The first of them are workflows by any name.
 const LIKELY: usize = 6;
 /// Other files, with names that git quotes, and some that patterns take for something else.
-const OTHERS: [&str; 22] = [
+pub(crate) const OTHERS: [&str; 22] = [
     "README.md",
     "docs/guide.md",
     "docs/deep/er/page.md",

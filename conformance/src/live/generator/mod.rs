@@ -1,12 +1,12 @@
 //! What is pushed: a repository's history as chance makes it, the same for the same seed.
 
-mod expression;
+pub(crate) mod expression;
 pub(crate) mod files;
 mod matrix;
 mod pattern;
-mod triggers;
-mod workflow;
-mod yaml;
+pub(crate) mod triggers;
+pub(crate) mod workflow;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ use files::Files;
 pub(crate) const DEFAULT: &str = "main";
 /// A commit without files: it starts nothing anywhere.
 pub(crate) const NOTHING: Mark = Mark(1);
-const BRANCHES: [&str; 12] = [
+/// Branches that may be there.
+pub(crate) const BRANCHES: [&str; 12] = [
     DEFAULT,
     "dev",
     "feature/x",
@@ -32,7 +33,8 @@ const BRANCHES: [&str; 12] = [
     "docs",
     "!bang",
 ];
-const TAGS: [&str; 11] = [
+/// Tags that may be there.
+pub(crate) const TAGS: [&str; 11] = [
     "v1",
     "v1.0.0",
     "v1.10.2",

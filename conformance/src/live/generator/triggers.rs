@@ -122,7 +122,8 @@ fn details(rng: &mut Rng, event: &str, names: &Names) -> Yaml {
     }
 }
 
-fn filters(rng: &mut Rng, names: &Names) -> Yaml {
+/// Filters of a push or pull request.
+pub(crate) fn filters(rng: &mut Rng, names: &Names) -> Yaml {
     let count = rng.usize(..4);
     if count == 0 {
         return Yaml::raw(pick(rng, &["", "", "{}", "null", "[]", "~"]));

@@ -28,13 +28,18 @@ const READ_MAX_BYTES: usize = 1024 * 1024;
 
 /// One file's bytes.
 pub(crate) fn workflow(rng: &mut Rng, names: &Names) -> Vec<u8> {
+    workflow_on(rng, names, None)
+}
+
+/// One that `meant` starts, if it can be read.
+pub(crate) fn workflow_on(rng: &mut Rng, names: &Names, meant: Option<Yaml>) -> Vec<u8> {
     // Most files are such as people write: one that the forge stumbles over starts nothing, and keeps
     // its neighbours from starting.
     let is_wild = rng.u8(..5) == 0;
-    let on = if is_wild {
-        on(rng, names)
-    } else {
-        likely_on(rng, names)
+    let on = match meant {
+        Some(meant) => meant,
+        None if is_wild => on(rng, names),
+        None => likely_on(rng, names),
     };
     let mut pairs = vec![("on", on), ("jobs", jobs(rng))];
     if rng.bool() {
@@ -204,14 +209,26 @@ fn steps(rng: &mut Rng) -> Yaml {
             ],
         ));
     }
-    Yaml::List(vec![Yaml::map([(
-        "run",
-        match rng.u8(..4) {
-            0 => Yaml::raw("|\n          echo one\n\n          echo two"),
-            1 => Yaml::text(format!("echo {}", expression::text(rng))),
-            _ => Yaml::raw("'true'"),
-        },
-    )])])
+    let run = match rng.u8(..16) {
+        0..4 => Yaml::raw("|\n          echo one\n\n          echo two"),
+        4..8 => Yaml::text(format!("echo {}", expression::text(rng))),
+        8 => Yaml::text(pick(
+            rng,
+            &[
+                "\n  echo one\n",
+                " echo one\necho two",
+                "\techo one\n",
+                "  a\n    b",
+            ],
+        )),
+        _ => Yaml::raw("'true'"),
+    };
+    let mut step = vec![("run", run)];
+    if rng.u8(..12) == 0 {
+        let fails = ["true", "no", "x", "${{ inputs.x }}", "[a]", "True", ""];
+        step.push(("continue-on-error", Yaml::raw(pick(rng, &fails))));
+    }
+    Yaml::List(vec![Yaml::map(step)])
 }
 
 fn needs(rng: &mut Rng, ids: &[String]) -> Yaml {

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use super::pick;
 
 /// What stands where something else was meant. Each is read in its own way by some parser.
-const ODD: [&str; 44] = [
+pub(crate) const ODD: [&str; 44] = [
     "",
     "~",
     "null",
