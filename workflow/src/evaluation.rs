@@ -4,6 +4,7 @@
 //! The order is the forge's own (Gitea 1.26, `notify`): what starts nothing at all, words that skip,
 //! then every file and every event in it, and of those that match the jobs.
 
+mod github_event;
 mod summary;
 
 use std::collections::BTreeSet;
@@ -18,9 +19,9 @@ use crate::gather::Facts;
 use crate::jobs::concurrency::{self, Group, RunFacts};
 use crate::jobs::contexts::{Contexts, GithubFacts, github_of};
 use crate::jobs::reusable::Caller;
-use crate::jobs::workflow_set::{ReadFile, WorkflowSet};
+use crate::jobs::workflow_set::{ReadFile, WorkflowSet, crash_at};
 use crate::jobs::{ExpandedJob, Start};
-use crate::server::{Capability, Server};
+use crate::server::{Capability, ForgeKind, Server};
 use crate::trigger::{self, Judgement, Outcome, TriggerInputs};
 use crate::yaml::{By, Refused};
 
@@ -109,10 +110,18 @@ impl Facts {
             .flat_map(|base| base.files.iter().map(move |file| (base, file)))
             .map(|file| evaluator.file(file, |on| on == PULL_REQUEST_TARGET))
             .filter(|file| !file.events.is_empty());
-        let mut workflows: Vec<WorkflowEvaluation> = of_base.chain(of_head).collect();
+        // In the order in which the forge makes their runs.
+        let mut workflows: Vec<WorkflowEvaluation> = match self.server.kind {
+            ForgeKind::Gitea => of_head.chain(of_base).collect(),
+            ForgeKind::Forgejo => of_base.chain(of_head).collect(),
+        };
+        let crash = workflows.iter().find_map(WorkflowEvaluation::crash);
+        if crash.is_some() {
+            workflows.clear();
+        }
         lose_after_crash(&mut workflows);
         Evaluation {
-            nothing: None,
+            nothing: crash,
             is_over_limit: false,
             workflows,
         }
@@ -177,13 +186,13 @@ impl Evaluator<'_> {
         let (refused, events) = match &file.read {
             Err(refused) => (Some(refused.clone()), Vec::new()),
             Ok(workflow) => {
-                let events = workflow
-                    .events
-                    .iter()
-                    .filter(|on| is_meant(&on.name))
-                    .map(|on| self.event((reading, file), workflow, on))
-                    .collect();
-                (None, events)
+                // The forge judges all of them, and then takes those that are meant.
+                let events = workflow.events.iter().filter_map(|on| {
+                    let judgement = self.judge(file, on);
+                    let counts = is_meant(&on.name) || judgement.outcome == Outcome::Crashes;
+                    counts.then(|| self.event((reading, file), (workflow, on), judgement))
+                });
+                (None, events.collect())
             }
         };
         WorkflowEvaluation {
@@ -194,12 +203,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn event(
-        &self,
-        (reading, file): (&WorkflowSet, &ReadFile),
-        workflow: &Workflow,
-        on: &OnEvent,
-    ) -> EventEvaluation {
+    fn judge(&self, file: &ReadFile, on: &OnEvent) -> Judgement {
         let given = TriggerInputs {
             kind: self.event.kind,
             payload: &self.payload,
@@ -208,14 +212,26 @@ impl Evaluator<'_> {
             budget: &self.budget,
         };
         let mut judgement = trigger::judge(on, given);
-        // Of those of the branch that a pull request goes to the forge does not look at it.
-        let is_looked_at = on.name != PULL_REQUEST_TARGET;
+        // Older ones don't look at it for workflows of the branch that a pull request goes to.
+        let is_looked_at =
+            on.name != PULL_REQUEST_TARGET || self.facts.server.has(Capability::DisablesTargets);
         if is_looked_at && self.facts.disabled.contains(&file.name) {
             judgement.disable();
         }
+        judgement
+    }
+
+    fn event(
+        &self,
+        place: (&WorkflowSet, &ReadFile),
+        (workflow, on): (&Workflow, &OnEvent),
+        judgement: Judgement,
+    ) -> EventEvaluation {
         let run = match judgement.outcome {
-            Outcome::Matched => Some(self.run((reading, file), workflow, on)),
-            Outcome::FilteredOut | Outcome::NotApplicable | Outcome::Unknown => None,
+            Outcome::Matched => Some(self.run(place, workflow, on)),
+            Outcome::FilteredOut | Outcome::NotApplicable | Outcome::Unknown | Outcome::Crashes => {
+                None
+            }
         };
         EventEvaluation {
             on: on.name.clone(),
@@ -309,6 +325,13 @@ impl Evaluator<'_> {
             // Its own event has none, unlike its delivery.
             payload["pull_request"] = serde_json::Value::Null;
         }
+        let (owner, name) = full_name.split_once('/').unwrap_or((full_name, ""));
+        payload["repository"]["name"] = serde_json::json!(name);
+        payload["repository"]["owner"]["login"] = serde_json::json!(owner);
+        if self.event.kind == EventKind::Push {
+            // The same user.
+            payload["pusher"] = payload["sender"].clone();
+        }
         let github = github_of(
             GithubFacts {
                 kind: self.event.kind,
@@ -317,14 +340,17 @@ impl Evaluator<'_> {
                 reference: &git_ref,
                 sha: &self.facts.sha,
                 actor: body.sender.as_ref().map_or("", |user| &user.login),
-                repository: full_name.split_once('/').unwrap_or((full_name, "")),
+                repository: (owner, name),
                 workflow: &file.name,
                 server_url: body.repository.html_url.trim_end_matches(full_name),
             },
             self.facts.server,
         );
         Contexts {
-            github: github.with_fields(|name, value| (name == "event").then(|| partial(value))),
+            github: github.with_fields(|name, value| {
+                let event = || github_event::of(value, self.event.kind, self.facts.server);
+                (name == "event").then(event)
+            }),
             vars: self.facts.variables.clone(),
             budget: Arc::clone(&self.budget),
             ..Contexts::default()
@@ -342,16 +368,6 @@ fn contexts_of_jobs(of_run: Contexts, server: Server) -> Contexts {
         github: Value::Null,
         ..of_run
     }
-}
-
-/// What is known of a part of a delivery.
-fn partial(value: &Value) -> Value {
-    let Value::Map(Some(map)) = value else {
-        return value.clone();
-    };
-    let fields = map.iter().map(|(key, value)| (key.clone(), partial(value)));
-    let because = "only what rules look at is kept of a delivery";
-    Value::Part(Arc::new(fields.collect()), because.into())
 }
 
 /// The words in brackets under which the forge marks the commit of a run; `None` for events of which
@@ -377,6 +393,16 @@ fn awaits_approval(event: &Event, on: &str) -> bool {
         is_agit || head.repo_id != pull.base.repo_id
     };
     !is_trusted && pull.is_some_and(is_of_fork)
+}
+
+impl WorkflowEvaluation {
+    /// Why no file starts anything, if the forge's code fails on a rule of this one.
+    fn crash(&self) -> Option<String> {
+        let mut events = self.events.iter();
+        let event = events.find(|event| event.judgement.outcome == Outcome::Crashes)?;
+        let why = event.judgement.steps.first().map_or("", |step| &step.why);
+        Some(crash_at(&self.path, why))
+    }
 }
 
 impl PlannedJob {

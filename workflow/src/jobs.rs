@@ -4,9 +4,9 @@
 //! labels and what it waits for. A job's `if` is not looked at here: a runner is needed all the same,
 //! unless it has `needs` ([`needs`]).
 
+mod called;
 pub mod concurrency;
 pub mod contexts;
-mod inputs;
 pub mod labels;
 pub mod matrix;
 pub mod name;
@@ -51,6 +51,8 @@ pub struct ExpandedJob {
     pub uses: String,
     /// What it gives to that workflow.
     pub with: BTreeMap<String, yaml::Value>,
+    /// The secrets that it gives.
+    pub secrets: Option<yaml::Node>,
     /// It has `services:`.
     pub services: bool,
     /// It has a `container:`.
@@ -109,19 +111,19 @@ pub fn expand(
     Ok(expanded)
 }
 
-/// The run's own name (Gitea from 1.26 on). It is of no interest, but the forge may panic at it.
+/// The run's own name (Gitea from 1.26 on). It is of no interest, but the forge may stumble over it.
 fn title(workflow: &Workflow, contexts: &Contexts, server: Server) -> Result<(), Refused> {
     if !server.has(Capability::EvaluatesRunName) {
         return Ok(());
     }
     let scope = Scope {
         contexts: contexts.common(server),
+        by_parts: server.has(Capability::EvaluatesParts),
         budget: Arc::clone(&contexts.budget),
         ..Scope::default()
     };
-    let crash = |reason| Refused::crash(None, format!("run-name: {reason}"));
-    scope.interpolate(&workflow.run_name).map_err(crash)?;
-    Ok(())
+    let title = scope.interpolate(&workflow.run_name);
+    title.map_or_else(|stop| Err(stop.refused(None, "run-name")), |_| Ok(()))
 }
 
 struct Expansion<'a> {
@@ -133,21 +135,20 @@ struct Expansion<'a> {
 
 impl Expansion<'_> {
     fn jobs(&self) -> Result<Vec<ExpandedJob>, Refused> {
-        match self.combinations()? {
+        let jobs = match self.combinations()? {
             Resolved::Known(combinations) => combinations
                 .into_iter()
                 .map(|combination| self.one(combination, None))
-                .collect(),
+                .collect::<Result<_, _>>()?,
             Resolved::Unknown(because)
                 if because == NOT_NEEDED && self.server.has(Capability::ChecksRuns) =>
             {
-                Err(self.hopeless(&format!("matrix: {because}")))
+                return Err(self.hopeless(&format!("matrix: {because}")));
             }
-            Resolved::Unknown(because) => {
-                let placeholder = self.one(Combination::default(), Some(because))?;
-                Ok(vec![placeholder])
-            }
-        }
+            Resolved::Unknown(because) => vec![self.one(Combination::default(), Some(because))?],
+        };
+        // After all else: the forge may have failed on something before it writes.
+        self.job.unwritable.clone().map_or(Ok(jobs), Err)
     }
 
     /// Forgejo (runner 12) and Gitea from 1.28 on evaluate the matrix; others take it as it stands.
@@ -194,6 +195,7 @@ impl Expansion<'_> {
             concurrency: job.concurrency.clone(),
             uses: job.uses.clone(),
             with: job.with.clone(),
+            secrets: job.secrets.clone(),
             services: job.services,
             container: job.container,
             line: job.line,
@@ -245,8 +247,8 @@ impl Expansion<'_> {
             Resolved::Known(format!("{name} {}", combination.name()))
         };
         let evaluated = || {
-            let crash = |reason| Refused::crash(self.job.line, reason);
-            scope.interpolate(own).map_err(crash)
+            let name = scope.interpolate(own);
+            name.map_err(|stop| stop.refused(self.job.line, format!("name of `{}`", self.id)))
         };
         let full = match self.server.kind {
             ForgeKind::Gitea if combination.is_empty() => Resolved::Known(own.to_owned()),

@@ -72,6 +72,12 @@ pub enum Capability {
     /// Does not look at what stands below `on.workflow_call`; others refuse a file whose `inputs` there
     /// they can't read.
     SkipsWorkflowCall,
+    /// Refuses a file with a job that is null, alone; others panic at it.
+    RefusesNullJobs,
+    /// Puts what an alias repeats in its place before it looks at anything, and refuses merges (`<<`).
+    ExpandsAliases,
+    /// Reads `continue-on-error` of a step as it stands; others want it to be true or false.
+    RawStepFailures,
 
     // Events and their filters.
     /// Has a pattern engine of its own for `branches`, `tags` and `paths` ([`Dialect::Gitea`]).
@@ -93,16 +99,30 @@ pub enum Capability {
     EvaluatesRunName,
     /// Numbers a run before its names and labels are made.
     NumbersRunsFirst,
+    /// Evaluates each expression of a text by itself, and refuses a text with a mistake in one. Others make
+    /// one expression of the whole, and nothing of a mistake.
+    EvaluatesParts,
+    /// Has an answer to `cancelled()`; others panic.
+    AnswersCancelled,
+    /// Takes the branch of a `pull_request_target` for its `ref`; others its label.
+    TakesBaseBranch,
     /// Evaluates expressions in a matrix.
     EvaluatesMatrix,
     /// In a matrix, a value that is no list is a list of one.
     SingleMatrixValues,
+    /// Refuses an `include` or `exclude` that is no list of maps; others panic at some.
+    ChecksMatrixFilters,
     /// Reads and evaluates `continue-on-error` of a job.
     ContinueOnError,
     /// Reads `concurrency` of a workflow.
     RunConcurrency,
     /// Reads `concurrency` of a job.
     JobConcurrency,
+    /// Stores a job so that any text in its steps can be read again; others can't evaluate the
+    /// `concurrency` of one with a text of several lines that begins with a blank.
+    StoresAnyText,
+    /// Has workflows of `pull_request_target` that are disabled, too.
+    DisablesTargets,
     /// Puts the jobs of a called workflow in the place of the job that calls it.
     ExpandsCalls,
     /// Does so too where the workflow is in another repository.
@@ -143,12 +163,21 @@ impl Capability {
             | Self::ValidatesJobs
             | Self::EvaluatesRunName
             | Self::JobConcurrency => (from(1, 26, 0), NEVER),
-            Self::SkipsWorkflowCall
-            | Self::OwnPatterns
+            Self::NumbersRunsFirst => (from(1, 26, 1), NEVER),
+            Self::RefusesNullJobs => (from(1, 26, 2), NEVER),
+            Self::SkipsWorkflowCall => (from(1, 26, 3), NEVER),
+            Self::OwnPatterns
             | Self::StrictGlobs
-            | Self::NumbersRunsFirst
             | Self::SingleMatrixValues
-            | Self::ContinueOnError => (from(1, 27, 0), NEVER),
+            | Self::ContinueOnError
+            | Self::DisablesTargets => (from(1, 27, 0), NEVER),
+            Self::AnswersCancelled | Self::TakesBaseBranch | Self::StoresAnyText => {
+                (from(1, 27, 1), NEVER)
+            }
+            Self::EvaluatesParts => (from(1, 27, 2), NEVER),
+            Self::ExpandsAliases | Self::RawStepFailures | Self::ChecksMatrixFilters => {
+                (from(1, 27, 3), NEVER)
+            }
             Self::TagsPassPaths => (from(1, 24, 0), ALWAYS),
             Self::ComparesIssueLabels | Self::ReadsFilesInBulk => (from(1, 25, 0), NEVER),
             Self::ComparesMergeBase => (from(1, 23, 0), NEVER),

@@ -49,6 +49,8 @@ pub enum Outcome {
     NotApplicable,
     /// A rule rests on what can't be known.
     Unknown,
+    /// The forge's code fails on a rule, and nothing at all starts.
+    Crashes,
 }
 
 impl Outcome {
@@ -60,6 +62,7 @@ impl Outcome {
             Self::FilteredOut => "filtered_out",
             Self::NotApplicable => "not_applicable",
             Self::Unknown => "unknown",
+            Self::Crashes => "crashes",
         }
     }
 }
@@ -216,7 +219,7 @@ impl Judgement {
     /// Somebody disabled the workflow at the forge: it starts nothing (Gitea 1.26, `notify`).
     pub(super) fn disable(&mut self) {
         match self.outcome {
-            Outcome::NotApplicable | Outcome::FilteredOut => return,
+            Outcome::NotApplicable | Outcome::FilteredOut | Outcome::Crashes => return,
             Outcome::Matched | Outcome::Unknown => {}
         }
         self.outcome = Outcome::FilteredOut;
@@ -238,6 +241,17 @@ impl Judgement {
         Self {
             outcome: Outcome::Matched,
             steps: ignored.collect(),
+        }
+    }
+
+    /// The same of an event that has kinds: `Err` is one at which the forge panics.
+    fn of_steps(steps: Result<Vec<Step>, Step>) -> Self {
+        match steps {
+            Ok(steps) => Self::of_all(steps, Outcome::NotApplicable, 0),
+            Err(crash) => Self {
+                outcome: Outcome::Crashes,
+                steps: vec![crash],
+            },
         }
     }
 

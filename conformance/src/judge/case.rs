@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use workflow::discovery::{FoundFile, FoundFiles};
 use workflow::event::Body;
 use workflow::jobs::reusable::CALLS_MAX;
+use workflow::jobs::uses::Uses;
+use workflow::yaml::Refused;
 use workflow::{Changed, Evaluation, Event, EventKind, Facts, Server, WorkflowSet};
 
 /// The repository's variables.
@@ -153,7 +155,12 @@ fn set(files: &[File], server: Server) -> WorkflowSet {
     let mut set = WorkflowSet::of(found, server);
     for _ in 0..CALLS_MAX {
         for uses in set.open_calls(server) {
-            set.add_called(uses, Err("there is no such file".to_owned()), server);
+            // Here the judge knows all files, elsewhere none.
+            let absent = match uses {
+                Uses::Here { .. } => Refused::new(None, "there is no such file"),
+                Uses::There { .. } => Refused::limit(None, "it is in another repository"),
+            };
+            set.add_called(uses, Err(absent), server);
         }
     }
     set

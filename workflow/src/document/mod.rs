@@ -62,10 +62,18 @@ pub struct Job {
     pub uses: String,
     /// What it calls it with.
     pub with: BTreeMap<String, Value>,
+    /// `secrets`, which it gives to that workflow.
+    pub secrets: Option<Node>,
     /// `continue-on-error`, which Gitea looks at since 1.27.
     pub continue_on_error: Option<Node>,
     /// Its own `concurrency`.
     pub concurrency: Option<Concurrency>,
+    /// Why the forge can't write it out: then there are no jobs of the whole file.
+    pub unwritable: Option<Refused>,
+    /// The same when a run is made: then there is none.
+    pub unstorable: Option<Refused>,
+    /// The forge can write it out, but can't read that again.
+    pub is_lost: bool,
     /// Its line in the file, from 1.
     pub line: usize,
 }
@@ -97,6 +105,11 @@ impl Workflow {
     pub fn read(bytes: &[u8], server: Server) -> Result<Self, Refused> {
         let root = yaml::parse(cut(bytes, server))?
             .ok_or_else(|| Refused::new(None, "the file is empty"))?;
+        let root = if server.has(Capability::ExpandsAliases) {
+            root.expanded()?
+        } else {
+            root
+        };
         let mut workflow = root.decode(&shape::WORKFLOW)?.fields();
         let on = workflow.remove("on").and_then(Decoded::raw);
         let on = on.ok_or_else(|| Refused::new(None, "it has no `on`"))?;
@@ -160,7 +173,12 @@ fn jobs(
     {
         let reason =
             format!("the job `{id}` is empty; the forge stumbles over it, write it or delete it");
-        return Err(Refused::crash(written.map(|node| node.line), reason));
+        let line = written.map(|node| node.line);
+        return Err(if server.has(Capability::RefusesNullJobs) {
+            Refused::new(line, reason)
+        } else {
+            Refused::crash(line, reason)
+        });
     }
     let written = written.ok_or_else(|| Refused::new(None, "it has no `jobs`"))?;
     let Kind::Mapping(pairs) = &written.kind else {
@@ -174,7 +192,7 @@ fn jobs(
         let Kind::Scalar(id) = &key.kind else {
             return Err(Refused::new(key.line, "the id of a job must be a text"));
         };
-        singles.push((&id.text, key.line, job.decode(&shape::SINGLE_JOB)?));
+        singles.push((&id.text, key.line, job.decode(shape::single_job(server))?));
     }
     if let Some((id, line, _)) = singles.iter().find(|(.., job)| *job == Decoded::Nothing) {
         return Err(nil(id, *line));
@@ -183,8 +201,17 @@ fn jobs(
     for (id, line, single) in singles {
         let decoded = known.remove(id).ok_or_else(|| nil(id, line))?.fields();
         let single = single.fields();
-        passing::check(&single, line, server)?;
-        jobs.push((id.clone(), job(id, line, decoded, single)));
+        let written = |has_needs| passing::check(&single, (line, has_needs), server).err();
+        let (unwritable, unstorable) = (written(true), written(false));
+        let is_lost = !server.has(Capability::StoresAnyText) && passing::is_lost(&single);
+        let read = job(id, line, decoded, single);
+        let read = Job {
+            unwritable,
+            unstorable,
+            is_lost,
+            ..read
+        };
+        jobs.push((id.clone(), read));
     }
     Ok(jobs)
 }
@@ -230,11 +257,15 @@ fn job(
             .into_iter()
             .map(|(name, value)| (name, value.value()))
             .collect(),
+        secrets: single.remove("secrets").and_then(Decoded::raw).cloned(),
         continue_on_error: single
             .remove("continue-on-error")
             .and_then(Decoded::raw)
             .cloned(),
         concurrency: single.remove("concurrency").and_then(concurrency),
+        unwritable: None,
+        unstorable: None,
+        is_lost: false,
         line,
     }
 }

@@ -9,12 +9,29 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::shape::{SINGLE_JOB_FIELDS, SINGLE_STEP_FIELDS};
 use crate::server::{Capability, Server};
+use crate::yaml::blocks::{self, breaks_as_block};
 use crate::yaml::{Decoded, Node, Refused, Shape, Value};
 
-/// Whether the job survives that.
+/// Whether the job can be read again as it is stored (Gitea before 1.27.1, `SingleWorkflow.Marshal`): blocks
+/// in lists are told to stand further in than they do.
+pub(super) fn is_lost(job: &BTreeMap<String, Decoded<'_>>) -> bool {
+    fn lost(decoded: &Decoded<'_>, in_list: bool) -> bool {
+        match decoded {
+            Decoded::Plain(Value::Text(text)) => in_list && blocks::in_list(text).is_none(),
+            Decoded::Raw(_) | Decoded::Nothing | Decoded::Plain(_) => false,
+            Decoded::List(items) => items.iter().any(|item| lost(item, true)),
+            Decoded::Map(map) => map.values().any(|value| lost(value, in_list)),
+            Decoded::Keyed(map) => map.values().any(|(_, value)| lost(value, in_list)),
+        }
+    }
+    job.values().any(|field| lost(field, false))
+}
+
+/// Whether the job survives that. `has_needs`: it is written once with its `needs`, and when the run is
+/// made without them.
 pub(super) fn check(
     job: &BTreeMap<String, Decoded<'_>>,
-    line: usize,
+    (line, has_needs): (usize, bool),
     server: Server,
 ) -> Result<(), Refused> {
     let mut written = Written {
@@ -24,6 +41,7 @@ pub(super) fn check(
     let is_written = |field: &&str| match *field {
         // Written anew, from their values.
         "runs-on" | "strategy" => false,
+        "needs" => has_needs,
         "continue-on-error" => server.has(Capability::ContinueOnError),
         _ => true,
     };
@@ -95,20 +113,4 @@ impl<'a> Written<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether Gitea's YAML writes the text as a block that it can't read: one that begins with a tab. Texts
-/// with a blank before a line break or at the end, or with what it takes for unprintable (emoji are, to
-/// it), are written in quotes.
-fn breaks_as_block(text: &str) -> bool {
-    let is_blank = text.chars().all(char::is_whitespace);
-    let blank_ends = [" \n", " \u{2028}", " \u{2029}"]
-        .iter()
-        .any(|end| text.contains(end));
-    let is_quoted = text.ends_with(' ') || blank_ends || !text.chars().all(is_printable);
-    text.starts_with('\t') && text.contains('\n') && !is_blank && !is_quoted
-}
-
-fn is_printable(char: char) -> bool {
-    matches!(char, '\t' | '\n' | ' '..='~' | '\u{a0}'..='\u{fffd}') && char != '\u{feff}'
 }

@@ -4,6 +4,7 @@
 //! in a field that nobody here looks at makes the whole file invalid. What is `Raw` is decoded when it
 //! is needed, and mistakes in it pass. Fields that are missing here are not looked at by the forge.
 
+use crate::server::{Capability, Server};
 use crate::yaml::Shape;
 use Shape::{Any, Either, Flag, List, Map, Optional, Raw, Record, Text, Whole};
 
@@ -88,49 +89,66 @@ pub(super) const SINGLE_WORKFLOW: Shape = Record(&[
 
 /// The server's `jobparser.Job` (Gitea 1.26; `continue-on-error` since 1.27, which as a raw node can't
 /// be wrong).
-pub(super) const SINGLE_JOB: Shape = Optional(&Record(SINGLE_JOB_FIELDS));
+pub(super) fn single_job(server: Server) -> &'static Shape {
+    const WITH_FLAG: Shape = Optional(&Record(SINGLE_JOB_FIELDS));
+    const WITH_RAW: Shape = Optional(&Record(&job_fields(List(&Optional(&Record(
+        &step_fields(Raw),
+    ))))));
+    if server.has(Capability::RawStepFailures) {
+        &WITH_RAW
+    } else {
+        &WITH_FLAG
+    }
+}
 
 /// In the order in which the server writes them.
-pub(super) const SINGLE_JOB_FIELDS: &[(&str, Shape)] = &[
-    ("name", Text),
-    ("needs", Raw),
-    ("runs-on", Raw),
-    ("env", Raw),
-    ("if", Raw),
-    ("steps", List(&SINGLE_STEP)),
-    ("timeout-minutes", Text),
-    ("continue-on-error", Raw),
-    ("services", Map(&SINGLE_CONTAINER)),
-    ("strategy", SINGLE_STRATEGY),
-    ("container", Raw),
-    ("defaults", DEFAULTS),
-    ("outputs", TEXTS),
-    ("uses", Text),
-    ("with", Map(&Any)),
-    ("secrets", Raw),
-    ("concurrency", CONCURRENCY),
-    ("permissions", Raw),
-];
+pub(super) const SINGLE_JOB_FIELDS: &[(&str, Shape)] =
+    &job_fields(List(&Optional(&Record(SINGLE_STEP_FIELDS))));
+
+const fn job_fields(steps: Shape) -> [(&'static str, Shape); 18] {
+    [
+        ("name", Text),
+        ("needs", Raw),
+        ("runs-on", Raw),
+        ("env", Raw),
+        ("if", Raw),
+        ("steps", steps),
+        ("timeout-minutes", Text),
+        ("continue-on-error", Raw),
+        ("services", Map(&SINGLE_CONTAINER)),
+        ("strategy", SINGLE_STRATEGY),
+        ("container", Raw),
+        ("defaults", DEFAULTS),
+        ("outputs", TEXTS),
+        ("uses", Text),
+        ("with", Map(&Any)),
+        ("secrets", Raw),
+        ("concurrency", CONCURRENCY),
+        ("permissions", Raw),
+    ]
+}
 
 const SINGLE_STRATEGY: Shape =
     Record(&[("fail-fast", Text), ("max-parallel", Text), ("matrix", Raw)]);
 
-const SINGLE_STEP: Shape = Optional(&Record(SINGLE_STEP_FIELDS));
-
 /// In the order in which the server writes them.
-pub(super) const SINGLE_STEP_FIELDS: &[(&str, Shape)] = &[
-    ("id", Text),
-    ("if", Raw),
-    ("name", Text),
-    ("uses", Text),
-    ("run", Text),
-    ("working-directory", Text),
-    ("shell", Text),
-    ("env", Raw),
-    ("with", TEXTS),
-    ("continue-on-error", Flag),
-    ("timeout-minutes", Text),
-];
+pub(super) const SINGLE_STEP_FIELDS: &[(&str, Shape)] = &step_fields(Flag);
+
+const fn step_fields(continue_on_error: Shape) -> [(&'static str, Shape); 11] {
+    [
+        ("id", Text),
+        ("if", Raw),
+        ("name", Text),
+        ("uses", Text),
+        ("run", Text),
+        ("working-directory", Text),
+        ("shell", Text),
+        ("env", Raw),
+        ("with", TEXTS),
+        ("continue-on-error", continue_on_error),
+        ("timeout-minutes", Text),
+    ]
+}
 
 const SINGLE_CONTAINER: Shape = Optional(&Record(&[
     ("image", Text),

@@ -101,6 +101,81 @@ impl EventKind {
         Self::deserialize(word).ok()
     }
 
+    /// The fields of its delivery (Gitea 1.26 and 1.27, `modules/structs/hook.go`).
+    #[must_use]
+    pub(crate) const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Push => &[
+                "ref",
+                "before",
+                "after",
+                "compare_url",
+                "commits",
+                "total_commits",
+                "head_commit",
+                "repository",
+                "pusher",
+                "sender",
+            ],
+            Self::Create => &["sha", "ref", "ref_type", "repository", "sender"],
+            Self::Delete => &["ref", "ref_type", "pusher_type", "repository", "sender"],
+            Self::Fork => &["forkee", "repository", "sender"],
+            Self::IssueComment | Self::PullRequestComment => &[
+                "action",
+                "issue",
+                "comment",
+                "changes",
+                "repository",
+                "sender",
+                "is_pull",
+            ],
+            Self::Release => &["action", "release", "repository", "sender"],
+            Self::Issues | Self::IssueAssign | Self::IssueLabel | Self::IssueMilestone => &[
+                "action",
+                "number",
+                "changes",
+                "issue",
+                "repository",
+                "sender",
+                "commit_id",
+            ],
+            Self::PullRequest
+            | Self::PullRequestAssign
+            | Self::PullRequestLabel
+            | Self::PullRequestMilestone
+            | Self::PullRequestReviewApproved
+            | Self::PullRequestReviewRejected
+            | Self::PullRequestReviewComment
+            | Self::PullRequestSync
+            | Self::PullRequestReviewRequest => &[
+                "action",
+                "before",
+                "after",
+                "number",
+                "changes",
+                "pull_request",
+                "requested_reviewer",
+                "repository",
+                "sender",
+                "commit_id",
+                "review",
+            ],
+            Self::Wiki => &["action", "repository", "sender", "page", "comment"],
+            Self::Package => &["action", "repository", "package", "organization", "sender"],
+            Self::WorkflowRun => &[
+                "action",
+                "workflow",
+                "workflow_run",
+                "pull_request",
+                "organization",
+                "repository",
+                "sender",
+            ],
+            Self::Schedule => &["action"],
+            Self::WorkflowDispatch => &["workflow", "ref", "inputs", "repository", "sender"],
+        }
+    }
+
     /// Whether a branch or tag came or went.
     #[must_use]
     pub const fn is_of_a_reference(self) -> bool {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Scope;
 use super::parse::{Comparison, Part, parse};
 use super::stop::Stop;
-use super::value::{Kind, Record, RecordKind, Value, same_name};
+use super::value::{Kind, Record, Value, same_name};
 use crate::budget;
 use crate::yaml;
 
@@ -58,6 +58,12 @@ impl<'a> Evaluator<'a> {
             part = Part::And(Box::new(success), Box::new(part));
         }
         self.part(&part)
+    }
+
+    /// Whether an expression asks how other jobs have ended. One that can't be read counts as one that does.
+    pub(super) fn asks_for_status(&self, expression: &str) -> bool {
+        let part = self.read(expression);
+        part.map_or(true, |part| part.calls(&STATUS_FUNCTIONS))
     }
 
     fn read(&self, expression: &str) -> Result<Part, Stop> {
@@ -134,7 +140,13 @@ impl<'a> Evaluator<'a> {
         match one.is_true() {
             Ok(is) if is == settles => Ok(safe(one)),
             Ok(_) => Ok(safe(self.part(other)?)),
-            Err(because) => Ok(Value::Unknown(because)),
+            // Whether the forge comes to a mistake in the second rests on the first.
+            Err(because) => match self.part(other) {
+                Err(Stop::Fails(reason)) if self.scope.by_parts => Err(Stop::Unknown(format!(
+                    "{reason}, unless it is not looked at: {because}"
+                ))),
+                _ => Ok(Value::Unknown(because)),
+            },
         }
     }
 
@@ -337,7 +349,7 @@ fn named(map: &BTreeMap<String, Value>, name: &str) -> Option<Value> {
 
 /// By its name in JSON as it is, or without `_` and whatever the case (the field's name in Go).
 fn field(record: &Record, name: &str) -> Value {
-    if record.kind == RecordKind::Job {
+    if record.fields.is_empty() {
         return Value::Null;
     }
     let found = record

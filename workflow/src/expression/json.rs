@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::value::{Odd, RecordKind, Value};
+use super::value::{Odd, Value};
 
 /// Why there is none.
 pub(super) enum NoJson {
@@ -44,13 +44,12 @@ fn part(
             let items = map.iter().map(|(key, item)| (Some(key.as_str()), item));
             group(items, ['{', '}'], line, to, unknown)?;
         }
-        Value::Record(record) => match record.kind {
-            RecordKind::Job => to.push_str("null"),
-            RecordKind::Github | RecordKind::Need => {
-                let items = record.fields.iter().map(|(key, item)| (Some(*key), item));
-                group(items, ['{', '}'], line, to, unknown)?;
-            }
-        },
+        // Of a job that there is not.
+        Value::Record(record) if record.fields.is_empty() => to.push_str("null"),
+        Value::Record(record) => {
+            let items = record.fields.iter().map(|(key, item)| (Some(*key), item));
+            group(items, ['{', '}'], line, to, unknown)?;
+        }
         Value::Odd(Odd::Large(value)) => to.push_str(&value.to_string()),
         Value::Odd(Odd::Keyed) => {
             return Err(NoJson::Fails("a map has keys that are no texts"));

@@ -4,7 +4,7 @@
 //! A text that is one expression becomes what the expression gives; a list that comes of one in a list
 //! is spread in it; the map under a key `${{ insert }}` is put in its place. Aliases stay as they are.
 
-use super::{Scope, Stop, Value};
+use super::{RecordKind, Scope, Stop, Value};
 use crate::yaml::{self, Kind, Node, Scalar};
 
 /// Bytes that an evaluation may make, and what a node counts for: a file is a MiB at most.
@@ -101,6 +101,10 @@ impl Evaluation<'_> {
             }
             Value::Part(_, because) | Value::Unknown(because) => {
                 Err(Stop::Unknown(because.as_ref().to_owned()))
+            }
+            // Nobody looks at what is in it; that it is a map decides.
+            Value::Record(record) if record.kind == RecordKind::Github => {
+                Ok(Kind::Mapping(Vec::new()))
             }
             Value::Record(_) | Value::Odd(_) => Err(Stop::Unknown(
                 "how the forge writes a whole context, a date or a map with odd keys".to_owned(),

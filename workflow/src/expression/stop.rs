@@ -24,6 +24,15 @@ impl From<Spent> for Stop {
 }
 
 impl Stop {
+    /// The same for a text without which there are no jobs at all.
+    pub(crate) fn refused(self, line: impl Into<Option<usize>>, what: impl Display) -> Refused {
+        match self {
+            Self::Unknown(because) => Refused::limit(line, format!("{what}: {because}")),
+            Self::Fails(reason) => Refused::new(line, format!("{what}: {reason}")),
+            Self::Crashes(reason) => Refused::crash(line, reason),
+        }
+    }
+
     /// What it means for `what` of a workflow file, which stands at `line`.
     pub(crate) fn about<T>(
         self,

@@ -62,6 +62,47 @@ impl<'a> Template<'a> {
     }
 }
 
+/// A part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// It means itself.
+    Text(&'a str),
+    /// What stands between `${{` and `}}`.
+    Expression(&'a str),
+}
+
+/// The parts of a text, each read by itself (Gitea from 1.27.2 on, `splitSubExpressions`); `None`: one has
+/// no end.
+pub(super) fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
+    if !has_expression(text) {
+        return Some(vec![Piece::Text(text)]);
+    }
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(OPEN) {
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before));
+        }
+        let end = outside_quotes(after)?;
+        pieces.push(Piece::Expression(after[..end].trim()));
+        rest = &after[end + CLOSE.len()..];
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest));
+    }
+    Some(pieces)
+}
+
+/// Where the first `}}` is that no quotes are around.
+fn outside_quotes(text: &str) -> Option<usize> {
+    let mut in_quotes = false;
+    let mut places = text.match_indices(['\'', '}']);
+    places.find_map(|(at, sign)| {
+        in_quotes ^= sign == "'";
+        (!in_quotes && text[at..].starts_with(CLOSE)).then_some(at)
+    })
+}
+
 enum End {
     At(usize),
     Never,
@@ -149,6 +190,18 @@ mod tests {
                 Some(text) => Template::Expression(Cow::Borrowed(text)),
             };
             assert_eq!(Template::read(text, to_text), expected, "{text}");
+        }
+        assert_eq!(
+            pieces("it's ${{ 'a }} b' }}{}${{ c }}"),
+            Some(vec![
+                Piece::Text("it's "),
+                Piece::Expression("'a }} b'"),
+                Piece::Text("{}"),
+                Piece::Expression("c"),
+            ])
+        );
+        for text in ["a }} ${{ b", "${{ 'a }}", "${{ a }} ${{"] {
+            assert_eq!(pieces(text), None, "{text}");
         }
         let unclosed = Template::Expression(Cow::Borrowed(""));
         assert_eq!(Template::read("${{ 'a }}", true), unclosed);

@@ -40,6 +40,7 @@ fn scope() -> Scope {
             ])),
         }),
         cancelled: None,
+        by_parts: false,
         budget: Arc::default(),
     }
 }
@@ -48,7 +49,7 @@ fn said(text: &str) -> String {
     match scope().interpolate(text) {
         Ok(Resolved::Known(text)) => text,
         Ok(Resolved::Unknown(because)) => format!("? {because}"),
-        Err(reason) => format!("! {reason}"),
+        Err(stop) => format!("! {stop:?}"),
     }
 }
 
@@ -152,6 +153,44 @@ fn where_the_forge_panics_we_say_so() {
         "${{ 1) == format('x' }}",
     ] {
         assert!(said(text).starts_with("! "), "{text}: {}", said(text));
+    }
+}
+
+#[test]
+fn a_newer_gitea_refuses_mistakes_and_evaluates_each_expression_by_itself() {
+    let scope = Scope {
+        by_parts: true,
+        cancelled: Some(Value::Bool(false)),
+        ..scope()
+    };
+    let fails = |text: &str| matches!(scope.interpolate(text), Err(Stop::Fails(_)));
+    for (text, expected) in [
+        ("a}${{ 1 }}{b", "a}1{b"),
+        ("${{ 'it''s' }}!", "it's!"),
+        ("${{ cancelled() }} ${{ null }}", "false "),
+        ("${{ github }}", "Object"),
+        ("none", "none"),
+    ] {
+        let known = Ok(Resolved::Known(expected.to_owned()));
+        assert_eq!(scope.interpolate(text), known, "{text}");
+    }
+    for text in [
+        "a }} ${{ bad",
+        "${{ nosuch }}",
+        "${{ fromJSON('[') }}",
+        "${{ vars.A }} ${{ nosuch }}",
+        "${{ 1) == format('x' }}",
+    ] {
+        assert!(fails(text), "{text}");
+    }
+    for (condition, expected) in [
+        ("matrix.os == 'linux' && success()", false),
+        ("${{ true }} and more", false),
+        ("${{ always() }} and more", true),
+        ("always() && !cancelled()", true),
+    ] {
+        let known = Ok(Resolved::Known(expected));
+        assert_eq!(scope.condition(condition), known, "{condition}");
     }
 }
 

@@ -41,7 +41,7 @@ pub enum Value {
 pub struct Record {
     /// What it is.
     pub kind: RecordKind,
-    /// Its fields in the order of JSON; of a [`RecordKind::Job`] none.
+    /// Its fields in the order of JSON; of a [`RecordKind::Job`] none where there is no job.
     pub fields: Vec<(&'static str, Value)>,
 }
 
@@ -246,6 +246,16 @@ impl Value {
             Self::Odd(Odd::Time) => "<time.Time Value>".into(),
             Self::Odd(Odd::Large(_)) => "<uint64 Value>".into(),
             Self::Unknown(because) => return Err(Arc::clone(because)),
+        })
+    }
+
+    /// Its text in a text of which each expression is evaluated by itself (Gitea from 1.27.2 on,
+    /// `coerceToString`).
+    pub(super) fn written(&self) -> Result<Arc<str>, Arc<str>> {
+        Ok(match self {
+            Self::Record(_) | Self::Odd(Odd::Time) => "Object".into(),
+            Self::Odd(Odd::Large(number)) => number.to_string().into(),
+            _ => return self.printed(),
         })
     }
 }

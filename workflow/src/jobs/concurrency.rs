@@ -14,8 +14,9 @@ use crate::document::{Concurrency, Workflow};
 use crate::event::EventKind;
 use crate::expression::{History, JobState, Resolved, Scope, Value};
 use crate::jobs::ExpandedJob;
-use crate::jobs::contexts::{Contexts, Shared, strategy_of};
+use crate::jobs::contexts::{Contexts, Shared, cancelled, strategy_of};
 use crate::server::{Capability, ForgeKind, Server};
+use crate::yaml::blocks::breaks_as_block;
 use crate::yaml::{Decoded, Kind, Node, Refused, Shape};
 
 /// A group that a run or a job belongs to.
@@ -100,7 +101,8 @@ fn run_scope(contexts: &Contexts, server: Server) -> Scope {
             job: String::new(),
             jobs: Arc::new([(String::new(), JobState::open(Vec::new()))].into()),
         }),
-        cancelled: None,
+        cancelled: cancelled(server),
+        by_parts: server.has(Capability::EvaluatesParts),
         budget: Arc::clone(&contexts.budget),
     }
 }
@@ -120,6 +122,11 @@ pub(crate) fn of_job(
     let Some((_, origin)) = workflow.jobs.iter().find(|(id, _)| *id == job.id) else {
         return Ok(Resolved::Known(None));
     };
+    if origin.is_lost {
+        let reason = "its `concurrency` can't be evaluated, because a text of several lines in its steps \
+                      begins with a blank; begin it otherwise";
+        return Err(Refused::new(job.line, reason));
+    }
     let mut scope = shared.scope((&job.id, origin), job.combination.context());
     // Where groups are evaluated a job without a strategy has one with nothing in it.
     if origin.strategy.is_none() {
@@ -178,7 +185,7 @@ impl Written {
 const NOT_THERE: [&str; 3] = ["server_url", "api_url", "graphql_url"];
 
 /// `github` as groups see it.
-fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
+pub(super) fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
     github.with_fields(|name, _| {
         let change = changed.iter().find(|(changed, _)| *changed == name);
         let is_absent = NOT_THERE.contains(&name);
@@ -191,6 +198,15 @@ fn bare(github: &Value, changed: &[(&str, Value)]) -> Value {
 const GROUP: Shape = Shape::Record(&[("group", Shape::Text), ("cancel-in-progress", Shape::Text)]);
 
 fn evaluate(written: &Concurrency, scope: &Scope) -> Result<Resolved<Written>, Refused> {
+    let texts = [
+        &written.expression,
+        &written.group,
+        &written.cancel_in_progress,
+    ];
+    if texts.into_iter().any(|text| breaks_as_block(text)) {
+        let reason = "concurrency: a text of several lines begins with a tab; begin it otherwise";
+        return Err(Refused::new(None, reason));
+    }
     let evaluated = match scope.evaluate_node(&node_of(written)) {
         Ok(evaluated) => evaluated,
         Err(stop) => return stop.about(None, "concurrency"),

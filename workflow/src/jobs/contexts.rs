@@ -126,8 +126,12 @@ pub(crate) fn github_of(facts: GithubFacts<'_>, server: Server) -> Value {
         base = at("/pull_request/base/ref").unwrap_or_default();
         head = at("/pull_request/head/ref").unwrap_or_default();
         if facts.event_name == "pull_request_target" {
-            let label = at("/pull_request/base/label").unwrap_or_default();
-            reference = format!("refs/heads/{label}");
+            let field = if server.has(Capability::TakesBaseBranch) {
+                "/pull_request/base/ref"
+            } else {
+                "/pull_request/base/label"
+            };
+            reference = format!("refs/heads/{}", at(field).unwrap_or_default());
             sha = at("/pull_request/base/sha").unwrap_or_default();
         }
     }
@@ -230,7 +234,8 @@ impl Shared<'_> {
                 job: id.to_owned(),
                 jobs: Arc::clone(&self.jobs),
             }),
-            cancelled: None,
+            cancelled: cancelled(self.server),
+            by_parts: self.server.has(Capability::EvaluatesParts),
             budget: Arc::clone(&self.contexts.budget),
         }
     }
@@ -302,6 +307,13 @@ const NOT_ENDED: &str = "it needs the outputs of a job that has not ended";
 
 /// Why the outputs of a job are unknown that is not in `needs`: they never become known.
 pub(super) const NOT_NEEDED: &str = "it looks at the outputs of a job that it does not need";
+
+/// What `cancelled()` says of a job: the server's code never asks when a run was cancelled.
+pub(crate) fn cancelled(server: Server) -> Option<Value> {
+    server
+        .has(Capability::AnswersCancelled)
+        .then_some(Value::Bool(false))
+}
 
 /// `strategy`: nothing in it without one.
 fn strategy(strategy: Option<&Strategy>) -> Value {

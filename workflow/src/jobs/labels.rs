@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::expression::{Resolved, Scope, Stop};
 use crate::server::{Capability, ForgeKind, Server};
+use crate::yaml::blocks::{breaks_as_block, in_list};
 use crate::yaml::{Decoded, Kind, Node, Refused, Shape};
 
 /// `{group, labels}`.
@@ -40,23 +41,27 @@ fn texts(node: &Node) -> Vec<String> {
 ///
 /// Gitea (1.26, `jobparser`) puts values into each text, so that a list becomes the label `Array`.
 /// Forgejo (runner 12, `jobparser`) evaluates the whole, and a list is spread; where that fails labels
-/// stay as they stand. `Err` means that the forge panics.
+/// stay as they stand. `Err` means that the forge refuses the file, or panics.
 pub fn evaluate(
     runs_on: &Node,
     scope: &Scope,
     server: Server,
 ) -> Result<Resolved<Vec<String>>, Refused> {
-    let crash = |reason| Refused::crash(runs_on.line, reason);
     match server.kind {
         ForgeKind::Gitea => {
             let mut known = Vec::new();
+            let mut unknown = None;
             for label in labels(runs_on) {
-                match scope.interpolate(&label).map_err(crash)? {
-                    Resolved::Known(label) => known.push(label),
-                    Resolved::Unknown(because) => return Ok(Resolved::Unknown(because)),
+                match scope.interpolate(&label) {
+                    Ok(Resolved::Known(label)) => known.push(label),
+                    Ok(Resolved::Unknown(because)) => unknown = unknown.or(Some(because)),
+                    Err(stop) => return Err(stop.refused(runs_on.line, "runs-on")),
                 }
             }
-            Ok(Resolved::Known(known))
+            Ok(match unknown {
+                Some(because) => Resolved::Unknown(because),
+                None => Resolved::Known(stored(known)),
+            })
         }
         ForgeKind::Forgejo if server.has(Capability::RereadsRunsOn) && !is_reread(runs_on) => {
             let reason = "the forge can't read `runs-on` by itself; write the labels out";
@@ -76,6 +81,17 @@ fn is_reread(node: &Node) -> bool {
     let is_nothing =
         matches!(&node.kind, Kind::Scalar(scalar) if scalar.plain && scalar.text.is_empty());
     !is_nothing && node.loose_alias(&mut HashSet::new()).is_none()
+}
+
+/// Labels as the forge stores them: it writes them as YAML and reads that again, and where that fails
+/// there is none.
+fn stored(labels: Vec<String>) -> Vec<String> {
+    let stored = match &labels[..] {
+        [alone] if breaks_as_block(alone) => return Vec::new(),
+        [] | [_] => return labels,
+        several => several.iter().map(|label| in_list(label)),
+    };
+    stored.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// Whether a runner may take a job: it has every label that the job asks for, letter by letter. A job

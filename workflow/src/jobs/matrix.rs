@@ -102,6 +102,9 @@ pub fn combinations(matrix: Option<&Node>, server: Server) -> Result<Vec<Combina
     let Some(node) = matrix else {
         return Ok(vec![Combination::default()]);
     };
+    if server.has(Capability::ChecksMatrixFilters) {
+        check_filters(node)?;
+    }
     let Some(lists) = lists(node, server) else {
         return Ok(vec![Combination::default()]);
     };
@@ -116,6 +119,28 @@ pub fn combinations(matrix: Option<&Node>, server: Server) -> Result<Vec<Combina
     Ok(combinations)
 }
 
+/// `include` and `exclude` must be maps, or lists of them (Gitea from 1.27.3 on, `validateMatrixFilters`).
+fn check_filters(matrix: &Node) -> Result<(), Refused> {
+    for name in ["include", "exclude"] {
+        let entries = match matrix.get(name) {
+            None => &[],
+            Some(Node {
+                kind: Kind::Sequence(items),
+                ..
+            }) => items.as_slice(),
+            Some(alone) => std::slice::from_ref(alone),
+        };
+        let odd = entries
+            .iter()
+            .find(|entry| !matches!(entry.kind, Kind::Mapping(_)));
+        if let Some(odd) = odd {
+            let reason = format!("matrix: `{name}` must be a list of maps");
+            return Err(Refused::new(odd.line, reason));
+        }
+    }
+    Ok(())
+}
+
 /// The matrix that a node is. Gitea up to 1.26 and Forgejo: a map of lists, else none. Gitea from 1.27
 /// on (runner 1.0.8, `Matrix`): a value that is no list is a list of one, and none if one is a map.
 fn lists(node: &Node, server: Server) -> Option<Lists> {
@@ -123,9 +148,12 @@ fn lists(node: &Node, server: Server) -> Option<Lists> {
         return None;
     }
     if server.has(Capability::SingleMatrixValues)
-        && let Ok(value) = node.value()
-        && let Value::Map(map) = value
+        && let Ok(decoded) = node.decode(&Shape::Map(&Shape::Any))
     {
+        let fields = decoded.fields().into_iter();
+        let map = fields
+            .map(|(key, decoded)| (key, decoded.value()))
+            .collect();
         return normal_form(&map).ok();
     }
     let lists = node.decode(&Shape::Map(&Shape::List(&Shape::Any))).ok()?;

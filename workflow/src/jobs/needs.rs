@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::expression::{History, JobState, RecordKind, Resolved, Scope, Stop, Value};
-use crate::jobs::contexts::Contexts;
-use crate::server::{Capability, Server};
+use crate::jobs::contexts::{Contexts, cancelled};
+use crate::server::{Capability, ForgeKind, Server};
 
 /// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -244,7 +244,8 @@ impl<'a> Run<'a> {
             };
             states.insert(need.clone(), state);
         }
-        let own = JobState::open(needs.keys().cloned().collect());
+        // The forge's code fails on one that is not there.
+        let own = JobState::open(job.needs.clone());
         states.insert(job.id.clone(), own);
         let mut contexts = self.contexts.common(self.server);
         contexts.insert("matrix", job.matrix.clone());
@@ -255,7 +256,11 @@ impl<'a> Run<'a> {
                 job: job.id.clone(),
                 jobs: Arc::new(states),
             }),
-            cancelled: Some(Value::unknown("whether the run was cancelled")),
+            cancelled: match self.server.kind {
+                ForgeKind::Gitea => cancelled(self.server),
+                ForgeKind::Forgejo => Some(Value::unknown("whether the run was cancelled")),
+            },
+            by_parts: self.server.has(Capability::EvaluatesParts),
             budget: Arc::clone(&self.contexts.budget),
         }
     }

@@ -7,7 +7,6 @@
 //! the caller has to wait. Forgejo does so from 14 on for a caller without `runs-on`, from 15 on in other
 //! repositories too, all of it when the run is made (measured on 15.0.3): each called job waits for what
 //! the caller waits for, inputs are taken as they are given, and a call that can't be made fails the run.
-//! Secrets that a call must give are not looked at.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,11 +14,13 @@ use std::sync::Arc;
 
 use crate::document::Workflow;
 use crate::expression::{Resolved, Scope, Value};
+use crate::jobs::called::{Call, defaults};
+use crate::jobs::concurrency;
 use crate::jobs::contexts::{Contexts, Shared};
 use crate::jobs::matrix::JOBS_MAX;
 use crate::jobs::uses::Uses;
 use crate::jobs::workflow_set::WorkflowSet;
-use crate::jobs::{ExpandedJob, expand, inputs};
+use crate::jobs::{ExpandedJob, expand};
 use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::{self, By, Node, Refused};
 
@@ -58,6 +59,10 @@ impl<'a> Caller<'a> {
         let shared = self.contexts.shared(self.workflow, self.server);
         let expanded = expand(self.workflow, self.contexts, self.server)?;
         self.check_needs(&expanded)?;
+        let mut written = self.workflow.jobs.iter();
+        if let Some(refused) = written.find_map(|(_, job)| job.unstorable.clone()) {
+            return Err(refused);
+        }
         let mut jobs = Vec::new();
         for job in expanded {
             let is_bare = job.labels == Resolved::Known(Vec::new());
@@ -130,7 +135,19 @@ impl<'a> Caller<'a> {
         match self.is_held(caller, shared) {
             Ok(Resolved::Known(false)) => {}
             Ok(Resolved::Known(true)) => return Ok(Resolved::Known(Vec::new())),
-            Ok(Resolved::Unknown(reason)) => return Ok(Resolved::Unknown(because(&reason))),
+            Ok(Resolved::Unknown(reason)) => {
+                let target = self.target(caller, uses, calls);
+                let fails = target.and_then(|target| self.contexts_of_call(caller, shared, target));
+                // Whether there is a run rests on it.
+                return match fails {
+                    Err(refused) if refused.by != By::Limit && !is_later => {
+                        let reason =
+                            format!("{}, unless its `if` is false: {reason}", because(&refused));
+                        Err(Refused::limit(caller.line, reason))
+                    }
+                    Ok(_) | Err(_) => Ok(Resolved::Unknown(because(&reason))),
+                };
+            }
             Err(reason) => return refused(reason),
         }
         let target = match self.target(caller, uses, calls) {
@@ -172,7 +189,11 @@ impl<'a> Caller<'a> {
             return Ok(Resolved::Known(false));
         };
         let mut scope = shared.scope((&caller.id, origin), caller.combination.context());
-        scope.cancelled = Some(Value::Bool(false));
+        let job = ("job", Value::text(caller.id.as_str()));
+        let github = concurrency::bare(&shared.contexts.github, &[job]);
+        scope
+            .contexts
+            .extend([("github", github.clone()), ("gitea", github)]);
         match scope.condition(condition) {
             Ok(holds) => Ok(holds.map(|holds| !holds)),
             Err(stop) => stop.about(caller.line, "if"),
@@ -197,7 +218,7 @@ impl<'a> Caller<'a> {
         if self.server.kind == ForgeKind::Gitea && calls.contains(&&*caller.uses) {
             return Err(Refused::new(None, "it calls itself"));
         }
-        let target = self.files.called(&uses?)?;
+        let target = self.files.called(&uses?.in_folders(self.server)?)?;
         if self.server.kind == ForgeKind::Gitea && target.jobs.is_empty() {
             return Err(Refused::new(None, "the called workflow has no job"));
         }
@@ -211,15 +232,24 @@ impl<'a> Caller<'a> {
         shared: &Shared<'_>,
         target: &Workflow,
     ) -> Result<Resolved<Contexts>, Refused> {
-        let given = match given(caller, self.workflow, shared)? {
+        let call = match self.server.kind {
+            ForgeKind::Gitea => Call::of(&target.on)?,
+            ForgeKind::Forgejo => Call::default(),
+        };
+        let given = match self.server.kind {
+            // What declares nothing is given nothing, and nobody looks at it.
+            ForgeKind::Gitea if !call.has_inputs() => Resolved::Known(BTreeMap::new()),
+            ForgeKind::Gitea | ForgeKind::Forgejo => given(caller, self.workflow, shared)?,
+        };
+        let given = match given {
             Resolved::Known(given) => given,
             Resolved::Unknown(because) => return Ok(Resolved::Unknown(because)),
         };
         let of_run = self.contexts;
         let (inputs, github) = match self.server.kind {
             ForgeKind::Gitea => {
-                let declared = inputs::declared(&target.on)?;
-                let inputs = Value::map(inputs::typed_inputs(&declared, given)?);
+                call.check_secrets(caller.secrets.as_ref())?;
+                let inputs = Value::map(call.inputs(given)?);
                 let github = of_call(&of_run.github, &inputs);
                 (inputs, github)
             }
@@ -233,7 +263,7 @@ impl<'a> Caller<'a> {
                     budget: Arc::clone(&of_run.budget),
                     ..Scope::default()
                 };
-                let mut inputs = match evaluated(&inputs::defaults(&target.on), &scope, None)? {
+                let mut inputs = match evaluated(&defaults(&target.on), &scope, None)? {
                     Resolved::Known(defaults) => defaults,
                     Resolved::Unknown(because) => return Ok(Resolved::Unknown(because)),
                 };

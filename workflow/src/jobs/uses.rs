@@ -1,5 +1,6 @@
 //! What stands in the `uses` of a job: where the workflow is that it calls.
 
+use crate::discovery;
 use crate::server::{Capability, ForgeKind, Server};
 use crate::yaml::Refused;
 
@@ -62,6 +63,18 @@ impl Uses {
         })
     }
 
+    /// The same, if it is in a folder of workflows. An administrator may have set others than these.
+    pub(crate) fn in_folders(self, server: Server) -> Result<Self, Refused> {
+        let mut folders = discovery::workflow_dirs(server);
+        folders.extend(SCOPED_FOLDER.map(str::to_owned));
+        let (Self::Here { path } | Self::There { path, .. }) = &self;
+        if server.kind == ForgeKind::Gitea && !discovery::is_workflow(path, &folders) {
+            let reason = format!("`{path}` is in none of {}", folders.join(", "));
+            return Err(Refused::new(None, reason));
+        }
+        Ok(self)
+    }
+
     /// What a job with `uses` calls, if the server itself puts the called jobs in its place; `is_bare`
     /// says that it asks for no labels. `Err`: the forge can't follow the call.
     #[must_use]
@@ -84,6 +97,9 @@ impl Uses {
         (is_fit && server.has(capability)).then_some(parsed)
     }
 }
+
+/// Where Gitea from 1.27 on has workflows for other repositories.
+const SCOPED_FOLDER: [&str; 1] = [".gitea/scoped_workflows"];
 
 fn is_name(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');

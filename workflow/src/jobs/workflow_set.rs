@@ -41,6 +41,9 @@ pub struct ReadFile {
     pub name: String,
     /// What it says, or why the forge skips it.
     pub read: Result<Workflow, Refused>,
+    /// What it says to those that call it, if it is skipped only because its jobs can't be made without
+    /// what a call gives.
+    called: Option<Workflow>,
 }
 
 impl ReadFile {
@@ -51,11 +54,13 @@ impl ReadFile {
             .as_ref()
             .err()
             .filter(|refused| refused.by == By::Panic)?;
-        let path = &self.path;
-        Some(format!(
-            "the forge's own code fails on {path}, and no workflow starts: {refused}"
-        ))
+        Some(crash_at(&self.path, refused))
     }
+}
+
+/// What it means that the forge's code fails on a file.
+pub(crate) fn crash_at(path: &str, why: impl std::fmt::Display) -> String {
+    format!("the forge's own code fails on {path}, and no workflow starts: {why}")
 }
 
 impl WorkflowSet {
@@ -79,14 +84,20 @@ impl WorkflowSet {
                 let name = name.unwrap_or(&file.path).to_owned();
                 let read = match file.bytes {
                     Ok(bytes) => Workflow::read(&bytes, server)
-                        .and_then(|workflow| kept(workflow, &mut nodes_left))
-                        .and_then(|workflow| validated(workflow, &nothing, server)),
+                        .and_then(|workflow| kept(workflow, &mut nodes_left)),
                     Err(reason) => Err(Refused::limit(None, reason)),
+                };
+                let workflow = read.as_ref().ok();
+                let invalid = workflow.and_then(|it| validate(it, &nothing, server).err());
+                let (read, called) = match (read, invalid) {
+                    (Ok(workflow), Some(refused)) => (Err(refused), Some(workflow)),
+                    (read, _) => (read, None),
                 };
                 ReadFile {
                     path: file.path,
                     name,
                     read,
+                    called,
                 }
             })
             .collect();
@@ -108,7 +119,7 @@ impl WorkflowSet {
         let calls: BTreeSet<Uses> = jobs
             .filter_map(|(_, job)| Uses::expanded(&job.uses, job.runs_on.is_none(), server))
             .filter_map(Result::ok)
-            .filter(|uses| self.own(uses).is_none() && !self.called.contains_key(uses))
+            .filter(|uses| !self.is_in_folder(uses) && !self.called.contains_key(uses))
             .collect();
         calls.into_iter().take(left).collect()
     }
@@ -124,15 +135,27 @@ impl WorkflowSet {
 
     /// The workflow that `uses` leads to.
     pub(crate) fn called(&self, uses: &Uses) -> Result<&Workflow, Refused> {
-        let read = match self.own(uses) {
-            Some(file) => Some(&file.read),
-            None => self.called.get(uses),
+        let file = self.own(uses);
+        if let Some(called) = file.and_then(|file| file.called.as_ref()) {
+            return Ok(called);
+        }
+        match file.map(|file| &file.read).or(self.called.get(uses)) {
+            Some(read) => read.as_ref().map_err(Refused::clone),
+            // All files of the folder are known.
+            None if self.is_in_folder(uses) => Err(Refused::new(None, "there is no such file")),
+            None => {
+                let reason = format!("more than {CALLED_MAX} workflows are called");
+                Err(Refused::limit(None, reason))
+            }
+        }
+    }
+
+    fn is_in_folder(&self, uses: &Uses) -> bool {
+        let (Uses::Here { path }, Some(folder)) = (uses, &self.folder) else {
+            return false;
         };
-        let Some(read) = read else {
-            let reason = format!("more than {CALLED_MAX} workflows are called");
-            return Err(Refused::limit(None, reason));
-        };
-        read.as_ref().map_err(Refused::clone)
+        let below = path.strip_prefix(folder.as_str());
+        below.is_some_and(|below| below.starts_with('/'))
     }
 
     /// The file among the repository's own workflows that `uses` leads to.
@@ -156,7 +179,8 @@ impl WorkflowSet {
     }
 
     fn workflows(&self) -> impl Iterator<Item = &Workflow> {
-        let own = self.files.iter().filter_map(|file| file.read.as_ref().ok());
+        let files = self.files.iter();
+        let own = files.flat_map(|file| file.read.iter().chain(&file.called));
         own.chain(self.called.values().flatten())
     }
 }
@@ -173,11 +197,11 @@ fn kept(workflow: Workflow, nodes_left: &mut usize) -> Result<Workflow, Refused>
 
 /// Gitea since 1.26 also makes the jobs of a file before it looks at the event, with empty contexts:
 /// a file of which that fails is none (`ValidateWorkflowContent`).
-fn validated(workflow: Workflow, nothing: &Contexts, server: Server) -> Result<Workflow, Refused> {
+fn validate(workflow: &Workflow, nothing: &Contexts, server: Server) -> Result<(), Refused> {
     if server.has(Capability::ValidatesJobs) {
-        jobs::expand(&workflow, nothing, server)?;
+        jobs::expand(workflow, nothing, server)?;
     }
-    Ok(workflow)
+    Ok(())
 }
 
 /// Whether an expression that names a job, finds its labels or its group may look at variables.

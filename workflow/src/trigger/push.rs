@@ -78,7 +78,10 @@ pub(super) fn judge(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
 /// Judges a pull request: its kind first, which has a default, then the branch that it goes to and the
 /// files between the two sides.
 pub(super) fn judge_pull(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
-    let kind = types::of_pull(on, given);
+    let kind = match types::of_pull(on, given) {
+        Ok(kind) => kind,
+        Err(crash) => return Judgement::of_steps(Err(crash)),
+    };
     if kind.holds != Some(true) {
         let outcome = match kind.holds {
             None => Outcome::Unknown,

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Judgement, Outcome, Step, TriggerInputs, Way, filter, rule, unknown_key};
+use super::{Judgement, Step, TriggerInputs, Way, filter, rule, unknown_key};
 use crate::document::on::OnEvent;
 use crate::pattern::glob::{Glob, GlobDialect};
 use crate::server::{Capability, Server};
@@ -60,19 +60,19 @@ pub(super) fn of_review<'a>(payload: &Value, words: &[&'static str]) -> Said<'a>
     Said::all(if is_one { words.to_vec() } else { Vec::new() })
 }
 
-/// The kind of a pull request.
-pub(super) fn of_pull(on: &OnEvent, given: TriggerInputs<'_>) -> Step {
+/// The kind of a pull request. `Err`: the forge panics at it.
+pub(super) fn of_pull(on: &OnEvent, given: TriggerInputs<'_>) -> Result<Step, Step> {
     let TriggerInputs {
         payload, server, ..
     } = given;
     let Some((_, types)) = on.filters.iter().find(|(name, _)| name == "types") else {
         let action = payload["action"].as_str().unwrap_or_default();
         let is_default = PULL_DEFAULTS.contains(&action);
-        return Step {
+        return Ok(Step {
             rule: "types: [opened, synchronize, reopened]".to_owned(),
             holds: Some(is_default),
             why: format!("the pull request was {action}; these are meant where none is named"),
-        };
+        });
     };
     let words = [
         ("synchronized", "synchronize"),
@@ -84,15 +84,11 @@ pub(super) fn of_pull(on: &OnEvent, given: TriggerInputs<'_>) -> Step {
 
 /// Judges an event that has kinds and nothing else.
 pub(super) fn judge(on: &OnEvent, said: &Said<'_>, given: TriggerInputs<'_>) -> Judgement {
-    let steps = on
-        .filters
-        .iter()
-        .map(|one| match one.0.as_str() {
-            "types" => step(&one.1, said, given.server),
-            _ => unknown_key(one),
-        })
-        .collect();
-    Judgement::of_all(steps, Outcome::NotApplicable, 0)
+    let steps = on.filters.iter().map(|one| match one.0.as_str() {
+        "types" => step(&one.1, said, given.server),
+        _ => Ok(unknown_key(one)),
+    });
+    Judgement::of_steps(steps.collect())
 }
 
 /// Judges a run of another workflow (Gitea since 1.25).
@@ -104,21 +100,18 @@ pub(super) fn judge_run(on: &OnEvent, given: TriggerInputs<'_>) -> Judgement {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let workflow = text(&payload["workflow"]["name"]);
     let branch = text(&payload["workflow_run"]["head_branch"]);
-    let steps = on
-        .filters
-        .iter()
-        .map(|one| match one.0.as_str() {
-            "types" => step(&one.1, &said, server),
-            "workflows" => filter(one, Way::Include, &[&workflow], given),
-            "branches" => filter(one, Way::Include, &[&branch], given),
-            "branches-ignore" => filter(one, Way::Ignore, &[&branch], given),
-            _ => unknown_key(one),
-        })
-        .collect();
-    Judgement::of_all(steps, Outcome::NotApplicable, 0)
+    let steps = on.filters.iter().map(|one| match one.0.as_str() {
+        "types" => step(&one.1, &said, server),
+        "workflows" => Ok(filter(one, Way::Include, &[&workflow], given)),
+        "branches" => Ok(filter(one, Way::Include, &[&branch], given)),
+        "branches-ignore" => Ok(filter(one, Way::Ignore, &[&branch], given)),
+        _ => Ok(unknown_key(one)),
+    });
+    Judgement::of_steps(steps.collect())
 }
 
-fn step(types: &[String], said: &Said<'_>, server: Server) -> Step {
+/// `Err`: the forge panics at one of the types.
+fn step(types: &[String], said: &Said<'_>, server: Server) -> Result<Step, Step> {
     let was = match said.kinds.as_slice() {
         [] => "of no kind that workflows have a word for".to_owned(),
         kinds if said.is_open => kinds.join(" or "),
@@ -137,19 +130,21 @@ fn step(types: &[String], said: &Said<'_>, server: Server) -> Step {
                 unmatched.retain(|kind| !ready.matches(kind));
                 let is_met = unmatched.is_empty() || !said.is_open;
                 if unmatched.len() < count && is_met {
-                    return result(Some(true), format!("it was {was}, which matches {glob}"));
+                    let why = format!("it was {was}, which matches {glob}");
+                    return Ok(result(Some(true), why));
                 }
             }
             Err(bad) if bad.is_refused_by_the_forge() => {
-                return result(Some(false), format!("{bad}, and starts nothing at all"));
+                return Err(result(Some(false), bad.to_string()));
             }
-            Err(bad) => return result(None, bad.to_string()),
+            Err(bad) => return Ok(result(None, bad.to_string())),
         }
     }
     if said.is_open && unmatched.len() < said.kinds.len() {
-        return result(None, format!("it was {was}: the delivery does not tell"));
+        let why = format!("it was {was}: the delivery does not tell");
+        return Ok(result(None, why));
     }
-    result(Some(false), format!("it was {was}"))
+    Ok(result(Some(false), format!("it was {was}")))
 }
 
 #[cfg(test)]
@@ -160,7 +155,8 @@ mod tests {
 
     fn held(types: &[&str], payload: &Value, server: Server) -> Option<bool> {
         let types: Vec<String> = types.iter().map(|&one| one.to_owned()).collect();
-        step(&types, &of_issue(payload, server), server).holds
+        let step = step(&types, &of_issue(payload, server), server);
+        step.unwrap().holds
     }
 
     #[test]

@@ -100,6 +100,20 @@ impl Decoder {
             return Ok(Some(Decoded::Raw(node)));
         }
         if let Kind::Alias(target) = &node.kind {
+            if target.is_endless() {
+                return Err(match shape {
+                    // The forge follows it once, and minds if it comes to the same alias again.
+                    Shape::Record(_) | Shape::Map(_) | Shape::Optional(_) | Shape::Either(..) => {
+                        Refused::limit(node.line, ENDLESS)
+                    }
+                    Shape::Raw
+                    | Shape::Text
+                    | Shape::Flag
+                    | Shape::Whole
+                    | Shape::Any
+                    | Shape::List(_) => refuse(node, ENDLESS),
+                });
+            }
             self.in_aliases += 1;
             let decoded = self.node(target, shape);
             self.in_aliases -= 1;
@@ -285,6 +299,9 @@ impl Decoder {
         };
         for map in maps {
             self.step(map)?;
+            if map.target().is_endless() {
+                return Err(Refused::limit(map.line, ENDLESS));
+            }
             let aliased = matches!(map.kind, Kind::Alias(_));
             self.in_aliases += u32::from(aliased);
             if aliased {
@@ -381,6 +398,8 @@ fn unfit(node: &Node, shape: &Shape) -> Refused {
     };
     refuse(node, format!("{wanted} must stand here, not {is}"))
 }
+
+const ENDLESS: &str = "an alias stands inside what it repeats; write it out";
 
 /// What a reason shows of a text: enough to find it.
 const SHOWN_CHARS: usize = 20;

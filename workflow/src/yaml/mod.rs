@@ -8,6 +8,7 @@
 //! Files come from strangers: bytes, nodes, depth and what aliases multiply have limits, and what is over
 //! one is refused with its reason.
 
+pub(crate) mod blocks;
 mod cursor;
 mod decode;
 #[expect(
@@ -20,6 +21,7 @@ mod decoded;
     reason = "a place in the grammar takes few tokens"
 )]
 mod events;
+mod expand;
 mod parse;
 mod print;
 mod read;
@@ -251,6 +253,23 @@ impl Node {
         }
     }
 
+    /// What stands for the target of an alias that is inside what it repeats.
+    fn endless(line: usize) -> Self {
+        Self {
+            line,
+            anchor: None,
+            kind: Kind::Scalar(Scalar {
+                text: String::new(),
+                plain: false,
+                tag: Some(ENDLESS.to_owned()),
+            }),
+        }
+    }
+
+    fn is_endless(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(own) if own.tag.as_deref() == Some(ENDLESS))
+    }
+
     /// The node behind an alias, or the node itself.
     #[must_use]
     pub fn target(&self) -> &Self {
@@ -260,6 +279,9 @@ impl Node {
         }
     }
 }
+
+/// A tag that no file can write.
+const ENDLESS: &str = "";
 
 #[cfg(test)]
 mod tests;

@@ -153,10 +153,8 @@ impl Tree {
         self.count(1, line)?;
         let (target, depth) = match self.anchors.get(name) {
             Some(Anchored::Known(target, depth)) => (Arc::clone(target), *depth),
-            Some(Anchored::Open(_)) => {
-                let reason = format!("`*{name}` stands inside what it repeats; write it out");
-                return Err(Refused::new(line, reason));
-            }
+            // The forge minds only if it follows it.
+            Some(Anchored::Open(_)) => (Arc::new(Node::endless(line)), 0),
             None => {
                 let reason = format!("nothing before `*{name}` is marked `&{name}`");
                 return Err(Refused::new(line, reason));

@@ -118,7 +118,7 @@ fn what_is_refused_has_its_line_and_what_to_do() {
         ("a: *b", "line 1: nothing before `*b` is marked `&b`"),
         (
             "a: &a [*a]",
-            "line 1: `*a` stands inside what it repeats; write it out",
+            "line 1: an alias stands inside what it repeats; write it out",
         ),
         ("{<<: 1}", "line 1: `<<` merges maps, and this is none"),
         ("{[a]: b}", "line 1: a list or map can't be a key"),

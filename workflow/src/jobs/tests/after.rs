@@ -13,7 +13,7 @@ use crate::jobs::{ExpandedJob, expand};
 use crate::server::Server;
 use crate::yaml::Refused;
 
-fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> JobNode {
+pub(super) fn row(id: &str, status: Status, needs: &[&str], condition: Option<&str>) -> JobNode {
     JobNode {
         id: id.to_owned(),
         status,
@@ -188,7 +188,7 @@ fn a_uses_names_a_file_here_or_in_another_repository() {
 }
 
 /// `id name [labels] < needs` of each job that a runner is asked for, or what is said instead.
-fn asked(files: &[(&str, &str)], server: Server) -> Vec<String> {
+pub(super) fn asked(files: &[(&str, &str)], server: Server) -> Vec<String> {
     let bytes = |&(name, text): &(&str, &str)| (name.to_owned(), text.as_bytes().to_vec());
     let found = FoundFiles::of(".gitea/workflows", files.iter().map(bytes));
     let mut reading = WorkflowSet::of(found, server);
@@ -295,12 +295,12 @@ fn who_puts_called_jobs_in_the_place_of_their_caller_differs() {
     assert_eq!(files(local), ["c []", "c/j [j]", "c.j [j]", "c.j [j]"]);
     let labelled = format!("{local}, runs-on: x");
     assert_eq!(files(&labelled), ["c [x]", "c/j [j]", "c [x]", "c [x]"]);
-    let not_here = "line 2: it calls o/r/b.yml@main: not here";
+    let not_here = "line 2: it calls o/r/.gitea/workflows/b.yml@main: not here";
     assert_eq!(
-        files("uses: o/r/b.yml@main"),
+        files("uses: o/r/.gitea/workflows/b.yml@main"),
         ["c []", not_here, "c []", not_here]
     );
-    let [.., address] = files("uses: https://forge/o/r/b.yml@main");
+    let [.., address] = files("uses: https://forge/o/r/.gitea/workflows/b.yml@main");
     assert_eq!(address, "c []");
 }
 
@@ -334,7 +334,8 @@ fn calls_that_lead_nowhere_or_round_in_a_circle_are_refused() {
     };
     let here = "./.gitea/workflows/b.yml";
     for (uses, called, said) in [
-        ("./.gitea/workflows/none.yml", "on: push", "not here"),
+        ("./.gitea/workflows/none.yml", "on: push", "no such file"),
+        ("./d/none.yml", "on: push", "is in none of .gitea/workflows"),
         ("nowhere", "on: push", "calls no workflow"),
         (
             here,

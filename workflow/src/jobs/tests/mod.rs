@@ -1,6 +1,7 @@
 //! Tables of the jobs that workflows give.
 
 mod after;
+mod calls;
 
 use std::collections::BTreeMap;
 
