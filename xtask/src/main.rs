@@ -149,10 +149,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             LabCommand::Status => lab_command::status().await?,
         },
         Command::Test(asked) => return Ok(test::run(root, &asked)?),
-        Command::Tidy => {
-            let found = tidy::print(root)?;
-            return Ok(ExitCode::from(u8::from(found > 0)));
-        }
+        Command::Tidy => return Ok(ExitCode::from(u8::from(tidy::print(root)? > 0))),
     }
     Ok(ExitCode::SUCCESS)
 }

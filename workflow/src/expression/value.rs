@@ -255,7 +255,16 @@ impl Value {
         Ok(match self {
             Self::Record(_) | Self::Odd(Odd::Time) => "Object".into(),
             Self::Odd(Odd::Large(number)) => number.to_string().into(),
-            _ => return self.printed(),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Map(_)
+            | Self::Part(..)
+            | Self::Odd(Odd::Keyed)
+            | Self::Unknown(_) => return self.printed(),
         })
     }
 }
