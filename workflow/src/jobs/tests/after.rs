@@ -321,7 +321,8 @@ fn gitea_asks_the_if_of_a_caller_before_it_calls() {
         );
         let target = "on: workflow_call\njobs: {j: {runs-on: j}}";
         let asked = |server| asked(&[("a.yml", &caller), ("b.yml", target)], server).join(", ");
-        assert_eq!(asked(GITEA_1_27), gitea, "{condition}");
+        // Before 1.27.1 it fails on `cancelled()`, as it knows of no job there.
+        assert_eq!(asked(Server::gitea(1, 27, 3)), gitea, "{condition}");
         assert_eq!(asked(FORGEJO_15), "c.j [j]", "{condition}");
     }
 }
