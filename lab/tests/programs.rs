@@ -119,5 +119,6 @@ async fn a_server_that_is_another_than_its_program_says_is_refused() {
     if error.is_lack() {
         return support::skipped(&error.to_string());
     }
-    assert!(error.to_string().contains("15.0.0+gitea-1.22.0"), "{error}");
+    let told = Version::Forgejo15.told();
+    assert!(error.to_string().contains(told), "{error}");
 }
