@@ -169,11 +169,18 @@ fn a_newer_gitea_refuses_mistakes_and_evaluates_each_expression_by_itself() {
         ("${{ 'it''s' }}!", "it's!"),
         ("${{ cancelled() }} ${{ null }}", "false "),
         ("${{ github }}", "Object"),
+        ("${{ job }}", "Object"),
         ("none", "none"),
     ] {
         let known = Ok(Resolved::Known(expected.to_owned()));
         assert_eq!(scope.interpolate(text), known, "{text}");
     }
+    let jobless = Scope {
+        cancelled: None,
+        ..scope.clone()
+    };
+    let known = Ok(Resolved::Known("()".to_owned()));
+    assert_eq!(jobless.interpolate("(${{ job }})"), known);
     for text in [
         "a }} ${{ bad",
         "${{ nosuch }}",

@@ -253,6 +253,10 @@ impl Value {
     /// `coerceToString`).
     pub(super) fn written(&self) -> Result<Arc<str>, Arc<str>> {
         Ok(match self {
+            // A pointer to nothing.
+            Self::Record(record) if record.kind == RecordKind::Job && record.fields.is_empty() => {
+                "".into()
+            }
             Self::Record(_) | Self::Odd(Odd::Time) => "Object".into(),
             Self::Odd(Odd::Large(number)) => number.to_string().into(),
             Self::Null
