@@ -47,7 +47,14 @@ fn help_names_the_program_and_lists_developers_commands_by_themselves() {
         "demo", "render", "diff", "up", "down", "secret", "replay", "explain", "lab", "help",
     ];
     assert_eq!(listed(&help, "Commands:"), everybodys);
-    let developers = ["soak", "differential", "conformance", "test", "tidy"];
+    let developers = [
+        "soak",
+        "differential",
+        "judge",
+        "conformance",
+        "test",
+        "tidy",
+    ];
     assert_eq!(
         listed(&help, "For developers of tinqs-ci:"),
         developers,
