@@ -273,9 +273,10 @@ impl Evaluator<'_> {
             if job.needs.is_empty()
                 && let Resolved::Known(Some(group)) = concurrency::of_job(&job, workflow, &shared)?
             {
-                // The second would cancel the first, whose run is only being made (measured).
+                // The second cancels the first, whose run is only being made (measured).
                 let cancels = !jobs.is_empty() && own.as_ref() == Some(&group.name);
-                if !groups.insert(group.name.clone()) || cancels {
+                let is_shared = !groups.insert(group.name.clone()) || cancels;
+                if is_shared && !server.has(Capability::SharesJobGroups) {
                     let reason = format!(
                         "two of its jobs are of the concurrency group {}, and then the forge makes no run",
                         group.name

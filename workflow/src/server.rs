@@ -118,6 +118,9 @@ pub enum Capability {
     RunConcurrency,
     /// Reads `concurrency` of a job.
     JobConcurrency,
+    /// Makes a run of which two jobs are of one concurrency group: the second cancels the first. Before, no
+    /// run comes about.
+    SharesJobGroups,
     /// Stores a job so that any text in its steps can be read again; others can't evaluate the
     /// `concurrency` of one with a text of several lines that begins with a blank.
     StoresAnyText,
@@ -189,6 +192,7 @@ impl Capability {
             Self::EmptyMatrixHasNoJob | Self::RereadsRunsOn | Self::ChecksRuns => {
                 (NEVER, from(15, 0, 0))
             }
+            Self::SharesJobGroups => (from(1, 27, 0), NEVER),
             Self::NumbersAttemptsFromOne => (from(1, 27, 0), ALWAYS),
             Self::ListsJobs => (from(1, 25, 0), from(11, 0, 0)),
             Self::ListsRunners => (from(1, 24, 0), NEVER),
