@@ -173,7 +173,8 @@ impl Capability {
             | Self::StrictGlobs
             | Self::SingleMatrixValues
             | Self::ContinueOnError
-            | Self::DisablesTargets => (from(1, 27, 0), NEVER),
+            | Self::DisablesTargets
+            | Self::SharesJobGroups => (from(1, 27, 0), NEVER),
             Self::AnswersCancelled | Self::TakesBaseBranch | Self::StoresAnyText => {
                 (from(1, 27, 1), NEVER)
             }
@@ -192,7 +193,6 @@ impl Capability {
             Self::EmptyMatrixHasNoJob | Self::RereadsRunsOn | Self::ChecksRuns => {
                 (NEVER, from(15, 0, 0))
             }
-            Self::SharesJobGroups => (from(1, 27, 0), NEVER),
             Self::NumbersAttemptsFromOne => (from(1, 27, 0), ALWAYS),
             Self::ListsJobs => (from(1, 25, 0), from(11, 0, 0)),
             Self::ListsRunners => (from(1, 24, 0), NEVER),
