@@ -64,10 +64,10 @@ pub struct WaitingJob {
     /// Not to be claimed before this moment.
     #[serde(default)]
     pub not_before_ms: u64,
-    /// What it has in common with the same job under another key, see [`crate::model::job::Job::alias`].
+    /// What it has in common with the same job under another key, see `Job::alias`.
     #[serde(default)]
     pub alias: u64,
-    /// The same where its commit is not told, see [`crate::model::job::Job::bare_alias`].
+    /// The same where its commit is not told, see `Job::bare_alias`.
     #[serde(default)]
     pub bare_alias: u64,
 }
