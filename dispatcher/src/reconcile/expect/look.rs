@@ -21,6 +21,8 @@ use crate::reconcile::context::{Context, Stop};
 /// run after four seconds, and behind a slow hook of somebody else five later (measured): after the last
 /// one a job that is not there will not come.
 const LOOKS_AFTER_MS: [u64; 3] = [2_000, 5_000, 12_000];
+/// Shortest time between two looks, in milliseconds, however often somebody pushes.
+const APART_MS: u64 = 2_000;
 /// From then on an event is followed as before: until then the looks do it.
 pub(super) const LOOKS_OVER_MS: u64 = 13_000;
 /// Longest that one drain waits for all of this, in milliseconds: it is paid for by the second.
@@ -35,6 +37,8 @@ pub(crate) struct Looks {
     evaluated_ms: u64,
     /// How many of the looks after that are done.
     done: usize,
+    /// When it last looked.
+    looked_ms: u64,
     waited_ms: u64,
 }
 
@@ -101,7 +105,8 @@ impl Looks {
         else {
             return false;
         };
-        let wait_ms = (self.evaluated_ms + after_ms).saturating_sub(context.now_ms());
+        let due_ms = (self.evaluated_ms + after_ms).max(self.looked_ms + APART_MS);
+        let wait_ms = due_ms.saturating_sub(context.now_ms());
         let is_too_long = self.waited_ms + wait_ms > WAIT_MAX_MS;
         if is_too_long || context.out_of_time_in(Duration::from_millis(wait_ms)) {
             return false;
@@ -114,6 +119,7 @@ impl Looks {
 
     /// Looks. A forge that does not answer is asked again at the next look, if there is one.
     async fn look(&mut self, context: Context<'_>) -> Result<Found, Failure> {
+        self.looked_ms = context.now_ms();
         let live = context.ledger.live().await?;
         let evaluated_ms = self
             .scopes
