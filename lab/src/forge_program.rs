@@ -22,6 +22,9 @@ pub enum UnknownForge {
         built = Release::list()
     )]
     Name(String),
+    /// No queue of that name.
+    #[error("the lab's forge has no queue {0}; there are channel and level")]
+    Queue(String),
 }
 
 /// Which program a lab runs as its forge.
@@ -34,6 +37,39 @@ pub enum ForgeProgram {
     Gitea(Release),
     /// Ready-made programs in a folder, of a Gitea or a Forgejo.
     Ready(PathBuf),
+}
+
+/// How a real forge keeps what it has to do later, its hooks too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForgeQueue {
+    /// In memory, as an operator should have it.
+    #[default]
+    Channel,
+    /// In a database that is polled, as a forge has it that nobody set up: up to four seconds a job.
+    Level,
+}
+
+impl ForgeQueue {
+    /// Its word, which is the forge's.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Level => "level",
+        }
+    }
+}
+
+impl std::str::FromStr for ForgeQueue {
+    type Err = UnknownForge;
+
+    fn from_str(word: &str) -> Result<Self, UnknownForge> {
+        let queue = [Self::Channel, Self::Level].into_iter();
+        let mut queue = queue.filter(|queue| queue.word() == word);
+        queue
+            .next()
+            .ok_or_else(|| UnknownForge::Queue(word.to_owned()))
+    }
 }
 
 impl Default for ForgeProgram {

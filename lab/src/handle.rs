@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::cloud::InstanceReport;
 use crate::folder::{ENV_MARK, Folder, LabFile};
 use crate::forge::ADMIN;
-use crate::forge_program::ForgeProgram;
+use crate::forge_program::{ForgeProgram, ForgeQueue};
 use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
 use crate::real_forge::Programs;
@@ -49,8 +49,19 @@ pub struct Lab {
 pub struct Setup {
     /// Its forge.
     pub forge: ForgeProgram,
+    /// The queue of a real one.
+    pub queue: ForgeQueue,
     /// Somebody else's emulator; it has one of its own without.
     pub emulator: Option<SharedEmulator>,
+}
+
+impl From<ForgeProgram> for Setup {
+    fn from(forge: ForgeProgram) -> Self {
+        Self {
+            forge,
+            ..Self::default()
+        }
+    }
 }
 
 /// An emulator that several labs use.
@@ -72,19 +83,15 @@ pub struct Status {
 }
 
 impl Lab {
-    /// Starts the lab in `folder` with this forge, or finds the one that runs there.
+    /// Starts the lab in `folder` with this setup, or finds the one that runs there.
     /// `progress` hears of every step that takes a while.
     pub async fn up(
         folder: &Folder,
-        forge_program: ForgeProgram,
+        setup: &Setup,
         progress: impl FnMut(&str),
     ) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(|error| Error::bug(&error))?;
-        let setup = Setup {
-            forge: forge_program,
-            emulator: None,
-        };
-        Self::up_with(folder, &program, &setup, progress).await
+        Self::up_with(folder, &program, setup, progress).await
     }
 
     /// The same for callers that have no `internal` commands: `program` has them.
@@ -308,6 +315,7 @@ fn spawn(folder: &Folder, program: &Path, setup: &Setup) -> Result<Child, Error>
         .args(["internal", "serve"])
         .arg(folder.path())
         .arg(setup.forge.to_string())
+        .arg(setup.queue.word())
         .args(shared.flatten())
         .env(ENV_MARK, folder.path())
         .stdin(Stdio::null())

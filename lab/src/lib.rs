@@ -41,7 +41,7 @@ pub use error::Error;
 pub use folder::{
     ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,
 };
-pub use forge_program::{ForgeProgram, UnknownForge};
+pub use forge_program::{ForgeProgram, ForgeQueue, UnknownForge};
 pub use handle::{Lab, Setup, SharedEmulator, Status};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};

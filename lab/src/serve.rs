@@ -52,24 +52,28 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-/// `FOLDER FORGE [EMULATOR ACCOUNT]`.
+/// `FOLDER FORGE QUEUE [EMULATOR ACCOUNT]`.
 fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
-    let (folder, forge, emulator) = match args {
-        [folder, forge] => (folder, forge, None),
-        [folder, forge, endpoint, account] => {
+    let (folder, forge, queue, emulator) = match args {
+        [folder, forge, queue] => (folder, forge, queue, None),
+        [folder, forge, queue, endpoint, account] => {
             let emulator = SharedEmulator {
                 endpoint: endpoint.clone(),
                 account: account.clone(),
             };
-            (folder, forge, Some(emulator))
+            (folder, forge, queue, Some(emulator))
         }
         _ => {
-            let usage = "usage: internal serve FOLDER FORGE [EMULATOR ACCOUNT]";
+            let usage = "usage: internal serve FOLDER FORGE QUEUE [EMULATOR ACCOUNT]";
             return Err(Error::Bug(usage.to_owned()));
         }
     };
-    let forge = forge.parse().map_err(|error| Error::bug(&error))?;
-    Ok((Folder::at(Path::new(folder)), Setup { forge, emulator }))
+    let setup = Setup {
+        forge: forge.parse().map_err(|error| Error::bug(&error))?,
+        queue: queue.parse().map_err(|error| Error::bug(&error))?,
+        emulator,
+    };
+    Ok((Folder::at(Path::new(folder)), setup))
 }
 
 fn start(folder: &Folder, setup: &Setup) -> Result<(), Error> {
@@ -116,7 +120,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         secret: secret(),
         token: None,
     };
-    let mut forge = Forge::start(folder, &setup.forge, programs.as_ref()).await?;
+    let mut forge = Forge::start(folder, setup, programs.as_ref()).await?;
     let forge_url = format!("http://{}", forge.address);
     let ec2_url = format!("http://{ec2_address}");
     let surroundings = Surroundings {
@@ -211,11 +215,11 @@ impl Forge {
     /// Starts the real one if there are `programs`, else the stand-in.
     async fn start(
         folder: &Folder,
-        program: &ForgeProgram,
+        setup: &Setup,
         programs: Option<&Programs>,
     ) -> Result<Self, Error> {
         if let Some(programs) = programs {
-            let real = RealForge::start(folder, programs).await?;
+            let real = RealForge::start(folder, programs, setup.queue).await?;
             return Ok(Self {
                 address: real.address(),
                 version: real.version.clone(),
@@ -227,8 +231,8 @@ impl Forge {
                 _stand_in: None,
             });
         }
-        let version = match program {
-            ForgeProgram::StandIn(version) => *version,
+        let version = match setup.forge {
+            ForgeProgram::StandIn(version) => version,
             ForgeProgram::Gitea(_) | ForgeProgram::Ready(_) => forge::Version::default(),
         };
         let (token, password, registration_token) = (secret(), secret(), secret());

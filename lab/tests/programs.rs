@@ -108,10 +108,7 @@ async fn a_server_that_is_another_than_its_program_says_is_refused() {
         &program.replace("+gitea-1.22.0", ""),
         ("gitea-runner", &runner),
     );
-    let setup = Setup {
-        forge: ForgeProgram::ready(folder.path()),
-        emulator: None,
-    };
+    let setup = Setup::from(ForgeProgram::ready(folder.path()));
     let at = tempfile::tempdir().unwrap();
     let internal = Path::new(env!("CARGO_BIN_EXE_lab-internal"));
     let up = Lab::up_with(&Folder::at(at.path()), internal, &setup, |_| ()).await;

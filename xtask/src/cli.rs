@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use lab::ForgeProgram;
+use lab::{ForgeProgram, ForgeQueue};
 
 use crate::forge_arg::ForgeArg;
 use crate::{differential, explain, judge, test};
@@ -112,6 +112,15 @@ pub enum Command {
         /// Play one story instead: the forge is updated to this one while jobs wait and run.
         #[arg(long, value_name = "FORGE", conflicts_with = "runs")]
         update_to: Option<ForgeProgram>,
+        /// The queue of a real forge: channel, as operators should have it, or level, the default of
+        /// Gitea and Forgejo, with which hooks come late.
+        #[arg(
+            long,
+            value_name = "QUEUE",
+            default_value = "channel",
+            conflicts_with = "update_to"
+        )]
+        forge_queue: ForgeQueue,
         /// How many; eleven kinds take turns.
         #[arg(long, default_value_t = 11)]
         runs: usize,

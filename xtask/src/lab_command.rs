@@ -7,7 +7,7 @@ use crate::output::say;
 /// Starts the lab, or says that it runs.
 pub async fn up(kind: ForgeProgram) -> Result<(), lab::Error> {
     let progress = |step: &str| say(&format!("· {step}"));
-    let lab = Lab::up(&Folder::default_one(), kind, progress).await?;
+    let lab = Lab::up(&Folder::default_one(), &kind.into(), progress).await?;
     let file = lab.file();
     say(&format!(
         "forge       {} ({}, {})",

@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use dispatcher::aws::{Aws, AwsEndpoint};
 use dispatcher::ledger::Ledger;
 use lab::http::HttpError;
-use lab::{Folder, ForgeProgram, Lab, LabFile, Leftovers};
+use lab::{Folder, Lab, LabFile, Leftovers, Setup};
 use provisioner::progress::{Event, Progress};
 use provisioner::teardown::{self, Found};
 use stacks::names::Names;
@@ -83,13 +83,13 @@ pub struct LabDeployment {
 }
 
 impl LabDeployment {
-    /// Puts the lab up, with this forge, and the stacks in it.
+    /// Puts the lab up with this setup, and the stacks in it.
     pub async fn up(
         root: &Path,
         folder: &Folder,
-        program: ForgeProgram,
+        setup: &Setup,
     ) -> Result<(Self, Forge), PlayError> {
-        let lab = Lab::up(folder, program, |step| say(&format!("lab: {step}"))).await?;
+        let lab = Lab::up(folder, setup, |step| say(&format!("lab: {step}"))).await?;
         let deployment = Self::new(root, lab.file())?;
         deployment.stacks_up().await?;
         Ok((deployment, Forge::of(&lab)))

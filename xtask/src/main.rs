@@ -33,6 +33,8 @@ mod up;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use lab::Setup;
+
 use crate::cli::{Cli, Command, EnvArg, LabCommand, SecretCommand};
 use crate::environments::Unnamed;
 use crate::output::{Failure, hinted, say};
@@ -79,9 +81,17 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             return played(report.ok, json.then_some(&report));
         }
         Command::Soak {
-            forge, runs, json, ..
+            forge,
+            forge_queue: queue,
+            runs,
+            json,
+            ..
         } => {
-            let report = soak::run(root, forge.program(), runs).await?;
+            let setup = Setup {
+                queue,
+                ..forge.program().into()
+            };
+            let report = soak::run(root, &setup, runs).await?;
             return played(report.ok, json.then_some(&report));
         }
         Command::Differential(asked) => {

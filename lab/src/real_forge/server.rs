@@ -14,6 +14,7 @@ use super::programs::Programs;
 use crate::Error;
 use crate::folder::{FORGE_URL, Folder};
 use crate::forge::ADMIN;
+use crate::forge_program::ForgeQueue;
 use crate::http::json;
 use crate::ids::secret;
 use crate::supervised::{self, STARTS_MAX, free_address};
@@ -26,6 +27,7 @@ pub(crate) struct RealForge {
     address: SocketAddr,
     process: tokio::process::Child,
     secret_key: String,
+    queue: ForgeQueue,
     /// What it answers at `/api/v1/version`.
     pub(crate) version: String,
     /// The administrator's API token, for everything.
@@ -38,7 +40,11 @@ pub(crate) struct RealForge {
 
 impl RealForge {
     /// Starts one in `folder` and waits until it answers.
-    pub(crate) async fn start(folder: &Folder, programs: &Programs) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        folder: &Folder,
+        programs: &Programs,
+        queue: ForgeQueue,
+    ) -> Result<Self, Error> {
         for _ in 0..STARTS_MAX {
             let Some(address) = free_address() else {
                 continue;
@@ -47,6 +53,7 @@ impl RealForge {
                 folder,
                 programs,
                 address,
+                queue,
             };
             let secret_key = secret();
             let (admin_token, password) = site.prepare(&secret_key)?;
@@ -62,6 +69,7 @@ impl RealForge {
                     address,
                     process,
                     secret_key,
+                    queue,
                     version: site.version().await?,
                     admin_token,
                     password,
@@ -87,6 +95,7 @@ impl RealForge {
             folder,
             programs,
             address: self.address,
+            queue: self.queue,
         };
         site.configure(&self.secret_key)?;
         self.process = site.spawn(&self.registration_token)?;
@@ -118,6 +127,7 @@ struct Site<'a> {
     folder: &'a Folder,
     programs: &'a Programs,
     address: SocketAddr,
+    queue: ForgeQueue,
 }
 
 impl Site<'_> {
@@ -135,6 +145,7 @@ impl Site<'_> {
             .replace("@FOLDER@", &home.display().to_string())
             .replace("@PORT@", &self.address.port().to_string())
             .replace("@ROOT_URL@", FORGE_URL)
+            .replace("@QUEUE@", self.queue.word())
             .replace("@ASSETS@", &self.programs.assets().display().to_string())
             .replace("@SECRET_KEY@", secret_key);
         fs::create_dir_all(&home)

@@ -7,7 +7,7 @@ use super::server::{RealForge, log};
 use crate::Error;
 use crate::folder::Folder;
 use crate::forge::ADMIN;
-use crate::forge_program::ForgeProgram;
+use crate::forge_program::{ForgeProgram, ForgeQueue};
 use crate::machine::image;
 
 /// A running forge and its administrator. It ends with this value, and with this process.
@@ -31,7 +31,7 @@ impl StandaloneForge {
         let program = std::env::current_exe().map_err(|error| Error::bug(&error))?;
         image::install_program(&folder, &program)?;
         progress("starting the forge");
-        let forge = RealForge::start(&folder, &programs).await?;
+        let forge = RealForge::start(&folder, &programs, ForgeQueue::default()).await?;
         Ok(Self { folder, forge })
     }
 

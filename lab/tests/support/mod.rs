@@ -46,11 +46,7 @@ impl Bench {
     /// A fresh lab that is whole: its emulator's functions reach its EC2 and its forge. `None`, after
     /// [`skipped`], where no lab is possible.
     pub async fn up() -> Option<Self> {
-        Self::of(Setup {
-            forge: forge(),
-            emulator: None,
-        })
-        .await
+        Self::of(forge().into()).await
     }
 
     /// A fresh lab with this forge. It shares its emulator with the others of this test binary, for
@@ -58,11 +54,9 @@ impl Bench {
     pub async fn sharing(forge: ForgeProgram) -> Option<Self> {
         match emulator::shared() {
             Ok(shared) => {
-                Self::of(Setup {
-                    forge,
-                    emulator: Some(shared),
-                })
-                .await
+                let emulator = Some(shared);
+                let setup = Setup::from(forge);
+                Self::of(Setup { emulator, ..setup }).await
             }
             Err(why) => {
                 skipped(&why);

@@ -65,7 +65,7 @@ async fn tell(
     push_only: bool,
     workflow: &str,
 ) -> Result<(Watch, Vec<String>), PlayError> {
-    let (deployment, forge) = LabDeployment::up(root, folder, program).await?;
+    let (deployment, forge) = LabDeployment::up(root, folder, &program.into()).await?;
     forge.make_organization(ORGANIZATION).await?;
     let events: &[&str] = if push_only {
         &["push"]

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::{Folder, ForgeProgram};
+use lab::{Folder, Setup};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -54,10 +54,10 @@ pub struct Report {
 }
 
 /// Plays `runs` scenarios, the kinds in turn, and cleans up whatever happens.
-pub async fn run(root: &Path, program: ForgeProgram, runs: usize) -> Result<Report, PlayError> {
+pub async fn run(root: &Path, setup: &Setup, runs: usize) -> Result<Report, PlayError> {
     let start = Instant::now();
     let folder = Folder::default_one();
-    let whole = whole(root, &folder, program, runs);
+    let whole = whole(root, &folder, setup, runs);
     let (mut report, left) = then_lab_down(&folder, whole).await?;
     if left.total() > 0 {
         report.left.push(format!("{left:?}"));
@@ -74,10 +74,10 @@ pub async fn run(root: &Path, program: ForgeProgram, runs: usize) -> Result<Repo
 async fn whole(
     root: &Path,
     folder: &Folder,
-    program: ForgeProgram,
+    setup: &Setup,
     runs: usize,
 ) -> Result<Report, PlayError> {
-    let (deployment, forge) = deploy(root, folder, program).await?;
+    let (deployment, forge) = deploy(root, folder, setup).await?;
     let mut watch = Watch::new(&forge);
     let told = play_all(&forge, runs, &mut watch).await?;
     let mut problems: Vec<String> = told
@@ -91,6 +91,7 @@ async fn whole(
         .collect();
     problems.extend(settle(&deployment, &forge, &mut watch).await?);
     problems.extend(watch.doubled());
+    problems.extend(watch.idled());
 
     let left = deployment.down(&forge).await?;
     Ok(Report {
@@ -109,9 +110,9 @@ async fn whole(
 async fn deploy(
     root: &Path,
     folder: &Folder,
-    program: ForgeProgram,
+    setup: &Setup,
 ) -> Result<(LabDeployment, Forge), PlayError> {
-    let (deployment, forge) = LabDeployment::up(root, folder, program).await?;
+    let (deployment, forge) = LabDeployment::up(root, folder, setup).await?;
     for organization in [ORGANIZATION, TEAM] {
         forge.make_organization(organization).await?;
         let events = ["push", "workflow_job"];
@@ -202,7 +203,7 @@ fn tell(report: &Report) {
     let seen = &report.seen;
     say(&format!(
         "\n  {} runs on {}, {} jobs, {} attempts taken by {} machines; {} machines ended without a \
-         job\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a cancelled job's machine \
+         job, {} jobs were cancelled before they had one\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a cancelled job's machine \
          was gone after {:.2} s at most",
         report.runs,
         report.forge,
@@ -210,6 +211,7 @@ fn tell(report: &Report) {
         seen.attempts,
         seen.machines,
         seen.idle_machines,
+        seen.cancelled_waiting,
         seen.queued_to_started_p50_s,
         seen.queued_to_started_p95_s,
         seen.queued_to_started_max_s,

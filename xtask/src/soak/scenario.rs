@@ -11,6 +11,8 @@ use crate::lab_deployment::PlayError;
 const LIMIT: Duration = Duration::from_mins(5);
 /// Longest until the forge admits a rerun of what is still being cancelled.
 const ADMIT_LIMIT: Duration = Duration::from_secs(15);
+/// Longest until a hook has come: they wait for those before them.
+const HOOK_LIMIT: Duration = Duration::from_mins(1);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// What is pushed.
@@ -278,16 +280,29 @@ impl Scene<'_> {
         if theirs[0].status != "queued" {
             problems.push(format!("the stranger's job is {}", theirs[0].status));
         }
-        let answers = self.forge.answers(self.repository).await?;
-        let refused = answers.iter().any(|answer| {
-            let reason = answer["reason"].as_str().unwrap_or_default();
-            answer["decision"] == "refused" && reason.contains("scope")
-        });
-        if !refused {
-            problems.push(format!("the stranger was told {answers:?}"));
-        }
+        problems.extend(self.refused().await?);
         self.forge.cancel_run(self.repository, run).await?;
         Ok(problems)
+    }
+
+    /// Waits until the dispatcher has said that the scope is why; what it said instead otherwise. The
+    /// forge's hooks go one after the other, those of the other scenarios before this one.
+    async fn refused(&self) -> Result<Option<String>, PlayError> {
+        let start = Instant::now();
+        loop {
+            let answers = self.forge.answers(self.repository).await?;
+            let is_refused = answers.iter().any(|answer| {
+                let reason = answer["reason"].as_str().unwrap_or_default();
+                answer["decision"] == "refused" && reason.contains("scope")
+            });
+            if is_refused {
+                return Ok(None);
+            }
+            if start.elapsed() > HOOK_LIMIT {
+                return Ok(Some(format!("the stranger was told {answers:?}")));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     async fn push(&self, message: &str) -> Result<(), PlayError> {

@@ -22,6 +22,8 @@ pub struct Seen {
     pub machines: usize,
     /// Machines that ended without having had a job.
     pub idle_machines: usize,
+    /// Attempts that were cancelled before a runner had them: their machines may have been on the way.
+    pub cancelled_waiting: usize,
     /// From announced to started, the median, in seconds.
     pub queued_to_started_p50_s: f64,
     /// Ninety-five of a hundred were faster.
@@ -41,6 +43,7 @@ pub struct Watch {
     queued: BTreeMap<Attempt, u64>,
     started: BTreeMap<Attempt, BTreeMap<String, u64>>,
     cancelled: BTreeMap<String, u64>,
+    cancelled_waiting: BTreeSet<Attempt>,
     instances: Vec<InstanceReport>,
 }
 
@@ -55,6 +58,7 @@ impl Watch {
             queued: BTreeMap::new(),
             started: BTreeMap::new(),
             cancelled: BTreeMap::new(),
+            cancelled_waiting: BTreeSet::new(),
             instances: Vec::new(),
         }
     }
@@ -102,6 +106,9 @@ impl Watch {
                 let runner = runner.to_owned();
                 self.cancelled.entry(runner).or_insert(entry.received_ms);
             }
+            (Some("completed"), None) if job["conclusion"] == "cancelled" => {
+                self.cancelled_waiting.insert(key);
+            }
             _ => {}
         }
     }
@@ -110,18 +117,6 @@ impl Watch {
     #[must_use]
     pub fn machines(&self) -> usize {
         self.instances.len()
-    }
-
-    /// How many runners had each job, by repository and id.
-    #[must_use]
-    pub fn runners(&self) -> BTreeMap<(String, u64), usize> {
-        let mut runners: BTreeMap<(String, u64), BTreeSet<&String>> = BTreeMap::new();
-        for ((repository, id, _), by) in &self.started {
-            let of_job = runners.entry((repository.clone(), *id)).or_default();
-            of_job.extend(by.keys());
-        }
-        let counted = runners.into_iter().map(|(job, by)| (job, by.len()));
-        counted.collect()
     }
 
     /// How many machines are not gone.
@@ -149,11 +144,29 @@ impl Watch {
         problems
     }
 
+    /// Machines that had no job, if more than jobs that were cancelled before they had a machine.
+    #[must_use]
+    pub fn idled(&self) -> Option<String> {
+        let (idle, cancelled) = (self.idle().count(), self.cancelled_waiting.len());
+        let problem = || {
+            let ids: Vec<&str> = self.idle().map(|instance| &*instance.id).collect();
+            let ids = ids.join(", ");
+            format!(
+                "{idle} machines had no job ({ids}), but {cancelled} waiting jobs were cancelled"
+            )
+        };
+        (idle > cancelled).then(problem)
+    }
+
+    fn idle(&self) -> impl Iterator<Item = &InstanceReport> {
+        let busy: BTreeSet<&String> = self.started.values().flat_map(BTreeMap::keys).collect();
+        let instances = self.instances.iter();
+        instances.filter(move |instance| !busy.contains(&instance.id))
+    }
+
     /// The figures.
     #[must_use]
     pub fn into_seen(self) -> Seen {
-        let busy: BTreeSet<&String> = self.started.values().flat_map(BTreeMap::keys).collect();
-        let idle = |instance: &&InstanceReport| !busy.contains(&instance.id);
         let mut waits: Vec<f64> = self
             .started
             .iter()
@@ -176,7 +189,8 @@ impl Watch {
         Seen {
             attempts: self.started.len(),
             machines: self.instances.len(),
-            idle_machines: self.instances.iter().filter(idle).count(),
+            idle_machines: self.idle().count(),
+            cancelled_waiting: self.cancelled_waiting.len(),
             queued_to_started_p50_s: at(50),
             queued_to_started_p95_s: at(95),
             queued_to_started_max_s: at(100),

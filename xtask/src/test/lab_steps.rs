@@ -100,9 +100,10 @@ pub fn update(run: &mut Run) -> Result<(), TestError> {
     on_gitea(run, Release::Gitea1_26, &command)
 }
 
-/// Both ways of counting attempts.
+/// Both ways of counting attempts, with hooks that come at once and late.
 pub fn long_soak(run: &mut Run) -> Result<(), TestError> {
-    on_every_gitea(run, "soak --runs 50")
+    on_every_gitea(run, "soak --runs 50")?;
+    on_every_gitea(run, "soak --runs 50 --forge-queue level")
 }
 
 /// Both sets of rules.
