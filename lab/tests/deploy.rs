@@ -11,6 +11,7 @@ mod support;
 use std::path::Path;
 use std::sync::Mutex;
 
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use provisioner::differ::Effect;
 use provisioner::package::{self, Code};
 use provisioner::plan::{Action, Plan, Repair};
@@ -170,9 +171,24 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     assert_eq!(properties(&plan), ["dispatch: parameter.CodeKey"]);
     assert_eq!(plan.upload_code, Some(other.key()));
 
+    // Somebody's own machine, who uses the deployment's name as a key.
+    bench.faults(&support::no_boot());
+    let template = bench.template("#!/bin/sh\n").await;
+    let own = bench.request(&template).set_tag_specifications(Some(vec![
+        TagSpecification::builder()
+            .resource_type(ResourceType::Instance)
+            .tags(Tag::builder().key("story-ci").value("mine").build())
+            .build(),
+    ]));
+    let own = own.send().await.unwrap();
+    let own = own.instances()[0].instance_id().unwrap();
+    bench.wait_for(own, "running").await;
+
     let found = provisioner::survey(&edited).await.unwrap();
     assert_eq!(found.of(Kind::Stack).count(), 3);
+    assert_eq!(found.of(Kind::Instance).count(), 0);
     down(&edited).await;
+    assert_eq!(bench.instance(own).await.state, "running");
     let nothing = provisioner::survey(&edited).await.unwrap();
     assert!(nothing.is_empty());
     assert!(show::survey(&nothing, Palette::PLAIN).starts_with("There is nothing"));

@@ -115,11 +115,11 @@ pub async fn down(
     retire(&shell, &names.function).await;
     delete(&shell, &stack_name(environment, Stack::Dispatch)).await?;
     shell.step("ending instances");
-    shell.end_instances(&names.tag).await?;
+    shell.end_instances(&names).await?;
     delete(&shell, &stack_name(environment, Stack::Runner)).await?;
     // An invocation that was still running when its function was deleted may have launched more;
     // from here on there is no launch template to launch from.
-    shell.end_instances(&names.tag).await?;
+    shell.end_instances(&names).await?;
 
     let bucket = names.bucket(&shell.account, &environment.region);
     let state = stack_name(environment, Stack::State);

@@ -92,9 +92,11 @@ pub struct Names {
     pub stack_runner: String,
     /// Stack of the dispatcher: function, routes, schedule, rules, alarms.
     pub stack_dispatch: String,
-    /// Tag key that everything of this deployment carries. On instances its value is the pool.
+    /// Tag key that everything of this deployment carries. On instances its value is the pool. People
+    /// find things by it; it proves nothing, since anybody may use such a word as a key.
     pub tag: String,
-    /// Tag key of an instance's launch id.
+    /// Tag key of an instance's launch id. An instance is ours if it carries this one, which only our
+    /// launches set, at birth: sweep, `down` and the right to end machines go by it.
     pub tag_launch: String,
     /// Tag key of an instance's own time limit in minutes: the sweep needs nothing else to end it.
     pub tag_max_lifetime_minutes: String,

@@ -35,7 +35,9 @@ pub(super) fn of(
     );
     context.insert("permissions_boundary", &environment.permissions_boundary);
     context.insert("notify", &environment.notify);
-    context.insert("tag_condition", &format!("aws:ResourceTag/{}", names.tag));
+    let tagged = |key: &str| format!("aws:ResourceTag/{key}");
+    context.insert("template_tag", &tagged(&names.tag));
+    context.insert("launch_tag", &tagged(&names.tag_launch));
 
     // A separator of `Fn::Join` can't refer to anything, and a shared subnet is another account's.
     let partition = partition(&environment.region);

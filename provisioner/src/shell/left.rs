@@ -22,7 +22,7 @@ impl Shell<'_> {
                 found.push(Found::new(Kind::Stack, name, deployed.status));
             }
         }
-        for instance in self.instances(&names.tag).await? {
+        for instance in self.instances(&names).await? {
             let detail = format!("{}, pool {}", instance.state, instance.pool);
             found.push(Found::new(Kind::Instance, instance.id, detail));
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use provisioner::render::Stack;
+use serde_json::{Value, json};
 
 use crate::{rendered, resources};
 
@@ -45,6 +46,37 @@ fn the_dispatcher_has_no_right_to_spot_requests() {
         let template = rendered.template(Stack::Dispatch);
         assert!(!template.body.contains("spot-instances-request"), "{name}");
     }
+}
+
+/// The tag with the deployment's name alone is a key that somebody may use for machines of their own.
+/// The launch's is one that the function can give to nothing that exists already.
+#[test]
+fn the_dispatcher_ends_only_what_carries_the_tag_of_its_launches() {
+    for (name, environment, rendered) in rendered() {
+        let template = &rendered.template(Stack::Dispatch).value;
+        let statements = statements(&template["Resources"]["FunctionRole"]);
+        let of = |action: &str| {
+            let mut found = statements.iter().filter(|it| it["Action"] == action);
+            found.next().unwrap()["Condition"].clone()
+        };
+        let key = format!("aws:ResourceTag/{}", environment.names().tag_launch);
+        assert_eq!(
+            of("ec2:TerminateInstances"),
+            json!({"Null": {key: "false"}}),
+            "{name}"
+        );
+        let at_launch = json!({"StringEquals": {"ec2:CreateAction": "RunInstances"}});
+        assert_eq!(of("ec2:CreateTags"), at_launch, "{name}");
+    }
+}
+
+fn statements(role: &Value) -> Vec<Value> {
+    let policies = role["Properties"]["Policies"].as_array().unwrap();
+    let of = |policy: &Value| {
+        let all = policy["PolicyDocument"]["Statement"].as_array();
+        all.unwrap().clone()
+    };
+    policies.iter().flat_map(of).collect()
 }
 
 /// A right that nothing uses is one too many, and a call without its right fails on AWS alone: no
