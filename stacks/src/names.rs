@@ -203,6 +203,17 @@ pub fn logical_id(prefix: &str, name: &str) -> String {
 /// The set of permissions whose role has the plain name `<name>-runner`, as in the reference.
 pub const PERMISSIONS_RUNNER: &str = "runner";
 
+/// Id of the role of the pools that hold the set called `permissions`, without `Role` at its end. Where
+/// two sets have one role name ([`Names::runner_role`]) they have one id: a name that moved to another id
+/// would be made there before it is deleted here, and fail the update.
+#[must_use]
+pub fn role_id(permissions: Option<&str>) -> String {
+    match permissions {
+        None | Some(PERMISSIONS_RUNNER) => "Plain".to_owned(),
+        Some(permissions) => logical_id("", permissions),
+    }
+}
+
 /// What lives in `SecureString` parameters, written by `up` and `secret set`, never by a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretName {

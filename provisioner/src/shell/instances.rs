@@ -74,13 +74,7 @@ impl Shell<'_> {
                 .map(|instance| instance.id.clone())
                 .collect();
             for ids in alive.chunks(END_MAX) {
-                self.ec2
-                    .terminate_instances()
-                    .set_instance_ids(Some(ids.to_vec()))
-                    .skip_os_shutdown(true)
-                    .send()
-                    .await
-                    .map_err(failed("TerminateInstances"))?;
+                self.terminate(ids).await?;
             }
             let seconds = begin.elapsed().as_secs();
             let what = format!("{} instances", left.len());
@@ -90,6 +84,35 @@ impl Shell<'_> {
             self.progress.report(Event::Waiting { what, seconds });
             tokio::time::sleep(POLL).await;
         }
+    }
+}
+
+impl Shell<'_> {
+    /// One id that EC2 does not know any more fails the whole request: then each has its own.
+    async fn terminate(&self, ids: &[String]) -> Result<(), CallError> {
+        let ended = self.terminate_together(ids).await;
+        match ended {
+            Err(error) if error.is("InvalidInstanceID.NotFound") => {}
+            ended => return ended,
+        }
+        for id in ids.iter().filter(|_| ids.len() > 1) {
+            match self.terminate_together(std::slice::from_ref(id)).await {
+                Err(error) if error.is("InvalidInstanceID.NotFound") => {}
+                ended => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn terminate_together(&self, ids: &[String]) -> Result<(), CallError> {
+        self.ec2
+            .terminate_instances()
+            .set_instance_ids(Some(ids.to_vec()))
+            .skip_os_shutdown(true)
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed("TerminateInstances"))
     }
 }
 
