@@ -11,6 +11,7 @@ mod deployment;
 pub mod differ;
 pub mod environment;
 mod error;
+pub mod occupied;
 pub mod package;
 pub mod plan;
 pub mod progress;

@@ -7,12 +7,14 @@ use stacks::names::SecretName;
 use crate::apply::{self, StackOutputs};
 use crate::deployment::Deployment;
 use crate::error::Error;
+use crate::occupied;
 use crate::package::Code;
 use crate::plan::{self, Action, ParameterValue, Plan, StackPlan};
 use crate::progress::{Progress, Silent};
 use crate::render::{Stack, stack_name};
 use crate::secrets::SecretValue;
 use crate::shell::{ChangeKind, Request, Shell};
+use crate::world::World;
 
 /// The account that the target's credentials open, if the environment admits it.
 pub async fn identity(deployment: &Deployment) -> Result<String, Error> {
@@ -35,6 +37,7 @@ pub async fn diff(
         &world,
     );
     for stack in &mut plan.stacks {
+        look_for_names(&shell, deployment, stack, &world).await?;
         ask_effects(&shell, deployment, stack).await?;
     }
     Ok(plan)
@@ -95,6 +98,30 @@ async fn read_outputs(shell: &Shell<'_>, deployment: &Deployment) -> Result<Stac
     Ok(outputs)
 }
 
+/// Blocks a stack that would make what exists already.
+async fn look_for_names(
+    shell: &Shell<'_>,
+    deployment: &Deployment,
+    stack: &mut StackPlan,
+    world: &World,
+) -> Result<(), Error> {
+    if !matches!(stack.action, Action::Create | Action::Update) {
+        return Ok(());
+    }
+    let template = deployment.rendered.template(stack.stack);
+    let region = &deployment.environment.region;
+    let mut taken = Vec::new();
+    for named in occupied::names(stack, template, &world.account, region) {
+        if shell.exists(&named, &world.network.vpc).await? {
+            taken.push(named);
+        }
+    }
+    if let Some(blocked) = occupied::blocked(&taken) {
+        stack.action = blocked;
+    }
+    Ok(())
+}
+
 async fn ask_effects(
     shell: &Shell<'_>,
     deployment: &Deployment,
@@ -112,9 +139,14 @@ async fn ask_effects(
     let (Action::Update, None, Some(parameters)) = (&stack.action, stack.repair, known) else {
         return Ok(());
     };
+    let environment = &deployment.environment;
+    let bucket = environment
+        .names()
+        .bucket(&shell.account, &environment.region);
     let request = Request {
         stack: &stack.name,
         kind: ChangeKind::Update,
+        bucket: &bucket,
         template: &deployment.rendered.template(stack.stack).body,
         parameters: &parameters,
         tags: &stack.tags,

@@ -39,6 +39,9 @@ pub const PARAM_API_ID: &str = "ApiId";
 pub const PARAM_SUBNET_IDS: &str = "SubnetIds";
 /// Parameter of the `runner` template: the VPC of those subnets.
 pub const PARAM_VPC_ID: &str = "VpcId";
+/// End of a parameter of the `runner` template, after the pool's [`logical_id`]: the device of the root
+/// volume of its image.
+pub const PARAM_ROOT_DEVICE: &str = "RootDevice";
 /// Parameter of the `dispatch` template: key of the function's code in the artifacts bucket.
 pub const PARAM_CODE_KEY: &str = "CodeKey";
 /// Output of `state`: id of the HTTP API.
@@ -200,9 +203,6 @@ pub fn logical_id(prefix: &str, name: &str) -> String {
     id
 }
 
-/// The set of permissions whose role has the plain name `<name>-runner`, as in the reference.
-pub const PERMISSIONS_RUNNER: &str = "runner";
-
 /// Id of the role of the pools that hold the set called `permissions`, without `Role` at its end. Where
 /// two sets have one role name ([`Names::runner_role`]) they have one id: a name that moved to another id
 /// would be made there before it is deleted here, and fail the update.
@@ -213,6 +213,9 @@ pub fn role_id(permissions: Option<&str>) -> String {
         Some(permissions) => logical_id("", permissions),
     }
 }
+
+/// The set of permissions whose role has the plain name `<name>-runner`, as in the reference.
+pub const PERMISSIONS_RUNNER: &str = "runner";
 
 /// What lives in `SecureString` parameters, written by `up` and `secret set`, never by a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -121,6 +121,15 @@ impl Endpoint {
                 self.admit(Call::Describe)?;
                 describe::instances(&self.cloud.state(), params, Timestamp::now(), request_id)?
             }
+            "DescribeImages" => {
+                self.admit(Call::Describe)?;
+                describe::images(params, request_id)?
+            }
+            "GetEbsEncryptionByDefault" | "GetEbsDefaultKmsKeyId" => {
+                params.finish()?;
+                let key = self.cloud.state().faults.volume_key.clone();
+                describe::volume_key(action, key.as_deref(), request_id)
+            }
             other => {
                 return Err(ApiError::client(
                     "InvalidAction",

@@ -31,6 +31,8 @@ pub struct FaultInjection {
     pub visible_after_ms: u32,
     /// New instances say that they were launched this long ago: tests of limits don't wait for them.
     pub launched_ago_s: u32,
+    /// A key of the customer's with which the account encrypts every volume.
+    pub volume_key: Option<String>,
 }
 
 /// An error for the next launches.
@@ -68,6 +70,7 @@ impl Default for FaultInjection {
             boot: true,
             visible_after_ms: VISIBLE_AFTER_MS,
             launched_ago_s: 0,
+            volume_key: None,
         }
     }
 }

@@ -13,10 +13,7 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
     if pools.len() > POOLS_MAX {
         problems.add(
             pools[POOLS_MAX].line,
-            format!(
-                "pool: {} pools, and {POOLS_MAX} fit one template",
-                pools.len()
-            ),
+            format!("pool: {} pools, and {POOLS_MAX} are the most", pools.len()),
         );
     }
     for found in pools {
@@ -24,10 +21,10 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
         reach(problems, environment, found);
         stock_runner(problems, environment, found);
         unlabelled_at_forgejo(problems, environment, found);
-    same_role_ids(problems, pools);
     }
     shared_role(problems, pools);
     same_ids(problems, pools);
+    same_role_ids(problems, pools);
     for (index, one) in pools.iter().enumerate() {
         for other in &pools[..index] {
             served_twice(problems, other, one);
@@ -165,6 +162,9 @@ fn same_ids(problems: &Problems<'_>, pools: &[Found]) {
     for found in pools {
         let name = &found.pool.document.name;
         if let Some(other) = seen.insert(logical_id("Pool", name), name) {
+            let message = format_args!("differs from pool `{other}` in its dashes alone");
+            found.problem(problems, "", message);
+        }
     }
 }
 
@@ -188,9 +188,6 @@ fn same_role_ids(problems: &Problems<'_>, pools: &[Found]) {
             let message =
                 format_args!("names `{set}`, which differs from `{other}` in its dashes alone");
             found.problem(problems, "permissions", message);
-        }
-            let message = format_args!("differs from pool `{other}` in its dashes alone");
-            found.problem(problems, "", message);
         }
     }
 }

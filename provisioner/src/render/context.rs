@@ -80,6 +80,7 @@ fn contract() -> Value {
     json!({
         "env_name": names::ENV_NAME,
         "env_log": names::ENV_LOG,
+        "root_device": names::PARAM_ROOT_DEVICE,
         "route_dispatch": names::ROUTE_DISPATCH,
         "route_runner": names::ROUTE_RUNNER,
         "attribute_partition": names::ATTRIBUTE_PARTITION,

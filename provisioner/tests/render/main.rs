@@ -78,7 +78,7 @@ fn the_three_environments_render_to_the_same_bytes_every_time() {
 
 #[test]
 fn templates_take_the_parameters_and_give_the_outputs_of_the_contract() {
-    for (_, _, rendered) in rendered() {
+    for (_, environment, rendered) in rendered() {
         let keys = |stack: Stack, section: &str| -> Vec<String> {
             rendered.template(stack).value[section]
                 .as_object()
@@ -86,14 +86,17 @@ fn templates_take_the_parameters_and_give_the_outputs_of_the_contract() {
                 .unwrap_or_default()
         };
         assert!(keys(Stack::State, "Parameters").is_empty());
-        assert_eq!(
-            keys(Stack::Runner, "Parameters"),
-            [
-                names::PARAM_API_ID,
-                names::PARAM_SUBNET_IDS,
-                names::PARAM_VPC_ID
-            ]
-        );
+        let pools = environment.pools.iter();
+        let roots = pools
+            .map(|pool| names::logical_id("Pool", &pool.document.name) + names::PARAM_ROOT_DEVICE);
+        let mut expected = vec![
+            names::PARAM_API_ID.to_owned(),
+            names::PARAM_SUBNET_IDS.to_owned(),
+            names::PARAM_VPC_ID.to_owned(),
+        ];
+        expected.extend(roots);
+        expected.sort();
+        assert_eq!(keys(Stack::Runner, "Parameters"), expected);
         assert_eq!(
             keys(Stack::Dispatch, "Parameters"),
             [
