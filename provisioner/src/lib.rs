@@ -31,4 +31,4 @@ pub use error::Error;
 pub use plan::Plan;
 pub use render::{Rendered, Stack, render};
 pub use teardown::{Teardown, down, survey};
-pub use up::{diff, identity, outputs, read_secret, set_secret, up};
+pub use up::{diff, outputs, preview, read_secret, set_secret, up};

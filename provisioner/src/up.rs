@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stacks::names::SecretName;
+use stacks::names::{self, SecretName};
 
 use crate::apply::{self, StackOutputs};
 use crate::deployment::Deployment;
@@ -16,11 +16,6 @@ use crate::secrets::SecretValue;
 use crate::shell::{ChangeKind, Request, Shell};
 use crate::world::World;
 
-/// The account that the target's credentials open, if the environment admits it.
-pub async fn identity(deployment: &Deployment) -> Result<String, Error> {
-    Ok(Shell::open(deployment, &Silent).await?.account)
-}
-
 /// What `up` would do. When nothing differs, no call was made that changes anything; otherwise change
 /// sets were made to ask CloudFormation, and deleted again.
 pub async fn diff(
@@ -29,16 +24,43 @@ pub async fn diff(
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
     let shell = Shell::open(deployment, progress).await?;
-    let world = shell.observe(deployment, &code.key()).await?;
+    let mut plan = plan_with(&shell, deployment, &code.key()).await?;
+    for stack in &mut plan.stacks {
+        ask_effects(&shell, deployment, stack).await?;
+    }
+    Ok(plan)
+}
+
+/// What `up` would do as far as that can be told before the function's code is built: as if the code
+/// stayed as it is. No call is made that changes anything.
+pub async fn preview(deployment: &Deployment, progress: &dyn Progress) -> Result<Plan, Error> {
+    /// Key of code that nobody has built yet.
+    const NOT_BUILT: &str = "(not built yet)";
+    let shell = Shell::open(deployment, progress).await?;
+    let dispatch = stack_name(&deployment.environment, Stack::Dispatch);
+    let deployed = shell.stack(&dispatch).await?;
+    let code_key = deployed.and_then(|stack| stack.parameters.get(names::PARAM_CODE_KEY).cloned());
+    let code_key = code_key.as_deref().unwrap_or(NOT_BUILT);
+    let mut plan = plan_with(&shell, deployment, code_key).await?;
+    plan.upload_code = None;
+    Ok(plan)
+}
+
+/// The plan without what only change sets can tell.
+async fn plan_with(
+    shell: &Shell<'_>,
+    deployment: &Deployment,
+    code_key: &str,
+) -> Result<Plan, Error> {
+    let world = shell.observe(deployment, code_key).await?;
     let mut plan = plan::plan(
         &deployment.environment,
         &deployment.rendered,
-        &code.key(),
+        code_key,
         &world,
     );
     for stack in &mut plan.stacks {
-        look_for_names(&shell, deployment, stack, &world).await?;
-        ask_effects(&shell, deployment, stack).await?;
+        look_for_names(shell, deployment, stack, &world).await?;
     }
     Ok(plan)
 }

@@ -192,7 +192,8 @@ impl Endpoint {
         if ids.is_empty() {
             return Err(ApiError::missing("InstanceId"));
         }
-        describe::check_known(&self.cloud.state(), &ids, |_| true)?;
+        let forgets = self.cloud.state().faults.forgets();
+        describe::check_known(&self.cloud.state(), &ids, |_| !forgets)?;
         let changes: Vec<(String, InstanceState, InstanceState)> = ids
             .into_iter()
             .filter_map(|id| {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_cloudformation::types::DeletionMode;
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
+use lab::FaultInjection;
 use provisioner::package::Code;
 use provisioner::plan::{Action, Repair};
 use provisioner::progress::Silent;
@@ -12,7 +14,7 @@ use provisioner::{Deployment, Stack};
 use serde_json::json;
 use stacks::names::SecretName;
 
-use crate::support::{Bench, post, sdk_config};
+use crate::support::{Bench, no_boot, post, sdk_config};
 use crate::{code, diff, down, named, up};
 
 /// The emulator's own clients, for what somebody else does in the account.
@@ -343,5 +345,38 @@ async fn a_webhook_secret_that_somebody_wrote_meanwhile_is_kept() {
     assert_eq!(kept.unwrap(), Some(theirs));
     assert!(!up(&deployment, &code).await.make_webhook_secret);
     down(&deployment).await;
+    bench.down().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_ec2_has_forgotten_does_not_stop_down() {
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let deployment = named(&bench, "gone-ci");
+    let template = bench.template("#!/bin/sh\n").await;
+    let tag = Tag::builder().key("gone-ci:launch").value("lost").build();
+    let tags = TagSpecification::builder().resource_type(ResourceType::Instance);
+    let tags = vec![tags.tags(tag).build()];
+    bench.faults(&no_boot());
+    for _ in 0..2 {
+        let run = bench.request(&template);
+        let run = run.set_tag_specifications(Some(tags.clone()));
+        run.send().await.unwrap();
+    }
+    bench.faults(&FaultInjection {
+        forgotten_ends: 1,
+        visible_after_ms: 0,
+        ..no_boot()
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let found = provisioner::survey(&deployment).await.unwrap();
+    assert_eq!(found.of(Kind::Instance).count(), 2);
+    down(&deployment).await;
+    let calls = bench.lab.calls().await.unwrap();
+    assert_eq!(
+        calls.with("TerminateInstances", "InvalidInstanceID.NotFound"),
+        1
+    );
     bench.down().await;
 }

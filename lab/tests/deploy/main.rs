@@ -211,6 +211,8 @@ async fn a_second_up_makes_no_call_that_changes_anything() {
     let mut tapped = first.clone();
     tapped.aws.endpoint = Some(heard.tap(&bench.lab.file().aws_endpoint).await);
     up(&tapped, &code).await;
+    let preview = provisioner::preview(&tapped, &Silent).await.unwrap();
+    assert!(preview.is_empty(), "{preview:?}");
     let calls = heard.take_names();
     let calls = calls.iter().map(|call| call.split_once(':').unwrap().1);
     let calls: Vec<String> = calls.map(str::to_lowercase).collect();
