@@ -160,7 +160,7 @@ pub(super) fn job_update(
 }
 
 impl Change {
-    /// Sets what is told of `job`, and when if a delivery told it.
+    /// Sets what is told of `job`, and when if the forge told it.
     fn told(self, job: &Job, now_ms: u64) -> Self {
         let labels = job.labels.iter().map(|label| text(label)).collect();
         let change = self
@@ -174,7 +174,8 @@ impl Change {
             .set("html_url", text(&job.html_url));
         match job.source {
             JobSource::Delivery => change.set("delivered_ms", number(now_ms)),
-            JobSource::List | JobSource::Expectation | JobSource::Ledger => change,
+            JobSource::List => change.set("listed_ms", number(now_ms)),
+            JobSource::Expectation | JobSource::Ledger => change,
         }
     }
 }
