@@ -245,7 +245,7 @@ fn tell(report: &Report) {
     let seen = &report.seen;
     say(&format!(
         "\n  {} runs on {}, {} jobs, {} attempts taken by {} machines; {} machines ended without a \
-         job, {} jobs were cancelled before they had one\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a cancelled job's machine \
+         job, {} jobs were cancelled before they had one, {} were taken back by the forge\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a cancelled job's machine \
          was gone after {:.2} s at most",
         report.runs,
         report.forge,
@@ -254,6 +254,7 @@ fn tell(report: &Report) {
         seen.machines,
         seen.idle_machines,
         seen.cancelled_waiting,
+        seen.taken_back,
         seen.queued_to_started_p50_s,
         seen.queued_to_started_p95_s,
         seen.queued_to_started_max_s,
