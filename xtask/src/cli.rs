@@ -61,6 +61,11 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Have the deployed function try every call that it makes, under its own role, without effect.
+    Rehearse {
+        #[command(flatten)]
+        env: EnvArg,
+    },
     /// End a deployment with everything that it made. ENV has to be named.
     Down {
         #[command(flatten)]

@@ -20,6 +20,7 @@ mod judge;
 mod lab_command;
 mod lab_deployment;
 mod output;
+mod rehearse;
 mod render;
 mod replay;
 mod secret;
@@ -98,6 +99,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Up { env, yes } => {
             let target = checkout.target(env, "up", Unnamed::Ask { yes })?;
             up::run(&target, yes).await.map_err(hinted)?;
+        }
+        Command::Rehearse { env } => {
+            let target = checkout.target(env, "rehearse", Unnamed::Default)?;
+            rehearse::run(&target).await.map_err(hinted)?;
         }
         Command::Down { env, yes } => {
             let target = checkout.target(env, "down", Unnamed::Refuse)?;

@@ -46,6 +46,7 @@ pub(crate) struct Shell<'p> {
     lambda: aws_sdk_lambda::Client,
     s3: aws_sdk_s3::Client,
     ssm: aws_sdk_ssm::Client,
+    sts: aws_sdk_sts::Client,
 }
 
 impl<'p> Shell<'p> {
@@ -99,15 +100,17 @@ impl<'p> Shell<'p> {
         let s3 = aws_sdk_s3::config::Builder::from(&config)
             .force_path_style(endpoint.endpoint.is_some())
             .build();
+        let sts = aws_sdk_sts::Client::new(&config);
         Ok(Self {
             progress,
-            account: account::of(&config).await?,
+            account: account::of(&sts).await?,
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
             iam: aws_sdk_iam::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             ssm: aws_sdk_ssm::Client::new(&config),
+            sts,
         })
     }
 }
