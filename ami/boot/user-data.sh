@@ -227,6 +227,8 @@ runner=$(command -v "$program")
 # shutdown_timeout is the second shield: a runner that is told to stop all the same lets its job end
 # (one-job does not know it: there the unit's KillSignal is the only shield).
 # timeout lies behind the deadline, because a job that the runner cancels itself may turn green too.
+# fetch_timeout: a forge gives a job away with its answer, and takes one that nobody heard of back after
+# ten minutes. A busy Gitea took ten seconds to answer (measured); by default a runner waits for five.
 cat >"$state/config.yaml" <<END
 log:
   level: info
@@ -235,6 +237,7 @@ runner:
   capacity: 1
   timeout: {{ pool.max_lifetime_minutes * 2 }}m
   shutdown_timeout: {{ pool.max_lifetime_minutes }}m
+  fetch_timeout: 30s
   fetch_interval: 1s
   fetch_interval_max: 1s
 cache:

@@ -17,6 +17,7 @@ use crate::reconcile::drain::drain;
 use crate::reconcile::known_jobs::KnownJobs;
 use crate::reconcile::rate_limit::RateLimit;
 use crate::reconcile::tick::{retire, sweep_alone, tick};
+use crate::rehearsal::rehearse;
 use crate::{runner_route, webhook};
 
 /// An invocation that failed. Lambda counts it, the alarm sees it, the next tick tries again.
@@ -95,6 +96,11 @@ impl Handler {
                 let config = self.config().await?;
                 retire(self.context(&config, deadline)).await?;
                 "retired"
+            }
+            Invocation::Rehearse => {
+                let config = self.config().await?;
+                let rehearsal = rehearse(self.context(&config, deadline)).await;
+                return Ok(json!(rehearsal));
             }
             Invocation::InstanceState { instance, state } => {
                 self.instance_state(&instance, &state, request_id, deadline)

@@ -2,7 +2,9 @@
 
 use base64::Engine;
 use serde_json::Value;
-use stacks::names::{ACTION_CLEANUP, ACTION_DRAIN, ACTION_RETIRE, ROUTE_DISPATCH, ROUTE_RUNNER};
+use stacks::names::{
+    ACTION_CLEANUP, ACTION_DRAIN, ACTION_REHEARSE, ACTION_RETIRE, ROUTE_DISPATCH, ROUTE_RUNNER,
+};
 
 /// Longest text of an unknown event in an error, in characters.
 const WORDS_MAX_CHARS: usize = 70;
@@ -25,6 +27,8 @@ pub enum Invocation {
     Nudge,
     /// The deployment is about to be taken down.
     Retire,
+    /// Somebody asks which calls it may make.
+    Rehearse,
     /// EC2 says that an instance changed its state.
     InstanceState {
         /// Its id.
@@ -95,6 +99,7 @@ impl Invocation {
                 ACTION_CLEANUP => Ok(Self::Tick),
                 ACTION_DRAIN => Ok(Self::Nudge),
                 ACTION_RETIRE => Ok(Self::Retire),
+                ACTION_REHEARSE => Ok(Self::Rehearse),
                 other => Err(unknown(&format!("action {other}"))),
             };
         }

@@ -22,5 +22,6 @@ pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod reconcile;
+mod rehearsal;
 pub mod runner_route;
 pub mod webhook;

@@ -4,11 +4,13 @@ use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 use stacks::names::SecretName;
+use stacks::rehearsal::{RehearsedCall, Verdict};
 
 use crate::apply::StackOutputs;
 use crate::differ::{Effect, PropertyChange, ResourceChange};
 use crate::environment::Environment;
 use crate::plan::{Action, MissingSecret, Plan, Repair, StackPlan};
+use crate::rehearsal::Rehearsed;
 use crate::teardown::{Kind, Teardown};
 use crate::world::Remaining;
 
@@ -280,6 +282,49 @@ pub fn survey(teardown: &Teardown, palette: Palette) -> String {
         let row = format!("- {kind:<16} {:<44} {}", found.name, found.detail);
         let holds = paint(palette.removed, holds);
         page.line(&format!("{}  {holds}", row.trim_end()));
+    }
+    page.text
+}
+
+/// The calls of the function, and whether it may make them.
+#[must_use]
+pub fn rehearsal(rehearsed: &[Rehearsed], palette: Palette) -> String {
+    let title = "The function's calls, tried under its own role; nothing was launched";
+    let mut page = Page {
+        text: format!("{}\n", paint(palette.title, title)),
+        palette,
+    };
+    for one in rehearsed {
+        let (sign, style) = match one.call.verdict {
+            Verdict::Allowed => ("+", palette.added),
+            Verdict::Denied => ("-", palette.removed),
+            Verdict::Unknown => ("?", palette.changed),
+        };
+        let sign = paint(style, sign);
+        let RehearsedCall {
+            action,
+            what,
+            words,
+            verdict,
+        } = &one.call;
+        let verdict = match verdict {
+            Verdict::Allowed => "allowed",
+            Verdict::Denied => "denied",
+            Verdict::Unknown => "unknown",
+        };
+        page.line(&format!("  {sign} {action:<24} {what:<36} {verdict}"));
+        if !words.is_empty() {
+            page.line(&format!("    {words}"));
+        }
+        if let Some((action, resource)) = &one.denied {
+            page.line(&format!("    {action} on {resource}"));
+        }
+        if !one.statements.is_empty() {
+            let of = one.statements.join(", ");
+            page.line(&format!(
+                "    allowed by statement {of} of the function's role, as deployed by `up`"
+            ));
+        }
     }
     page.text
 }

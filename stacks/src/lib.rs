@@ -10,4 +10,5 @@
 
 pub mod names;
 pub mod pool;
+pub mod rehearsal;
 pub mod route;

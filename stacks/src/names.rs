@@ -27,6 +27,8 @@ pub const ACTION_DRAIN: &str = "drain";
 /// `action` of the call with which `down` begins: end every machine, unregister every runner, and
 /// launch nothing.
 pub const ACTION_RETIRE: &str = "retire";
+/// Tries every call that the function makes, without effect: [`crate::rehearsal`].
+pub const ACTION_REHEARSE: &str = "rehearse";
 
 /// Field of the tick's log line, only while jobs wait: how long the oldest has waited, in seconds.
 pub const LOG_OLDEST_WAITING_S: &str = "oldest_waiting_s";

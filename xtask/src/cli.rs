@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use lab::{ForgeProgram, ForgeQueue};
 
 use crate::forge_arg::ForgeArg;
-use crate::{differential, explain, judge, test};
+use crate::{differential, explain, judge, soak, test};
 
 /// A self-cleaning CI fleet for Gitea and Forgejo on EC2 Spot.
 #[derive(Debug, Parser)]
@@ -62,6 +61,11 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Have the deployed function try every call that it makes, under its own role, without effect.
+    Rehearse {
+        #[command(flatten)]
+        env: EnvArg,
+    },
     /// End a deployment with everything that it made. ENV has to be named.
     Down {
         #[command(flatten)]
@@ -106,28 +110,7 @@ pub enum Command {
     /// Play many runs of what makes trouble (reruns, cancellations, needs, a large matrix) in the
     /// lab, and count what got lost.
     #[command(hide = true)]
-    Soak {
-        #[command(flatten)]
-        forge: ForgeArg,
-        /// Play one story instead: the forge is updated to this one while jobs wait and run.
-        #[arg(long, value_name = "FORGE", conflicts_with = "runs")]
-        update_to: Option<ForgeProgram>,
-        /// The queue of a real forge: channel, as operators should have it, or level, the default of
-        /// Gitea and Forgejo, with which hooks come late.
-        #[arg(
-            long,
-            value_name = "QUEUE",
-            default_value = "channel",
-            conflicts_with = "update_to"
-        )]
-        forge_queue: ForgeQueue,
-        /// How many; eleven kinds take turns.
-        #[arg(long, default_value_t = 11)]
-        runs: usize,
-        /// Print the report as one JSON object on the last line.
-        #[arg(long)]
-        json: bool,
-    },
+    Soak(soak::Asked),
     /// Push and do other things at random at a real forge, and compare what it queues with what their
     /// deliveries foretell.
     #[command(hide = true)]

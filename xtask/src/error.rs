@@ -28,6 +28,9 @@ pub enum Error {
         /// The deployment.
         name: String,
     },
+    /// The function lacks rights.
+    #[error("{0} of the function's calls are denied; they are listed above")]
+    Denied(usize),
     /// There is no lab to act on.
     #[error("no lab runs; start it with `cargo xtask lab up`")]
     NoLab,
@@ -55,6 +58,11 @@ impl Error {
             Self::Unnamed { command, .. } => Some(format!(
                 "`cargo xtask {command} NAME`, or `cargo xtask --lab {command}` for the lab's"
             )),
+            Self::Denied(_) => Some(
+                "if the role was changed by hand, put the statement back; else a service control policy \
+                 or a permissions boundary denies it"
+                    .to_owned(),
+            ),
             Self::NobodyToAsk
             | Self::NoLab
             | Self::Refused

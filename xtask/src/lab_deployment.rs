@@ -11,6 +11,7 @@ use lab::{Folder, Lab, LabFile, Leftovers, Setup};
 use provisioner::progress::{Event, Progress};
 use provisioner::teardown::{self, Found};
 use stacks::names::Names;
+use workflow::{ForgeKind, Server};
 
 use crate::environments;
 use crate::error::Error;
@@ -65,6 +66,12 @@ pub enum PlayError {
     /// The workflow.
     #[error("the workflow is no YAML map with jobs: {0}")]
     Workflow(String),
+    /// Nobody could tell what its jobs do.
+    #[error(
+        "demo and soak watch jobs by Gitea's API, which Forgejo {0} does not have; the lab's tests run on \
+         it: CI_TEST_FORGE_PROGRAMS=DIR cargo test --workspace --test dispatch"
+    )]
+    Unwatched(String),
     /// It took too long.
     #[error("after {0} s: {1}")]
     TooLong(u64, String),
@@ -90,6 +97,10 @@ impl LabDeployment {
         setup: &Setup,
     ) -> Result<(Self, Forge), PlayError> {
         let lab = Lab::up(folder, setup, |step| say(&format!("lab: {step}"))).await?;
+        let version = &lab.file().forge_version;
+        if Server::parse(version).is_some_and(|server| server.kind == ForgeKind::Forgejo) {
+            return Err(PlayError::Unwatched(version.clone()));
+        }
         let deployment = Self::new(root, lab.file())?;
         deployment.stacks_up().await?;
         Ok((deployment, Forge::of(&lab)))

@@ -20,6 +20,7 @@ mod judge;
 mod lab_command;
 mod lab_deployment;
 mod output;
+mod rehearse;
 mod render;
 mod replay;
 mod secret;
@@ -33,11 +34,10 @@ mod up;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use lab::Setup;
-
 use crate::cli::{Cli, Command, EnvArg, LabCommand, SecretCommand};
 use crate::environments::Unnamed;
 use crate::output::{Failure, hinted, say};
+use crate::soak::Played;
 use crate::target::Target;
 
 fn main() -> ExitCode {
@@ -71,28 +71,12 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let report = demo::run(root, workflow.as_deref(), forge.program(), push_only).await?;
             return played(report.ok, json.then_some(&report));
         }
-        Command::Soak {
-            forge,
-            update_to: Some(to),
-            json,
-            ..
-        } => {
-            let report = soak::update::run(root, forge.program(), &to).await?;
-            return played(report.ok, json.then_some(&report));
-        }
-        Command::Soak {
-            forge,
-            forge_queue: queue,
-            runs,
-            json,
-            ..
-        } => {
-            let setup = Setup {
-                queue,
-                ..forge.program().into()
+        Command::Soak(asked) => {
+            let json = asked.json;
+            return match soak::run(root, asked).await? {
+                Played::Runs(report) => played(report.ok, json.then_some(&report)),
+                Played::Update(report) => played(report.ok, json.then_some(&report)),
             };
-            let report = soak::run(root, &setup, runs).await?;
-            return played(report.ok, json.then_some(&report));
         }
         Command::Differential(asked) => {
             let json = asked.json;
@@ -115,6 +99,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Up { env, yes } => {
             let target = checkout.target(env, "up", Unnamed::Ask { yes })?;
             up::run(&target, yes).await.map_err(hinted)?;
+        }
+        Command::Rehearse { env } => {
+            let target = checkout.target(env, "rehearse", Unnamed::Default)?;
+            rehearse::run(&target).await.map_err(hinted)?;
         }
         Command::Down { env, yes } => {
             let target = checkout.target(env, "down", Unnamed::Refuse)?;

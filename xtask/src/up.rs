@@ -10,6 +10,7 @@ use stacks::names::SecretName;
 use crate::diff::BEFORE_CODE;
 use crate::error::Error;
 use crate::output::say;
+use crate::rehearse;
 use crate::target::Target;
 use crate::terminal::{OnStderr, consent};
 
@@ -63,6 +64,7 @@ pub async fn run(target: &Target, yes: bool) -> Result<StackOutputs, Error> {
             hook_url,
             &target.presentation(),
         ));
+        rehearse::run(&target).await?;
     }
     Ok(outputs)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_ec2::error::ProvideErrorMetadata;
+use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
     CreditSpecificationRequest, Filter, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
     InstanceStateName, LaunchTemplateSpecification, MarketType, ResourceType, SpotInstanceType,
@@ -12,8 +13,10 @@ use aws_smithy_types::retry::RetryConfig;
 
 use super::{Aws, Failure};
 use crate::model::launch::{LaunchErrorClass, class_of, is_burstable};
-use crate::model::world::{Instance, Launch};
+use crate::model::world::{Candidate, Instance, Launch};
 
+/// What failures call a launch.
+const RUN_INSTANCES: &str = "ec2:RunInstances";
 /// Most pages of a listing. A thousand instances a page, far above any cap that `up` admits.
 const PAGES_MAX: usize = 8;
 /// Instances a page.
@@ -38,11 +41,52 @@ impl Aws {
     /// Sends `launch` for its current candidate. Not retried here: the launch row is what makes a
     /// retry safe, and whoever holds it decides.
     pub(crate) async fn run_instances(&self, launch: &Launch) -> LaunchResult {
-        const CALL: &str = "ec2:RunInstances";
         let Some(candidate) = launch.candidate() else {
-            let failure = Failure::new(CALL, "NoCandidate", "no candidate is left".to_owned());
+            let message = "no candidate is left".to_owned();
+            let failure = Failure::new(RUN_INSTANCES, "NoCandidate", message);
             return LaunchResult::Refused(LaunchErrorClass::NextCandidate, failure);
         };
+        let request = self.launch_request(launch, candidate);
+        let sent = request.customize().config_override(once()).send().await;
+        match sent {
+            Ok(answer) => {
+                let made = answer.instances.unwrap_or_default().into_iter();
+                LaunchResult::Launched(made.filter_map(|one| self.described(one)).collect())
+            }
+            Err(error) => {
+                let is_refusal = error
+                    .as_service_error()
+                    .is_some_and(|it| it.code().is_some());
+                let failure = Failure::of(RUN_INSTANCES, &error);
+                if is_refusal {
+                    LaunchResult::Refused(class_of(&failure.code), failure)
+                } else {
+                    LaunchResult::Unknown(failure)
+                }
+            }
+        }
+    }
+
+    /// Asks whether `launch` would be sent for its current candidate: EC2 checks rights and request, and
+    /// launches nothing.
+    pub(crate) async fn rehearse_launch(&self, launch: &Launch) -> Result<(), Failure> {
+        let Some(candidate) = launch.candidate() else {
+            let message = "no candidate is left".to_owned();
+            return Err(Failure::new(RUN_INSTANCES, "NoCandidate", message));
+        };
+        let request = self.launch_request(launch, candidate).dry_run(true);
+        let Err(error) = request.send().await else {
+            let message = "EC2 says that it launched".to_owned();
+            return Err(Failure::new(RUN_INSTANCES, "bad-answer", message));
+        };
+        let failure = Failure::of(RUN_INSTANCES, &error);
+        if failure.code == "DryRunOperation" {
+            return Ok(());
+        }
+        Err(failure)
+    }
+
+    fn launch_request(&self, launch: &Launch, candidate: &Candidate) -> RunInstancesFluentBuilder {
         let count = i32::try_from(launch.count).expect("at most launch::JOBS_MAX");
         let mut request = self
             .ec2()
@@ -78,24 +122,7 @@ impl Aws {
                     .build(),
             );
         }
-        let sent = request.customize().config_override(once()).send().await;
-        match sent {
-            Ok(answer) => {
-                let made = answer.instances.unwrap_or_default().into_iter();
-                LaunchResult::Launched(made.filter_map(|one| self.described(one)).collect())
-            }
-            Err(error) => {
-                let is_refusal = error
-                    .as_service_error()
-                    .is_some_and(|it| it.code().is_some());
-                let failure = Failure::of(CALL, &error);
-                if is_refusal {
-                    LaunchResult::Refused(class_of(&failure.code), failure)
-                } else {
-                    LaunchResult::Unknown(failure)
-                }
-            }
-        }
+        request
     }
 
     /// What exists under a launch's current token: after `IdempotentParameterMismatch`. Those that have

@@ -136,12 +136,26 @@ impl Aws {
     /// Wakes the drain: an asynchronous invocation of this function. It may be lost or doubled
     /// without harm, so it is sent once.
     pub async fn nudge(&self) -> Result<(), Failure> {
+        self.invoke_self(&[("x-amz-invocation-type", "Event")])
+            .await
+    }
+
+    /// The same without effect.
+    pub(crate) async fn rehearse_nudge(&self) -> Result<(), Failure> {
+        self.invoke_self(&[("x-amz-invocation-type", "DryRun")])
+            .await
+    }
+
+    async fn invoke_self(
+        &self,
+        headers: &'static [(&'static str, &'static str)],
+    ) -> Result<(), Failure> {
         let lambda = self
             .lambda
             .get_or_init(|| Service::new(&self.config, "lambda", &RetryConfig::disabled()));
         let call = Call {
             path: format!("/2015-03-31/functions/{}/invocations", self.names.function),
-            headers: &[("x-amz-invocation-type", "Event")],
+            headers,
             body: serde_json::json!({ "action": stacks::names::ACTION_DRAIN }),
         };
         lambda.send("lambda:Invoke", call).await.map(drop)

@@ -120,6 +120,7 @@ pub(super) fn job_update(
         JobEvent::Ended { .. } => ("ended_ms", true),
         JobEvent::OverLimit | JobEvent::GivenUp | JobEvent::MachineLost => ("ended_ms", false),
         JobEvent::Requeued => ("requeued_ms", false),
+        JobEvent::TakenBack => ("taken_back_ms", false),
     };
     let (from, to) = event.moves();
     let from: Vec<&str> = from.iter().map(|status| status.word()).collect();
@@ -142,12 +143,17 @@ pub(super) fn job_update(
     if let Some(job) = job {
         change = change.told(job, now_ms);
     }
-    if event == JobEvent::Requeued {
+    if to == JobStatus::Pending && event != JobEvent::Released {
         // What is told of its former end would contradict its status.
         for name in ["ended_ms", "conclusion", "launch"] {
             change = change.remove(name);
         }
+    }
+    if event == JobEvent::Requeued {
         change = change.only_if(&format!("attribute_not_exists({INSTANCE_ID})"));
+    }
+    if event == JobEvent::TakenBack {
+        change = change.remove(INSTANCE_ID).remove("started_ms");
     }
     match guard {
         StatusGuard::Any => change,
@@ -160,7 +166,7 @@ pub(super) fn job_update(
 }
 
 impl Change {
-    /// Sets what is told of `job`, and when if a delivery told it.
+    /// Sets what is told of `job`, and when if the forge told it.
     fn told(self, job: &Job, now_ms: u64) -> Self {
         let labels = job.labels.iter().map(|label| text(label)).collect();
         let change = self
@@ -174,7 +180,8 @@ impl Change {
             .set("html_url", text(&job.html_url));
         match job.source {
             JobSource::Delivery => change.set("delivered_ms", number(now_ms)),
-            JobSource::List | JobSource::Expectation | JobSource::Ledger => change,
+            JobSource::List => change.set("listed_ms", number(now_ms)),
+            JobSource::Expectation | JobSource::Ledger => change,
         }
     }
 }

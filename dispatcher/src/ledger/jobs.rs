@@ -6,7 +6,7 @@ use super::history::{
 };
 use super::lease::LEASE_MS;
 use super::status_updates::StatusKind;
-use super::{Ledger, item, job_key, status_updates};
+use super::{Ledger, item, job_key, number_in, status_updates};
 use stacks::pool::Pool;
 
 use crate::aws::{Failure, WriteResult};
@@ -55,11 +55,22 @@ impl Ledger {
         Ok(ended && !row.contains_key(INSTANCE_ID))
     }
 
-    /// Puts a job that ended without a runner back on the list, once.
+    /// When a runner got a job that has not ended, as far as one knows.
+    pub(crate) async fn started_ms(&self, key: &JobKey) -> Result<Option<u64>, Failure> {
+        let row = self.item(history_key(key)).await?.unwrap_or_default();
+        let status = row.get("job_status").and_then(|word| word.as_s().ok());
+        let (from, _) = JobEvent::TakenBack.moves();
+        let has_not_ended = status.is_some_and(|word| from.iter().any(|one| word == one.word()));
+        let had_runner = has_not_ended && row.contains_key(INSTANCE_ID);
+        Ok(had_runner.then(|| number_in(&row, "started_ms")))
+    }
+
+    /// Puts a job back on the list that ended without a runner, or that the forge took back from one.
     pub(crate) async fn record_again(
         &self,
         job: &Job,
         pool: &str,
+        event: JobEvent,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let waiting = WaitingJob {
@@ -68,7 +79,6 @@ impl Ledger {
             ..waiting(job, pool, now_ms)
         };
         let note = Note::of("the forge queued it again");
-        let event = JobEvent::Requeued;
         self.write_served(job, "a pool serves it now", now_ms, |guard| {
             let row = job_update(&job.key, Some(job), event, &note, guard, now_ms);
             vec![row, listed(&waiting)]
@@ -145,7 +155,7 @@ impl Ledger {
     ) -> Result<WriteResult, Failure> {
         let still_waits = matches!(
             event,
-            JobEvent::Claimed | JobEvent::Released | JobEvent::Requeued
+            JobEvent::Claimed | JobEvent::Released | JobEvent::Requeued | JobEvent::TakenBack
         );
         let changes = |guard| {
             let mut changes = vec![job_update(key, job, event, note, guard, now_ms)];

@@ -16,6 +16,7 @@ mod launches;
 mod lease;
 mod looks;
 mod pending_events;
+mod rehearsal;
 mod runners;
 mod stale_registrations;
 mod status_updates;

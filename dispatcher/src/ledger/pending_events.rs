@@ -1,6 +1,8 @@
 //! Events that may have started workflows: on the live list until it is known which jobs came of
 //! them and those have ended, with what happened in the repository's history.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Key, number, text};
@@ -106,7 +108,7 @@ impl ExpectedState {
 pub(crate) struct JobReports {
     /// When it was last found that no delivery told of a job that was due.
     pub(crate) silent_ms: u64,
-    /// Jobs that deliveries told of.
+    /// Jobs that the forge told of.
     pub(crate) jobs: Vec<ReportedJob>,
 }
 
@@ -115,9 +117,12 @@ pub(crate) struct JobReports {
 pub(crate) struct ReportedJob {
     /// When a delivery last told of it; 0: none did.
     #[serde(default)]
-    pub(crate) delivered_ms: u64,
+    delivered_ms: u64,
+    /// When the forge's list last told of it; 0: it never did.
     #[serde(default)]
-    pub(crate) head_sha: String,
+    listed_ms: u64,
+    #[serde(default)]
+    head_sha: String,
     #[serde(default, rename = "job_name")]
     pub(crate) name: String,
 }
@@ -130,10 +135,23 @@ impl JobReports {
             .any(|job| job.delivered_ms > self.silent_ms)
     }
 
-    /// The jobs of the commit `sha` that were told of since then.
-    pub(crate) fn of(&self, sha: &str, since_ms: u64) -> impl Iterator<Item = &ReportedJob> {
-        let is_it = move |job: &&ReportedJob| job.head_sha == sha && job.delivered_ms >= since_ms;
-        self.jobs.iter().filter(is_it)
+    /// Whether a delivery told of a job of the commit `sha` since then.
+    pub(crate) fn is_delivered(&self, sha: &str, since_ms: u64) -> bool {
+        let is_it = |job: &ReportedJob| job.head_sha == sha && job.delivered_ms >= since_ms;
+        self.jobs.iter().any(is_it)
+    }
+
+    /// How many jobs of each name the forge told of since then, of the commit `sha`. Its list may tell
+    /// of one that has run and ended before the delivery of its event comes.
+    pub(crate) fn told(&self, sha: &str, since_ms: u64) -> BTreeMap<&str, usize> {
+        let told_ms = |job: &ReportedJob| job.delivered_ms.max(job.listed_ms);
+        let mut told = BTreeMap::new();
+        for job in &self.jobs {
+            if job.head_sha == sha && told_ms(job) >= since_ms {
+                *told.entry(&*job.name).or_default() += 1;
+            }
+        }
+        told
     }
 }
 
@@ -218,7 +236,7 @@ impl Ledger {
         let mut reports = JobReports::default();
         for row in self.newest(&pk, BEFORE_EXPECTED, RECENT_MAX).await? {
             let job: ReportedJob = read(row)?;
-            if job.delivered_ms > 0 {
+            if job.delivered_ms.max(job.listed_ms) > 0 {
                 reports.jobs.push(job);
             }
         }

@@ -188,6 +188,8 @@ pub enum JobEvent {
     MachineLost,
     /// The forge queued it again before any runner ever had it, hence under the key of before.
     Requeued,
+    /// The forge took it back from its runner, and it waits again.
+    TakenBack,
 }
 
 impl JobEvent {
@@ -211,6 +213,7 @@ impl JobEvent {
             Self::GivenUp => (&[Pending, Launching], Failed),
             Self::MachineLost => (&[Running], Failed),
             Self::Requeued => (&[Completed, Failed, Cancelled], Pending),
+            Self::TakenBack => (&[Running, Failed], Pending),
         }
     }
 }
@@ -265,6 +268,7 @@ mod tests {
             JobEvent::OverLimit,
             JobEvent::GivenUp,
             JobEvent::MachineLost,
+            JobEvent::TakenBack,
         ] {
             let (from, _) = event.moves();
             let ended = [JobStatus::Completed, JobStatus::Cancelled];

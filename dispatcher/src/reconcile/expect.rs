@@ -13,7 +13,7 @@ mod listing;
 mod look;
 mod turns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt as _};
 
@@ -201,7 +201,7 @@ async fn evaluate(
     let reports = context.ledger.job_reports(&pending.repository).await?;
     // The same commit may have had a push before, of another reference.
     let since_ms = pending.recorded_ms.saturating_sub(GRACE_MS);
-    if reports.of(&pending.at, since_ms).next().is_some() {
+    if reports.is_delivered(&pending.at, since_ms) {
         return closed("deliveries of its jobs come by themselves");
     }
     if reports.is_exact() && now_ms < pending.recorded_ms + GRACE_MS {
@@ -219,13 +219,10 @@ async fn evaluate(
     if jobs.is_empty() && !evaluation.is_uncertain() {
         return closed(&evaluation.summary());
     }
-    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
-    for job in reports.of(&facts.sha, since_ms) {
-        *known.entry(&job.name).or_default() += 1;
-    }
+    let mut told = reports.told(&facts.sha, since_ms);
     let mut listed = false;
     for expected in &jobs {
-        let told_already = known.get_mut(expected.name.as_str());
+        let told_already = told.get_mut(expected.name.as_str());
         if let Some(left) = told_already.filter(|left| **left > 0) {
             *left -= 1;
         } else if expected.state == ExpectedState::Listed {

@@ -12,7 +12,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::http_response::HttpResponse;
 use crate::ledger::{FORGOTTEN_AFTER_S, Ledger, Note, event_id};
-use crate::model::job::{ForgeRunner, Job};
+use crate::model::job::{ForgeRunner, Job, JobEvent};
 use crate::model::world::ForgeJobState;
 
 /// How long a delivery waits for the forge's word on a job that is known already, in seconds: the
@@ -98,7 +98,10 @@ impl Recorder<'_> {
         }
         let mut recorded = self.ledger.record_waiting(job, pool, now_ms()).await?;
         if recorded != WriteResult::Written && self.is_queued_again(job).await? {
-            recorded = self.ledger.record_again(job, &pool.name, now_ms()).await?;
+            recorded = self
+                .ledger
+                .record_again(job, &pool.name, JobEvent::Requeued, now_ms())
+                .await?;
         }
         let (decision, reason) = match recorded {
             WriteResult::Written if pool.runs_on_host(&job.labels) => (

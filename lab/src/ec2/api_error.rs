@@ -54,6 +54,12 @@ impl ApiError {
         Self::client("InvalidParameterCombination", message)
     }
 
+    /// What a request with `DryRun` gets that would have been done.
+    pub(crate) fn dry_run() -> Self {
+        let message = "Request would have succeeded, but DryRun flag is set.";
+        Self::with(StatusCode::PRECONDITION_FAILED, "DryRunOperation", message)
+    }
+
     /// The error called `code`, as an injection asks for it, with EC2's own status for it.
     pub(crate) fn named(code: &str) -> Self {
         let message = "Injected by the lab.";

@@ -168,10 +168,15 @@ impl Endpoint {
         self.cloud.state().admit(call, Timestamp::now())
     }
 
-    async fn run_instances(&self, params: Params, request_id: &str) -> Result<Xml, CallError> {
+    async fn run_instances(&self, mut params: Params, request_id: &str) -> Result<Xml, CallError> {
         self.admit(Call::Run)?;
+        let is_rehearsed = params.flag("DryRun")?;
         let request = run::Request::parse(params)?;
         let plan = request.resolve(&self.cloud.emulator).await?;
+        if is_rehearsed {
+            let injected = self.cloud.state().faults.next_run_error();
+            return Err(injected.unwrap_or_else(ApiError::dry_run).into());
+        }
         let launched = self.cloud.launch(&plan)?;
         let mut state = self.cloud.state();
         if state.faults.loses_answer() {

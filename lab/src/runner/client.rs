@@ -10,9 +10,6 @@ use super::config::Registration;
 use crate::error::chain;
 use crate::http::HttpClient;
 
-/// For one call, as the real one's `fetch_timeout`.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// The forge answered, and not as wished.
@@ -35,16 +32,19 @@ pub(super) struct Client {
     service: String,
     uuid: String,
     token: String,
+    timeout: Duration,
 }
 
 impl Client {
-    pub(super) fn new(registration: &Registration) -> Self {
+    /// `timeout` is for one call.
+    pub(super) fn new(registration: &Registration, timeout: Duration) -> Self {
         let address = registration.address.trim_end_matches('/');
         Self {
             http: HttpClient::plain(),
             service: format!("{address}/api/actions/runner.v1.RunnerService"),
             uuid: registration.uuid.clone(),
             token: registration.token.clone(),
+            timeout,
         }
     }
 
@@ -57,7 +57,7 @@ impl Client {
             .map_err(|error| Error::Unreachable(error.to_string()))?;
         let answer = self
             .http
-            .send(request, CALL_TIMEOUT)
+            .send(request, self.timeout)
             .await
             .map_err(|error| Error::Unreachable(chain(&error)))?;
         let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();

@@ -62,6 +62,7 @@ pub(super) struct Config {
     pub(super) file: PathBuf,
     pub(super) timeout: Duration,
     pub(super) shutdown_timeout: Duration,
+    pub(super) fetch_timeout: Duration,
     pub(super) fetch_interval: Duration,
     pub(super) work_folder: PathBuf,
 }
@@ -79,6 +80,7 @@ struct RunnerSection {
     file: Option<PathBuf>,
     timeout: Option<String>,
     shutdown_timeout: Option<String>,
+    fetch_timeout: Option<String>,
     fetch_interval: Option<String>,
 }
 
@@ -110,6 +112,7 @@ impl Config {
             file: file.runner.file.unwrap_or_else(|| ".runner".into()),
             timeout: or(file.runner.timeout, 3 * 3600)?,
             shutdown_timeout: or(file.runner.shutdown_timeout, 0)?,
+            fetch_timeout: or(file.runner.fetch_timeout, 5)?,
             fetch_interval: or(file.runner.fetch_interval, 2)?,
             work_folder: file
                 .host
@@ -172,6 +175,7 @@ mod tests {
         let text = "runner: {fetch_interval: 1s, capacity: 1}\ncache: {enabled: false}\n";
         let config = Config::parse(text, Path::new("/")).unwrap();
         assert_eq!(config.fetch_interval, Duration::from_secs(1));
+        assert_eq!(config.fetch_timeout, Duration::from_secs(5));
     }
 
     #[test]

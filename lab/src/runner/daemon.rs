@@ -58,7 +58,7 @@ pub(super) async fn run(
     registration: &Registration,
 ) -> Result<End, String> {
     let mut stop = Stop::new()?;
-    let client = Client::new(registration);
+    let client = Client::new(registration, config.fetch_timeout);
     let version = program.version();
     match task {
         For::Daemon => log("info", "Starting runner daemon"),

@@ -6,7 +6,7 @@ use stacks::pool::Pool;
 
 use crate::delivery::{Job, delivery};
 use crate::replaced::ONE_JOB;
-use crate::world::{NO_FORGE, Shape, World};
+use crate::world::{NO_FORGE, Shape, World, now_ms};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_cancelled_while_it_waited_and_is_run_again_gets_a_machine() {
@@ -114,5 +114,39 @@ async fn an_attempt_whose_end_nobody_reported_is_forgotten_when_the_next_one_wai
     world.lose(&machine).await;
     assert!(world.living().await.is_empty());
     assert!(world.live("job").await.is_empty());
+    world.end().await;
+}
+
+/// Gitea from 1.27 on tells that a runner has a job before the runner has heard of it, and takes the job
+/// back without a word if the runner went away meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_forge_took_back_from_a_runner_gets_another_machine() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let jobs = world.push(ONE_JOB).await;
+    let job = &jobs[0];
+    world.queue(&jobs).await;
+    world.drain().await;
+    let first = world.the_instance().await;
+    assert_eq!(world.ask(&first).await.status, 200);
+    world.take(job, &first).await;
+    // A list may be older than the start: it is not believed at once.
+    world.tick().await;
+    assert_eq!(world.living().await, [first.as_str()]);
+    world.lose(&first).await;
+    world.tick().await;
+    assert_eq!(world.living().await, [""; 0]);
+
+    let before_ms = now_ms() - 120_000;
+    world.set_time_of_job(job, "started_ms", before_ms).await;
+    world.tick().await;
+    let second = world.the_instance().await;
+    assert_ne!(second, first);
+    assert_eq!(world.ask(&second).await.status, 200);
+    world.take(job, &second).await;
+    assert_eq!(world.history(job).await["instance_id"], second.as_str());
+    world.deliver(&job.ended("success", Some(&second))).await;
+    assert_eq!(world.standing(job).await.0, "completed");
     world.end().await;
 }

@@ -101,3 +101,23 @@ async fn one_invocation_looks_for_all_events_of_a_scope() {
     assert_eq!(world.living().await.len(), 1);
     world.end().await;
 }
+
+/// Hooks go one after the other: a look finds the job of a push, and a machine runs it, before the push
+/// is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_a_look_found_is_not_expected_again_when_its_push_is_told() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let jobs = world.push(ONE_JOB).await;
+    world.tick().await;
+    let machine = world.the_instance().await;
+    world.run_one(&machine).await;
+    assert_eq!(world.standing_at_forge(&jobs[0]).await, "completed");
+    let push = pushed_to(jobs[0].sha.as_deref().unwrap());
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    world.drain().await;
+    assert_eq!(world.living().await, [""; 0]);
+    assert!(world.live("job").await.is_empty());
+    world.end().await;
+}

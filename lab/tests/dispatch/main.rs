@@ -25,6 +25,7 @@ mod mutated;
 mod push;
 mod recordings;
 mod refused;
+mod rehearsal;
 mod replaced;
 mod runner_route;
 mod scale_in;

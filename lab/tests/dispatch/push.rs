@@ -88,7 +88,7 @@ impl World {
     }
 
     /// `machine` takes a job at the forge, runs it to its end, and is gone.
-    async fn run_one(&self, machine: &str) -> u64 {
+    pub(crate) async fn run_one(&self, machine: &str) -> u64 {
         let reply = self.ask(machine).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         let document = crate::world::document(&reply).unwrap();

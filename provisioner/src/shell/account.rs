@@ -14,9 +14,8 @@ const SPOT_ROLE_PATH: &str = "/aws-service-role/spot.amazonaws.com/";
 const SUBNETS_MAX: i32 = 200;
 
 /// The account that the credentials open.
-pub(super) async fn of(config: &aws_types::SdkConfig) -> Result<String, CallError> {
+pub(super) async fn of(sts: &aws_sdk_sts::Client) -> Result<String, CallError> {
     let call = "GetCallerIdentity";
-    let sts = aws_sdk_sts::Client::new(config);
     let identity = sts
         .get_caller_identity()
         .send()

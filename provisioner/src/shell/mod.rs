@@ -55,6 +55,7 @@ pub(crate) struct Shell<'p> {
     logs: aws_sdk_cloudwatchlogs::Client,
     s3: aws_sdk_s3::Client,
     ssm: aws_sdk_ssm::Client,
+    sts: aws_sdk_sts::Client,
 }
 
 impl<'p> Shell<'p> {
@@ -108,9 +109,10 @@ impl<'p> Shell<'p> {
         let s3 = aws_sdk_s3::config::Builder::from(&config)
             .force_path_style(endpoint.endpoint.is_some())
             .build();
+        let sts = aws_sdk_sts::Client::new(&config);
         Ok(Self {
             progress,
-            account: account::of(&config).await?,
+            account: account::of(&sts).await?,
             endpoint: endpoint.endpoint.clone(),
             region: endpoint.region.clone(),
             apigateway: aws_sdk_apigatewayv2::Client::new(&config),
@@ -122,6 +124,7 @@ impl<'p> Shell<'p> {
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             ssm: aws_sdk_ssm::Client::new(&config),
+            sts,
         })
     }
 }

@@ -1,7 +1,9 @@
 //! What the roles of runners and dispatcher may and may not do.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use provisioner::rehearsal::STATEMENTS;
 use provisioner::render::Stack;
 use serde_json::{Value, json};
 
@@ -35,6 +37,26 @@ fn every_runner_role_is_denied_what_is_the_deployments_own() {
             );
         }
     }
+}
+
+/// What a denied call is told to look for is there, and every statement can be told.
+#[test]
+fn a_denial_is_told_by_the_statements_that_the_dispatcher_has() {
+    let known: BTreeSet<&str> = STATEMENTS.iter().map(|(_, _, sid)| *sid).collect();
+    let mut rendered_ones = BTreeSet::new();
+    for (_, _, rendered) in rendered() {
+        let roles = resources(&rendered.template(Stack::Dispatch).value, "AWS::IAM::Role");
+        for role in roles {
+            let policies = role["Policies"].as_array().into_iter().flatten();
+            let statements = policies
+                .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+            rendered_ones.extend(statements.filter_map(|it| it["Sid"].as_str().map(str::to_owned)));
+        }
+    }
+    // What the function may log is not tried.
+    rendered_ones.remove("Logs");
+    let rendered_ones: BTreeSet<&str> = rendered_ones.iter().map(String::as_str).collect();
+    assert_eq!(rendered_ones, known);
 }
 
 /// EC2 asks the policy for each kind of resource that a launch tags. Of a Spot request it does not

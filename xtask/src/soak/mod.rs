@@ -3,14 +3,14 @@
 
 mod reruns;
 mod scenario;
-pub mod update;
+mod update;
 mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::{Folder, Setup};
+use lab::{Folder, ForgeProgram, ForgeQueue, Setup};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use self::scenario::{Kind, Told, play};
 use self::watch::{Seen, Watch};
 use crate::forge::Forge;
+use crate::forge_arg::ForgeArg;
 use crate::lab_deployment::{LabDeployment, PlayError, then_lab_down};
 use crate::output::say;
 
@@ -31,7 +32,35 @@ const GONE_LIMIT: Duration = Duration::from_mins(4);
 /// Between two looks at what is left.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The soak's verdict.
+/// What is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Asked {
+    #[command(flatten)]
+    pub forge: ForgeArg,
+    /// Play one story instead: the forge is updated to this one while jobs wait and run.
+    #[arg(long, value_name = "FORGE", conflicts_with_all = ["runs", "forge_queue"])]
+    pub update_to: Option<ForgeProgram>,
+    /// The queue of a real forge: channel, as operators should have it, or level, the default of Gitea
+    /// and Forgejo, with which hooks come late.
+    #[arg(long, value_name = "QUEUE", default_value = "channel")]
+    pub forge_queue: ForgeQueue,
+    /// How many; eleven kinds take turns.
+    #[arg(long, default_value_t = 11)]
+    pub runs: usize,
+    /// Print the report as one JSON object on the last line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What was played, and its verdict.
+pub enum Played {
+    /// Many runs.
+    Runs(Report),
+    /// The story of an update.
+    Update(update::Report),
+}
+
+/// The verdict on many runs.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// Whether nothing was lost, doubled or left.
@@ -53,8 +82,21 @@ pub struct Report {
     pub seconds: f64,
 }
 
+/// Plays what is asked for.
+pub async fn run(root: &Path, asked: Asked) -> Result<Played, PlayError> {
+    let program = asked.forge.program();
+    if let Some(to) = asked.update_to {
+        return Ok(Played::Update(update::run(root, program, &to).await?));
+    }
+    let setup = Setup {
+        queue: asked.forge_queue,
+        ..program.into()
+    };
+    Ok(Played::Runs(play_runs(root, &setup, asked.runs).await?))
+}
+
 /// Plays `runs` scenarios, the kinds in turn, and cleans up whatever happens.
-pub async fn run(root: &Path, setup: &Setup, runs: usize) -> Result<Report, PlayError> {
+async fn play_runs(root: &Path, setup: &Setup, runs: usize) -> Result<Report, PlayError> {
     let start = Instant::now();
     let folder = Folder::default_one();
     let whole = whole(root, &folder, setup, runs);
@@ -203,7 +245,7 @@ fn tell(report: &Report) {
     let seen = &report.seen;
     say(&format!(
         "\n  {} runs on {}, {} jobs, {} attempts taken by {} machines; {} machines ended without a \
-         job, {} jobs were cancelled before they had one\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a cancelled job's machine \
+         job, {} jobs were cancelled before they had one, {} were taken back by the forge\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a cancelled job's machine \
          was gone after {:.2} s at most",
         report.runs,
         report.forge,
@@ -212,6 +254,7 @@ fn tell(report: &Report) {
         seen.machines,
         seen.idle_machines,
         seen.cancelled_waiting,
+        seen.taken_back,
         seen.queued_to_started_p50_s,
         seen.queued_to_started_p95_s,
         seen.queued_to_started_max_s,

@@ -24,6 +24,8 @@ pub struct Seen {
     pub idle_machines: usize,
     /// Attempts that were cancelled before a runner had them: their machines may have been on the way.
     pub cancelled_waiting: usize,
+    /// Starts that the forge told of, of attempts that another runner ended.
+    pub taken_back: usize,
     /// From announced to started, the median, in seconds.
     pub queued_to_started_p50_s: f64,
     /// Ninety-five of a hundred were faster.
@@ -42,6 +44,7 @@ pub struct Watch {
     heard: BTreeSet<String>,
     queued: BTreeMap<Attempt, u64>,
     started: BTreeMap<Attempt, BTreeMap<String, u64>>,
+    ended: BTreeMap<Attempt, BTreeSet<String>>,
     cancelled: BTreeMap<String, u64>,
     cancelled_waiting: BTreeSet<Attempt>,
     instances: Vec<InstanceReport>,
@@ -57,6 +60,7 @@ impl Watch {
             heard: BTreeSet::new(),
             queued: BTreeMap::new(),
             started: BTreeMap::new(),
+            ended: BTreeMap::new(),
             cancelled: BTreeMap::new(),
             cancelled_waiting: BTreeSet::new(),
             instances: Vec::new(),
@@ -102,9 +106,13 @@ impl Watch {
                 let by = self.started.entry(key).or_default();
                 by.entry(runner.to_owned()).or_insert(entry.received_ms);
             }
-            (Some("completed"), Some(runner)) if job["conclusion"] == "cancelled" => {
-                let runner = runner.to_owned();
-                self.cancelled.entry(runner).or_insert(entry.received_ms);
+            (Some("completed"), Some(runner)) => {
+                if job["conclusion"] == "cancelled" {
+                    let cancelled = self.cancelled.entry(runner.to_owned());
+                    cancelled.or_insert(entry.received_ms);
+                }
+                let by = self.ended.entry(key).or_default();
+                by.insert(runner.to_owned());
             }
             (Some("completed"), None) if job["conclusion"] == "cancelled" => {
                 self.cancelled_waiting.insert(key);
@@ -126,16 +134,16 @@ impl Watch {
         self.instances.iter().filter(gone).count()
     }
 
-    /// Attempts that two runners had, and runners that had two attempts.
+    /// Attempts that two runners ended, and runners that ended two attempts.
     #[must_use]
     pub fn doubled(&self) -> Vec<String> {
         let mut had: BTreeMap<&String, usize> = BTreeMap::new();
         let mut problems = Vec::new();
-        for ((repository, id, attempt), runners) in &self.started {
+        for ((repository, id, attempt), runners) in &self.ended {
             if runners.len() > 1 {
                 problems.push(format!("{repository}#{id}#{attempt} ran on {runners:?}"));
             }
-            for runner in runners.keys() {
+            for runner in runners {
                 *had.entry(runner).or_default() += 1;
             }
         }
@@ -186,7 +194,16 @@ impl Watch {
             let ended = u64::try_from(instance.ended?.as_millisecond()).ok()?;
             Some(seconds(*cancelled, ended))
         });
+        // From 1.27 on Gitea tells of a start before the runner has heard of it, and takes the job back
+        // without a word where that fails.
+        let taken_back = self.started.iter().map(|(attempt, by)| {
+            let ended = self.ended.get(attempt);
+            let by = by.keys();
+            by.filter(|runner| ended.is_some_and(|ended| !ended.contains(*runner)))
+                .count()
+        });
         Seen {
+            taken_back: taken_back.sum(),
             attempts: self.started.len(),
             machines: self.instances.len(),
             idle_machines: self.idle().count(),

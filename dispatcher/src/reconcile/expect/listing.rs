@@ -6,9 +6,14 @@ use stacks::pool::{Pool, Scope};
 
 use crate::aws::{Failure, WriteResult};
 use crate::forge::{SeenJob, SeenState};
-use crate::model::job::{Job, JobKey};
+use crate::model::job::{Job, JobEvent, JobKey, JobSource};
 use crate::model::world::WaitingJob;
 use crate::reconcile::context::{Context, Stop};
+
+/// How long after a job's start the forge's list is believed that it waits, in milliseconds: longer than
+/// anybody works with one list. From 1.27 on Gitea takes a job back from a runner that went away while
+/// it was given the job, after it has told of the start, and tells nobody.
+const TAKEN_BACK_MS: u64 = 60_000;
 
 /// Puts a job on the list, or refuses it, as a delivery of it would. Says whether it is new there.
 pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> {
@@ -35,7 +40,21 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
             return Ok(false);
         }
     };
-    let recorded = context.ledger.record_waiting(job, pool, now_ms).await?;
+    let mut recorded = context.ledger.record_waiting(job, pool, now_ms).await?;
+    if recorded == WriteResult::Refused
+        && job.source == JobSource::List
+        && let Some(started_ms) = context.ledger.started_ms(&job.key).await?
+    {
+        // Its start may have come after the list.
+        if now_ms.saturating_sub(started_ms) < TAKEN_BACK_MS {
+            return Ok(false);
+        }
+        let event = JobEvent::TakenBack;
+        recorded = context
+            .ledger
+            .record_again(job, &pool.name, event, now_ms)
+            .await?;
+    }
     if recorded == WriteResult::Written {
         tracing::info!(job = %job.key, repository = job.key.repository, name = job.name, pool = pool.name, source = ?job.source, "job recorded");
     } else {
