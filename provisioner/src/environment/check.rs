@@ -20,6 +20,7 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
         permissions(problems, environment, found);
         reach(problems, environment, found);
         stock_runner(problems, environment, found);
+        stock_containers(problems, found);
         unlabelled_at_forgejo(problems, environment, found);
     }
     shared_role(problems, pools);
@@ -125,6 +126,25 @@ fn stock_runner(problems: &Problems<'_>, environment: &Environment, found: &Foun
             arch = pool.arch.name()
         );
         found.problem(problems, "image", message);
+    }
+}
+
+/// A runner with a label for containers does not start where there is no Docker: each job would cost
+/// three machines and then be given up.
+fn stock_containers(problems: &Problems<'_>, found: &Found) {
+    if found.pool.image != Image::StockAl2023 {
+        return;
+    }
+    let document = &found.pool.document;
+    for (label, line) in document.labels.iter().zip(&found.label_lines) {
+        if label.serve.starts_with("docker://") {
+            let message = format!(
+                "pool.{}.labels.{}: a stock image has no Docker: serve it as \"host\", or give the pool \
+                 an image of your own",
+                document.name, label.name
+            );
+            problems.add(*line, message);
+        }
     }
 }
 

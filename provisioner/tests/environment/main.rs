@@ -63,6 +63,7 @@ const MISTAKES: &str = r#"
 7  | image = { stock = "ubuntu" }            | pool.base.image: must be one of
 7  | image = { ami = "ami-0123456789abcdef0", ssm = "/x" } | pool.base.image: must be one of
 10 | linux = "vm"                            | pool.base.labels.linux: must be served as
+10 | linux = "docker://node:24"              | pool.base.labels.linux: a stock image has no Docker
 10 | "linux:host" = "host"                   | pool.base.labels.linux:host: must be letters
 6  | [network] ↵ egress = [0]                | network.egress: must be numbers from 1 to 65535
 6  | [network] ↵ egress = [{ port = 22, cidr = "everywhere" }] | network.egress.cidr: must be a network
