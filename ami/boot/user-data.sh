@@ -16,7 +16,11 @@
 # Before anything else, so that nothing that hangs or fails below can outlive it.
 systemd-run --quiet --collect --unit=ci-deadline --on-active={{ pool.max_lifetime_minutes }}min \
   /bin/sh -c 'systemctl kill --signal=SIGKILL ci-runner.service; systemctl poweroff --force' ||
-  { systemctl poweroff --force; exit 1; }
+  {
+    echo 'ci: no systemd arms the deadline, so this machine ends'
+    systemctl poweroff --force || poweroff -f || shutdown -h now
+    exit 1
+  }
 
 set -eu
 umask 077
@@ -93,6 +97,8 @@ finish() {
   trap '' INT TERM HUP
   kill_runner
   say "ends in phase $phase (exit $code) $words"
+  # Where no word of a script reaches EC2's console by itself, and none reaches the dispatcher.
+  [ ! -w /dev/console ] || say "$phase: $words" 2>/dev/null >/dev/console || :
   mark "$last_mark" "$phase: ${words:-exit $code}"
   # For the marks that are still on their way.
   wait
@@ -108,6 +114,29 @@ pause() {
   [ "$(now_s)" -lt "$boot_end_s" ] || fail "boot timeout of $boot_timeout_s s reached: $words"
   sleep "$1"
 }
+
+phase=image
+# What the image has to have, before anything is asked for. A curl that can't sign would reach nobody,
+# so this stands on the console.
+for program in systemctl install sed{% if install %} dnf sha256sum{% endif %}; do
+  command -v "$program" >/dev/null || fail "the image has no $program"
+done
+curl --help all 2>/dev/null | grep -q -e --aws-sigv4 ||
+  fail "the image needs curl 7.75 or newer, which signs, and has $(curl --version 2>&1 | head -n 1 || :)"
+{% if forge_kind == "forgejo" %}
+# The server ends this runner's registration only from Forgejo 15 on, so the program itself has to
+# stop after one job; it waits for that job without limit, and the idle timeout below is the only one.
+program=forgejo-runner
+task='one-job --wait'
+{% else %}
+program=gitea-runner
+task=daemon
+{% endif %}
+{% if not install %}
+# gitea-runner was act_runner once.
+runner=$(command -v "$program"{% if forge_kind != "forgejo" %} || command -v act_runner{% endif %}) ||
+  fail "the image has no $program"
+{% endif %}
 
 phase=identity
 token=
@@ -174,18 +203,13 @@ clone_token=
 rm -f "$state/answer"
 
 phase=runner
-{% if forge_kind == "forgejo" %}
-# The server ends this runner's registration only from Forgejo 15 on, so the program itself has to
-# stop after one job; it waits for that job without limit, and the idle timeout below is the only one.
-program=forgejo-runner
-task='one-job --wait'
-{% else %}
-program=gitea-runner
-task=daemon
-{% endif %}
 {% if install %}
-# A stock image: the pinned runner by checksum, and git for the job's checkout.
-command -v git >/dev/null || timeout 300 dnf -q -y install git || fail 'git could not be installed'
+# A stock image: the pinned runner by checksum, git for the job's checkout, and the distribution's Node
+# for actions in JavaScript, of which checkout is one.
+packages=
+command -v git >/dev/null || packages=git
+command -v node >/dev/null || packages="$packages {{ install.node }}"
+[ -z "$packages" ] || timeout 300 dnf -q -y install $packages || fail "could not install $packages"
 if ! command -v "$program" >/dev/null; then
   file={{ install.file }}
   until curl -fsSL --proto '=https' -m 120 -o "/root/$file" "{{ install.url }}"; do
@@ -197,11 +221,7 @@ if ! command -v "$program" >/dev/null; then
   install -m 0755 "/root/$file" "/usr/local/bin/$program"
   rm -f "/root/$file"
 fi
-{% endif %}
-{% if forge_kind == "forgejo" %}
-runner=$(command -v "$program") || fail "the image has no $program"
-{% else %}
-runner=$(command -v "$program" || command -v act_runner) || fail 'the image has no runner'
+runner=$(command -v "$program")
 {% endif %}
 
 # shutdown_timeout is the second shield: a runner that is told to stop all the same lets its job end

@@ -41,13 +41,17 @@ fn boot_file() -> String {
 }
 
 fn boot_file_for(kind: &str) -> String {
+    boot_file_of(kind, &Value::Null)
+}
+
+fn boot_file_of(kind: &str, install: &Value) -> String {
     let mut context = tera::Context::new();
     context.insert("names", &stacks::names::Names::of("lab-ci"));
     context.insert("region", lab::REGION);
     context.insert("runner_url", ROUTE);
     context.insert("forge_url", lab::FORGE_URL);
     context.insert("forge_kind", kind);
-    context.insert("install", &Value::Null);
+    context.insert("install", install);
     context.insert("forge_ca", &Value::Null);
     context.insert(
         "pool",
@@ -167,7 +171,7 @@ fn marks(console: &str) -> Vec<&str> {
 
 #[test]
 fn it_renders_for_every_kind_of_pool_into_a_short_script_that_a_shell_can_read() {
-    let binary = json!({"url": "https://x/y", "file": "y", "sha256": "ab"});
+    let binary = json!({"url": "https://x/y", "file": "y", "sha256": "ab", "node": "nodejs24"});
     for (install, kind) in [
         (&Value::Null, "gitea"),
         (&binary, "gitea"),
@@ -318,6 +322,62 @@ async fn a_boot_that_is_refused_or_finds_no_job_says_so_and_ends() {
     let mut told = marks(&console);
     told.sort_unstable();
     assert_eq!(told, ["ending", "online", "started"], "{console}");
+    bench.down().await;
+}
+
+/// What an image lacks is said on the console: without a curl that signs, nothing else hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_lacks_something_says_what_before_it_asks_for_anything() {
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let old_curl = "printf '#!/bin/sh\\n[ \"$1\" != --version ] || echo curl 7.61.1\\n' >/usr/local/bin/curl\n\
+                    chmod +x /usr/local/bin/curl\n";
+    let no_runner = "rm /usr/local/bin/gitea-runner /usr/local/bin/act_runner\n";
+    for (spoil, said) in [
+        (
+            old_curl,
+            "the image needs curl 7.75 or newer, which signs, and has curl 7.61.1",
+        ),
+        (
+            no_runner,
+            "phase image (exit 1) the image has no gitea-runner",
+        ),
+    ] {
+        let boot_file = boot_file();
+        let boot_file = boot_file.strip_prefix("#!/bin/sh\n").unwrap();
+        let id = bench.boot(&format!("#!/bin/sh\n{spoil}{boot_file}")).await;
+        bench.wait_for(&id, "terminated").await;
+        let console = bench.console(&id);
+        assert!(console.contains(said), "{console}");
+        assert!(!console.contains("phase credential"), "{console}");
+    }
+    bench.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stock_machine_gets_what_actions_need() {
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    Forge(&bench).job("stock", "echo done").await;
+    let answers = json!([Forge(&bench).credential("stock").await]);
+    let install = json!({"url": "https://x/y", "file": "y", "sha256": "ab", "node": "nodejs24"});
+    // The host has a Node, and no dnf.
+    let boot_file = boot_file_of("gitea", &install);
+    let boot_file = boot_file.replace("command -v node", "command -v no-such-node");
+    let boot_file = boot_file.replacen(
+        "#!/bin/sh\n",
+        "#!/bin/sh\nprintf '#!/bin/sh\\necho dnf \"$@\"\\n' >/usr/local/bin/dnf\n\
+         chmod +x /usr/local/bin/dnf\n",
+        1,
+    );
+    let id = bench.boot(&user_data(&boot_file, &answers)).await;
+    bench.wait_for(&id, "terminated").await;
+    let console = bench.console(&id);
+    assert!(console.contains("dnf -q -y install nodejs24"), "{console}");
+    let standing = Forge(&bench).standing("stock").await;
+    assert_eq!(standing, "completed/success", "{console}");
     bench.down().await;
 }
 

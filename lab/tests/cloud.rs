@@ -126,7 +126,7 @@ async fn unknown_parameters_filters_and_actions_are_errors() {
         code(&wrong.send().await.unwrap_err()),
         "InvalidParameterValue"
     );
-    let error = bench.ec2.describe_images().send().await.unwrap_err();
+    let error = bench.ec2.describe_key_pairs().send().await.unwrap_err();
     assert_eq!(code(&error), "InvalidAction");
     let error = bench
         .ec2

@@ -11,6 +11,7 @@ use crate::plan::{Action, ParameterValue, Plan, Repair, StackPlan};
 use crate::render::{Stack, stack_name};
 use crate::secrets::SecretValue;
 use crate::shell::{ChangeKind, Request, Shell};
+use crate::world::Remaining;
 
 /// The outputs of all stacks of a deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,9 +66,9 @@ async fn apply_stack(
 ) -> Result<(), Error> {
     match plan.repair {
         None => {}
-        Some(Repair::DeleteLeftover | Repair::DeleteFailedCreate) => {
+        Some(Repair::DeleteLeftover | Repair::DeleteFailedCreate | Repair::FinishDelete) => {
             shell.step(&format!("{}: deleting what was half made", plan.name));
-            shell.delete_stack(&plan.name).await?;
+            delete_with_remains(shell, &plan.name, &plan.remains).await?;
         }
         Some(Repair::ContinueRollback) => {
             shell.step(&format!("{}: continuing its rollback", plan.name));
@@ -81,17 +82,70 @@ async fn apply_stack(
     };
     if let Some((kind, doing)) = change {
         shell.step(&format!("{}: {doing}", plan.name));
-        let request = Request {
+        let template = deployment.rendered.template(plan.stack);
+        let parameters = resolve_parameters(shell, deployment, plan).await?;
+        let environment = &deployment.environment;
+        let bucket = environment
+            .names()
+            .bucket(&shell.account, &environment.region);
+        let request = |kind, template| Request {
             stack: &plan.name,
             kind,
-            template: &deployment.rendered.template(plan.stack).body,
-            parameters: &resolve_parameters(shell, deployment, plan).await?,
+            template,
+            bucket: &bucket,
+            parameters: &parameters,
             tags: &plan.tags,
         };
-        shell.deploy(&request).await?;
+        if kind == ChangeKind::Create
+            && let Some(unprotected) = template.unprotected()
+        {
+            shell.deploy(&request(kind, &unprotected)).await?;
+            shell.step(&format!("{}: protecting its data", plan.name));
+            shell
+                .deploy(&request(ChangeKind::Update, &template.body))
+                .await?;
+        } else {
+            shell.deploy(&request(kind, &template.body)).await?;
+        }
     }
     if plan.protect {
         shell.protect(&plan.name, true).await?;
+    }
+    Ok(())
+}
+
+/// Deletes a stack that can only be deleted, and what of it CloudFormation retains or can't delete.
+async fn delete_with_remains(
+    shell: &Shell<'_>,
+    name: &str,
+    remains: &[Remaining],
+) -> Result<(), Error> {
+    if shell
+        .stack(name)
+        .await?
+        .is_some_and(|stack| stack.protected)
+    {
+        shell.protect(name, false).await?;
+    }
+    let data = |kind: &'static str| remains.iter().filter(move |one| one.kind == kind);
+    for table in data("AWS::DynamoDB::Table") {
+        shell.unprotect_table(&table.name).await?;
+    }
+    for bucket in data("AWS::S3::Bucket") {
+        shell.empty_bucket(&bucket.name).await?;
+    }
+    shell.delete_stack(name).await?;
+    for table in data("AWS::DynamoDB::Table") {
+        shell.delete_table(&table.name).await?;
+    }
+    for bucket in data("AWS::S3::Bucket") {
+        shell.delete_bucket(&bucket.name).await?;
+    }
+    for group in data("AWS::Logs::LogGroup") {
+        shell.delete_log_group(&group.name).await?;
+    }
+    for api in data("AWS::ApiGatewayV2::Api") {
+        shell.delete_api(&api.name).await?;
     }
     Ok(())
 }
@@ -155,9 +209,8 @@ async fn write_secrets(
     if plan.make_webhook_secret {
         shell.step("making the webhook secret");
         let value = SecretValue::random()?;
-        shell
-            .write_secret(&names, names::SecretName::Webhook, &value)
-            .await?;
+        let secret = names::SecretName::Webhook;
+        shell.make_secret(&names, secret, &value).await?;
     }
     Ok(())
 }

@@ -85,6 +85,12 @@ impl CallError {
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
                 "the credentials may not do this: use a role that may deploy"
             }
+            "ParameterAlreadyExists" => {
+                "somebody else wrote this secret in the meantime, and it is kept: run `up` again"
+            }
+            "InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" => {
+                "the image of a pool is not in this account and region, or not shared with it"
+            }
             "InvalidSubnetID.NotFound" | "InvalidVpcID.NotFound" => {
                 "[network] of the environment names something that this account and region do not have"
             }

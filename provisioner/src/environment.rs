@@ -19,8 +19,8 @@ use stacks::pool::{CapacityType, ForgeKind, Pool as PoolDocument, Scope};
 
 pub use read::Problem;
 
-/// Most pools of a deployment: each is a launch template and a document of up to 4 KB in a template
-/// that may have 51,200 bytes, beside user-data of about 2 KB each.
+/// Most pools of a deployment: the dispatcher reads a document of up to 4 KB for each, and its policy
+/// names the role of each, in 10,240 characters.
 pub const POOLS_MAX: usize = 16;
 
 /// What one deployment is, checked.

@@ -49,6 +49,16 @@ pub enum Error {
     /// There is no network to launch in.
     #[error("{0}")]
     Network(String),
+    /// A pool can't be launched with its image.
+    #[error("pool {pool} can't be launched with the image {image}: {because}")]
+    Image {
+        /// The pool.
+        pool: String,
+        /// The image, or the parameter that should name it.
+        image: String,
+        /// Why.
+        because: String,
+    },
     /// A stack is in a state that needs a decision.
     #[error("stack {stack} can't be changed: {because}")]
     Blocked {
@@ -101,6 +111,7 @@ impl Error {
             | Self::WrongAccount { .. }
             | Self::WrongRegion { .. }
             | Self::Network(_)
+            | Self::Image { .. }
             | Self::Blocked { .. }
             | Self::Slow { .. } => None,
         }

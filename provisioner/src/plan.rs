@@ -11,7 +11,7 @@ use stacks::pool::Scope;
 use crate::differ::{self, Effect, PropertyChange, ResourceChange};
 use crate::environment::{Environment, Pool, Users};
 use crate::render::{Rendered, Stack, Template, stack_name};
-use crate::world::{Deployed, StackCondition, World};
+use crate::world::{Deployed, Remaining, StackCondition, World};
 
 /// Everything that `up` would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,6 +49,8 @@ pub struct StackPlan {
     pub action: Action,
     /// What has to be done before.
     pub repair: Option<Repair>,
+    /// What that deletes.
+    pub remains: Vec<Remaining>,
     /// Whether it has to be protected from deletion.
     pub protect: bool,
     /// Resources that come, go or change.
@@ -83,6 +85,8 @@ pub enum Repair {
     DeleteLeftover,
     /// Delete what a failed creation left behind.
     DeleteFailedCreate,
+    /// Finish a deletion that failed.
+    FinishDelete,
     /// Continue the rollback of a failed update.
     ContinueRollback,
 }
@@ -194,7 +198,7 @@ fn stack_plan(
 ) -> StackPlan {
     let stack = template.stack;
     let deployed = world.stacks.get(&stack);
-    let (mut action, repair) = what_to_do(deployed);
+    let (mut action, repair) = what_to_do(stack, deployed);
     let parameters = parameter_values(stack, code_key, world);
     let tags = environment.tags_with(stack.word());
     let (mut resources, mut settings) = (Vec::new(), Vec::new());
@@ -220,9 +224,12 @@ fn stack_plan(
     StackPlan {
         stack,
         name: stack_name(environment, stack),
-        protect: stack == Stack::State && deployed.is_none_or(|deployed| !deployed.protected),
+        // One that is made anew has none, whatever the one before it had.
+        protect: stack == Stack::State
+            && (action == Action::Create || deployed.is_none_or(|deployed| !deployed.protected)),
         action,
         repair,
+        remains: deployed.map_or_else(Vec::new, |deployed| deployed.remains.clone()),
         resources,
         settings,
         parameters,
@@ -231,7 +238,7 @@ fn stack_plan(
 }
 
 /// What can be done with a stack as it is, and what has to be repaired before.
-fn what_to_do(deployed: Option<&Deployed>) -> (Action, Option<Repair>) {
+fn what_to_do(stack: Stack, deployed: Option<&Deployed>) -> (Action, Option<Repair>) {
     let Some(deployed) = deployed else {
         return (Action::Create, None);
     };
@@ -239,20 +246,22 @@ fn what_to_do(deployed: Option<&Deployed>) -> (Action, Option<Repair>) {
         StackCondition::Usable => (Action::Update, None),
         StackCondition::Leftover => (Action::Create, Some(Repair::DeleteLeftover)),
         StackCondition::FailedRollback => (Action::Update, Some(Repair::ContinueRollback)),
-        StackCondition::FailedCreate if deployed.data.is_empty() => {
-            (Action::Create, Some(Repair::DeleteFailedCreate))
-        }
-        StackCondition::FailedCreate => (
-            Action::Blocked(format!(
-                "its creation failed, and it still holds {}: look at it, then `cargo xtask down ENV`",
-                deployed.data.join(", ")
-            )),
+        // Whatever is left in it was made by that creation and never used.
+        StackCondition::FailedCreate => (Action::Create, Some(Repair::DeleteFailedCreate)),
+        StackCondition::FailedDelete if stack == Stack::State => (
+            Action::Blocked(
+                "its deletion failed, and it may hold data: `cargo xtask down ENV` goes on with it"
+                    .to_owned(),
+            ),
             None,
         ),
-        StackCondition::FailedDelete => (
-            Action::Blocked(
-                "its deletion failed: `cargo xtask down ENV` goes on with it".to_owned(),
-            ),
+        StackCondition::FailedDelete => (Action::Create, Some(Repair::FinishDelete)),
+        StackCondition::Unclear => (
+            Action::Blocked(format!(
+                "no operation of this program leads to {}: CloudFormation's console says how to go on; \
+                 `cargo xtask down ENV` ends all of it",
+                deployed.status
+            )),
             None,
         ),
         StackCondition::Busy => (
@@ -283,11 +292,18 @@ fn parameter_values(
         Stack::Runner => (names::PARAM_VPC_ID, world.network.vpc.clone()),
         Stack::Dispatch => (names::PARAM_CODE_KEY, code_key.to_owned()),
     };
-    BTreeMap::from([
+    let mut values = BTreeMap::from([
         (names::PARAM_API_ID.to_owned(), api),
         (names::PARAM_SUBNET_IDS.to_owned(), subnets),
         (name.to_owned(), ParameterValue::Value(own)),
-    ])
+    ]);
+    if stack == Stack::Runner {
+        values.extend(world.root_devices.iter().map(|(pool, device)| {
+            let id = names::logical_id("Pool", pool) + names::PARAM_ROOT_DEVICE;
+            (id, ParameterValue::Value(device.clone()))
+        }));
+    }
+    values
 }
 
 fn settings_changes(
@@ -365,8 +381,17 @@ fn notices(environment: &Environment, world: &World) -> Vec<String> {
          secrets, until the registration is deleted (accept_reusable_credentials = true)"
             .to_owned()
     });
+    let encrypted = world.volume_key.as_ref().map(|key| {
+        format!(
+            "this account encrypts every volume with {key}: its policy has to let the role {} and, for \
+             Spot, the role AWSServiceRoleForEC2Spot use it and grant its use (kms:CreateGrant), or \
+             every machine ends as it starts, with Client.InternalError",
+            environment.names().function_role
+        )
+    });
     reusable
         .into_iter()
+        .chain(encrypted)
         .chain(trusting)
         .chain(private)
         .collect()

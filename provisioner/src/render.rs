@@ -23,8 +23,11 @@ pub use document::flatten;
 
 use crate::environment::{Arch, Environment};
 
-/// Most bytes of a template that is sent inline, as ours are.
-pub const TEMPLATE_MAX_BYTES: usize = 51_200;
+/// Most bytes of a template that is sent inline; a larger one goes through the bucket, which the state
+/// stack makes, so that stack's own can't.
+pub const TEMPLATE_INLINE_MAX_BYTES: usize = 51_200;
+/// Most bytes of a template in a bucket.
+pub const TEMPLATE_MAX_BYTES: usize = 1_000_000;
 /// Most bytes of user-data: EC2 takes 16 KB, and the API's id is longer than its placeholder.
 pub const USER_DATA_MAX_BYTES: usize = 15 * 1024;
 /// Most bytes of a standard parameter.
@@ -89,6 +92,22 @@ pub struct Template {
     pub value: Value,
     /// The bytes that are deployed: compact JSON with sorted keys.
     pub body: String,
+}
+
+impl Template {
+    /// The template from which the stack is made first, where that differs: without protection of its
+    /// tables, which would keep CloudFormation from rolling a failed creation back.
+    #[must_use]
+    pub fn unprotected(&self) -> Option<String> {
+        let mut value = self.value.clone();
+        let resources = value["Resources"].as_object_mut().into_iter().flatten();
+        for (_, resource) in resources {
+            if let Some(properties) = resource["Properties"].as_object_mut() {
+                properties.remove("DeletionProtectionEnabled");
+            }
+        }
+        (value != self.value).then(|| value.to_string())
+    }
 }
 
 /// One pool's user-data, with the placeholder for the API's id.
@@ -198,7 +217,10 @@ fn template(
     within(
         &format!("the template of the stack {full_name}"),
         body.len(),
-        TEMPLATE_MAX_BYTES,
+        match stack {
+            Stack::State => TEMPLATE_INLINE_MAX_BYTES,
+            Stack::Runner | Stack::Dispatch => TEMPLATE_MAX_BYTES,
+        },
         "fewer pools, or pools with fewer labels and types, make it smaller",
     )?;
     Ok(Template { stack, value, body })
@@ -259,7 +281,7 @@ fn tag_list(tags: &BTreeMap<String, String>) -> Value {
 }
 
 /// Path of AWS's parameter that holds the stock image.
-fn stock_image(arch: Arch) -> String {
+pub(crate) fn stock_image(arch: Arch) -> String {
     let arch = arch.name();
     format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}")
 }

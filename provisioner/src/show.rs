@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::plan::{Action, MissingSecret, Plan, Repair, StackPlan};
 use crate::rehearsal::Rehearsed;
 use crate::teardown::{Kind, Teardown};
+use crate::world::Remaining;
 
 /// The styles of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,12 +148,19 @@ impl Page {
             Some(Repair::DeleteFailedCreate) => {
                 ", after deleting what a failed creation left behind"
             }
+            Some(Repair::FinishDelete) => ", after finishing a deletion that failed",
             Some(Repair::ContinueRollback) => ", after continuing its rollback",
         };
         let head = format!("{sign} {:<24} {word}{repair}", plan.name);
         self.line(&format!("\n{}", paint(style, &head)));
         if plan.protect {
             self.line("    protect it from deletion");
+        }
+        if plan.repair.is_some() {
+            for Remaining { id, kind, name } in &plan.remains {
+                let head = format!("- {id:<24} {kind:<32} is deleted: {name}");
+                self.line(&format!("    {}", paint(palette.removed, &head)));
+            }
         }
         for setting in &plan.settings {
             self.property(setting);
@@ -258,6 +266,9 @@ pub fn survey(teardown: &Teardown, palette: Palette) -> String {
             Kind::Stack if found.name.ends_with("-state") => {
                 "holds the ledger, the logs and the address that stands in every webhook"
             }
+            Kind::Table => "holds the ledger",
+            Kind::LogGroup => "holds the logs",
+            Kind::Api => "is the address that stands in every webhook",
             Kind::Parameter if found.name.contains("/secret/") => "holds a secret",
             Kind::Stack
             | Kind::Instance

@@ -6,13 +6,13 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::deployment::Deployment;
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::progress::{Progress, Silent};
 use crate::render::{Stack, stack_name};
-use crate::shell::{ChangeKind, Request, Shell};
+use crate::shell::Shell;
 use crate::world::StackCondition;
 
 /// Everything that exists of a deployment.
@@ -49,6 +49,12 @@ pub enum Kind {
     Instance,
     /// The bucket of the code.
     Bucket,
+    /// The ledger.
+    Table,
+    /// The dispatcher's log group.
+    LogGroup,
+    /// The HTTP API.
+    Api,
     /// A parameter.
     Parameter,
     /// The function.
@@ -67,6 +73,9 @@ impl fmt::Display for Kind {
             Self::Stack => "stack",
             Self::Instance => "instance",
             Self::Bucket => "bucket",
+            Self::Table => "table",
+            Self::LogGroup => "log group",
+            Self::Api => "HTTP API",
             Self::Parameter => "parameter",
             Self::Function => "function",
             Self::Role => "role",
@@ -115,20 +124,13 @@ pub async fn down(
     retire(&shell, &names.function).await;
     delete(&shell, &stack_name(environment, Stack::Dispatch)).await?;
     shell.step("ending instances");
-    shell.end_instances(&names.tag).await?;
+    shell.end_instances(&names).await?;
     delete(&shell, &stack_name(environment, Stack::Runner)).await?;
     // An invocation that was still running when its function was deleted may have launched more;
     // from here on there is no launch template to launch from.
-    shell.end_instances(&names.tag).await?;
+    shell.end_instances(&names).await?;
 
-    let bucket = names.bucket(&shell.account, &environment.region);
-    let state = stack_name(environment, Stack::State);
-    delete_state(&shell, &state, &bucket).await?;
-    if shell.has_bucket(&bucket).await? {
-        shell.step(&format!("deleting the bucket {bucket}"));
-        shell.empty_bucket(&bucket).await?;
-        shell.delete_bucket(&bucket).await?;
-    }
+    delete_state(&shell, environment).await?;
     let parameters = shell.parameters_under(&names.parameters).await?;
     if !parameters.is_empty() {
         shell.step(&format!("deleting {} parameters", parameters.len()));
@@ -172,92 +174,56 @@ async fn delete(shell: &Shell<'_>, name: &str) -> Result<(), Error> {
     shell.delete_stack(name).await
 }
 
-/// Lifts what protects the data, and deletes it with its stack.
-async fn delete_state(shell: &Shell<'_>, name: &str, bucket: &str) -> Result<(), Error> {
-    let Some(mut deployed) = shell.settled(name).await? else {
+/// Deletes the state stack whatever status it is in, and then what outlives it, found by name: after a
+/// creation or a deletion that failed there may be no stack any more that holds it.
+async fn delete_state(shell: &Shell<'_>, environment: &Environment) -> Result<(), Error> {
+    let names = environment.names();
+    let bucket = names.bucket(&shell.account, &environment.region);
+    if let Some(deployed) = shell.settled(&names.stack_state).await? {
+        if deployed.protected {
+            shell.step(&format!("{}: lifting its protection", names.stack_state));
+            shell.protect(&names.stack_state, false).await?;
+        }
+        // A stack that deletes these, because it never came to be, could not as they are.
+        shell.unprotect_table(&names.table).await?;
+        if shell.has_bucket(&bucket).await? {
+            shell.empty_bucket(&bucket).await?;
+        }
+        delete_or_let_go(shell, &names.stack_state).await?;
+    }
+    if shell.has_table(&names.table).await? {
+        shell.step(&format!("deleting the table {}", names.table));
+        shell.delete_table(&names.table).await?;
+    }
+    if shell.has_bucket(&bucket).await? {
+        shell.step(&format!("deleting the bucket {bucket}"));
+        shell.empty_bucket(&bucket).await?;
+        shell.delete_bucket(&bucket).await?;
+    }
+    if shell.has_log_group(&names.log_group).await? {
+        shell.step(&format!("deleting the log group {}", names.log_group));
+        shell.delete_log_group(&names.log_group).await?;
+    }
+    for id in shell.apis(&names).await? {
+        shell.step(&format!("deleting the HTTP API {id}"));
+        shell.delete_api(&id).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the stack. What it can't delete it lets go of at a second try, which CloudFormation admits
+/// only then; the caller finds that by name.
+async fn delete_or_let_go(shell: &Shell<'_>, name: &str) -> Result<(), Error> {
+    shell.step(&format!("{name}: deleting"));
+    let Err(error) = shell.delete_stack(name).await else {
         return Ok(());
     };
-    if deployed.condition() == StackCondition::FailedRollback {
-        // Deleted like this, it would leave everything that it retains.
-        shell.step(&format!("{name}: continuing its rollback"));
-        shell.continue_rollback(name).await?;
-        "UPDATE_ROLLBACK_COMPLETE".clone_into(&mut deployed.status);
-    }
-    if deployed.protected {
-        shell.step(&format!("{name}: lifting its protection"));
-        shell.protect(name, false).await?;
-    }
-    if deployed.condition() == StackCondition::Usable {
-        let template = lifted(&deployed.template);
-        if template != deployed.template {
-            shell.step(&format!("{name}: lifting its deletion policies"));
-            let request = Request {
-                stack: name,
-                kind: ChangeKind::Update,
-                template: &template.to_string(),
-                parameters: &deployed.parameters,
-                tags: &deployed.tags,
-            };
-            shell.deploy(&request).await?;
-        }
-    }
-    if shell.has_bucket(bucket).await? {
-        shell.empty_bucket(bucket).await?;
-    }
-    shell.step(&format!("{name}: deleting"));
-    shell.delete_stack(name).await
-}
-
-/// The deployed template without what retains or protects its resources. The one that is deployed is
-/// taken, not the one that would be rendered now, so that nothing else changes before the deletion.
-fn lifted(template: &Value) -> Value {
-    let mut lifted = template.clone();
-    let resources = lifted["Resources"].as_object_mut().into_iter().flatten();
-    for (_, resource) in resources {
-        let Some(resource) = resource.as_object_mut() else {
-            continue;
-        };
-        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
-            if resource.contains_key(policy) {
-                resource.insert(policy.to_owned(), Value::from("Delete"));
-            }
-        }
-        let protection = resource
-            .get_mut("Properties")
-            .and_then(|properties| properties.get_mut("DeletionProtectionEnabled"));
-        if let Some(protection) = protection {
-            *protection = Value::from(false);
-        }
-    }
-    lifted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn lifting_frees_what_is_retained_and_changes_nothing_else() {
-        let template = json!({"Resources": {
-            "Table": {
-                "Type": "AWS::DynamoDB::Table",
-                "DeletionPolicy": "RetainExceptOnCreate",
-                "UpdateReplacePolicy": "Retain",
-                "Properties": {"TableName": "ci-runs", "DeletionProtectionEnabled": true},
-            },
-            "Topic": {"Type": "AWS::SNS::Topic"},
-        }});
-        let expected = json!({"Resources": {
-            "Table": {
-                "Type": "AWS::DynamoDB::Table",
-                "DeletionPolicy": "Delete",
-                "UpdateReplacePolicy": "Delete",
-                "Properties": {"TableName": "ci-runs", "DeletionProtectionEnabled": false},
-            },
-            "Topic": {"Type": "AWS::SNS::Topic"},
-        }});
-        assert_eq!(lifted(&template), expected);
-        assert_eq!(lifted(&expected), expected);
-    }
+    let left = shell.settled(name).await?;
+    let failed = left.filter(|left| left.condition() == StackCondition::FailedDelete);
+    let Some(failed) = failed else {
+        return Err(error);
+    };
+    let ids: Vec<String> = failed.remains.into_iter().map(|one| one.id).collect();
+    shell.step(&format!("{name}: deleting all but {}", ids.join(", ")));
+    shell.delete_stack_without(name, &ids).await
 }

@@ -2,22 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use stacks::names::SecretName;
+use stacks::names::{self, SecretName};
 
 use crate::apply::{self, StackOutputs};
 use crate::deployment::Deployment;
 use crate::error::Error;
+use crate::occupied;
 use crate::package::Code;
 use crate::plan::{self, Action, ParameterValue, Plan, StackPlan};
 use crate::progress::{Progress, Silent};
 use crate::render::{Stack, stack_name};
 use crate::secrets::SecretValue;
 use crate::shell::{ChangeKind, Request, Shell};
-
-/// The account that the target's credentials open, if the environment admits it.
-pub async fn identity(deployment: &Deployment) -> Result<String, Error> {
-    Ok(Shell::open(deployment, &Silent).await?.account)
-}
+use crate::world::World;
 
 /// What `up` would do. When nothing differs, no call was made that changes anything; otherwise change
 /// sets were made to ask CloudFormation, and deleted again.
@@ -27,15 +24,43 @@ pub async fn diff(
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
     let shell = Shell::open(deployment, progress).await?;
-    let world = shell.observe(deployment, &code.key()).await?;
+    let mut plan = plan_with(&shell, deployment, &code.key()).await?;
+    for stack in &mut plan.stacks {
+        ask_effects(&shell, deployment, stack).await?;
+    }
+    Ok(plan)
+}
+
+/// What `up` would do as far as that can be told before the function's code is built: as if the code
+/// stayed as it is. No call is made that changes anything.
+pub async fn preview(deployment: &Deployment, progress: &dyn Progress) -> Result<Plan, Error> {
+    /// Key of code that nobody has built yet.
+    const NOT_BUILT: &str = "(not built yet)";
+    let shell = Shell::open(deployment, progress).await?;
+    let dispatch = stack_name(&deployment.environment, Stack::Dispatch);
+    let deployed = shell.stack(&dispatch).await?;
+    let code_key = deployed.and_then(|stack| stack.parameters.get(names::PARAM_CODE_KEY).cloned());
+    let code_key = code_key.as_deref().unwrap_or(NOT_BUILT);
+    let mut plan = plan_with(&shell, deployment, code_key).await?;
+    plan.upload_code = None;
+    Ok(plan)
+}
+
+/// The plan without what only change sets can tell.
+async fn plan_with(
+    shell: &Shell<'_>,
+    deployment: &Deployment,
+    code_key: &str,
+) -> Result<Plan, Error> {
+    let world = shell.observe(deployment, code_key).await?;
     let mut plan = plan::plan(
         &deployment.environment,
         &deployment.rendered,
-        &code.key(),
+        code_key,
         &world,
     );
     for stack in &mut plan.stacks {
-        ask_effects(&shell, deployment, stack).await?;
+        look_for_names(shell, deployment, stack, &world).await?;
     }
     Ok(plan)
 }
@@ -95,6 +120,30 @@ async fn read_outputs(shell: &Shell<'_>, deployment: &Deployment) -> Result<Stac
     Ok(outputs)
 }
 
+/// Blocks a stack that would make what exists already.
+async fn look_for_names(
+    shell: &Shell<'_>,
+    deployment: &Deployment,
+    stack: &mut StackPlan,
+    world: &World,
+) -> Result<(), Error> {
+    if !matches!(stack.action, Action::Create | Action::Update) {
+        return Ok(());
+    }
+    let template = deployment.rendered.template(stack.stack);
+    let region = &deployment.environment.region;
+    let mut taken = Vec::new();
+    for named in occupied::names(stack, template, &world.account, region) {
+        if shell.exists(&named, &world.network.vpc).await? {
+            taken.push(named);
+        }
+    }
+    if let Some(blocked) = occupied::blocked(&taken) {
+        stack.action = blocked;
+    }
+    Ok(())
+}
+
 async fn ask_effects(
     shell: &Shell<'_>,
     deployment: &Deployment,
@@ -112,9 +161,14 @@ async fn ask_effects(
     let (Action::Update, None, Some(parameters)) = (&stack.action, stack.repair, known) else {
         return Ok(());
     };
+    let environment = &deployment.environment;
+    let bucket = environment
+        .names()
+        .bucket(&shell.account, &environment.region);
     let request = Request {
         stack: &stack.name,
         kind: ChangeKind::Update,
+        bucket: &bucket,
         template: &deployment.rendered.template(stack.stack).body,
         parameters: &parameters,
         tags: &stack.tags,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::Value;
 use stacks::names::SecretName;
 
@@ -14,6 +15,10 @@ pub struct World {
     pub account: String,
     /// Where runners would live.
     pub network: Network,
+    /// The device of the root volume of each pool's image, by the pool's name.
+    pub root_devices: BTreeMap<String, String>,
+    /// The customer's key with which the account encrypts every volume.
+    pub volume_key: Option<String>,
     /// The stacks that exist in any form.
     pub stacks: BTreeMap<Stack, Deployed>,
     /// Secrets that hold a value.
@@ -61,8 +66,19 @@ pub struct Deployed {
     pub tags: BTreeMap<String, String>,
     /// Whether it is protected from deletion.
     pub protected: bool,
-    /// What holds data and would be lost if the stack were made anew.
-    pub data: Vec<String>,
+    /// What a creation or a deletion that failed left in it.
+    pub remains: Vec<Remaining>,
+}
+
+/// A resource that a failed operation left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remaining {
+    /// Its id in the template.
+    pub id: String,
+    /// Its type.
+    pub kind: String,
+    /// What AWS calls it.
+    pub name: String,
 }
 
 /// What can be done with a stack, told from its status.
@@ -80,6 +96,8 @@ pub enum StackCondition {
     FailedRollback,
     /// Its deletion failed.
     FailedDelete,
+    /// An import went wrong, which none of ours does, or CloudFormation has a new word.
+    Unclear,
 }
 
 impl Deployed {
@@ -96,11 +114,17 @@ pub fn condition_of(status: &str) -> StackCondition {
     match status {
         "REVIEW_IN_PROGRESS" => StackCondition::Leftover,
         "CREATE_FAILED" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" => StackCondition::FailedCreate,
-        "UPDATE_ROLLBACK_FAILED" | "IMPORT_ROLLBACK_FAILED" => StackCondition::FailedRollback,
+        "UPDATE_ROLLBACK_FAILED" => StackCondition::FailedRollback,
         "DELETE_FAILED" => StackCondition::FailedDelete,
         status if status.ends_with("_IN_PROGRESS") => StackCondition::Busy,
-        // CREATE_COMPLETE, UPDATE_COMPLETE, UPDATE_FAILED, UPDATE_ROLLBACK_COMPLETE, IMPORT_…
-        _ => StackCondition::Usable,
+        "CREATE_COMPLETE"
+        | "UPDATE_COMPLETE"
+        | "UPDATE_FAILED"
+        | "UPDATE_ROLLBACK_COMPLETE"
+        | "IMPORT_COMPLETE"
+        | "IMPORT_ROLLBACK_COMPLETE" => StackCondition::Usable,
+        // IMPORT_ROLLBACK_FAILED: what continues the rollback of an update does not continue that.
+        _ => StackCondition::Unclear,
     }
 }
 
@@ -146,8 +170,9 @@ mod tests {
             ("IMPORT_IN_PROGRESS", StackCondition::Busy),
             ("IMPORT_COMPLETE", StackCondition::Usable),
             ("IMPORT_ROLLBACK_IN_PROGRESS", StackCondition::Busy),
-            ("IMPORT_ROLLBACK_FAILED", StackCondition::FailedRollback),
+            ("IMPORT_ROLLBACK_FAILED", StackCondition::Unclear),
             ("IMPORT_ROLLBACK_COMPLETE", StackCondition::Usable),
+            ("SOMETHING_NEW", StackCondition::Unclear),
         ] {
             assert_eq!(condition_of(status), expected, "{status}");
         }

@@ -41,6 +41,9 @@ pub const PARAM_API_ID: &str = "ApiId";
 pub const PARAM_SUBNET_IDS: &str = "SubnetIds";
 /// Parameter of the `runner` template: the VPC of those subnets.
 pub const PARAM_VPC_ID: &str = "VpcId";
+/// End of a parameter of the `runner` template, after the pool's [`logical_id`]: the device of the root
+/// volume of its image.
+pub const PARAM_ROOT_DEVICE: &str = "RootDevice";
 /// Parameter of the `dispatch` template: key of the function's code in the artifacts bucket.
 pub const PARAM_CODE_KEY: &str = "CodeKey";
 /// Output of `state`: id of the HTTP API.
@@ -94,9 +97,11 @@ pub struct Names {
     pub stack_runner: String,
     /// Stack of the dispatcher: function, routes, schedule, rules, alarms.
     pub stack_dispatch: String,
-    /// Tag key that everything of this deployment carries. On instances its value is the pool.
+    /// Tag key that everything of this deployment carries. On instances its value is the pool. People
+    /// find things by it; it proves nothing, since anybody may use such a word as a key.
     pub tag: String,
-    /// Tag key of an instance's launch id.
+    /// Tag key of an instance's launch id. An instance is ours if it carries this one, which only our
+    /// launches set, at birth: sweep, `down` and the right to end machines go by it.
     pub tag_launch: String,
     /// Tag key of an instance's own time limit in minutes: the sweep needs nothing else to end it.
     pub tag_max_lifetime_minutes: String,
@@ -198,6 +203,17 @@ pub fn logical_id(prefix: &str, name: &str) -> String {
         id.push_str(letters.as_str());
     }
     id
+}
+
+/// Id of the role of the pools that hold the set called `permissions`, without `Role` at its end. Where
+/// two sets have one role name ([`Names::runner_role`]) they have one id: a name that moved to another id
+/// would be made there before it is deleted here, and fail the update.
+#[must_use]
+pub fn role_id(permissions: Option<&str>) -> String {
+    match permissions {
+        None | Some(PERMISSIONS_RUNNER) => "Plain".to_owned(),
+        Some(permissions) => logical_id("", permissions),
+    }
 }
 
 /// The set of permissions whose role has the plain name `<name>-runner`, as in the reference.

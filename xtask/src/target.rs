@@ -7,7 +7,7 @@ use provisioner::package::{self, Code, Profile};
 use provisioner::progress::{Event, Progress};
 use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::show::Presentation;
-use provisioner::{AwsEndpoint, Deployment, Environment};
+use provisioner::{AwsEndpoint, Deployment, Environment, Plan};
 use stacks::names::SecretName;
 use stacks::pool::ForgeKind;
 
@@ -47,10 +47,19 @@ impl Target {
         }
     }
 
-    /// The function's code, built and packed: once the credentials are known to open the right
-    /// account, since the build for Lambda takes minutes.
+    /// What can be told before the function's code is built, which takes minutes for Lambda: the lab's
+    /// takes seconds, and has no page of its own.
+    pub async fn preview(&self, progress: &dyn Progress) -> Result<Option<Plan>, Error> {
+        if self.lab {
+            return Ok(None);
+        }
+        Ok(Some(
+            provisioner::preview(&self.deployment, progress).await?,
+        ))
+    }
+
+    /// The function's code, built and packed.
     pub async fn code(&self, progress: &dyn Progress) -> Result<Code, Error> {
-        provisioner::identity(&self.deployment).await?;
         let profile = if self.lab {
             Profile::Lab
         } else {

@@ -7,6 +7,7 @@ use provisioner::show;
 use provisioner::{Plan, StackOutputs};
 use stacks::names::SecretName;
 
+use crate::diff::BEFORE_CODE;
 use crate::error::Error;
 use crate::output::say;
 use crate::rehearse;
@@ -16,6 +17,19 @@ use crate::terminal::{OnStderr, consent};
 /// Deploys the environment of `target`.
 pub async fn run(target: &Target, yes: bool) -> Result<StackOutputs, Error> {
     let progress = OnStderr::default();
+    if let Some(preview) = target.preview(&progress).await?
+        && !preview.is_empty()
+    {
+        say(&show::plan(&preview, &target.presentation()));
+        if let Some((stack, because)) = preview.blocked() {
+            return Err(provisioner::Error::Blocked {
+                stack: stack.to_owned(),
+                because: because.to_owned(),
+            }
+            .into());
+        }
+        say(BEFORE_CODE);
+    }
     let code = target.code(&progress).await?;
     let mut target = target.clone();
     let mut plan = provisioner::diff(&target.deployment, &code, &progress).await?;

@@ -131,9 +131,11 @@ impl Aws {
         self.instances_where("client-token", token).await
     }
 
-    /// Every instance that carries our tag and that EC2 still shows.
+    /// Every instance that we launched and that EC2 still shows. The tag of the launch tells: the one
+    /// with the deployment's name alone is a key that somebody may use for machines of their own.
     pub(crate) async fn instances(&self) -> Result<Vec<Instance>, Failure> {
-        self.instances_where("tag-key", &self.names.tag).await
+        self.instances_where("tag-key", &self.names.tag_launch)
+            .await
     }
 
     async fn instances_where(&self, what: &str, is: &str) -> Result<Vec<Instance>, Failure> {

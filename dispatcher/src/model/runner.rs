@@ -105,7 +105,7 @@ pub enum EndReason {
     MaxLifetime,
     /// It did not ask for its credential in time.
     BootTimeout,
-    /// It carries our tag, but no launch of ours made it.
+    /// It carries the tag of a launch, but the ledger knows no such machine.
     Orphan,
     /// Its job was cancelled, and the forge can't reach an ephemeral runner any more.
     JobCancelled,

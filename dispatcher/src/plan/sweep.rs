@@ -9,7 +9,7 @@ use crate::model::world::{Instance, World};
 /// Both sides show new things late; five minutes is far beyond what either takes.
 pub const UNKNOWN_GRACE_MS: u64 = 5 * 60_000;
 
-/// Limit of an instance that carries our tag but no readable limit, in minutes.
+/// Limit of an instance of a launch of ours without a readable limit, in minutes.
 pub const UNTAGGED_LIMIT_MINUTES: u32 = 60;
 
 /// What the tick's sweep does.
@@ -27,7 +27,9 @@ pub struct Sweep<'a> {
 pub fn sweep<'a>(now_ms: u64, instances: &[Instance], ledger: Option<&'a World>) -> Sweep<'a> {
     let mut sweep = Sweep::default();
     let (mut alive, mut ended) = (BTreeSet::new(), BTreeSet::new());
-    for instance in instances {
+    // What no launch of ours made is somebody else's, however it is tagged.
+    let ours = instances.iter().filter(|it| it.launch.is_some());
+    for instance in ours {
         if instance.ended {
             ended.insert(instance.id.as_str());
             continue;

@@ -40,6 +40,14 @@ fn nothing_outlives_its_limit_even_without_a_ledger() {
 }
 
 #[test]
+fn what_no_launch_of_ours_made_is_never_ended() {
+    let mut foreign = instance("i-1", 600);
+    foreign.launch = None;
+    assert!(ended(std::slice::from_ref(&foreign), None).is_empty());
+    assert!(ended(&[foreign], Some(&world(vec![], vec![]))).is_empty());
+}
+
+#[test]
 fn a_tracked_machine_lives_to_its_limit_unless_it_never_boots() {
     let busy = in_state(
         runner("i-1", "a"),

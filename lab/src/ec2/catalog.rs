@@ -37,6 +37,23 @@ const TYPES: [Type; 26] = [
 /// The image whose content is the lab's own.
 pub(crate) const IMAGE: &str = "ami-0c1ab00000000c1ab";
 
+/// An image: its id, its architecture, and the device and size in GB of its root volume.
+pub(crate) type Image = (&'static str, &'static str, &'static str, u32);
+
+/// The images that EC2 shows: the lab's own, the same with another root and for another processor, and
+/// the stock image that the emulator's parameter names.
+const IMAGES: [Image; 4] = [
+    (IMAGE, "x86_64", "/dev/xvda", 8),
+    ("ami-0c1ab00000000c1ac", "x86_64", "/dev/sda1", 20),
+    ("ami-0c1ab00000000c1ad", "arm64", "/dev/xvda", 8),
+    ("ami-0c2023a1b2c3d4e5f", "x86_64", "/dev/xvda", 8),
+];
+
+/// The image called `id`.
+pub(crate) fn image(id: &str) -> Option<&'static Image> {
+    IMAGES.iter().find(|image| image.0 == id)
+}
+
 fn named(name: &str) -> Option<&'static Type> {
     TYPES.iter().find(|(offered, ..)| *offered == name)
 }

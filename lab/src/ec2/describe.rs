@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ec2::api_error::ApiError;
+use crate::ec2::catalog;
 use crate::ec2::params::{Filter, Params};
 use crate::ec2::state::{Ec2State, Instance, InstanceState, Launched};
 use crate::ec2::xml::Xml;
@@ -51,6 +52,48 @@ pub(crate) fn instances(
     }
     xml.close("DescribeInstancesResponse");
     Ok(xml)
+}
+
+/// The answer to `DescribeImages` for the ids that are asked for.
+pub(crate) fn images(mut params: Params, request_id: &str) -> Result<Xml, ApiError> {
+    let ids = params.list("ImageId");
+    params.flag("IncludeDeprecated")?;
+    params.finish()?;
+    let mut found = Vec::new();
+    for id in &ids {
+        found.push(catalog::image(id).ok_or_else(|| {
+            ApiError::client(
+                "InvalidAMIID.NotFound",
+                format!("The image id '[{id}]' does not exist"),
+            )
+        })?);
+    }
+    let mut xml = Xml::answer("DescribeImages", request_id);
+    xml.list("imagesSet", found, |xml, (id, arch, root, size)| {
+        xml.leaf("imageId", id)
+            .leaf("imageState", "available")
+            .leaf("architecture", arch)
+            .leaf("rootDeviceType", "ebs")
+            .leaf("rootDeviceName", root);
+        xml.list("blockDeviceMapping", [()], |xml, ()| {
+            xml.leaf("deviceName", root).open("ebs");
+            xml.leaf("volumeSize", &size.to_string()).close("ebs");
+        });
+    });
+    xml.close("DescribeImagesResponse");
+    Ok(xml)
+}
+
+/// The answer to a question about the encryption of volumes.
+pub(crate) fn volume_key(action: &str, key: Option<&str>, request_id: &str) -> Xml {
+    let mut xml = Xml::answer(action, request_id);
+    if action == "GetEbsEncryptionByDefault" {
+        xml.leaf("ebsEncryptionByDefault", &key.is_some().to_string());
+    } else {
+        xml.leaf("kmsKeyId", key.unwrap_or("alias/aws/ebs"));
+    }
+    xml.close(&format!("{action}Response"));
+    xml
 }
 
 /// Every id must be one of an instance that the caller can see.

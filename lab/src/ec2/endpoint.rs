@@ -121,6 +121,15 @@ impl Endpoint {
                 self.admit(Call::Describe)?;
                 describe::instances(&self.cloud.state(), params, Timestamp::now(), request_id)?
             }
+            "DescribeImages" => {
+                self.admit(Call::Describe)?;
+                describe::images(params, request_id)?
+            }
+            "GetEbsEncryptionByDefault" | "GetEbsDefaultKmsKeyId" => {
+                params.finish()?;
+                let key = self.cloud.state().faults.volume_key.clone();
+                describe::volume_key(action, key.as_deref(), request_id)
+            }
             other => {
                 return Err(ApiError::client(
                     "InvalidAction",
@@ -188,7 +197,8 @@ impl Endpoint {
         if ids.is_empty() {
             return Err(ApiError::missing("InstanceId"));
         }
-        describe::check_known(&self.cloud.state(), &ids, |_| true)?;
+        let forgets = self.cloud.state().faults.forgets();
+        describe::check_known(&self.cloud.state(), &ids, |_| !forgets)?;
         let changes: Vec<(String, InstanceState, InstanceState)> = ids
             .into_iter()
             .filter_map(|id| {

@@ -31,6 +31,10 @@ pub struct FaultInjection {
     pub visible_after_ms: u32,
     /// New instances say that they were launched this long ago: tests of limits don't wait for them.
     pub launched_ago_s: u32,
+    /// This many requests to end instances are told that EC2 does not know one of them any more.
+    pub forgotten_ends: u32,
+    /// A key of the customer's with which the account encrypts every volume.
+    pub volume_key: Option<String>,
 }
 
 /// An error for the next launches.
@@ -68,6 +72,8 @@ impl Default for FaultInjection {
             boot: true,
             visible_after_ms: VISIBLE_AFTER_MS,
             launched_ago_s: 0,
+            forgotten_ends: 0,
+            volume_key: None,
         }
     }
 }
@@ -104,6 +110,13 @@ impl FaultInjection {
         let crashes = self.crash_boots > 0;
         self.crash_boots = self.crash_boots.saturating_sub(1);
         crashes
+    }
+
+    /// Whether this request to end instances meets an id that is not known any more, used up.
+    pub(crate) fn forgets(&mut self) -> bool {
+        let forgets = self.forgotten_ends > 0;
+        self.forgotten_ends = self.forgotten_ends.saturating_sub(1);
+        forgets
     }
 
     pub(crate) fn capacity(&self, instance_type: &str, subnet: &str) -> u32 {

@@ -147,10 +147,21 @@ fn check_template(template: &Template) -> Result<(), ApiError> {
         .image
         .as_deref()
         .ok_or_else(|| ApiError::missing("ImageId"))?;
-    if image != catalog::IMAGE && !image.starts_with("resolve:ssm:") {
+    let known = catalog::image(image);
+    if known.is_none() && !image.starts_with("resolve:ssm:") {
         return Err(ApiError::client(
             "InvalidAMIID.NotFound",
             format!("The image id '[{image}]' does not exist"),
+        ));
+    }
+    let root = known.map_or("/dev/xvda", |(_, _, root, _)| root);
+    if template.devices.iter().any(|device| device != root) {
+        return Err(ApiError::client(
+            "UnsupportedOperation",
+            format!(
+                "The lab's machines have one disk, and that of {image} is {root}: EC2 would add a \
+                 blank one for any other device."
+            ),
         ));
     }
     if template.shutdown.as_deref() != Some("terminate") {

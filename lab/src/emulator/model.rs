@@ -13,6 +13,8 @@ pub(crate) struct Template {
     pub(crate) shutdown: Option<String>,
     pub(crate) security_groups: Vec<String>,
     pub(crate) network_interfaces: bool,
+    /// Devices that it gives volumes.
+    pub(crate) devices: Vec<String>,
 }
 
 /// The role in an instance profile.

@@ -52,6 +52,10 @@ pub(super) fn template_of(item: Node<'_, '_>) -> Template {
             .iter()
             .filter_map(|group| Some(group.text()?.trim().to_owned()))
             .collect(),
+        devices: items(data, "blockDeviceMappingSet")
+            .iter()
+            .filter_map(|mapping| text_of(*mapping, "deviceName"))
+            .collect(),
         network_interfaces: !items(data, "networkInterfaceSet").is_empty(),
     }
 }

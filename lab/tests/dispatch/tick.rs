@@ -72,9 +72,10 @@ async fn age_and_tag_end_a_machine_with_the_ledger_and_the_forge_down() {
     world.bench.faults(&aged(10 * 60 + 1));
     world.queue(&[Job::new(2)]).await;
     world.drain().await;
-    let unlabelled = world.stranger(NAME, "base").await;
+    let launch = &world.names.tag_launch;
+    let unlabelled = world.stranger(launch, "lost").await;
     world.bench.faults(&aged(60 * 60 + 1));
-    let unlabelled_and_old = world.stranger(NAME, "base").await;
+    let unlabelled_and_old = world.stranger(launch, "lost").await;
     assert_eq!(world.living().await.len(), 4);
 
     let blind = world.without_table();
@@ -123,17 +124,19 @@ async fn a_machine_that_does_not_ask_in_time_is_ended_and_one_that_did_is_not() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orphan_with_our_tag_is_ended_and_what_has_no_tag_of_ours_is_never_touched() {
+async fn an_orphan_of_a_launch_is_ended_and_what_no_launch_made_is_never_touched() {
     let Some(world) = World::up().await else {
         return;
     };
     world.bench.faults(&aged(GRACE_S - 60));
-    let fresh = world.stranger(NAME, "base").await;
+    let launch = &world.names.tag_launch;
+    let fresh = world.stranger(launch, "lost").await;
     world.bench.faults(&aged(GRACE_S + 1));
-    let orphan = world.stranger(NAME, "base").await;
+    let orphan = world.stranger(launch, "lost").await;
     world.bench.faults(&aged(30 * 24 * 3600));
     let mut foreign = vec![
         world.stranger("Name", NAME).await,
+        world.stranger(NAME, "base").await,
         world.stranger("other-ci", "base").await,
         world.stranger(&format!("{NAME}x"), "base").await,
         world

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stacks::names::{PERMISSIONS_RUNNER, logical_id};
+use stacks::names::{PERMISSIONS_RUNNER, logical_id, role_id};
 use stacks::pool::{ForgeKind, Scope};
 
 use super::pool::Found;
@@ -13,10 +13,7 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
     if pools.len() > POOLS_MAX {
         problems.add(
             pools[POOLS_MAX].line,
-            format!(
-                "pool: {} pools, and {POOLS_MAX} fit one template",
-                pools.len()
-            ),
+            format!("pool: {} pools, and {POOLS_MAX} are the most", pools.len()),
         );
     }
     for found in pools {
@@ -27,6 +24,7 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
     }
     shared_role(problems, pools);
     same_ids(problems, pools);
+    same_role_ids(problems, pools);
     for (index, one) in pools.iter().enumerate() {
         for other in &pools[..index] {
             served_twice(problems, other, one);
@@ -166,6 +164,30 @@ fn same_ids(problems: &Problems<'_>, pools: &[Found]) {
         if let Some(other) = seen.insert(logical_id("Pool", name), name) {
             let message = format_args!("differs from pool `{other}` in its dashes alone");
             found.problem(problems, "", message);
+        }
+    }
+}
+
+/// Two roles with names of their own can't have one id.
+fn same_role_ids(problems: &Problems<'_>, pools: &[Found]) {
+    for (index, found) in pools.iter().enumerate() {
+        let Some(set) = found.pool.permissions.as_deref() else {
+            continue;
+        };
+        // Pools without permissions may come later, and their role is not renamed then.
+        let plain = set != PERMISSIONS_RUNNER && role_id(Some(set)) == role_id(None);
+        let mut others = pools[..index].iter();
+        let other = others.find_map(|other| {
+            let other = other.pool.permissions.as_deref()?;
+            (other != set && role_id(Some(other)) == role_id(Some(set))).then_some(other)
+        });
+        if plain {
+            let message = format_args!("names `{set}`, which stands for no permissions; rename it");
+            found.problem(problems, "permissions", message);
+        } else if let Some(other) = other {
+            let message =
+                format_args!("names `{set}`, which differs from `{other}` in its dashes alone");
+            found.problem(problems, "permissions", message);
         }
     }
 }

@@ -123,6 +123,11 @@ fn region(root: &mut Section<'_, '_>) -> String {
     let region = root.required_string("region").unwrap_or_default();
     if !region.is_empty() && !syntax::is_region(&region) {
         root.problem("region", "must be a region such as eu-west-1");
+    } else if region.starts_with("cn-") {
+        root.problem(
+            "region",
+            "is in China, which has another domain than the machines and images of this program know",
+        );
     }
     region
 }
@@ -162,8 +167,11 @@ fn tags(root: &mut Section<'_, '_>, name: &str) -> BTreeMap<String, String> {
             section.problem(&key, "is the deployment's own tag");
         } else if key.starts_with("aws:") || !syntax::is_word(&key, "+-=._:/@ ", 128) {
             section.problem(&key, "is no tag key that AWS takes");
-        } else if value.chars().count() > 256 || value.chars().any(char::is_control) {
-            section.problem(&key, "must be a text of at most 256 characters");
+        } else if !(value.is_empty() || syntax::is_word(&value, "+-=._:/@ ", 256)) {
+            section.problem(
+                &key,
+                "must be at most 256 letters, digits, spaces and _.:/=+-@, which is what IAM takes",
+            );
         }
         tags.insert(key, value);
     }

@@ -24,6 +24,8 @@ struct Alarm {
     threshold: u32,
     /// What silence means.
     missing: &'static str,
+    /// Whether silence is what it is for.
+    rings_when_silent: bool,
 }
 
 /// The alarms of that environment.
@@ -76,10 +78,12 @@ fn function(
         comparison: "GreaterThanOrEqualToThreshold",
         threshold: 1,
         missing: "notBreaching",
+        rings_when_silent: false,
     }
 }
 
-/// Three ticks without one: a single late tick wakes nobody.
+/// Three ticks without one: a single late tick wakes nobody. Without data the state is
+/// `INSUFFICIENT_DATA`, which rings when it is entered: not when the alarm is made, since it begins so.
 fn silence(environment: &Environment, names: &Names) -> Alarm {
     Alarm {
         id: "TickAlarm",
@@ -92,7 +96,8 @@ fn silence(environment: &Environment, names: &Names) -> Alarm {
         period_s: PERIOD_S.max(environment.tick_minutes * 3 * 60),
         comparison: "LessThanThreshold",
         threshold: 1,
-        missing: "breaching",
+        missing: "missing",
+        rings_when_silent: true,
     }
 }
 
@@ -115,5 +120,6 @@ fn waiting(environment: &Environment, names: &Names) -> Alarm {
         comparison: "GreaterThanThreshold",
         threshold: minutes * 60,
         missing: "notBreaching",
+        rings_when_silent: false,
     }
 }

@@ -35,7 +35,9 @@ pub(super) fn of(
     );
     context.insert("permissions_boundary", &environment.permissions_boundary);
     context.insert("notify", &environment.notify);
-    context.insert("tag_condition", &format!("aws:ResourceTag/{}", names.tag));
+    let tagged = |key: &str| format!("aws:ResourceTag/{key}");
+    context.insert("template_tag", &tagged(&names.tag));
+    context.insert("launch_tag", &tagged(&names.tag_launch));
 
     // A separator of `Fn::Join` can't refer to anything, and a shared subnet is another account's.
     let partition = partition(&environment.region);
@@ -78,6 +80,7 @@ fn contract() -> Value {
     json!({
         "env_name": names::ENV_NAME,
         "env_log": names::ENV_LOG,
+        "root_device": names::PARAM_ROOT_DEVICE,
         "route_dispatch": names::ROUTE_DISPATCH,
         "route_runner": names::ROUTE_RUNNER,
         "attribute_partition": names::ATTRIBUTE_PARTITION,

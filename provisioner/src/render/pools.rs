@@ -34,6 +34,7 @@ pub(super) fn pools(
                 "tags": tag_list(&environment.tags_with(name)),
                 "user_data": user_data::property(&user_data.script),
                 "parameter": names.pool(name),
+                "root_device_description": format!("Root volume of the image of the pool {name}."),
                 "description": format!("What the pool {name} serves and what its instances are."),
                 "document": pool_document(pool, &id)?,
                 "id": id,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use stacks::names::{Names, logical_id};
+use stacks::names::{Names, role_id};
 
 use crate::environment::{Environment, Permissions};
 
@@ -16,7 +16,7 @@ pub(super) fn roles(environment: &Environment, names: &Names) -> Vec<Value> {
             let permissions = set
                 .and_then(|set| environment.permissions.get(set).cloned())
                 .unwrap_or_default();
-            let id = set.map_or_else(|| "Plain".to_owned(), |set| logical_id("", set));
+            let id = role_id(set);
             let description = match set {
                 None => {
                     "Runners without permissions: they may ask for their credential.".to_owned()
@@ -71,7 +71,7 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<Value
     let buckets: BTreeSet<&str> = s3.map(|(bucket, _)| bucket).collect();
     let buckets = buckets.into_iter();
     let buckets = buckets.map(|bucket| format!("arn:${{AWS::Partition}}:s3:::{bucket}"));
-    let all: [(&[&str], Vec<String>); 7] = [
+    let all: [(&[&str], Vec<String>); 8] = [
         (
             &[
                 "s3:GetObject",
@@ -108,13 +108,10 @@ fn statements(permissions: &Permissions, pass_role_arns: &[String]) -> Vec<Value
             everything(&permissions.ecs),
         ),
         (
-            &[
-                "ssm:GetParameter",
-                "ssm:GetParameters",
-                "ssm:GetParametersByPath",
-            ],
+            &["ssm:GetParameter", "ssm:GetParameters"],
             arns("ssm", "parameter", &permissions.ssm),
         ),
+        (&["ssm:GetParametersByPath"], parameter_trees(permissions)),
     ];
     let passing = json!({
         "actions": ["iam:PassRole"],

@@ -45,6 +45,10 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
     })
 }
 
+/// Amazon Linux 2023's own package of Node, which actions in JavaScript run with. Its name holds the
+/// major version, and makes it the `node` of the machine.
+const NODE: &str = "nodejs24";
+
 /// The runner's file, where it is published, and its checksum.
 fn install(environment: &Environment, pool: &Pool) -> Value {
     let version = &environment.runner.version;
@@ -62,6 +66,7 @@ fn install(environment: &Environment, pool: &Pool) -> Value {
     json!({
         "url": format!("{folder}/{file}"),
         "file": file,
+        "node": NODE,
         "sha256": environment.runner.sha256.get(&pool.arch),
     })
 }

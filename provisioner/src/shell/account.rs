@@ -30,14 +30,16 @@ pub(super) async fn of(sts: &aws_sdk_sts::Client) -> Result<String, CallError> {
 
 impl Shell<'_> {
     pub(crate) async fn has_spot_role(&self) -> Result<bool, CallError> {
-        let answer = self
+        // IAM's pages may be empty and still not the last.
+        let mut roles = self
             .iam
             .list_roles()
             .path_prefix(SPOT_ROLE_PATH)
-            .send()
-            .await
-            .map_err(failed("ListRoles"))?;
-        Ok(!answer.roles.is_empty())
+            .into_paginator()
+            .items()
+            .send();
+        let first = roles.try_next().await.map_err(failed("ListRoles"))?;
+        Ok(first.is_some())
     }
 
     pub(crate) async fn has_role(&self, name: &str) -> Result<bool, CallError> {
@@ -55,7 +57,11 @@ impl Shell<'_> {
             .map_err(failed("CreateServiceLinkedRole"));
         match made {
             // Somebody else made it in the meantime.
-            Err(error) if error.message.contains("has been taken") => Ok(()),
+            Err(error)
+                if error.is("EntityAlreadyExists") || error.message.contains("has been taken") =>
+            {
+                Ok(())
+            }
             made => made.map(drop),
         }
     }
@@ -151,6 +157,15 @@ impl Shell<'_> {
             .send()
             .await
             .map_err(failed("DescribeSubnets"))?;
+        if answer.next_token.is_some_and(|token| !token.is_empty()) {
+            return Err(CallError {
+                call: "DescribeSubnets",
+                code: None,
+                message: format!(
+                    "the VPC has more than {SUBNETS_MAX} subnets: name those to launch in, in [network]"
+                ),
+            });
+        }
         Ok(answer.subnets.unwrap_or_default())
     }
 }

@@ -12,6 +12,7 @@ use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::differ::Effect;
 use crate::error::Error;
+use crate::render::TEMPLATE_INLINE_MAX_BYTES;
 
 /// Longest that CloudFormation takes to make a change set out of fifty resources.
 const CHANGE_SET_TIMEOUT_S: u64 = 300;
@@ -30,6 +31,8 @@ pub(crate) struct Request<'r> {
     pub(crate) stack: &'r str,
     pub(crate) kind: ChangeKind,
     pub(crate) template: &'r str,
+    /// Where a template goes that is too large for a request.
+    pub(crate) bucket: &'r str,
     pub(crate) parameters: &'r BTreeMap<String, String>,
     pub(crate) tags: &'r BTreeMap<String, String>,
 }
@@ -65,6 +68,12 @@ impl Shell<'_> {
     }
 
     async fn make_change_set(&self, request: &Request<'_>) -> Result<String, CallError> {
+        let (body, url) = if request.template.len() <= TEMPLATE_INLINE_MAX_BYTES {
+            (Some(request.template), None)
+        } else {
+            let url = self.publish(request.bucket, request.template).await?;
+            (None, Some(url))
+        };
         // A name of its own each time: one that was used can't be used again.
         let name = format!("up-{:016x}", fastrand::u64(..));
         let parameters = request.parameters.iter().map(|(key, value)| {
@@ -85,7 +94,8 @@ impl Shell<'_> {
                 ChangeKind::Create => ChangeSetType::Create,
                 ChangeKind::Update => ChangeSetType::Update,
             })
-            .template_body(request.template)
+            .set_template_body(body.map(str::to_owned))
+            .set_template_url(url)
             .set_parameters(Some(parameters.collect()))
             .set_tags(Some(tags.collect()))
             .capabilities(Capability::CapabilityNamedIam)
@@ -126,12 +136,19 @@ impl Shell<'_> {
         let mut changes = page.changes.unwrap_or_default();
         let mut next = page.next_token;
         for _ in 0..PAGES_MAX {
-            let Some(token) = next else { break };
+            let Some(token) = next else {
+                return Ok(Some(changes));
+            };
             let page = self.change_set_page(stack, name, Some(token)).await?;
             changes.extend(page.changes.unwrap_or_default());
             next = page.next_token;
         }
-        Ok(Some(changes))
+        // Half of the changes would look like all of them.
+        Err(Error::Call(CallError {
+            call: "DescribeChangeSet",
+            code: None,
+            message: format!("the change set of {stack} has more than {PAGES_MAX} pages"),
+        }))
     }
 
     async fn change_set_page(

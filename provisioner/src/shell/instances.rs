@@ -1,8 +1,9 @@
-//! Instances that carry the deployment's tag.
+//! Instances that the deployment launched.
 
 use std::time::Instant;
 
 use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance};
+use stacks::names::Names;
 
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
@@ -26,12 +27,15 @@ pub(crate) struct Instance {
 }
 
 impl Shell<'_> {
-    /// The instances that carry `tag` and are not terminated.
-    pub(crate) async fn instances(&self, tag: &str) -> Result<Vec<Instance>, CallError> {
+    /// The instances that carry the tag of a launch of ours and are not terminated.
+    pub(crate) async fn instances(&self, names: &Names) -> Result<Vec<Instance>, CallError> {
         const ALIVE: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
         let states = ALIVE.map(str::to_owned).to_vec();
         let filters = vec![
-            Filter::builder().name("tag-key").values(tag).build(),
+            Filter::builder()
+                .name("tag-key")
+                .values(&names.tag_launch)
+                .build(),
             Filter::builder()
                 .name("instance-state-name")
                 .set_values(Some(states))
@@ -51,16 +55,16 @@ impl Shell<'_> {
         Ok(reservations
             .into_iter()
             .flat_map(|one| one.instances.unwrap_or_default())
-            .filter_map(|found| instance(found, tag))
+            .filter_map(|found| instance(found, &names.tag))
             .collect())
     }
 
-    /// Ends every instance that carries `tag`, and returns when none is left. Outright: a graceful
+    /// Ends every instance that we launched, and returns when none is left. Outright: a graceful
     /// stop would let a job that is running end as green.
-    pub(crate) async fn end_instances(&self, tag: &str) -> Result<(), Error> {
+    pub(crate) async fn end_instances(&self, names: &Names) -> Result<(), Error> {
         let begin = Instant::now();
         loop {
-            let left = self.instances(tag).await?;
+            let left = self.instances(names).await?;
             if left.is_empty() {
                 return Ok(());
             }
@@ -70,13 +74,7 @@ impl Shell<'_> {
                 .map(|instance| instance.id.clone())
                 .collect();
             for ids in alive.chunks(END_MAX) {
-                self.ec2
-                    .terminate_instances()
-                    .set_instance_ids(Some(ids.to_vec()))
-                    .skip_os_shutdown(true)
-                    .send()
-                    .await
-                    .map_err(failed("TerminateInstances"))?;
+                self.terminate(ids).await?;
             }
             let seconds = begin.elapsed().as_secs();
             let what = format!("{} instances", left.len());
@@ -89,14 +87,41 @@ impl Shell<'_> {
     }
 }
 
+impl Shell<'_> {
+    /// One id that EC2 does not know any more fails the whole request: then each has its own.
+    async fn terminate(&self, ids: &[String]) -> Result<(), CallError> {
+        let ended = self.terminate_together(ids).await;
+        match ended {
+            Err(error) if error.is("InvalidInstanceID.NotFound") => {}
+            ended => return ended,
+        }
+        for id in ids.iter().filter(|_| ids.len() > 1) {
+            match self.terminate_together(std::slice::from_ref(id)).await {
+                Err(error) if error.is("InvalidInstanceID.NotFound") => {}
+                ended => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn terminate_together(&self, ids: &[String]) -> Result<(), CallError> {
+        self.ec2
+            .terminate_instances()
+            .set_instance_ids(Some(ids.to_vec()))
+            .skip_os_shutdown(true)
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed("TerminateInstances"))
+    }
+}
+
 fn instance(found: Ec2Instance, tag: &str) -> Option<Instance> {
     let tags = found.tags.unwrap_or_default();
-    let pool = tags
-        .into_iter()
-        .find(|own| own.key.as_deref() == Some(tag))?;
+    let pool = tags.into_iter().find(|own| own.key.as_deref() == Some(tag));
     Some(Instance {
         id: found.instance_id?,
         state: found.state?.name?.as_str().to_owned(),
-        pool: pool.value.unwrap_or_default(),
+        pool: pool.and_then(|tag| tag.value).unwrap_or_default(),
     })
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::Filter;
+use stacks::names::Names;
 
 use super::Shell;
-use crate::aws::{CallError, failed, is_there};
+use crate::aws::{CallError, failed};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::render::{Stack, stack_name};
@@ -22,7 +23,7 @@ impl Shell<'_> {
                 found.push(Found::new(Kind::Stack, name, deployed.status));
             }
         }
-        for instance in self.instances(&names.tag).await? {
+        for instance in self.instances(&names).await? {
             let detail = format!("{}, pool {}", instance.state, instance.pool);
             found.push(Found::new(Kind::Instance, instance.id, detail));
         }
@@ -34,6 +35,16 @@ impl Shell<'_> {
                 bucket,
                 format!("{objects} objects"),
             ));
+        }
+        if self.has_table(&names.table).await? {
+            found.push(Found::new(Kind::Table, names.table.clone(), String::new()));
+        }
+        if self.has_log_group(&names.log_group).await? {
+            let name = names.log_group.clone();
+            found.push(Found::new(Kind::LogGroup, name, String::new()));
+        }
+        for id in self.apis(&names).await? {
+            found.push(Found::new(Kind::Api, id, names.api.clone()));
         }
         for path in self.parameters_under(&names.parameters).await? {
             found.push(Found::new(Kind::Parameter, path, String::new()));
@@ -60,7 +71,7 @@ impl Shell<'_> {
                 found.push(Found::new(Kind::Role, role, String::new()));
             }
         }
-        for template in self.launch_templates(&names.tag).await? {
+        for template in self.launch_templates(&names).await? {
             found.push(Found::new(Kind::LaunchTemplate, template, String::new()));
         }
         for group in self.security_groups(&names.security_group).await? {
@@ -69,28 +80,23 @@ impl Shell<'_> {
         Ok(found)
     }
 
-    async fn has_function(&self, name: &str) -> Result<bool, CallError> {
-        let answer = self
-            .lambda
-            .get_function_configuration()
-            .function_name(name)
-            .send()
-            .await;
-        is_there("GetFunctionConfiguration", answer)
-    }
-
-    async fn launch_templates(&self, tag: &str) -> Result<Vec<String>, CallError> {
-        let answer = self
+    /// Those that carry the deployment's tag and begin with its name: the tag alone may be somebody's.
+    async fn launch_templates(&self, names: &Names) -> Result<Vec<String>, CallError> {
+        let tagged = Filter::builder().name("tag-key").values(&names.tag).build();
+        let templates: Vec<_> = self
             .ec2
             .describe_launch_templates()
-            .filters(Filter::builder().name("tag-key").values(tag).build())
+            .filters(tagged)
+            .into_paginator()
+            .items()
             .send()
+            .try_collect()
             .await
             .map_err(failed("DescribeLaunchTemplates"))?;
-        let templates = answer.launch_templates.unwrap_or_default();
         Ok(templates
             .into_iter()
             .filter_map(|template| template.launch_template_name)
+            .filter(|name| name.starts_with(&names.launch_template("")))
             .collect())
     }
 

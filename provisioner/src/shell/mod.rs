@@ -3,11 +3,14 @@
 
 mod account;
 mod change_sets;
+mod exists;
 mod function;
+mod images;
 mod instances;
 mod left;
 mod observe;
 mod parameters;
+mod retained;
 mod stacks;
 mod storage;
 
@@ -40,10 +43,16 @@ pub(crate) struct Shell<'p> {
     progress: &'p dyn Progress,
     /// The account that the credentials open.
     pub(crate) account: String,
+    /// Address of S3, when it is not AWS's own.
+    endpoint: Option<String>,
+    region: String,
+    apigateway: aws_sdk_apigatewayv2::Client,
     cloudformation: aws_sdk_cloudformation::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
     ec2: aws_sdk_ec2::Client,
     iam: aws_sdk_iam::Client,
     lambda: aws_sdk_lambda::Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
     s3: aws_sdk_s3::Client,
     ssm: aws_sdk_ssm::Client,
     sts: aws_sdk_sts::Client,
@@ -104,10 +113,15 @@ impl<'p> Shell<'p> {
         Ok(Self {
             progress,
             account: account::of(&sts).await?,
+            endpoint: endpoint.endpoint.clone(),
+            region: endpoint.region.clone(),
+            apigateway: aws_sdk_apigatewayv2::Client::new(&config),
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
             iam: aws_sdk_iam::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             ssm: aws_sdk_ssm::Client::new(&config),
             sts,

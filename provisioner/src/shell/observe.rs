@@ -6,7 +6,7 @@ use super::Shell;
 use crate::deployment::Deployment;
 use crate::error::Error;
 use crate::render::{Stack, stack_name};
-use crate::world::{Deployed, StackCondition, World, holds_data};
+use crate::world::{Deployed, StackCondition, World};
 
 impl Shell<'_> {
     /// The account as it is now. Waits for operations that are running.
@@ -37,6 +37,8 @@ impl Shell<'_> {
         Ok(World {
             code_uploaded: self.has_object(&bucket, code_key).await?,
             spot_role: !environment.uses_spot() || self.has_spot_role().await?,
+            root_devices: self.root_devices(environment).await?,
+            volume_key: self.volume_key().await?,
             account: self.account.clone(),
             network,
             stacks,
@@ -65,16 +67,10 @@ impl Shell<'_> {
             StackCondition::Usable | StackCondition::FailedRollback => {
                 deployed.template = self.template(name).await?;
             }
-            StackCondition::FailedCreate => {
-                deployed.data = self
-                    .remaining_resources(name)
-                    .await?
-                    .into_iter()
-                    .filter(|(kind, _)| holds_data(kind))
-                    .map(|(_, id)| id)
-                    .collect();
+            StackCondition::FailedCreate | StackCondition::FailedDelete => {
+                deployed.remains = self.remaining_resources(name).await?;
             }
-            StackCondition::Busy | StackCondition::Leftover | StackCondition::FailedDelete => {}
+            StackCondition::Busy | StackCondition::Leftover | StackCondition::Unclear => {}
         }
         Ok(Some(deployed))
     }

@@ -2,44 +2,62 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ssm::types::{ParameterStringFilter, ParameterType, Tag};
+use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
+use aws_sdk_ssm::types::{ParameterType, Tag};
 use stacks::names::{Names, SecretName};
 
 use super::Shell;
 use crate::aws::{CallError, failed};
 use crate::secrets::SecretValue;
 
-/// Most names that one call deletes.
-const DELETE_MAX: usize = 10;
+/// Most names in one call.
+const NAMES_MAX: usize = 10;
 
 impl Shell<'_> {
-    /// The secrets that have a value. No value is read.
+    /// The secrets that have a value, each asked for by its name: lists of parameters come in pages
+    /// that may be cut short. No value is decrypted.
     pub(crate) async fn secrets(&self, names: &Names) -> Result<BTreeSet<SecretName>, CallError> {
-        let found = self.parameters_under(&names.parameter_secrets).await?;
-        Ok(found
-            .iter()
-            .filter_map(|path| SecretName::named(path.strip_prefix(&names.parameter_secrets)?))
+        let paths = SecretName::ALL.map(|secret| names.secret(secret));
+        let found = self.existing_parameters(&paths).await?;
+        Ok(SecretName::ALL
+            .into_iter()
+            .filter(|secret| found.contains(&names.secret(*secret)))
             .collect())
     }
 
-    /// Names of all parameters under `path`.
+    /// Those of `paths` that exist.
+    pub(crate) async fn existing_parameters(
+        &self,
+        paths: &[String],
+    ) -> Result<BTreeSet<String>, CallError> {
+        let mut found = BTreeSet::new();
+        for paths in paths.chunks(NAMES_MAX) {
+            let answer = self
+                .ssm
+                .get_parameters()
+                .set_names(Some(paths.to_vec()))
+                .send()
+                .await
+                .map_err(failed("GetParameters"))?;
+            let parameters = answer.parameters.unwrap_or_default();
+            found.extend(parameters.into_iter().filter_map(|one| one.name));
+        }
+        Ok(found)
+    }
+
+    /// Names of all parameters under `path`, which AWS keeps by path: a description of all parameters
+    /// would go through the whole account.
     pub(crate) async fn parameters_under(&self, path: &str) -> Result<Vec<String>, CallError> {
-        let filter = ParameterStringFilter::builder()
-            .key("Path")
-            .option("Recursive")
-            .values(path.trim_end_matches('/'))
-            .build()
-            .expect("the key is set above");
         let mut pages = self
             .ssm
-            .describe_parameters()
-            .parameter_filters(filter)
+            .get_parameters_by_path()
+            .path(path)
+            .recursive(true)
             .into_paginator()
             .send();
         let mut names = Vec::new();
-        // Pages may be empty: AWS cuts them before it filters.
         while let Some(page) = pages.next().await {
-            let page = page.map_err(failed("DescribeParameters"))?;
+            let page = page.map_err(failed("GetParametersByPath"))?;
             let found = page.parameters.unwrap_or_default();
             names.extend(found.into_iter().filter_map(|parameter| parameter.name));
         }
@@ -73,9 +91,8 @@ impl Shell<'_> {
         }
     }
 
-    /// Writes a secret, with the deployment's tag when it is new (tags and overwriting exclude each
-    /// other).
-    pub(crate) async fn write_secret(
+    /// Writes a secret that has no value yet. AWS refuses to overwrite one that has, and so do we.
+    pub(crate) async fn make_secret(
         &self,
         names: &Names,
         secret: SecretName,
@@ -86,31 +103,42 @@ impl Shell<'_> {
             .value("secret")
             .build()
             .expect("key and value are set above");
-        let request = || {
-            self.ssm
-                .put_parameter()
-                .name(names.secret(secret))
-                .r#type(ParameterType::SecureString)
-                .value(value.reveal())
-        };
-        let made = request()
-            .tags(tag)
-            .send()
-            .await
-            .map_err(failed("PutParameter"));
-        match made {
-            Err(error) if error.is("ParameterAlreadyExists") => request()
-                .overwrite(true)
-                .send()
-                .await
-                .map(drop)
-                .map_err(failed("PutParameter")),
-            made => made.map(drop),
+        // Tags and overwriting exclude each other.
+        let put = self.put_secret(names, secret, value).tags(tag);
+        put.send().await.map(drop).map_err(failed("PutParameter"))
+    }
+
+    /// Writes a secret that somebody gives, over the value that it may have.
+    pub(crate) async fn write_secret(
+        &self,
+        names: &Names,
+        secret: SecretName,
+        value: &SecretValue,
+    ) -> Result<(), CallError> {
+        match self.make_secret(names, secret, value).await {
+            Err(error) if error.is("ParameterAlreadyExists") => {
+                let put = self.put_secret(names, secret, value).overwrite(true);
+                put.send().await.map(drop).map_err(failed("PutParameter"))
+            }
+            made => made,
         }
     }
 
+    fn put_secret(
+        &self,
+        names: &Names,
+        secret: SecretName,
+        value: &SecretValue,
+    ) -> PutParameterFluentBuilder {
+        self.ssm
+            .put_parameter()
+            .name(names.secret(secret))
+            .r#type(ParameterType::SecureString)
+            .value(value.reveal())
+    }
+
     pub(crate) async fn delete_parameters(&self, paths: &[String]) -> Result<(), CallError> {
-        for paths in paths.chunks(DELETE_MAX) {
+        for paths in paths.chunks(NAMES_MAX) {
             self.ssm
                 .delete_parameters()
                 .set_names(Some(paths.to_vec()))

@@ -9,7 +9,7 @@ use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::error::Error;
 use crate::progress::Event;
-use crate::world::{Deployed, StackCondition, condition_of};
+use crate::world::{Deployed, Remaining, StackCondition, condition_of};
 
 /// Longest operation on a stack: an instance profile alone takes two minutes.
 const STACK_TIMEOUT_S: u64 = 1800;
@@ -47,11 +47,12 @@ impl Shell<'_> {
         })
     }
 
-    /// Type and id of each resource of the stack that is not deleted.
+    /// What is still there of a stack that can only be deleted. A resource whose creation failed is
+    /// not: of one that exists already, CloudFormation tells the name all the same.
     pub(crate) async fn remaining_resources(
         &self,
         name: &str,
-    ) -> Result<Vec<(String, String)>, CallError> {
+    ) -> Result<Vec<Remaining>, CallError> {
         let resources: Vec<_> = self
             .cloudformation
             .list_stack_resources()
@@ -62,25 +63,42 @@ impl Shell<'_> {
             .try_collect()
             .await
             .map_err(failed("ListStackResources"))?;
-        let is_there = |status: &ResourceStatus| !matches!(status, ResourceStatus::DeleteComplete);
+        let is_there = |status: &ResourceStatus| {
+            !matches!(
+                status,
+                ResourceStatus::DeleteComplete
+                    | ResourceStatus::DeleteSkipped
+                    | ResourceStatus::CreateFailed
+            )
+        };
         Ok(resources
             .into_iter()
             .filter(|resource| resource.resource_status.as_ref().is_none_or(is_there))
-            .map(|resource| {
-                (
-                    resource.resource_type.unwrap_or_default(),
-                    resource.logical_resource_id.unwrap_or_default(),
-                )
+            .map(|resource| Remaining {
+                id: resource.logical_resource_id.unwrap_or_default(),
+                kind: resource.resource_type.unwrap_or_default(),
+                name: resource.physical_resource_id.unwrap_or_default(),
             })
             .collect())
     }
 
     /// Deletes the stack and returns when it is gone.
     pub(crate) async fn delete_stack(&self, name: &str) -> Result<(), Error> {
+        self.delete_stack_without(name, &[]).await
+    }
+
+    /// The same, leaving the resources with these ids as they are: CloudFormation admits that for
+    /// those that a deletion failed at.
+    pub(crate) async fn delete_stack_without(
+        &self,
+        name: &str,
+        retained: &[String],
+    ) -> Result<(), Error> {
         let seen = self.last_event(name).await?;
         self.cloudformation
             .delete_stack()
             .stack_name(name)
+            .set_retain_resources((!retained.is_empty()).then(|| retained.to_vec()))
             .send()
             .await
             .map_err(failed("DeleteStack"))?;
@@ -282,6 +300,6 @@ fn deployed(stack: CfnStack) -> Deployed {
             .filter_map(|one| Some((one.key?, one.value?)))
             .collect(),
         protected: stack.enable_termination_protection.unwrap_or_default(),
-        data: Vec::new(),
+        remains: Vec::new(),
     }
 }

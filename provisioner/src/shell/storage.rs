@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use sha2::{Digest, Sha256};
 
 use super::Shell;
 use crate::aws::{CallError, failed, is_there};
@@ -38,6 +39,25 @@ impl Shell<'_> {
             Err(error) if error.is("PreconditionFailed") => Ok(()),
             put => put.map(drop),
         }
+    }
+
+    /// Puts a template where CloudFormation reads it, and says where that is.
+    pub(crate) async fn publish(&self, bucket: &str, template: &str) -> Result<String, CallError> {
+        let digest = hex::encode(Sha256::digest(template));
+        let key = format!("templates/{digest}.json");
+        self.s3
+            .put_object()
+            .bucket(bucket)
+            .key(&key)
+            .content_type("application/json")
+            .body(ByteStream::from(template.as_bytes().to_vec()))
+            .send()
+            .await
+            .map_err(failed("PutObject"))?;
+        Ok(match &self.endpoint {
+            Some(endpoint) => format!("{endpoint}/{bucket}/{key}"),
+            None => format!("https://{bucket}.s3.{}.amazonaws.com/{key}", self.region),
+        })
     }
 
     /// How many objects the bucket holds; a thousand stands for all that are more.
@@ -80,7 +100,11 @@ impl Shell<'_> {
                 .await
                 .map_err(failed("DeleteObjects"))?;
         }
-        Ok(())
+        Err(CallError {
+            call: "DeleteObjects",
+            code: None,
+            message: format!("{bucket} is not empty after {ROUNDS_MAX} thousand objects"),
+        })
     }
 
     pub(crate) async fn delete_bucket(&self, bucket: &str) -> Result<(), CallError> {

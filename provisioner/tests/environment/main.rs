@@ -67,6 +67,9 @@ const MISTAKES: &str = r#"
 6  | [network] ↵ egress = [0]                | network.egress: must be numbers from 1 to 65535
 6  | [network] ↵ egress = [{ port = 22, cidr = "everywhere" }] | network.egress.cidr: must be a network
 6  | [network] ↵ subnets = ["mine"]          | network.subnets: must be ids
+2  | region = "cn-north-1"                   | region: is in China
+6  | [tags] ↵ team = "R&D"                   | tags.team: must be at most 256 letters
+6  | [tags] ↵ team = "a\nb"                 | tags.team: must be at most 256 letters
 6  | [tags] ↵ my-ci = "x"                    | tags.my-ci: is the deployment's own tag
 "#;
 

@@ -202,11 +202,11 @@ fn a_forgejo_has_a_runner_of_its_own_and_no_pool_for_jobs_without_labels() {
 }
 
 #[test]
-fn there_are_not_more_pools_than_fit_a_template() {
+fn there_are_not_more_pools_than_a_policy_can_name() {
     use std::fmt::Write;
     let mut source = RIGHT.to_owned();
     for number in 0..16 {
         write!(source, "[pool.p{number}]\nimage = {{ stock = \"al2023\" }}\ninstance_types = [\"m7a.medium\"]\n[pool.p{number}.labels]\nl{number} = \"host\"\n").unwrap();
     }
-    assert!(first(&source).contains("17 pools, and 16 fit"));
+    assert!(first(&source).contains("17 pools, and 16 are the most"));
 }

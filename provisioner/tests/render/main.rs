@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says so")]
 
+mod owners;
 mod roles;
 
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ fn the_three_environments_render_to_the_same_bytes_every_time() {
 
 #[test]
 fn templates_take_the_parameters_and_give_the_outputs_of_the_contract() {
-    for (_, _, rendered) in rendered() {
+    for (_, environment, rendered) in rendered() {
         let keys = |stack: Stack, section: &str| -> Vec<String> {
             rendered.template(stack).value[section]
                 .as_object()
@@ -85,14 +86,17 @@ fn templates_take_the_parameters_and_give_the_outputs_of_the_contract() {
                 .unwrap_or_default()
         };
         assert!(keys(Stack::State, "Parameters").is_empty());
-        assert_eq!(
-            keys(Stack::Runner, "Parameters"),
-            [
-                names::PARAM_API_ID,
-                names::PARAM_SUBNET_IDS,
-                names::PARAM_VPC_ID
-            ]
-        );
+        let pools = environment.pools.iter();
+        let roots = pools
+            .map(|pool| names::logical_id("Pool", &pool.document.name) + names::PARAM_ROOT_DEVICE);
+        let mut expected = vec![
+            names::PARAM_API_ID.to_owned(),
+            names::PARAM_SUBNET_IDS.to_owned(),
+            names::PARAM_VPC_ID.to_owned(),
+        ];
+        expected.extend(roots);
+        expected.sort();
+        assert_eq!(keys(Stack::Runner, "Parameters"), expected);
         assert_eq!(
             keys(Stack::Dispatch, "Parameters"),
             [
@@ -250,9 +254,13 @@ fn how_long_the_oldest_job_waits_goes_from_the_log_to_an_alarm() {
 
 #[test]
 fn a_value_cannot_break_out_of_its_template() {
-    let hostile = "x\\\"\\nResources: {}\\n# ${AWS::AccountId} {{ names }}";
-    let tag = hostile.replace("\\n", " ");
-    let rendered = changed("[forge]", &format!("[tags]\nevil = \"{tag}\"\n[forge]")).unwrap();
+    // Stricter than any check of the file lets it be.
+    let hostile = "x\"\nResources: {}\n# ${AWS::AccountId} {{ names }}";
+    let (_, mut environment) = environments().remove(0);
+    environment
+        .tags
+        .insert("evil".to_owned(), hostile.to_owned());
+    let rendered = render::render(&environment).unwrap();
     for template in &rendered.templates {
         assert!(template.value["Resources"].as_object().unwrap().len() > 3);
     }
@@ -264,7 +272,7 @@ fn a_value_cannot_break_out_of_its_template() {
         tags.as_array()
             .unwrap()
             .iter()
-            .any(|own| own["Value"] == tag.replace("\\\"", "\"").as_str())
+            .any(|own| own["Value"] == hostile)
     );
 }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use provisioner::rehearsal::STATEMENTS;
 use provisioner::render::Stack;
+use serde_json::{Value, json};
 
-use crate::{rendered, resources};
+use crate::{changed, rendered, resources};
 
 #[test]
 fn every_runner_role_is_denied_what_is_the_deployments_own() {
@@ -67,6 +68,37 @@ fn the_dispatcher_has_no_right_to_spot_requests() {
         let template = rendered.template(Stack::Dispatch);
         assert!(!template.body.contains("spot-instances-request"), "{name}");
     }
+}
+
+/// The tag with the deployment's name alone is a key that somebody may use for machines of their own.
+/// The launch's is one that the function can give to nothing that exists already.
+#[test]
+fn the_dispatcher_ends_only_what_carries_the_tag_of_its_launches() {
+    for (name, environment, rendered) in rendered() {
+        let template = &rendered.template(Stack::Dispatch).value;
+        let statements = statements(&template["Resources"]["FunctionRole"]);
+        let of = |action: &str| {
+            let mut found = statements.iter().filter(|it| it["Action"] == action);
+            found.next().unwrap()["Condition"].clone()
+        };
+        let key = format!("aws:ResourceTag/{}", environment.names().tag_launch);
+        assert_eq!(
+            of("ec2:TerminateInstances"),
+            json!({"Null": {key: "false"}}),
+            "{name}"
+        );
+        let at_launch = json!({"StringEquals": {"ec2:CreateAction": "RunInstances"}});
+        assert_eq!(of("ec2:CreateTags"), at_launch, "{name}");
+    }
+}
+
+fn statements(role: &Value) -> Vec<Value> {
+    let policies = role["Properties"]["Policies"].as_array().unwrap();
+    let of = |policy: &Value| {
+        let all = policy["PolicyDocument"]["Statement"].as_array();
+        all.unwrap().clone()
+    };
+    policies.iter().flat_map(of).collect()
 }
 
 /// A right that nothing uses is one too many, and a call without its right fails on AWS alone: no
@@ -139,4 +171,45 @@ fn the_dispatcher_has_the_rights_of_the_calls_that_it_makes_and_no_others() {
         granted.dedup();
         assert_eq!(granted, used, "{name}");
     }
+}
+
+/// AWS authorizes a call by path with the path that is asked for, which a pattern below it is not.
+#[test]
+fn a_tree_of_parameters_can_be_read_by_its_path_too() {
+    let source =
+        "[permissions.release]\nssm = [\"/team/*\"]\n[pool.base]\npermissions = \"release\"";
+    let rendered = changed("[pool.base]", source).unwrap();
+    let roles = resources(&rendered.template(Stack::Runner).value, "AWS::IAM::Role");
+    let of = |word: &str| {
+        let mut named = roles.iter().filter(|role| role["RoleName"] == word);
+        let policies = named.next().unwrap()["Policies"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let all = policies.into_iter().flat_map(|mut policy| {
+            let statements = policy["PolicyDocument"]["Statement"].take();
+            statements.as_array().unwrap().clone()
+        });
+        all.collect::<Vec<_>>()
+    };
+    let text = |value: &Value| value["Fn::Sub"].as_str().unwrap().to_owned();
+    let texts =
+        |values: &Value| -> Vec<String> { values.as_array().unwrap().iter().map(text).collect() };
+    let statements = of("lab-ci-runner-release");
+    let allowed = |action: &str| {
+        let mut found = statements.iter().filter(|it| {
+            let actions = it["Action"].as_array().into_iter().flatten();
+            it["Effect"] == "Allow" && actions.clone().any(|one| one == action)
+        });
+        texts(&found.next().unwrap()["Resource"])
+    };
+    let arn = |path: &str| {
+        let owner = "${AWS::Region}:${AWS::AccountId}";
+        format!("arn:${{AWS::Partition}}:ssm:{owner}:parameter{path}")
+    };
+    assert_eq!(allowed("ssm:GetParameter"), [arn("/team/*")]);
+    let trees = [arn("/team/*"), arn("/team")];
+    assert_eq!(allowed("ssm:GetParametersByPath"), trees);
+    let mut denied = statements.iter().filter(|it| it["Sid"] == "ParameterTrees");
+    assert_eq!(texts(&denied.next().unwrap()["NotResource"]), trees);
 }

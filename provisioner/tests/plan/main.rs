@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says so")]
 
+mod broken;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use provisioner::environment::{self, Environment};
-use provisioner::plan::{self, Action, ParameterValue, Plan, Repair};
+use provisioner::plan::{self, Action, ParameterValue, Plan};
 use provisioner::render::{self, Stack};
 use provisioner::show::{self, Palette, Presentation};
 use provisioner::world::{Deployed, Network, Subnet, World};
@@ -31,6 +33,9 @@ fn nothing() -> World {
                 public_address: false,
             }],
         },
+        root_devices: ["base", "go", "team"]
+            .map(|pool| (pool.to_owned(), "/dev/xvda".to_owned()))
+            .into(),
         ..World::default()
     }
 }
@@ -63,7 +68,7 @@ fn executed(environment: &Environment, world: &World) -> World {
             outputs: BTreeMap::from([(OUTPUT_API_ID.to_owned(), "api1".to_owned())]),
             tags: stack.tags,
             protected: stack.stack == Stack::State,
-            data: Vec::new(),
+            remains: Vec::new(),
         };
         (stack.stack, deployed)
     });
@@ -194,6 +199,29 @@ fn each_edit_names_the_properties_that_follow_from_it_and_no_others() {
 }
 
 #[test]
+fn an_image_with_another_root_changes_the_pool_that_has_it() {
+    let environment = lab();
+    let mut world = executed(&environment, &nothing());
+    world
+        .root_devices
+        .insert("go".to_owned(), "/dev/sda1".to_owned());
+    let plan = plan_of(&environment, &world);
+    assert_eq!(changes(&plan), ["runner: parameter.PoolGoRootDevice"]);
+}
+
+#[test]
+fn a_key_of_ones_own_for_volumes_is_said_with_whom_it_has_to_admit() {
+    let world = World {
+        volume_key: Some("arn:aws:kms:eu-west-1:1:key/k".to_owned()),
+        ..nothing()
+    };
+    let notice = plan_of(&lab(), &world).notices.remove(0);
+    for word in ["key/k", "lab-ci-dispatch", "AWSServiceRoleForEC2Spot"] {
+        assert!(notice.contains(word), "{notice}");
+    }
+}
+
+#[test]
 fn a_tag_is_a_change_of_every_stack() {
     let before = lab();
     let world = executed(&before, &nothing());
@@ -217,52 +245,6 @@ fn other_code_changes_the_dispatcher_alone() {
     let plan = plan::plan(&environment, &rendered, &other, &world);
     assert_eq!(changes(&plan), ["dispatch: parameter.CodeKey"]);
     assert_eq!(plan.upload_code, Some(other));
-}
-
-/// Status, data that is still there, repair, and why it is blocked.
-type Row<'r> = (&'r str, &'r [String], Option<Repair>, Option<String>);
-
-#[test]
-fn half_made_stacks_are_repaired_or_somebody_has_to_decide() {
-    let because = |word: &str| Some(word.to_owned());
-    let data = vec!["Table".to_owned()];
-    let table: &[Row<'_>] = &[
-        (
-            "REVIEW_IN_PROGRESS",
-            &[],
-            Some(Repair::DeleteLeftover),
-            None,
-        ),
-        (
-            "ROLLBACK_COMPLETE",
-            &[],
-            Some(Repair::DeleteFailedCreate),
-            None,
-        ),
-        ("CREATE_FAILED", &[], Some(Repair::DeleteFailedCreate), None),
-        ("ROLLBACK_FAILED", &data, None, because("still holds Table")),
-        (
-            "UPDATE_ROLLBACK_FAILED",
-            &[],
-            Some(Repair::ContinueRollback),
-            None,
-        ),
-        ("DELETE_FAILED", &[], None, because("cargo xtask down")),
-        ("UPDATE_ROLLBACK_COMPLETE", &[], None, None),
-    ];
-    let environment = lab();
-    for (status, data, repair, because) in table {
-        let mut world = executed(&environment, &nothing());
-        let state = world.stacks.get_mut(&Stack::State).unwrap();
-        (*status).clone_into(&mut state.status);
-        state.data = data.to_vec();
-        let plan = plan_of(&environment, &world);
-        assert_eq!(plan.stacks[0].repair, *repair, "{status}");
-        assert_eq!(plan.blocked().is_some(), because.is_some(), "{status}");
-        if let Some(because) = because {
-            assert!(plan.blocked().unwrap().1.contains(because), "{status}");
-        }
-    }
 }
 
 #[test]

@@ -6,14 +6,18 @@
     reason = "a test that can't go on says so"
 )]
 
+mod broken;
+mod limits;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::Path;
 use std::sync::Mutex;
 
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use provisioner::differ::Effect;
 use provisioner::package::{self, Code};
-use provisioner::plan::{Action, Plan, Repair};
+use provisioner::plan::{Action, Plan};
 use provisioner::progress::{Event, Silent};
 use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::show::{self, Palette, Presentation};
@@ -23,7 +27,7 @@ use stacks::names::SecretName;
 use support::Bench;
 use support::tap::Heard;
 
-fn target(bench: &Bench) -> AwsEndpoint {
+pub(crate) fn target(bench: &Bench) -> AwsEndpoint {
     let lab = bench.lab.file();
     AwsEndpoint {
         region: lab.region.clone(),
@@ -33,7 +37,7 @@ fn target(bench: &Bench) -> AwsEndpoint {
     }
 }
 
-fn deployment(bench: &Bench, change: impl Fn(String) -> String) -> Deployment {
+pub(crate) fn deployment(bench: &Bench, change: impl Fn(String) -> String) -> Deployment {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
     let source = change(std::fs::read_to_string(path).unwrap());
     let environment = Environment::parse(&source, Path::new("."))
@@ -41,33 +45,33 @@ fn deployment(bench: &Bench, change: impl Fn(String) -> String) -> Deployment {
     Deployment::new(environment, target(bench)).unwrap()
 }
 
-fn presentation() -> Presentation {
+pub(crate) fn presentation() -> Presentation {
     Presentation {
         palette: Palette::PLAIN,
         set_secret: "cargo xtask secret set NAME lab".to_owned(),
     }
 }
 
-fn named(bench: &Bench, name: &str) -> Deployment {
+pub(crate) fn named(bench: &Bench, name: &str) -> Deployment {
     deployment(bench, |source| {
         source.replace("\"lab-ci\"", &format!("\"{name}\""))
     })
 }
 
-fn code(content: &str) -> Code {
+pub(crate) fn code(content: &str) -> Code {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), content).unwrap();
     package::package(file.path()).unwrap()
 }
 
-async fn diff(deployment: &Deployment, code: &Code) -> Plan {
+pub(crate) async fn diff(deployment: &Deployment, code: &Code) -> Plan {
     let plan = provisioner::diff(deployment, code, &Silent).await.unwrap();
     println!("{}", show::plan(&plan, &presentation()));
     plan
 }
 
 /// Does what `diff` says, after which there is nothing more to do.
-async fn up(deployment: &Deployment, code: &Code) -> Plan {
+pub(crate) async fn up(deployment: &Deployment, code: &Code) -> Plan {
     let plan = diff(deployment, code).await;
     let done = provisioner::up(deployment, &plan, code, &Silent).await;
     done.unwrap();
@@ -76,7 +80,7 @@ async fn up(deployment: &Deployment, code: &Code) -> Plan {
     plan
 }
 
-async fn down(deployment: &Deployment) {
+pub(crate) async fn down(deployment: &Deployment) {
     let found = provisioner::survey(deployment).await.unwrap();
     println!("{}", show::survey(&found, Palette::PLAIN));
     let left = provisioner::down(deployment, &found, &Silent).await;
@@ -170,9 +174,24 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
     assert_eq!(properties(&plan), ["dispatch: parameter.CodeKey"]);
     assert_eq!(plan.upload_code, Some(other.key()));
 
+    // Somebody's own machine, who uses the deployment's name as a key.
+    bench.faults(&support::no_boot());
+    let template = bench.template("#!/bin/sh\n").await;
+    let own = bench.request(&template).set_tag_specifications(Some(vec![
+        TagSpecification::builder()
+            .resource_type(ResourceType::Instance)
+            .tags(Tag::builder().key("story-ci").value("mine").build())
+            .build(),
+    ]));
+    let own = own.send().await.unwrap();
+    let own = own.instances()[0].instance_id().unwrap();
+    bench.wait_for(own, "running").await;
+
     let found = provisioner::survey(&edited).await.unwrap();
     assert_eq!(found.of(Kind::Stack).count(), 3);
+    assert_eq!(found.of(Kind::Instance).count(), 0);
     down(&edited).await;
+    assert_eq!(bench.instance(own).await.state, "running");
     let nothing = provisioner::survey(&edited).await.unwrap();
     assert!(nothing.is_empty());
     assert!(show::survey(&nothing, Palette::PLAIN).starts_with("There is nothing"));
@@ -192,15 +211,12 @@ async fn a_second_up_makes_no_call_that_changes_anything() {
     let mut tapped = first.clone();
     tapped.aws.endpoint = Some(heard.tap(&bench.lab.file().aws_endpoint).await);
     up(&tapped, &code).await;
+    let preview = provisioner::preview(&tapped, &Silent).await.unwrap();
+    assert!(preview.is_empty(), "{preview:?}");
     let calls = heard.take_names();
     let calls = calls.iter().map(|call| call.split_once(':').unwrap().1);
     let calls: Vec<String> = calls.map(str::to_lowercase).collect();
-    for read in [
-        "describestacks",
-        "gettemplate",
-        "describeparameters",
-        "head /",
-    ] {
+    for read in ["describestacks", "gettemplate", "getparameters", "head /"] {
         let heard = calls.iter().any(|call| call.starts_with(read));
         assert!(heard, "the tap heard no {read}: {calls:?}");
     }
@@ -252,59 +268,6 @@ async fn a_pool_that_is_taken_out_leaves_its_stack() {
         ]
     );
     down(&fewer).await;
-    bench.down().await;
-}
-
-#[tokio::test]
-async fn down_ends_what_is_half_made() {
-    let Some(bench) = Bench::up().await else {
-        return;
-    };
-    let whole = named(&bench, "half-ci");
-    let code = code("binary");
-    let mut plan = diff(&whole, &code).await;
-    // Somebody pressed Ctrl-C after the first stack.
-    plan.stacks.truncate(1);
-    provisioner::up(&whole, &plan, &code, &Silent)
-        .await
-        .unwrap();
-    let rest = diff(&whole, &code).await;
-    let actions: Vec<&Action> = rest.stacks.iter().map(|stack| &stack.action).collect();
-    assert_eq!(
-        actions,
-        [&Action::Unchanged, &Action::Create, &Action::Create]
-    );
-    down(&whole).await;
-    bench.down().await;
-}
-
-#[tokio::test]
-async fn an_up_that_failed_says_why_and_the_next_one_repairs_it() {
-    let Some(bench) = Bench::up().await else {
-        return;
-    };
-    let deployment = named(&bench, "failed-ci");
-    let code = code("binary");
-    let mut wrong = deployment.clone();
-    let body = &mut wrong.rendered.templates[2].body;
-    *body = body.replace(
-        "\"FunctionName\":{\"Ref\":\"Function\"}",
-        "\"FunctionName\":\"nobody\"",
-    );
-    let plan = diff(&wrong, &code).await;
-    let error = provisioner::up(&wrong, &plan, &code, &Silent)
-        .await
-        .unwrap_err();
-    println!("{error}");
-    assert!(
-        error.to_string().contains("failed-ci-dispatch") && error.to_string().contains("nobody"),
-        "{error}"
-    );
-    assert!(error.hint().unwrap().contains("cargo xtask up"));
-
-    let plan = up(&deployment, &code).await;
-    assert_eq!(plan.stacks[2].repair, Some(Repair::DeleteFailedCreate));
-    down(&deployment).await;
     bench.down().await;
 }
 
