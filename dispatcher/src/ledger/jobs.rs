@@ -1,5 +1,7 @@
 //! Jobs: on the list while they wait, in the history for ever after.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::change::{Change, number, text};
 use super::history::{
     INSTANCE_ID, Note, REFUSED_MS, StatusGuard, history_key, job_new, job_update,
@@ -247,13 +249,20 @@ impl Ledger {
         launch: &str,
         not_before_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let released = Change::update(job_key(key))
-            .set("not_before_ms", number(not_before_ms))
-            .assign("launches = launches - :one".to_owned())
-            .value(":one", number(1))
-            .remove("launch")
-            .only_from("launch", text(launch));
-        self.write(released).await
+        self.write(released(key, launch, not_before_ms)).await
+    }
+
+    /// Puts a job back on the list that gets a launch of its own, since together with others it was
+    /// more than the account's quota.
+    pub(crate) async fn release_alone(
+        &self,
+        key: &JobKey,
+        launch: &str,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let released = released(key, launch, now_ms);
+        self.write(released.set("alone", AttributeValue::Bool(true)))
+            .await
     }
 
     /// Takes a job off the list that waits no longer, if it is as it was seen: it may have been queued
@@ -312,6 +321,7 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
         launch: None,
         launches: 0,
         not_before_ms: 0,
+        alone: false,
         alias: job.alias(),
         bare_alias: job.bare_alias(),
     }
@@ -320,6 +330,16 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
 /// Puts a job on the list.
 fn listed(job: &WaitingJob) -> Change {
     Change::put(item(job_key(&job.key), job))
+}
+
+/// Frees a job of its launch, which does not count.
+fn released(key: &JobKey, launch: &str, not_before_ms: u64) -> Change {
+    Change::update(job_key(key))
+        .set("not_before_ms", number(not_before_ms))
+        .assign("launches = launches - :one".to_owned())
+        .value(":one", number(1))
+        .remove("launch")
+        .only_from("launch", text(launch))
 }
 
 /// Takes a job off the list.

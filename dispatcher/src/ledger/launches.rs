@@ -33,18 +33,19 @@ impl Ledger {
         self.write(claim_update(claim, launch)).await
     }
 
-    /// Writes down that the launch's current candidate failed and the next one is tried.
+    /// Writes down that the launch's current candidate failed and that number `next` is tried.
     pub(crate) async fn next_candidate(
         &self,
         launch: &Launch,
+        next: usize,
         why: &str,
     ) -> Result<WriteResult, Failure> {
         let tried = launch.tried.iter().map(String::as_str).chain([why]);
-        let next = Change::update(launch_key(&launch.id))
-            .set("candidate_at", number(launch.at as u64 + 1))
+        let moved = Change::update(launch_key(&launch.id))
+            .set("candidate_at", number(next as u64))
             .set("tried", AttributeValue::L(tried.map(text).collect()))
             .only_from("candidate_at", number(launch.at as u64));
-        self.write(next).await
+        self.write(moved).await
     }
 
     /// Replaces a launch by the runners that it made and gives back what it reserved in vain.

@@ -64,6 +64,9 @@ pub struct WaitingJob {
     /// Not to be claimed before this moment.
     #[serde(default)]
     pub not_before_ms: u64,
+    /// Whether it gets a launch of its own: together with others it was more than the account's quota.
+    #[serde(default)]
+    pub alone: bool,
     /// What it has in common with the same job under another key, see `Job::alias`.
     #[serde(default)]
     pub alias: u64,

@@ -53,6 +53,7 @@ pub(crate) fn waiting(id: u64) -> WaitingJob {
         launch: None,
         launches: 0,
         not_before_ms: 0,
+        alone: false,
         alias: 0,
         bare_alias: 0,
     }

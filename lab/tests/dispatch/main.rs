@@ -11,6 +11,8 @@ mod attempts;
 mod bombs;
 mod caps;
 mod delivery;
+mod ec2_answers;
+mod fallback;
 mod forge_answers;
 mod forgejo;
 mod hostile;

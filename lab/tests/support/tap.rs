@@ -18,9 +18,22 @@ use hyper_util::rt::TokioExecutor;
 pub struct Call {
     /// As IAM spells it: `dynamodb:Query`. What names no operation is told by its method and path.
     pub name: String,
+    /// What was asked.
+    pub body: Bytes,
+    /// When.
+    pub sent: Instant,
     /// Status and time of its answer; `None` while there is none.
     pub answered: Option<(u16, Duration)>,
     id: u64,
+}
+
+impl Call {
+    /// A parameter of a call to EC2.
+    pub fn param(&self, name: &str) -> Option<String> {
+        let mut params = form_urlencoded::parse(&self.body);
+        let found = params.find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_owned())
+    }
 }
 
 /// What went through any of its taps, in the order in which it was sent.
@@ -65,6 +78,8 @@ impl Heard {
         let id = fastrand::u64(..);
         self.0.lock().unwrap().push(Call {
             name: name_of(&parts, &body),
+            body: body.clone(),
+            sent: Instant::now(),
             answered: None,
             id,
         });
