@@ -17,6 +17,7 @@ use crate::reconcile::drain::drain;
 use crate::reconcile::known_jobs::KnownJobs;
 use crate::reconcile::rate_limit::RateLimit;
 use crate::reconcile::tick::{retire, sweep_alone, tick};
+use crate::webhook::wake::Wake;
 use crate::{runner_route, webhook};
 
 /// An invocation that failed. Lambda counts it, the alarm sees it, the next tick tries again.
@@ -39,6 +40,7 @@ pub struct Handler {
     aws: Aws,
     ledger: Ledger,
     parameters: ConfigCache,
+    wake: Wake,
     rate_limit: RateLimit,
     known_jobs: KnownJobs,
 }
@@ -51,6 +53,7 @@ impl Handler {
             ledger: Ledger::new(&aws),
             aws,
             parameters: ConfigCache::new(forge_endpoint),
+            wake: Wake::default(),
             rate_limit: RateLimit::default(),
             known_jobs: KnownJobs::default(),
         }
@@ -65,7 +68,13 @@ impl Handler {
     ) -> Result<Value, Error> {
         let done = match Invocation::parse(payload)? {
             Invocation::Delivery(request) => {
-                let answer = webhook::serve(&self.aws, &self.ledger, &self.parameters, &request);
+                let answer = webhook::serve(
+                    &self.aws,
+                    &self.ledger,
+                    &self.parameters,
+                    &self.wake,
+                    &request,
+                );
                 return Ok(answer.await.into_value());
             }
             Invocation::Runner { caller, request } => {
@@ -77,7 +86,7 @@ impl Handler {
             Invocation::Nudge => {
                 let config = self.config().await?;
                 let context = self.context(&config, deadline);
-                drain(context, request_id, Woken::Otherwise).await?;
+                drain(context, request_id, Woken::Otherwise, None).await?;
                 "drain"
             }
             Invocation::Tick => {
@@ -146,7 +155,7 @@ impl Handler {
         let config = self.config().await?;
         let context = self.context(&config, deadline);
         context.close(&runner, EndReason::Ended).await?;
-        drain(context, request_id, Woken::ByAnEnd).await?;
+        drain(context, request_id, Woken::ByAnEnd, None).await?;
         Ok("closed")
     }
 }

@@ -6,7 +6,7 @@ use super::change::{Change, number, text};
 use super::history::{
     INSTANCE_ID, Note, REFUSED_MS, StatusGuard, history_key, job_new, job_update,
 };
-use super::lease::LEASE_MS;
+use super::lease::{Ask, LEASE_MS, Recorded};
 use super::status_updates::StatusKind;
 use super::{Ledger, item, job_key, status_updates};
 use stacks::pool::Pool;
@@ -17,15 +17,15 @@ use crate::model::world::WaitingJob;
 use crate::plan::Claim;
 
 impl Ledger {
-    /// Records a job that waits for `pool` and puts it on the list, once: [`WriteResult::Refused`] says
-    /// that it was recorded before. On a machine without containers its services are to be looked
+    /// Records a job that waits for `pool` and puts it on the list, once. On a machine without containers its services are to be looked
     /// into.
     pub(crate) async fn record_waiting(
         &self,
         job: &Job,
         pool: &Pool,
+        ask: Ask,
         now_ms: u64,
-    ) -> Result<WriteResult, Failure> {
+    ) -> Result<Recorded, Failure> {
         let name = pool.name.as_str();
         let row = job_new(job, JobStatus::Pending, "", now_ms).set("#pool", text(name));
         let mut changes = vec![row, listed(&waiting(job, name, now_ms))];
@@ -42,7 +42,7 @@ impl Ledger {
                 now_ms,
             ));
         }
-        self.write_all(changes).await
+        self.write_asking(changes, ask, now_ms).await
     }
 
     /// Whether a job is known, has ended here and never had a runner: what a rerun finds whose job

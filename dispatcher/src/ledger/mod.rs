@@ -33,7 +33,10 @@ use crate::model::job::JobKey;
 use crate::model::runner::Runner;
 use crate::model::world::{Launch, WaitingJob};
 
+use lease::Lease;
+
 pub(crate) use history::Note;
+pub(crate) use lease::{Ask, RENEW, Recorded};
 pub(crate) use pending_events::{Expected, ExpectedState, PendingEvent, event_id};
 pub(crate) use runners::RunnerNote;
 pub use stale_registrations::StaleRegistration;
@@ -68,6 +71,8 @@ pub struct Live {
     pub stale_registrations: Vec<StaleRegistration>,
     /// Events whose jobs are not all known or not all ended.
     pub(crate) pending_events: Vec<PendingEvent>,
+    /// Who drains.
+    pub(crate) lease: Lease,
     /// When an event was last evaluated, by the sort key of its scope's look.
     evaluated_ms: BTreeMap<String, u64>,
 }
@@ -171,6 +176,12 @@ impl Live {
         } else if sk.starts_with("look#") {
             self.evaluated_ms
                 .insert(sk, number_in(&item, "evaluated_ms"));
+        } else if sk == "lease" {
+            let holder = item.get("holder").and_then(|holder| holder.as_s().ok());
+            self.lease = Lease {
+                holder: holder.cloned().unwrap_or_default(),
+                until_ms: number_in(&item, "until_ms"),
+            };
         } else if sk.starts_with("job#") {
             self.jobs.push(read(item)?);
         } else if sk.starts_with("launch#") {

@@ -37,7 +37,9 @@ impl Context<'_> {
     pub async fn apply(&self, action: Action, world: &World) -> Result<Progress, Failure> {
         match action {
             Action::Reissue(launch) => self.issue(launch).await,
-            Action::Launch { launch, claims } => self.claim_and_issue(launch, &claims, world).await,
+            Action::Launch { launch, claims } => {
+                self.claim_and_issue(launch, &claims, world, None).await
+            }
             Action::Adopt { claim, launch } => {
                 let _result = self.ledger.adopt(&claim, &launch).await?;
                 self.note_claimed(&launch, std::slice::from_ref(&claim))
@@ -132,19 +134,29 @@ impl Context<'_> {
         Ok(Progress::Changed)
     }
 
-    /// Claims jobs for a launch and sends it.
-    async fn claim_and_issue(
+    /// Claims jobs for a launch and sends it. One who is to `lead` takes the drain's lease with the claim.
+    pub(crate) async fn claim_and_issue(
         &self,
         launch: Launch,
         claims: &[Claim],
         world: &World,
+        lead: Option<&str>,
     ) -> Result<Progress, Failure> {
         let cap_pool = world.pool(&launch.pool).map_or(0, |pool| pool.max_runners);
+        let cap_all = world.max_runners;
         let turn = self.rate_limit.claiming.lock().await;
-        let claimed = self
-            .ledger
-            .claim(&launch, claims, cap_pool, world.max_runners)
-            .await?;
+        let claimed = match lead {
+            None => {
+                self.ledger
+                    .claim(&launch, claims, cap_pool, cap_all)
+                    .await?
+            }
+            Some(holder) => {
+                let (caps, by) = ((cap_pool, cap_all), (holder, self.now_ms()));
+                let ledger = self.ledger;
+                ledger.claim_and_lead(&launch, claims, caps, by).await?
+            }
+        };
         drop(turn);
         if claimed != WriteResult::Written {
             tracing::info!(

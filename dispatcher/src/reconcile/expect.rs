@@ -22,7 +22,7 @@ use self::listing::list;
 use self::look::LOOKS_OVER_MS;
 use self::turns::Turns;
 use crate::aws::WriteResult;
-use crate::ledger::{ExpectedState, PendingEvent, event_id};
+use crate::ledger::{Ask, ExpectedState, PendingEvent, Recorded, event_id};
 use crate::model::job::Job;
 use crate::reconcile::context::{Context, Stop, Woken};
 use workflow::{Capability, gather};
@@ -192,8 +192,11 @@ async fn evaluate(
     };
     if let Some(implied) = event.implied() {
         let id = event_id(&implied, "", pending.recorded_ms);
-        let recorded = context.ledger.record_event(&id, &implied, now_ms).await?;
-        done.grew = recorded == WriteResult::Written;
+        let recorded = context
+            .ledger
+            .record_event(&id, &implied, Ask::Nobody, now_ms)
+            .await?;
+        done.grew = recorded != Recorded::Before;
     }
     if let Some(why) = event.starts_nothing() {
         return closed(why);

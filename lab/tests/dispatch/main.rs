@@ -36,4 +36,5 @@ mod support;
 mod thousand;
 mod tick;
 mod twice;
+mod wake;
 mod world;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use stacks::pool::{Pool, Scope};
 
-use crate::aws::{Failure, WriteResult};
+use crate::aws::Failure;
 use crate::forge::{SeenJob, SeenState};
+use crate::ledger::{Ask, Recorded};
 use crate::model::job::{Job, JobKey};
 use crate::model::world::WaitingJob;
 use crate::reconcile::context::{Context, Stop};
@@ -35,21 +36,24 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
             return Ok(false);
         }
     };
-    let recorded = context.ledger.record_waiting(job, pool, now_ms).await?;
-    if recorded == WriteResult::Written {
-        tracing::info!(job = %job.key, repository = job.key.repository, name = job.name, pool = pool.name, source = ?job.source, "job recorded");
-    } else {
+    let recorded = context
+        .ledger
+        .record_waiting(job, pool, Ask::Nobody, now_ms)
+        .await?;
+    if recorded == Recorded::Before {
         context.known_jobs.add(&job.key);
+    } else {
+        tracing::info!(job = %job.key, repository = job.key.repository, name = job.name, pool = pool.name, source = ?job.source, "job recorded");
     }
-    Ok(recorded == WriteResult::Written)
+    Ok(recorded != Recorded::Before)
 }
 
 /// Puts on the list what waits at the forge and is not there: a delivery may have been lost, a hook
 /// may tell of pushes alone, and of runs by the clock no push tells. For forges that have such a
 /// list, once a tick. Says whether there was any.
 pub(crate) async fn list_missed(context: Context<'_>) -> Result<bool, Stop> {
-    let known = keys_on_list(context).await?;
     let mut grew = false;
+    let mut known = None;
     for scope in scopes_of(context, |_| true) {
         if context.out_of_time() {
             break;
@@ -57,7 +61,14 @@ pub(crate) async fn list_missed(context: Context<'_>) -> Result<bool, Stop> {
         let Some(seen) = context.config.forge.unfinished(scope).await? else {
             break;
         };
-        grew |= list_waiting(context, &seen, &known).await?;
+        if !seen.iter().any(|one| one.state == SeenState::Waiting) {
+            continue;
+        }
+        let known = match &mut known {
+            Some(known) => known,
+            None => known.insert(keys_on_list(context).await?),
+        };
+        grew |= list_waiting(context, &seen, known).await?;
     }
     Ok(grew)
 }
