@@ -5,15 +5,17 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::aws::{Aws, Failure};
+use crate::aws::{Aws, Failure, WriteResult};
 use crate::clock::now_ms;
 use crate::config::cache::{ConfigCache, KEEP};
 use crate::config::{BadConfig, Config};
+use crate::forge::ForgeError;
 use crate::invocation::{BadInvocation, Invocation};
 use crate::ledger::{Ledger, RunnerNote};
 use crate::model::runner::EndReason;
-use crate::reconcile::context::{Context, Woken};
+use crate::reconcile::context::{Context, Stop, Woken};
 use crate::reconcile::drain::drain;
+use crate::reconcile::expect::waited_before;
 use crate::reconcile::known_jobs::KnownJobs;
 use crate::reconcile::rate_limit::RateLimit;
 use crate::reconcile::tick::{retire, sweep_alone, tick};
@@ -32,7 +34,22 @@ pub enum Error {
     /// A call to AWS failed.
     #[error(transparent)]
     Call(#[from] Failure),
+    /// The forge can't say what it was asked.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
 }
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Forge(error) => Self::Forge(error),
+            Stop::Ledger(failure) => Self::Call(failure),
+        }
+    }
+}
+
+/// Most jobs that an answer names: a hundred bytes each, and nobody reads more.
+const WAITING_NAMED_MAX: usize = 200;
 
 /// The function: one AWS account, one forge, and what is kept from one invocation to the next.
 #[derive(Debug)]
@@ -84,9 +101,7 @@ impl Handler {
                 return Ok(answer.await?.into_value());
             }
             Invocation::Nudge => {
-                let config = self.config().await?;
-                let context = self.context(&config, deadline);
-                drain(context, request_id, Woken::Otherwise, None).await?;
+                self.drain_after(request_id, deadline).await?;
                 "drain"
             }
             Invocation::Tick => {
@@ -105,6 +120,23 @@ impl Handler {
                 retire(self.context(&config, deadline)).await?;
                 "retired"
             }
+            Invocation::Pause(pause) => {
+                self.ledger.pause(&pause).await?;
+                // The owners of what waits already are told.
+                self.drain_after(request_id, deadline).await?;
+                "paused"
+            }
+            Invocation::Resume(pause) => {
+                let ended = self.ledger.resume(&pause).await?;
+                self.drain_after(request_id, deadline).await?;
+                match ended {
+                    WriteResult::Written => "resumed",
+                    WriteResult::Refused => "was not paused",
+                }
+            }
+            Invocation::Waiting { include } => {
+                return self.waiting(include, request_id, deadline).await;
+            }
             Invocation::InstanceState { instance, state } => {
                 self.instance_state(&instance, &state, request_id, deadline)
                     .await?
@@ -116,6 +148,32 @@ impl Handler {
             }
         };
         Ok(json!({ "done": done }))
+    }
+
+    async fn drain_after(&self, request_id: &str, deadline: Instant) -> Result<(), Error> {
+        let config = self.config().await?;
+        let context = self.context(&config, deadline);
+        Ok(drain(context, request_id, Woken::Otherwise, None).await?)
+    }
+
+    /// What waited at the forge before the deployment was there, as somebody reads it.
+    async fn waiting(
+        &self,
+        include: bool,
+        request_id: &str,
+        deadline: Instant,
+    ) -> Result<Value, Error> {
+        let config = self.config().await?;
+        let context = self.context(&config, deadline);
+        let waiting = waited_before(context, include).await?;
+        if include {
+            drain(context, request_id, Woken::Otherwise, None).await?;
+        }
+        let named = waiting.iter().take(WAITING_NAMED_MAX).map(
+            |job| json!({ "repository": job.key.repository, "id": job.key.id, "name": job.name }),
+        );
+        let named: Vec<Value> = named.collect();
+        Ok(json!({ "done": "waiting", "count": waiting.len(), "waiting": named }))
     }
 
     async fn config(&self) -> Result<Arc<Config>, BadConfig> {

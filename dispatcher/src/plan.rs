@@ -4,6 +4,7 @@
 //! The rule is *count, don't pair*: a forge gives a runner whichever matching job is oldest, so a
 //! pool needs as many free runners as it has waiting jobs, whoever was launched for whom.
 
+mod pause;
 mod scale_in;
 mod sweep;
 
@@ -82,6 +83,13 @@ pub enum Action {
     GiveUp(Claim),
     /// The forge has not been able to tell of it for a day: take it off the list, as it was seen.
     Abandon(Claim),
+    /// It is paused, and its owner is to be told why.
+    TellPaused {
+        /// The job, as it was seen.
+        claim: Claim,
+        /// Why it is paused.
+        reason: String,
+    },
     /// Its pool is not configured any more: another that serves it takes it, or it is refused.
     ReassignPool(Claim),
     /// End these machines.
@@ -141,6 +149,8 @@ pub enum Because {
     FleetFull,
     /// Its last launch came to nothing; the next try is later.
     BackingOff,
+    /// Somebody has paused it.
+    Paused,
     /// The account's quota is reached; others of its pool are tried first.
     OverQuota,
     /// Its pool is not configured any more, but the machine launched for it may still take it.
@@ -156,6 +166,7 @@ impl Because {
             Self::PoolFull => "its pool runs as many machines as it may",
             Self::FleetFull => "the deployment runs as many machines as it may",
             Self::BackingOff => "its last launch came to nothing, the next try is later",
+            Self::Paused => "somebody has paused it: cargo xtask resume",
             Self::OverQuota => "the account's quota is reached, others of its pool are tried first",
             Self::PoolGone => {
                 "its pool was taken out, and the machine launched for it may still take it"
@@ -186,6 +197,7 @@ pub fn drain(world: &World) -> Plan {
         }
     }
     wanted.sort_unstable_by_key(|job| (job.recorded_ms, job.key.clone()));
+    let wanted = pause::hold(world, wanted, &mut plan);
     launch_within_caps(world, &wanted, &mut plan);
     plan.actions.extend(scale_in::scale_in(world));
     plan

@@ -20,6 +20,7 @@ mod judge;
 mod lab_command;
 mod lab_deployment;
 mod output;
+mod pause;
 mod render;
 mod replay;
 mod secret;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 
 use lab::Setup;
 
-use crate::cli::{Cli, Command, EnvArg, LabCommand, SecretCommand};
+use crate::cli::{Cli, Command, EnvArg, LabCommand, Played, SecretCommand};
 use crate::environments::Unnamed;
 use crate::output::{Failure, hinted, say};
 use crate::target::Target;
@@ -62,47 +63,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     };
     let root = &checkout.root;
     match cli.command {
-        Command::Demo {
-            json,
-            workflow,
-            forge,
-            push_only,
-        } => {
-            let report = demo::run(root, workflow.as_deref(), forge.program(), push_only).await?;
-            return played(report.ok, json.then_some(&report));
-        }
-        Command::Soak {
-            forge,
-            update_to: Some(to),
-            json,
-            ..
-        } => {
-            let report = soak::update::run(root, forge.program(), &to).await?;
-            return played(report.ok, json.then_some(&report));
-        }
-        Command::Soak {
-            forge,
-            forge_queue: queue,
-            runs,
-            json,
-            ..
-        } => {
-            let setup = Setup {
-                queue,
-                ..forge.program().into()
-            };
-            let report = soak::run(root, &setup, runs).await?;
-            return played(report.ok, json.then_some(&report));
-        }
-        Command::Differential(asked) => {
-            let json = asked.json;
-            let report = differential::run(asked).await?;
-            return played(report.ok, json.then_some(&report));
-        }
-        Command::Judge(asked) => {
-            let report = judge::run(root, &asked)?;
-            return played(report.ok, asked.json.then_some(&report));
-        }
+        Command::Played(played) => return play(root, played).await,
         Command::Render { env, out } => {
             let env = checkout.environment(env, "render", Unnamed::Default)?;
             render::run(&environments::path(root, &env), &out)?;
@@ -112,9 +73,23 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let code = diff::run(&target, json).await.map_err(hinted)?;
             return Ok(ExitCode::from(code));
         }
-        Command::Up { env, yes } => {
+        Command::Up {
+            env,
+            yes,
+            include_waiting,
+        } => {
             let target = checkout.target(env, "up", Unnamed::Ask { yes })?;
             up::run(&target, yes).await.map_err(hinted)?;
+            tell_waiting(&target, include_waiting).await?;
+        }
+        Command::Pause { env, what, reason } => {
+            let target = checkout.target(env, "pause", Unnamed::Default)?;
+            let paused = pause::pause(&target, what, &reason);
+            paused.await.map_err(hinted)?;
+        }
+        Command::Resume { env, what } => {
+            let target = checkout.target(env, "resume", Unnamed::Default)?;
+            pause::resume(&target, what).await.map_err(hinted)?;
         }
         Command::Down { env, yes } => {
             let target = checkout.target(env, "down", Unnamed::Refuse)?;
@@ -162,6 +137,62 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tidy => return Ok(ExitCode::from(u8::from(tidy::print(root)? > 0))),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is played in a lab or with the rules, and ends with a report.
+async fn play(root: &Path, what: Played) -> Result<ExitCode, Failure> {
+    match what {
+        Played::Demo {
+            json,
+            workflow,
+            forge,
+            push_only,
+        } => {
+            let report = demo::run(root, workflow.as_deref(), forge.program(), push_only).await?;
+            played(report.ok, json.then_some(&report))
+        }
+        Played::Soak {
+            forge,
+            update_to: Some(to),
+            json,
+            ..
+        } => {
+            let report = soak::update::run(root, forge.program(), &to).await?;
+            played(report.ok, json.then_some(&report))
+        }
+        Played::Soak {
+            forge,
+            forge_queue: queue,
+            runs,
+            json,
+            ..
+        } => {
+            let setup = Setup {
+                queue,
+                ..forge.program().into()
+            };
+            let report = soak::run(root, &setup, runs).await?;
+            played(report.ok, json.then_some(&report))
+        }
+        Played::Differential(asked) => {
+            let json = asked.json;
+            let report = differential::run(asked).await?;
+            played(report.ok, json.then_some(&report))
+        }
+        Played::Judge(asked) => {
+            let report = judge::run(root, &asked)?;
+            played(report.ok, asked.json.then_some(&report))
+        }
+    }
+}
+
+/// Says which jobs waited before the deployment was there. Who has not asked for them is not kept from
+/// anything if the forge can't say: it may have no token yet.
+async fn tell_waiting(target: &Target, include: bool) -> Result<(), Failure> {
+    match pause::waiting(target, include).await {
+        Err(error) if include => Err(hinted(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The exit code of what was played, after its report as JSON, if that was asked for.

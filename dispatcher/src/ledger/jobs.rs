@@ -322,6 +322,7 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
         launches: 0,
         not_before_ms: 0,
         alone: false,
+        told_paused: false,
         alias: job.alias(),
         bare_alias: job.bare_alias(),
     }

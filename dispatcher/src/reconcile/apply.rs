@@ -62,6 +62,7 @@ impl Context<'_> {
                               up jobs itself after that time";
                 self.take_off(&claim, reason).await
             }
+            Action::TellPaused { claim, reason } => self.tell_paused(&claim, &reason).await,
             Action::ReassignPool(claim) => self.reassign(&claim).await,
             // Their rows go when EC2 says that the instances have ended: nothing to wait for.
             Action::End { instances, reason } => {
@@ -116,6 +117,17 @@ impl Context<'_> {
             None => self.ledger.forget_job(claim).await?,
         }
         Ok(Progress::Changed)
+    }
+
+    /// Owes the owner of a paused job a word about it.
+    async fn tell_paused(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+        let reason = format!("paused: {reason}");
+        tracing::info!(job = %claim.job, repository = claim.job.repository, reason, "job paused");
+        let job = self.ledger.job(&claim.job).await?;
+        let told = self
+            .ledger
+            .tell_paused(claim, job.as_ref(), &reason, self.now_ms());
+        told.await.map(|()| Progress::Changed)
     }
 
     /// Gives a job whose pool is gone to another that serves it: a pool may have been renamed.

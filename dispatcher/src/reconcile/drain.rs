@@ -26,8 +26,8 @@ const WAIT: Duration = Duration::from_secs(1);
 const ROUNDS_MAX: usize = 40;
 /// So many jobs within that time, in milliseconds, are a burst: a forge that sends one delivery after the
 /// other sends some twenty a second, and a workflow of a few jobs is none.
-const BURST_JOBS: usize = 4;
-const BURST_MS: u64 = 1_000;
+const BURST_JOBS: usize = 5;
+const BURST_MS: u64 = 2_000;
 /// How long a drain lets the jobs of a burst gather when it has nothing else to do. Nobody's first job waits
 /// for it.
 const GATHER: Duration = Duration::from_millis(400);

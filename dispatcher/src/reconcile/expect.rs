@@ -27,7 +27,7 @@ use crate::model::job::Job;
 use crate::reconcile::context::{Context, Stop, Woken};
 use workflow::{Capability, gather};
 
-pub(crate) use listing::list_missed;
+pub(crate) use listing::{list_missed, waited_before};
 pub(crate) use look::{Denied, Looks};
 
 /// Most events that are processed in one go: each is a handful of requests to the forge.

@@ -42,6 +42,7 @@ pub fn world(live: &mut Live, config: &Config, now_ms: u64) -> World {
         launches: take(&mut live.launches),
         runners: take(&mut live.runners),
         counters: take(&mut live.counters),
+        pauses: take(&mut live.pauses),
         ..World::default()
     }
 }

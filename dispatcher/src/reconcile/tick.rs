@@ -23,6 +23,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
             None
         }
     };
+    let birth = seen.as_ref().and_then(|seen| seen.live.birth);
     if let Some(seen) = &seen {
         report_waiting(&seen.world);
     }
@@ -42,7 +43,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
     };
     let drained = drain(context, holder, Woken::Otherwise, seen).await;
     // Last: a slow forge holds up nothing that the ledger knows of.
-    let missed = match list_missed(context).await {
+    let missed = match list_missed(context, birth).await {
         Ok(false) => Ok(()),
         Ok(true) => drain(context, holder, Woken::Otherwise, None).await,
         Err(error) => {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::ledger::Ask;
 
 /// Longest time between two deliveries of a burst.
-const BURST: Duration = Duration::from_secs(1);
+const BURST: Duration = Duration::from_secs(2);
 /// How long a drain that was woken takes to be at work. Until then nothing is asked of it: what is refused
 /// is one call more.
 const BEGINS: Duration = Duration::from_millis(200);

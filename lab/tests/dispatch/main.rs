@@ -24,6 +24,7 @@ mod looks;
 #[path = "../../../fixtures/mutate.rs"]
 mod mutate;
 mod mutated;
+mod pauses;
 mod push;
 mod recordings;
 mod refused;

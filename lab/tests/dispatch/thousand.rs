@@ -140,7 +140,7 @@ async fn one_job_is_two_calls_to_its_answer_and_five_to_its_machine() {
         );
         assert_eq!(world.instances().await.len() as u64, id);
         // The next delivery is none of a burst.
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        tokio::time::sleep(Duration::from_millis(2_100)).await;
     }
     world.end().await;
 }

@@ -14,7 +14,7 @@ use crate::support::tap::{Call, Heard, INVOKE};
 use crate::world::{Shape, World, entries};
 
 /// Jobs of the burst that is played in full.
-const JOBS: u64 = 120;
+const JOBS: u64 = 80;
 /// What EC2 takes for a launch, in milliseconds.
 const LAUNCH_MS: u32 = 300;
 /// Longest that a function takes for what it was asked.
@@ -220,7 +220,7 @@ async fn burst(world: &World, front: &Front, dies: bool) -> (JoinSet<()>, Vec<us
                 }
             });
         }
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..40))).await;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..30))).await;
     }
     (drains, calls_of)
 }

@@ -1,4 +1,4 @@
-//! The deployed function, as `down` calls it.
+//! The deployed function, as commands call it.
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_smithy_types::retry::RetryConfig;
@@ -7,37 +7,47 @@ use stacks::names::ACTION_RETIRE;
 use super::Shell;
 use crate::aws::{CallError, failed};
 
+/// Longest of a failed function's words that are shown, in characters.
+const WORDS_MAX_CHARS: usize = 300;
+
 impl Shell<'_> {
     /// Tells the dispatcher to end its machines and to take its registrations at the forge back.
     /// Says what went wrong, or nothing; a function that is not there has nothing to retire.
     pub(crate) async fn retire(&self, function: &str) -> Result<Option<String>, CallError> {
-        let call = "Invoke";
+        let retire = serde_json::json!({ "action": ACTION_RETIRE });
+        match self.call(function, &retire).await {
+            Ok(answer) => Ok(answer.err()),
+            Err(error) if error.is("ResourceNotFoundException") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Calls the function and waits for its answer, or for its words on why it failed.
+    pub(crate) async fn call(
+        &self,
+        function: &str,
+        payload: &serde_json::Value,
+    ) -> Result<Result<serde_json::Value, String>, CallError> {
         let answer = self
             .lambda
             .invoke()
             .function_name(function)
-            .payload(Blob::new(
-                serde_json::json!({ "action": ACTION_RETIRE }).to_string(),
-            ))
+            .payload(Blob::new(payload.to_string()))
             .customize()
             .config_override(
                 aws_sdk_lambda::config::Config::builder().retry_config(RetryConfig::disabled()),
             )
             .send()
             .await
-            .map_err(failed(call));
-        match answer {
-            Ok(answer) if answer.function_error.is_none() => Ok(None),
-            Ok(answer) => {
-                let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
-                let words: String = String::from_utf8_lossy(&payload)
-                    .chars()
-                    .take(300)
-                    .collect();
-                Ok(Some(words))
-            }
-            Err(error) if error.is("ResourceNotFoundException") => Ok(None),
-            Err(error) => Err(error),
-        }
+            .map_err(failed("Invoke"))?;
+        let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
+        let words = || -> String {
+            let text = String::from_utf8_lossy(&payload);
+            text.chars().take(WORDS_MAX_CHARS).collect()
+        };
+        Ok(match answer.function_error {
+            None => serde_json::from_slice(&payload).map_err(|_| words()),
+            Some(_) => Err(words()),
+        })
     }
 }
