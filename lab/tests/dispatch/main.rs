@@ -9,6 +9,7 @@
 mod again;
 mod attempts;
 mod bombs;
+mod budget;
 mod caps;
 mod delivery;
 mod ec2_answers;
