@@ -47,7 +47,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
         Ok(false) => Ok(()),
         Ok(true) => drain(context, holder, Woken::Otherwise, None).await,
         Err(error) => {
-            tracing::warn!(%error, "the forge does not list its waiting jobs; the next reconcile asks again");
+            tracing::warn!(%error, "what no delivery told of is looked for by the next reconcile");
             Ok(())
         }
     };

@@ -1,11 +1,12 @@
 //! What gets no machine although it waits: what was there before the deployment, and what somebody paused.
 
 use serde_json::{Value, json};
+use stacks::pool::Scope;
 
 use crate::delivery::Job;
 use crate::log;
 use crate::replaced::ONE_JOB;
-use crate::world::{World, now_ms};
+use crate::world::{Shape, World, now_ms};
 
 /// Thirty jobs of one push.
 fn thirty() -> String {
@@ -164,5 +165,25 @@ async fn a_pause_of_a_pool_or_a_repository_holds_its_jobs_alone() {
     }
     let long = json!({ "reason": "r".repeat(400), "action": "pause" });
     assert!(world.invoke(&world.handler, &long).await.is_err());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_whose_organization_is_gone_hides_no_other_pools_jobs() {
+    let shape = Shape {
+        pool: |pool| {
+            if pool.name == "base" {
+                return;
+            }
+            pool.scope = Scope::Organization("nobody".to_owned());
+        },
+        ..Shape::default()
+    };
+    let Some(world) = World::of(shape).await else {
+        return;
+    };
+    world.push(ONE_JOB).await;
+    world.tick().await;
+    assert_eq!(world.living().await.len(), 1);
     world.end().await;
 }

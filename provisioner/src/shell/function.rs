@@ -42,8 +42,10 @@ impl Shell<'_> {
             .map_err(failed("Invoke"))?;
         let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
         let words = || -> String {
+            let failure: serde_json::Value = serde_json::from_slice(&payload).unwrap_or_default();
             let text = String::from_utf8_lossy(&payload);
-            text.chars().take(WORDS_MAX_CHARS).collect()
+            let words = failure["errorMessage"].as_str().unwrap_or(&text);
+            words.chars().take(WORDS_MAX_CHARS).collect()
         };
         Ok(match answer.function_error {
             None => serde_json::from_slice(&payload).map_err(|_| words()),

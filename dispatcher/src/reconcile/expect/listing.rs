@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stacks::pool::{Pool, Scope};
 
 use crate::aws::{Failure, WriteResult};
-use crate::forge::{SeenJob, SeenState};
+use crate::forge::{ForgeError, SeenJob, SeenState};
 use crate::ledger::{Ask, Birth, Recorded};
 use crate::model::job::{Job, JobKey};
 use crate::model::world::WaitingJob;
@@ -89,20 +89,38 @@ pub(crate) async fn waited_before(context: Context<'_>, include: bool) -> Result
     Ok(waiting.into_iter().map(|one| one.job).collect())
 }
 
-/// What waits at the forge in the pools' scopes; nothing where it has no such list.
+/// What waits at the forge in the pools' scopes; nothing where it has no such list. A scope that can't be
+/// asked, since its organization is gone or the token may not see it, hides no other's jobs; it fails where
+/// none can.
 async fn waiting(context: Context<'_>) -> Result<Vec<SeenJob>, Stop> {
     let mut waiting = Vec::new();
+    let mut failure = None;
+    let mut asked = false;
     for scope in scopes_of(context, |_| true) {
         if context.out_of_time() {
             break;
         }
-        let Some(seen) = context.config.forge.unfinished(scope).await? else {
-            break;
-        };
-        let waits = |one: &SeenJob| one.state == SeenState::Waiting;
-        waiting.extend(seen.into_iter().filter(waits));
+        match context.config.forge.unfinished(scope).await {
+            Ok(None) => return Ok(waiting),
+            Ok(Some(seen)) => {
+                asked = true;
+                let waits = |one: &SeenJob| one.state == SeenState::Waiting;
+                waiting.extend(seen.into_iter().filter(waits));
+            }
+            Err(error) => {
+                tracing::warn!(?scope, %error, "the forge does not list its waiting jobs; the next reconcile asks again");
+                let is_gone = matches!(error, ForgeError::Unreachable { .. });
+                failure = Some(error);
+                if is_gone {
+                    break;
+                }
+            }
+        }
     }
-    Ok(waiting)
+    match failure {
+        Some(error) if !asked => Err(error.into()),
+        Some(_) | None => Ok(waiting),
+    }
 }
 
 /// Writes down when the deployment began to serve, and gives it. One that has launched or recorded
