@@ -194,6 +194,9 @@ impl Endpoint {
             Stop::Graceful
         };
         params.finish()?;
+        if let Some(error) = self.cloud.state().faults.next_end_error() {
+            return Err(error);
+        }
         if ids.is_empty() {
             return Err(ApiError::missing("InstanceId"));
         }
