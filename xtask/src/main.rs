@@ -33,7 +33,7 @@ mod up;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use lab::Setup;
+use lab::{ForgeProgram, Setup};
 
 use crate::cli::{Cli, Command, EnvArg, LabCommand, SecretCommand};
 use crate::environments::Unnamed;
@@ -73,26 +73,16 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Soak {
             forge,
-            update_to: Some(to),
-            json,
-            ..
-        } => {
-            let report = soak::update::run(root, forge.program(), &to).await?;
-            return played(report.ok, json.then_some(&report));
-        }
-        Command::Soak {
-            forge,
             forge_queue: queue,
             runs,
+            update_to,
             json,
-            ..
         } => {
             let setup = Setup {
                 queue,
                 ..forge.program().into()
             };
-            let report = soak::run(root, &setup, runs).await?;
-            return played(report.ok, json.then_some(&report));
+            return soaked(root, setup, runs, update_to, json).await;
         }
         Command::Differential(asked) => {
             let json = asked.json;
@@ -162,6 +152,21 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tidy => return Ok(ExitCode::from(u8::from(tidy::print(root)? > 0))),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn soaked(
+    root: &Path,
+    setup: Setup,
+    runs: usize,
+    update_to: Option<ForgeProgram>,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    if let Some(to) = update_to {
+        let report = soak::update::run(root, setup.forge, &to).await?;
+        return played(report.ok, json.then_some(&report));
+    }
+    let report = soak::run(root, &setup, runs).await?;
+    played(report.ok, json.then_some(&report))
 }
 
 /// The exit code of what was played, after its report as JSON, if that was asked for.
