@@ -148,11 +148,16 @@ impl Bench {
         &self,
         data: RequestLaunchTemplateDataBuilder,
     ) -> LaunchTemplateSpecification {
+        // The function may launch from templates with its deployment's tag only.
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::LaunchTemplate)
+            .tags(Tag::builder().key("lab-ci").value("base").build());
         let made = self
             .emulator
             .create_launch_template()
             .launch_template_name(format!("t-{}", fastrand::u64(..)))
             .launch_template_data(data.build())
+            .tag_specifications(tags.build())
             .send()
             .await
             .unwrap();

@@ -1,11 +1,11 @@
 //! The steps, and what each may take.
 
 use super::run::StepFn;
-use super::{code, lab_steps, templates, tools};
+use super::{code, judges, lab_steps, templates, tools};
 
 /// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
 /// patience. Seconds of a step are those of two cores with an empty `target/`.
-pub const BUDGET_S: u64 = 32 * 60;
+pub const BUDGET_S: u64 = 32 * 60 + 80;
 /// Of these, what `cargo xtask` compiles before the first step.
 pub const BUILD_S: u64 = 420;
 
@@ -52,6 +52,8 @@ pub const STEPS: &[Step] = &[
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
     Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 300, run: lab_steps::tests },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 45, run: lab_steps::demo },
+    Step { name: "requests", says: "what both sent to AWS, by AWS's own models and signer", when: When::Normal, budget_s: 40, run: judges::requests },
+    Step { name: "rights", says: "the same, by the policies of who sent it", when: When::Normal, budget_s: 40, run: judges::rights },
     Step { name: "gitea", says: "a real Gitea, built once", when: When::Normal, budget_s: 5, run: lab_steps::gitea },
     Step { name: "gitea-tests", says: "the lab's tests on it", when: When::Normal, budget_s: 420, run: lab_steps::tests_on_gitea },
     Step { name: "gitea-demo", says: "the demo on it", when: When::Normal, budget_s: 20, run: lab_steps::demo_on_gitea },

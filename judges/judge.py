@@ -1,0 +1,106 @@
+"""The judges: `judge.py requests|rights …`. Each says what it judged and what it found; it fails if it found
+something, if there was nothing to judge, or if it does not notice a fault that is planted."""
+
+import argparse
+import collections
+import sys
+import tomllib
+from pathlib import Path
+
+import launches
+import planted
+import recording
+import rights
+import shapes
+import signatures
+
+HERE = Path(__file__).parent
+# Faults of a kind that are shown.
+SHOWN_MAX = 40
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    of_requests = commands.add_parser("requests", help="recorded requests by the models of their services")
+    of_rights = commands.add_parser("rights", help="recorded calls by the policies of who sent them")
+    for command in (of_requests, of_rights):
+        command.add_argument("recordings", type=Path, nargs="+", help="folders of recordings")
+    of_rights.add_argument("--rendered", type=Path, required=True, help="folder of rendered environments")
+    of_rights.add_argument("--node", type=Path, required=True, help="where the simulator is installed")
+    asked = parser.parse_args()
+    return {"requests": judge_requests, "rights": judge_rights}[asked.command](asked)
+
+
+def calls_of(asked) -> list[recording.Call]:
+    """The recorded calls. Everybody must have sent some: nothing is right because it was not judged."""
+    calls = recording.calls_of(recording.lines_of(asked.recordings))
+    for caller in ("function", "operator", rights.MACHINE):
+        if not any(call.caller.startswith(caller) for call in calls):
+            raise SystemExit(f"there is no recorded call of {caller.rstrip(':')}: {asked.recordings}")
+    return calls
+
+
+def judge_requests(asked) -> int:
+    calls = calls_of(asked)
+    found, kinds = collections.Counter(), collections.Counter()
+    for call in calls:
+        kinds[call.name] += 1
+        found.update(f"{call}: {it}" for it in shapes.judge(call) + signatures.judge(call))
+    faults = planted.spoil_requests(calls)
+    print(f"{len(calls)} requests of {len(kinds)} kinds, each with its signature; {faults} planted faults found")
+    return verdict([f"{text} ({count}×)" for text, count in found.most_common()])
+
+
+def judge_rights(asked) -> int:
+    calls = calls_of(asked)
+    exceptions = tomllib.loads((HERE / "exceptions.toml").read_text())
+    lab = rights.roles_of(asked.rendered / "lab")
+    judge = rights.Judge(lab, None, asked.node)
+    found = judge.judge(calls, exceptions)
+    faults = found.faults
+    environments = sorted(folder for folder in asked.rendered.iterdir() if folder.is_dir())
+    launched = 0
+    for folder in environments:
+        roles = rights.roles_of(folder)
+        own = launches.of_environment(folder, rights.PLACE, calls)
+        launched += len(own)
+        of_launches = rights.Judge(roles, None, asked.node, function=function_role(roles).name)
+        faults += [f"{folder.name}: {text}" for text in of_launches.judge(own, {}).denied]
+    spoiled = spoil_rights(lab, calls, exceptions, asked.node)
+    counts = ", ".join(f"{count} of {caller}" for caller, count in sorted(found.calls.items()))
+    print(
+        f"{sum(found.calls.values())} calls ({counts}) are {found.requests} requests to IAM, "
+        f"{found.decided} of them different; {launched} launches of {len(environments)} environments; "
+        f"{found.reasons} rights unused with a reason; {spoiled} planted faults found"
+    )
+    return verdict(faults)
+
+
+def function_role(roles):
+    return next(role for role in roles if role.id == "FunctionRole")
+
+
+def spoil_rights(roles, calls, exceptions, node: Path) -> int:
+    calls = rights.sample(calls)
+    for fault in planted.RIGHTS:
+        spoiled = [planted.spoil_role(role, fault) if role.id == "FunctionRole" else role for role in roles]
+        changed = [fault.spoil_call(call) for call in calls]
+        found = rights.Judge(spoiled, None, node).judge(changed, exceptions)
+        planted.must_find(fault.says, found.faults, fault.must_say)
+    stale = exceptions | {"unused": [*exceptions["unused"], {"action": "a:B", "reason": "none any more"}]}
+    found = rights.Judge(roles, None, node).judge(calls, stale)
+    planted.must_find("a reason that nothing needs", found.faults, "needs no reason")
+    return len(planted.RIGHTS) + 1
+
+
+def verdict(faults: list[str]) -> int:
+    for fault in faults[:SHOWN_MAX]:
+        print(f"✗ {fault}")
+    if len(faults) > SHOWN_MAX:
+        print(f"and {len(faults) - SHOWN_MAX} more")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
