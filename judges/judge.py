@@ -1,4 +1,4 @@
-"""The judges: `judge.py requests|rights …`. Each says what it judged and what it found; it fails if it found
+"""The judges: `judge.py requests|rights|policies …`. Each says what it judged and what it found; it fails if it found
 something, if there was nothing to judge, or if it does not notice a fault that is planted."""
 
 import argparse
@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import launches
+import lint
 import planted
 import recording
 import rights
@@ -24,12 +25,16 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     of_requests = commands.add_parser("requests", help="recorded requests by the models of their services")
     of_rights = commands.add_parser("rights", help="recorded calls by the policies of who sent them")
+    of_policies = commands.add_parser("policies", help="rendered policies and templates by linters")
     for command in (of_requests, of_rights):
         command.add_argument("recordings", type=Path, nargs="+", help="folders of recordings")
-    of_rights.add_argument("--rendered", type=Path, required=True, help="folder of rendered environments")
+    for command in (of_rights, of_policies):
+        command.add_argument("--rendered", type=Path, required=True, help="folder of rendered environments")
+    of_policies.add_argument("--checkov", type=Path, required=True, help="the program")
     of_rights.add_argument("--node", type=Path, required=True, help="where the simulator is installed")
     asked = parser.parse_args()
-    return {"requests": judge_requests, "rights": judge_rights}[asked.command](asked)
+    judges = {"requests": judge_requests, "rights": judge_rights, "policies": judge_policies}
+    return judges[asked.command](asked)
 
 
 def calls_of(asked) -> list[recording.Call]:
@@ -54,7 +59,7 @@ def judge_requests(asked) -> int:
 
 def judge_rights(asked) -> int:
     calls = calls_of(asked)
-    exceptions = tomllib.loads((HERE / "exceptions.toml").read_text())
+    exceptions = exceptions_of()
     lab = rights.roles_of(asked.rendered / "lab")
     judge = rights.Judge(lab, None, asked.node)
     found = judge.judge(calls, exceptions)
@@ -66,7 +71,7 @@ def judge_rights(asked) -> int:
         own = launches.of_environment(folder, rights.PLACE, calls)
         launched += len(own)
         of_launches = rights.Judge(roles, None, asked.node, function=function_role(roles).name)
-        faults += [f"{folder.name}: {text}" for text in of_launches.judge(own, {}).denied]
+        faults += [f"{folder.name}: {text}" for text in of_launches.judge(own, {}).wrong]
     spoiled = spoil_rights(lab, calls, exceptions, asked.node)
     counts = ", ".join(f"{count} of {caller}" for caller, count in sorted(found.calls.items()))
     print(
@@ -75,6 +80,31 @@ def judge_rights(asked) -> int:
         f"{found.reasons} rights unused with a reason; {spoiled} planted faults found"
     )
     return verdict(faults)
+
+
+def judge_policies(asked) -> int:
+    listed = exceptions_of()
+    lists = {
+        "parliament": (listed["parliament"], ("issue", "role", "policy", "about")),
+        "checkov": (listed["checkov"], ("check", "resource")),
+    }
+    roles = lint.roles_of(asked.rendered, rights.PLACE)
+    of_policies, of_templates = (rights.Exceptions(*lists[it]) for it in ("parliament", "checkov"))
+    faults = lint.judge_policies(roles, of_policies)
+    checks, failed = lint.judge_templates(asked.checkov, asked.rendered, of_templates)
+    stale = [f"nothing needs this exception: {it}" for it in of_policies.stale() + of_templates.stale()]
+    spoiled = lint.spoil(roles, asked.checkov, asked.rendered, lists)
+    documents = sum(len(role.policies) for _, role in roles)
+    print(
+        f"{documents} policies of {len(roles)} roles; {checks} checks of templates; "
+        f"{len(listed['parliament']) + len(listed['checkov'])} exceptions with a reason; "
+        f"{spoiled} planted faults found"
+    )
+    return verdict(faults + failed + stale)
+
+
+def exceptions_of() -> dict:
+    return tomllib.loads((HERE / "exceptions.toml").read_text())
 
 
 def function_role(roles):

@@ -188,6 +188,11 @@ RIGHTS = [
         "the Spot request is tagged, and its statement asks for a key that AWS does not give",
         spot_statement, "lacks or fails ec2:LaunchTemplate", tag_spot_request,
     ),
+    SpoiledRights(
+        "the same statement, though nothing is tagged", spot_statement,
+        "launch/SpotRequest allows ec2:RunInstances on arn:aws:ec2:eu-west-1:111111111111:spot-instances-request/* "
+        "by ec2:LaunchTemplate, which AWS never gives",
+    ),
     SpoiledRights("the nudge is not allowed", drop("Nudge"), "needs lambda:InvokeFunction"),
     SpoiledRights(
         "the ledger of another deployment", change("Ledger", Resource="arn:aws:dynamodb:*:*:table/other"),

@@ -31,6 +31,7 @@ class Findings:
 
     denied: collections.Counter = field(default_factory=collections.Counter)
     unused: list[str] = field(default_factory=list)
+    vain: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     calls: collections.Counter = field(default_factory=collections.Counter)
     requests: int = 0
@@ -38,9 +39,13 @@ class Findings:
     reasons: int = 0
 
     @property
+    def wrong(self) -> list[str]:
+        """What is wrong whatever else is recorded."""
+        return [f"{text} ({count}×)" for text, count in sorted(self.denied.items())] + self.vain
+
+    @property
     def faults(self) -> list[str]:
-        denied = [f"{text} ({count}×)" for text, count in sorted(self.denied.items())]
-        return denied + self.unused + self.stale
+        return self.wrong + self.unused + self.stale
 
 
 class Judge:
@@ -88,7 +93,15 @@ class Judge:
         ]
         found.decided = len(questions)
         used = set()
-        for (principal, request), answer in zip(questions, self.decide(questions), strict=True):
+        conditions = [it for role in self.roles.values() for it in conditional(role)]
+        decided = self.decide(questions, conditions)
+        for (role, statement, grant), never in zip(conditions, decided["never"], strict=True):
+            if never:
+                found.vain.append(
+                    f"{role}: {statement} allows {grant['action']} on {grant['resource']} by {', '.join(never)}, "
+                    "which AWS never gives for it"
+                )
+        for (principal, request), answer in zip(questions, decided["answers"], strict=True):
             if not answer["allowed"]:
                 for name, count in asked[principal, request].items():
                     found.denied[denial(principal, name, request, answer)] += count
@@ -98,7 +111,7 @@ class Judge:
         found.stale += [f"no call is left out by it any more: {it}" for it in left_out.stale()]
         return found
 
-    def decide(self, questions) -> list[dict]:
+    def decide(self, questions, conditions) -> dict:
         requests = [
             {
                 "policies": principal,
@@ -115,7 +128,15 @@ class Judge:
         decided = subprocess.run(
             ["node", "--input-type=module", "--eval", source],
             cwd=self.node,
-            input=owned(json.dumps({"policies": self.policies, "requests": requests})),
+            input=owned(
+                json.dumps(
+                    {
+                        "policies": self.policies,
+                        "requests": requests,
+                        "grants": [grant for _, _, grant in conditions],
+                    }
+                )
+            ),
             capture_output=True,
             text=True,
             check=False,
@@ -206,6 +227,22 @@ def grants(role: Role) -> list[tuple[str, str, str]]:
         for statement in listed(document["Statement"])
         if statement["Effect"] == "Allow"
         for action in listed(statement["Action"])
+    ]
+
+
+def conditional(role: Role) -> list[tuple[str, str, dict]]:
+    """Every action on every resource that the role allows under a condition, with the keys of that."""
+    return [
+        (role.name, f"{name}/{statement_name({'statement': statement})}", {
+            "action": action, "resource": resource, "keys": sorted(keys),
+        })
+        for name, document in role.policies
+        for statement in listed(document["Statement"])
+        if statement["Effect"] == "Allow" and statement.get("Condition")
+        for keys in [{key for test in statement["Condition"].values() for key in test}]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+        if "*" not in action
     ]
 
 

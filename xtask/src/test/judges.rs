@@ -8,8 +8,10 @@ use lab::ENV_RECORDING;
 
 use super::run::{Run, TestError, files, pass};
 use super::templates::render_all;
-use super::tools::{from_lock, from_requirements};
+use super::tools::{from_lock, from_pypi, from_requirements};
 
+/// What judges templates beside cfn-lint; pinned, since a newer one may know other rules.
+const CHECKOV: &str = "checkov==3.3.30";
 /// The steps that record.
 const RECORDED: [&str; 2] = ["lab-tests", "demo"];
 
@@ -45,6 +47,15 @@ pub fn rights(run: &mut Run) -> Result<(), TestError> {
     judge.arg("--rendered").arg(rendered);
     judge.arg("--node").arg(simulator);
     pass("rights", with_recordings(run, &mut judge)?)
+}
+
+/// Every rendered policy and template, by linters.
+pub fn policies(run: &mut Run) -> Result<(), TestError> {
+    let checkov = from_pypi(run, CHECKOV, "checkov")?;
+    let rendered = render_all(run)?;
+    let mut judge = judge(run, "policies")?;
+    judge.arg("--rendered").arg(rendered);
+    pass("policies", judge.arg("--checkov").arg(checkov))
 }
 
 fn judge(run: &mut Run, which: &str) -> Result<Command, TestError> {
