@@ -10,6 +10,7 @@ from pathlib import Path
 import launches
 import lint
 import planted
+import policies
 import recording
 import rights
 import shapes
@@ -31,6 +32,7 @@ def main() -> int:
     for command in (of_rights, of_policies):
         command.add_argument("--rendered", type=Path, required=True, help="folder of rendered environments")
     of_policies.add_argument("--checkov", type=Path, required=True, help="the program")
+    of_rights.add_argument("--people", type=Path, required=True, help="policies of whoever deploys the lab's")
     of_rights.add_argument("--node", type=Path, required=True, help="where the simulator is installed")
     asked = parser.parse_args()
     judges = {"requests": judge_requests, "rights": judge_rights, "policies": judge_policies}
@@ -61,8 +63,8 @@ def judge_rights(asked) -> int:
     calls = calls_of(asked)
     exceptions = exceptions_of()
     lab = rights.roles_of(asked.rendered / "lab")
-    judge = rights.Judge(lab, None, asked.node)
-    found = judge.judge(calls, exceptions)
+    people = policies.people(asked.people)
+    found = rights.Judge(lab, people, asked.node).judge(calls, exceptions)
     faults = found.faults
     environments = sorted(folder for folder in asked.rendered.iterdir() if folder.is_dir())
     launched = 0
@@ -72,7 +74,7 @@ def judge_rights(asked) -> int:
         launched += len(own)
         of_launches = rights.Judge(roles, None, asked.node, function=function_role(roles).name)
         faults += [f"{folder.name}: {text}" for text in of_launches.judge(own, {}).wrong]
-    spoiled = spoil_rights(lab, calls, exceptions, asked.node)
+    spoiled = spoil_rights(lab, people, calls, exceptions, asked.node)
     counts = ", ".join(f"{count} of {caller}" for caller, count in sorted(found.calls.items()))
     print(
         f"{sum(found.calls.values())} calls ({counts}) are {found.requests} requests to IAM, "
@@ -111,15 +113,17 @@ def function_role(roles):
     return next(role for role in roles if role.id == "FunctionRole")
 
 
-def spoil_rights(roles, calls, exceptions, node: Path) -> int:
+def spoil_rights(roles, people, calls, exceptions, node: Path) -> int:
     calls = rights.sample(calls)
     for fault in planted.RIGHTS:
-        spoiled = [planted.spoil_role(role, fault) if role.id == "FunctionRole" else role for role in roles]
+        *spoiled, of_people = [
+            planted.spoil_role(role, fault) if role.id == fault.role else role for role in [*roles, people]
+        ]
         changed = [fault.spoil_call(call) for call in calls]
-        found = rights.Judge(spoiled, None, node).judge(changed, exceptions)
+        found = rights.Judge(spoiled, of_people, node).judge(changed, exceptions)
         planted.must_find(fault.says, found.faults, fault.must_say)
     stale = exceptions | {"unused": [*exceptions["unused"], {"action": "a:B", "reason": "none any more"}]}
-    found = rights.Judge(roles, None, node).judge(calls, stale)
+    found = rights.Judge(roles, people, node).judge(calls, stale)
     planted.must_find("a reason that nothing needs", found.faults, "needs no reason")
     return len(planted.RIGHTS) + 1
 

@@ -149,6 +149,7 @@ class SpoiledRights:
     spoil: Callable[[dict], None]
     must_say: str
     spoil_call: Callable[[Call], Call] = lambda call: call
+    role: str = "FunctionRole"
 
 
 def statement(statements: dict, sid: str) -> dict:
@@ -211,6 +212,11 @@ RIGHTS = [
     SpoiledRights(
         "a denial that is meant for others",
         add(Sid="Closed", Effect="Deny", Action="ec2:Describe*", Resource="*"), "ExplicitlyDenied",
+    ),
+    SpoiledRights(
+        "whoever deploys may not read a stack's events",
+        change("CommandsStacks", Action=["cloudformation:CreateChangeSet"]),
+        "operator: cloudformation:DescribeStackEvents needs", role="People",
     ),
     SpoiledRights(
         "a right that nobody uses", add(Sid="More", Action="s3:GetObject", Resource="*"),

@@ -30,6 +30,11 @@ class Role:
     policies: tuple
 
 
+def people(file: Path) -> Role:
+    """Whoever deploys, with the policies in `file` by name."""
+    return Role("People", "operator", {}, tuple(json.loads(file.read_text()).items()))
+
+
 class Unresolved(Exception):
     """A template says something that can't be resolved here."""
 

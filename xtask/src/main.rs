@@ -20,6 +20,7 @@ mod judge;
 mod lab_command;
 mod lab_deployment;
 mod output;
+mod permissions;
 mod render;
 mod replay;
 mod secret;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 
 use lab::{ForgeProgram, Setup};
 
-use crate::cli::{Cli, Command, EnvArg, LabCommand, SecretCommand};
+use crate::cli::{Cli, Command, EnvArg, SecretCommand};
 use crate::environments::Unnamed;
 use crate::output::{Failure, hinted, say};
 use crate::target::Target;
@@ -97,6 +98,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let env = checkout.environment(env, "render", Unnamed::Default)?;
             render::run(&environments::path(root, &env), &out)?;
         }
+        Command::Permissions { env } => {
+            let env = checkout.environment(env, "permissions", Unnamed::Default)?;
+            permissions::run(&environments::path(root, &env))?;
+        }
         Command::Diff { env, json } => {
             let target = checkout.target(env, "diff", Unnamed::Default)?;
             let code = diff::run(&target, json).await.map_err(hinted)?;
@@ -143,11 +148,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             };
             return Ok(ExitCode::from(u8::from(!ok)));
         }
-        Command::Lab { command } => match command {
-            LabCommand::Up { forge } => lab_command::up(forge.program()).await?,
-            LabCommand::Down => lab_command::down().await?,
-            LabCommand::Status => lab_command::status().await?,
-        },
+        Command::Lab { command } => lab_command::run(command).await?,
         Command::Test(asked) => return Ok(test::run(root, &asked)?),
         Command::Tidy => return Ok(ExitCode::from(u8::from(tidy::print(root)? > 0))),
     }

@@ -6,12 +6,16 @@ use std::process::Command;
 
 use lab::ENV_RECORDING;
 
-use super::run::{Run, TestError, files, pass};
-use super::templates::render_all;
-use super::tools::{from_lock, from_pypi, from_requirements};
+use super::run::{Run, TestError, files, output, pass};
+use super::templates::{CFN_LINT, render_all};
+use super::tools::{from_lock, from_pypi, from_requirements, read, written};
 
 /// What judges templates beside cfn-lint; pinned, since a newer one may know other rules.
 const CHECKOV: &str = "checkov==3.3.30";
+/// What its packages are called while they are installed.
+const NODE: &str = "IAM's simulator";
+/// Has the table of handlers written anew.
+const ENV_WRITE: &str = "CI_WRITE_HANDLERS";
 /// The steps that record.
 const RECORDED: [&str; 2] = ["lab-tests", "demo"];
 
@@ -41,10 +45,14 @@ pub fn requests(run: &mut Run) -> Result<(), TestError> {
 
 /// Every recorded call, by the policies of who sent it.
 pub fn rights(run: &mut Run) -> Result<(), TestError> {
-    let simulator = from_lock(run, &run.root.join("judges"), "IAM's simulator")?;
+    let simulator = from_lock(run, &run.root.join("judges"), NODE)?;
     let rendered = render_all(run)?;
+    let people = run.root.join("target/people.json");
+    let (_, text) = output(&mut run.xtask(["permissions", "lab"]))?;
+    written(&people, &text)?;
     let mut judge = judge(run, "rights")?;
     judge.arg("--rendered").arg(rendered);
+    judge.arg("--people").arg(people);
     judge.arg("--node").arg(simulator);
     pass("rights", with_recordings(run, &mut judge)?)
 }
@@ -55,7 +63,27 @@ pub fn policies(run: &mut Run) -> Result<(), TestError> {
     let rendered = render_all(run)?;
     let mut judge = judge(run, "policies")?;
     judge.arg("--rendered").arg(rendered);
-    pass("policies", judge.arg("--checkov").arg(checkov))
+    pass("policies", judge.arg("--checkov").arg(checkov))?;
+    handlers(run)
+}
+
+/// What `cargo xtask permissions` takes of the resource types' schemas is what those say.
+fn handlers(run: &mut Run) -> Result<(), TestError> {
+    let linter = from_pypi(run, CFN_LINT, "cfn-lint")?;
+    let judges = run.root.join("judges");
+    let packages = from_lock(run, &judges, NODE)?;
+    let source = read(&judges.join("handlers.mjs"))?;
+    let mut node = run.program("node", ["--input-type=module", "--eval", &source, "--"]);
+    // From the text, so that modules are looked for where they are installed.
+    node.current_dir(packages);
+    let installed = linter.ancestors().nth(2);
+    node.args(installed);
+    node.arg(run.root.join("stacks/templates"));
+    node.arg(run.root.join("xtask/src/permissions/handlers.json"));
+    if std::env::var_os(ENV_WRITE).is_some() {
+        node.arg("--write");
+    }
+    pass("handlers", &mut node)
 }
 
 fn judge(run: &mut Run, which: &str) -> Result<Command, TestError> {

@@ -7,7 +7,7 @@ use super::run::{Run, TestError, files, pass};
 use super::tools::{from_debian, from_pypi};
 
 /// What judges templates; pinned, since a newer one may know other rules.
-const CFN_LINT: &str = "cfn-lint==1.58.0";
+pub const CFN_LINT: &str = "cfn-lint==1.58.0";
 
 /// The boot file as it is after rendering: the template itself is no shell.
 pub fn shellcheck(run: &mut Run) -> Result<(), TestError> {

@@ -83,9 +83,7 @@ pub fn from_lock(run: &mut Run, place: &Path, what: &str) -> Result<PathBuf, Tes
     if !done.exists() {
         run.prepare(what, || {
             for file in ["package.json", lock] {
-                let text = std::fs::read_to_string(place.join(file));
-                let text = text.map_err(|source| unreadable(place, source))?;
-                written(&folder.join(file), &text)?;
+                written(&folder.join(file), &read(&place.join(file))?)?;
             }
             let mut npm = Command::new("npm");
             let install = [
@@ -104,11 +102,16 @@ pub fn from_lock(run: &mut Run, place: &Path, what: &str) -> Result<PathBuf, Tes
 
 /// What tells one version of a file from another.
 fn digest(file: &Path) -> Result<String, TestError> {
-    let content = std::fs::read(file).map_err(|source| unreadable(file, source))?;
-    Ok(hex::encode(&Sha256::digest(content)[..6]))
+    Ok(hex::encode(&Sha256::digest(read(file)?)[..6]))
 }
 
-fn written(path: &Path, text: &str) -> Result<(), TestError> {
+/// What is in a file.
+pub fn read(path: &Path) -> Result<String, TestError> {
+    std::fs::read_to_string(path).map_err(|source| unreadable(path, source))
+}
+
+/// Writes a file, with the folder that it is in.
+pub fn written(path: &Path, text: &str) -> Result<(), TestError> {
     let write = || {
         std::fs::create_dir_all(path.parent().unwrap_or(path))?;
         std::fs::write(path, text)
