@@ -27,7 +27,8 @@ def requests(call: Call) -> list[Request]:
     if call.service == ROUTES:
         # API Gateway guide, "Control access for invoking an API": arn:…:API/STAGE/METHOD/PATH.
         method, path = call.operation.split(" ")
-        return [one("execute-api:Invoke", arn(call, "execute-api", f"{call.line['about']['api']}/$default/{method}{path}"))]
+        route = f"{call.line['about']['api']}/$default/{method}{path}"
+        return [one("execute-api:Invoke", arn(call, "execute-api", route))]
     table = TABLES.get(call.service)
     if table is None or call.operation not in table:
         raise Unknown(call.name)
@@ -83,7 +84,10 @@ def transaction(call: Call) -> list[Request]:
 
 
 def parameter_arn(call: Call, name: str) -> str:
-    return arn(call, "ssm", f"parameter/{name.lstrip('/')}")
+    if name.startswith("arn:"):
+        return name
+    # AWS's own parameters are in no account.
+    return arn(call, "ssm", f"parameter/{name.lstrip('/')}", account=not name.startswith("/aws/service/"))
 
 
 def on_parameter(call: Call) -> list[Request]:
@@ -99,7 +103,7 @@ def on_path(call: Call) -> list[Request]:
 
 
 def put_parameter(call: Call) -> list[Request]:
-    tags = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in call.input.get("Tags") or []}
+    tags = tagging(call.input.get("Tags") or [])
     resource = parameter_arn(call, call.input["Name"])
     put = one("ssm:PutParameter", resource, tags)
     # Service authorization reference: tags at creation need the right to tag.
@@ -151,6 +155,28 @@ def service_linked_role(call: Call) -> list[Request]:
     return [one(call.name, resource, {"iam:AWSServiceName": service})]
 
 
+def on_profile(call: Call) -> list[Request]:
+    return [one(call.name, arn(call, "iam", f"instance-profile/{call.input['InstanceProfileName']}", region=False))]
+
+
+# API Gateway: the actions are the methods of HTTP, the resources its paths.
+
+
+def on_apis(call: Call) -> list[Request]:
+    return [one("apigateway:GET", arn(call, "apigateway", "/apis", account=False))]
+
+
+def on_api(action: str):
+    return lambda call: [one(action, arn(call, "apigateway", f"/apis/{call.input['ApiId']}", account=False))]
+
+
+# Logs
+
+
+def on_log_group(call: Call) -> list[Request]:
+    return [one(call.name, arn(call, "logs", f"log-group:{call.input['logGroupName']}"))]
+
+
 # CloudFormation
 
 
@@ -171,84 +197,90 @@ def run_instances(call: Call) -> list[Request]:
     if about is None:
         # The template is not there: EC2 refuses for that, whatever the policy says.
         return []
-    account = call.account
-    template = asked["LaunchTemplate"]["LaunchTemplateId"]
-    common = {
-        "ec2:LaunchTemplate": arn(call, "ec2", f"launch-template/{template}"),
+
+    def named(kind: str, name: str = "*") -> str:
+        return arn(call, "ec2", f"{kind}/{name}", account=kind != "image")
+
+    template = named("launch-template", asked["LaunchTemplate"]["LaunchTemplateId"])
+    context = {
+        "ec2:InstanceMarketType": asked.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"),
+        "ec2:InstanceType": asked["InstanceType"],
         "ec2:IsLaunchTemplateResource": "true",
+        "ec2:LaunchTemplate": template,
         "ec2:Region": call.region,
     }
     profile = about["profile"]
     if profile is not None:
-        common["ec2:InstanceProfile"] = arn(call, "iam", f"instance-profile/{profile}", region=False)
-    common["ec2:InstanceType"] = asked.get("InstanceType", "")
-    common["ec2:InstanceMarketType"] = asked.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
-    tags = {spec["ResourceType"]: spec["Tags"] for spec in asked.get("TagSpecifications", [])}
+        context["ec2:InstanceProfile"] = arn(call, "iam", f"instance-profile/{profile}", region=False)
+    image = about["image"]
+    parameter = image.removeprefix("resolve:ssm:").split(":")[0] if image.startswith("resolve:ssm:") else None
 
-    def resource(kind: str, named: str, **more) -> Request:
-        own = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags.get(kind, [])}
-        if own:
-            own["aws:TagKeys"] = tuple(tag["Key"] for tag in tags[kind])
-        return one("ec2:RunInstances", named, common | own | more)
-
-    def of_account(kind: str, named: str = "*") -> str:
-        return f"arn:aws:ec2:{call.region}:{account}:{kind}/{named}"
-
+    # Beside the context of all: what is known of each.
     of_template = {f"aws:ResourceTag/{key}": value for key, value in about["template_tags"].items()}
-    found = [
-        resource("launch-template", of_account("launch-template", template), **of_template),
-        resource("instance", of_account("instance")),
-        resource("volume", of_account("volume")),
-        resource("network-interface", of_account("network-interface")),
-        # A value that the request gives is not the template's.
-        resource(
-            "subnet",
-            of_account("subnet", asked["SubnetId"]),
-            **{"ec2:IsLaunchTemplateResource": "false"},
-        ),
+    resources = [
+        ("launch-template", template, of_template),
+        ("instance", named("instance"), {}),
+        ("volume", named("volume"), {}),
+        ("network-interface", named("network-interface"), {}),
+        ("image", named("image", "ami-0" if parameter else image), {}),
+        # What the request names is not the template's.
+        ("subnet", named("subnet", asked["SubnetId"]), {"ec2:IsLaunchTemplateResource": "false"}),
+        *(("security-group", named("security-group", group), {}) for group in about["security_groups"]),
     ]
-    found += [resource("security-group", of_account("security-group", it)) for it in about["security_groups"]]
-    image = about["image"] or ""
-    from_parameter = image.startswith("resolve:ssm:")
-    image_id = "ami-00000000000000000" if from_parameter else image
-    found.append(resource("image", f"arn:aws:ec2:{call.region}::image/{image_id}"))
-    if from_parameter:
+    tags = {it["ResourceType"]: it["Tags"] for it in asked.get("TagSpecifications", [])}
+    # EC2 guide, "Work with Spot Instances": it is asked for only where the request tags it.
+    spot = "spot-instances-request"
+    if spot in tags:
+        resources.append((spot, named(spot), {}))
+    found = [
+        one("ec2:RunInstances", resource, context | tagging(tags.get(kind, [])) | more)
+        for kind, resource, more in resources
+    ]
+    creation = {"ec2:CreateAction": "RunInstances", "ec2:Region": call.region}
+    found += [one("ec2:CreateTags", named(kind), creation | tagging(its)) for kind, its in tags.items()]
+    if parameter:
         # EC2 guide, "Use a Systems Manager parameter instead of an AMI ID": the caller reads it.
-        name = image.removeprefix("resolve:ssm:").split(":")[0]
-        owner = "" if name.startswith("/aws/service/") else account
-        found.append(one("ssm:GetParameters", f"arn:aws:ssm:{call.region}:{owner}:parameter/{name.lstrip('/')}"))
-    if "spot-instances-request" in tags:
-        # EC2 guide, "Work with Spot Instances": asked for only where the request tags it.
-        found.append(resource("spot-instances-request", of_account("spot-instances-request")))
-    for kind in tags:
-        own = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags[kind]}
-        context = {"ec2:CreateAction": "RunInstances", "ec2:Region": call.region} | own
-        found.append(one("ec2:CreateTags", of_account(kind), context))
+        found.append(one("ssm:GetParameters", parameter_arn(call, parameter)))
     if profile is not None:
-        # The lab's profiles have the names of their roles, as our templates make them.
+        # Our templates give a profile and its role the same name.
         role = arn(call, "iam", f"role/{profile}", region=False)
         found.append(one("iam:PassRole", role, {"iam:PassedToService": "ec2.amazonaws.com"}))
     return found
 
 
+def tagging(tags: list[dict]) -> dict:
+    """What a policy may ask of the tags in a request."""
+    values = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags}
+    return values | {"aws:TagKeys": tuple(tag["Key"] for tag in tags)} if tags else {}
+
+
 def on_instances(call: Call) -> list[Request]:
-    known = (call.line["about"] or {}).get("instances", {})
-    found = []
-    for instance in call.input["InstanceIds"]:
-        # Of an instance that is not there, EC2 says so before it asks the policy.
-        if instance in known:
-            tags = {f"aws:ResourceTag/{key}": value for key, value in known[instance].items()}
-            found.append(one(call.name, arn(call, "ec2", f"instance/{instance}"), tags))
-    return found
+    tags = call.line["about"]["instances"]
+    # Of one that is not there nothing can be said: its tags are not known.
+    return [
+        one(
+            call.name,
+            arn(call, "ec2", f"instance/{instance}"),
+            {f"aws:ResourceTag/{key}": value for key, value in tags[instance].items()},
+        )
+        for instance in call.input["InstanceIds"]
+        if instance in tags
+    ]
 
 
 TABLES = {
+    "apigatewayv2": {
+        "DeleteApi": on_api("apigateway:DELETE"),
+        "GetApi": on_api("apigateway:GET"),
+        "GetApis": on_apis,
+    },
     "cloudformation": {
         "ContinueUpdateRollback": on_stack,
         "CreateChangeSet": on_stack,
         "DeleteChangeSet": on_stack,
         "DeleteStack": on_stack,
         "DescribeChangeSet": on_stack,
+        "DescribeEvents": on_stack,
         "DescribeStackEvents": on_stack,
         "DescribeStacks": on_stack,
         "ExecuteChangeSet": on_stack,
@@ -258,23 +290,30 @@ TABLES = {
     },
     "dynamodb": {
         "DeleteItem": on_table,
+        "DeleteTable": on_table,
+        "DescribeTable": on_table,
         "GetItem": on_table,
         "PutItem": on_table,
         "Query": on_table,
         "TransactWriteItems": transaction,
         "UpdateItem": on_table,
+        "UpdateTable": on_table,
     },
     "ec2": {
+        "DescribeImages": everything,
         "DescribeInstances": everything,
         "DescribeLaunchTemplates": everything,
         "DescribeSecurityGroups": everything,
         "DescribeSubnets": everything,
         "DescribeVpcs": everything,
+        "GetEbsDefaultKmsKeyId": everything,
+        "GetEbsEncryptionByDefault": everything,
         "RunInstances": run_instances,
         "TerminateInstances": on_instances,
     },
     "iam": {
         "CreateServiceLinkedRole": service_linked_role,
+        "GetInstanceProfile": on_profile,
         "GetRole": on_role,
         "ListRoles": everything,
     },
@@ -282,7 +321,12 @@ TABLES = {
         "GetFunctionConfiguration": on_function("lambda:GetFunctionConfiguration"),
         "Invoke": on_function("lambda:InvokeFunction"),
     },
+    "logs": {
+        "DeleteLogGroup": on_log_group,
+        "DescribeLogGroups": everything,
+    },
     "s3": {
+        "DeleteBucket": on_bucket("s3:DeleteBucket"),
         "DeleteObjects": delete_objects,
         "HeadBucket": on_bucket("s3:ListBucket"),
         "HeadObject": on_object("s3:GetObject"),
@@ -294,8 +338,9 @@ TABLES = {
         "DeleteParameters": on_parameters,
         "DescribeParameters": everything,
         "GetParameter": on_parameter,
+        "GetParameters": on_parameters,
         "GetParametersByPath": on_path,
         "PutParameter": put_parameter,
     },
-    "sts": {"GetCallerIdentity": nothing},
+    "sts": {"DecodeAuthorizationMessage": everything, "GetCallerIdentity": nothing},
 }

@@ -4,9 +4,9 @@ something, if there was nothing to judge, or if it does not notice a fault that 
 import argparse
 import collections
 import sys
-import tomllib
 from pathlib import Path
 
+import exceptions
 import launches
 import lint
 import planted
@@ -15,8 +15,8 @@ import recording
 import rights
 import shapes
 import signatures
+from exceptions import Exceptions
 
-HERE = Path(__file__).parent
 # Faults of a kind that are shown.
 SHOWN_MAX = 40
 
@@ -61,20 +61,20 @@ def judge_requests(asked) -> int:
 
 def judge_rights(asked) -> int:
     calls = calls_of(asked)
-    exceptions = exceptions_of()
-    lab = rights.roles_of(asked.rendered / "lab")
+    listed = exceptions.load()
+    lab = policies.roles(asked.rendered / "lab", rights.PLACE)
     people = policies.people(asked.people)
-    found = rights.Judge(lab, people, asked.node).judge(calls, exceptions)
+    found = rights.Judge(lab, people, asked.node).judge(calls, listed)
     faults = found.faults
     environments = sorted(folder for folder in asked.rendered.iterdir() if folder.is_dir())
     launched = 0
     for folder in environments:
-        roles = rights.roles_of(folder)
+        roles = policies.roles(folder, rights.PLACE)
         own = launches.of_environment(folder, rights.PLACE, calls)
         launched += len(own)
         of_launches = rights.Judge(roles, None, asked.node, function=function_role(roles).name)
         faults += [f"{folder.name}: {text}" for text in of_launches.judge(own, {}).wrong]
-    spoiled = spoil_rights(lab, people, calls, exceptions, asked.node)
+    spoiled = spoil_rights(lab, people, calls, listed, asked.node)
     counts = ", ".join(f"{count} of {caller}" for caller, count in sorted(found.calls.items()))
     print(
         f"{sum(found.calls.values())} calls ({counts}) are {found.requests} requests to IAM, "
@@ -85,13 +85,13 @@ def judge_rights(asked) -> int:
 
 
 def judge_policies(asked) -> int:
-    listed = exceptions_of()
+    listed = exceptions.load()
     lists = {
         "parliament": (listed["parliament"], ("issue", "role", "policy", "about")),
         "checkov": (listed["checkov"], ("check", "resource")),
     }
     roles = lint.roles_of(asked.rendered, rights.PLACE)
-    of_policies, of_templates = (rights.Exceptions(*lists[it]) for it in ("parliament", "checkov"))
+    of_policies, of_templates = (Exceptions(*lists[it]) for it in ("parliament", "checkov"))
     faults = lint.judge_policies(roles, of_policies)
     checks, failed = lint.judge_templates(asked.checkov, asked.rendered, of_templates)
     stale = [f"nothing needs this exception: {it}" for it in of_policies.stale() + of_templates.stale()]
@@ -105,24 +105,20 @@ def judge_policies(asked) -> int:
     return verdict(faults + failed + stale)
 
 
-def exceptions_of() -> dict:
-    return tomllib.loads((HERE / "exceptions.toml").read_text())
-
-
 def function_role(roles):
     return next(role for role in roles if role.id == "FunctionRole")
 
 
-def spoil_rights(roles, people, calls, exceptions, node: Path) -> int:
+def spoil_rights(roles, people, calls, listed: dict, node: Path) -> int:
     calls = rights.sample(calls)
     for fault in planted.RIGHTS:
         *spoiled, of_people = [
             planted.spoil_role(role, fault) if role.id == fault.role else role for role in [*roles, people]
         ]
         changed = [fault.spoil_call(call) for call in calls]
-        found = rights.Judge(spoiled, of_people, node).judge(changed, exceptions)
+        found = rights.Judge(spoiled, of_people, node).judge(changed, listed)
         planted.must_find(fault.says, found.faults, fault.must_say)
-    stale = exceptions | {"unused": [*exceptions["unused"], {"action": "a:B", "reason": "none any more"}]}
+    stale = listed | {"unused": [*listed["unused"], {"action": "a:B", "reason": "none any more"}]}
     found = rights.Judge(roles, people, node).judge(calls, stale)
     planted.must_find("a reason that nothing needs", found.faults, "needs no reason")
     return len(planted.RIGHTS) + 1

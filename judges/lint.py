@@ -12,9 +12,9 @@ from pathlib import Path
 import parliament
 
 import policies
+from exceptions import Exceptions
 from planted import Unnoticed, must_find
 from policies import Place, Role
-from rights import Exceptions
 
 
 def judge_policies(roles: list[tuple[str, Role]], exceptions: Exceptions) -> list[str]:
@@ -57,9 +57,7 @@ def judge_templates(checkov: Path, rendered: Path, exceptions: Exceptions) -> tu
 
 def checked(checkov: Path, folder: Path) -> tuple[int, list[tuple[str, str, str, str]]]:
     arguments = ["--framework", "cloudformation", "--output", "json", "--compact", "--quiet", "--skip-download"]
-    run = subprocess.run(
-        [checkov, "--directory", folder, *arguments], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([checkov, "--directory", folder, *arguments], capture_output=True, text=True, check=False)
     try:
         report = json.loads(run.stdout)
         summary, failed = report["summary"], report["results"]["failed_checks"]

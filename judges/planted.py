@@ -4,8 +4,8 @@ policies, spoils them, and says which words the judge must use then."""
 import copy
 import json
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Callable
 
 import shapes
 import signatures
@@ -53,62 +53,90 @@ def uri(more: str) -> Callable[[dict], None]:
 
 REQUESTS = [
     SpoiledRequest(
-        "a parameter that EC2 does not know", operation("ec2:RunInstances"),
-        form(SubnetID="subnet-1"), "unknown parameter SubnetID",
+        "a parameter that EC2 does not know",
+        operation("ec2:RunInstances"),
+        form(SubnetID="subnet-1"),
+        "unknown parameter SubnetID",
     ),
     SpoiledRequest(
-        "a market that there is not", operation("ec2:RunInstances"),
-        form(InstanceMarketOptions__MarketType="cheap"), "'cheap' is none of the enumeration",
+        "a market that there is not",
+        operation("ec2:RunInstances"),
+        form(InstanceMarketOptions__MarketType="cheap"),
+        "'cheap' is none of the enumeration",
     ),
     SpoiledRequest(
-        "a count that is no number", operation("ec2:RunInstances"),
-        form(MaxCount="many"), "Invalid type for parameter MaxCount",
+        "a count that is no number",
+        operation("ec2:RunInstances"),
+        form(MaxCount="many"),
+        "Invalid type for parameter MaxCount",
     ),
     SpoiledRequest(
-        "a member that DynamoDB does not know", operation("dynamodb:Query"),
-        document(ConsistendRead=True), "ConsistendRead: unknown member",
+        "a member that DynamoDB does not know",
+        operation("dynamodb:Query"),
+        document(ConsistendRead=True),
+        "ConsistendRead: unknown member",
     ),
     SpoiledRequest(
-        "a name that is too long", operation("ssm:GetParametersByPath"),
-        document(Path="/" + "x" * 3000), "Path: length 3001",
+        "a name that is too long",
+        operation("ssm:GetParametersByPath"),
+        document(Path="/" + "x" * 3000),
+        "Path: length 3001",
     ),
     SpoiledRequest(
-        "a required member that is missing", operation("ssm:GetParametersByPath"),
-        lambda line: line.update(body="{}"), "Missing required parameter",
+        "a required member that is missing",
+        operation("ssm:GetParametersByPath"),
+        lambda line: line.update(body="{}"),
+        "Missing required parameter",
     ),
     SpoiledRequest(
-        "a stack's name that fits no pattern", operation("cloudformation:ExecuteChangeSet"),
-        form(StackName="-x y-"), "does not match",
+        "a stack's name that fits no pattern",
+        operation("cloudformation:ExecuteChangeSet"),
+        form(StackName="-x y-"),
+        "does not match",
     ),
     SpoiledRequest(
-        "an invocation of a kind that there is not", operation("lambda:Invoke"),
-        header("x-amz-invocation-type", "Later"), "'Later' is none of the enumeration",
+        "an invocation of a kind that there is not",
+        operation("lambda:Invoke"),
+        header("x-amz-invocation-type", "Later"),
+        "'Later' is none of the enumeration",
     ),
     SpoiledRequest(
-        "a header that S3 does not know", operation("s3:PutObject"),
-        header("x-amz-acll", "private"), "unknown header x-amz-acll",
+        "a header that S3 does not know",
+        operation("s3:PutObject"),
+        header("x-amz-acll", "private"),
+        "unknown header x-amz-acll",
     ),
     SpoiledRequest(
-        "a query parameter that S3 does not know", operation("s3:PutObject"),
-        uri("&version=1"), "unknown query parameter version",
+        "a query parameter that S3 does not know",
+        operation("s3:PutObject"),
+        uri("&version=1"),
+        "unknown query parameter version",
     ),
 ]
 SIGNATURES = [
     SpoiledRequest(
-        "another body", operation("ec2:RunInstances"),
-        lambda line: line.update(body_sha256="0" * 64), "signs the same request otherwise",
+        "another body",
+        operation("ec2:RunInstances"),
+        lambda line: line.update(body_sha256="0" * 64),
+        "signs the same request otherwise",
     ),
     SpoiledRequest(
-        "another host", operation("dynamodb:Query"),
-        header("host", "elsewhere"), "signs the same request otherwise",
+        "another host",
+        operation("dynamodb:Query"),
+        header("host", "elsewhere"),
+        "signs the same request otherwise",
     ),
     SpoiledRequest(
-        "a header that is not signed", operation("execute-api:POST /runner"),
-        header("x-amz-more", "1"), "x-amz-more is not signed",
+        "a header that is not signed",
+        operation("execute-api:POST /runner"),
+        header("x-amz-more", "1"),
+        "x-amz-more is not signed",
     ),
     SpoiledRequest(
-        "a body that its digest does not fit", operation("s3:PutObject"),
-        header("x-amz-content-sha256", "0" * 64), "not what its digest says",
+        "a body that its digest does not fit",
+        operation("s3:PutObject"),
+        header("x-amz-content-sha256", "0" * 64),
+        "not what its digest says",
     ),
 ]
 
@@ -143,37 +171,40 @@ def must_find(says: str, found: list[str], must_say: str) -> None:
 
 @dataclass(frozen=True)
 class SpoiledRights:
-    """A fault of what is granted or asked for."""
+    """A fault of the policies of a role, or of the calls that are judged by them."""
 
     says: str
-    spoil: Callable[[dict], None]
+    spoil: Callable[[list[dict]], None]
     must_say: str
     spoil_call: Callable[[Call], Call] = lambda call: call
     role: str = "FunctionRole"
 
 
-def statement(statements: dict, sid: str) -> dict:
-    return next(it for it in statements["all"] if it.get("Sid") == sid)
+def statement(documents: list[dict], sid: str) -> dict:
+    return next(it for document in documents for it in document["Statement"] if it.get("Sid") == sid)
 
 
-def change(sid: str, **changes) -> Callable[[dict], None]:
-    return lambda statements: statement(statements, sid).update(changes)
+def change(sid: str, **changes) -> Callable[[list[dict]], None]:
+    return lambda documents: statement(documents, sid).update(changes)
 
 
-def drop(sid: str) -> Callable[[dict], None]:
-    return lambda statements: statements["all"].remove(statement(statements, sid))
+def drop(sid: str) -> Callable[[list[dict]], None]:
+    def spoil(documents: list[dict]) -> None:
+        for document in documents:
+            document["Statement"] = [it for it in document["Statement"] if it.get("Sid") != sid]
+
+    return spoil
 
 
-def add(**more) -> Callable[[dict], None]:
-    return lambda statements: statements["all"].append({"Effect": "Allow"} | more)
+def add(**more) -> Callable[[list[dict]], None]:
+    return lambda documents: documents[0]["Statement"].append({"Effect": "Allow"} | more)
 
 
-def spot_statement(statements: dict) -> None:
-    # As it was released once: no Spot instance could ever have been launched.
-    own = copy.deepcopy(statement(statements, "WhatComesWithIt"))
-    own["Sid"] = "SpotRequest"
-    own["Resource"] = own["Resource"][0].replace("volume/*", "spot-instances-request/*")
-    statements["all"].append(own)
+def allow_spot_request(documents: list[dict]) -> None:
+    # As it was once: no Spot instance could ever have been launched.
+    own = copy.deepcopy(statement(documents, "WhatComesWithIt"))
+    resource = own["Resource"][0].replace("volume/*", "spot-instances-request/*")
+    documents[0]["Statement"].append(own | {"Sid": "SpotRequest", "Resource": resource})
 
 
 def tag_spot_request(call: Call) -> Call:
@@ -187,16 +218,21 @@ def tag_spot_request(call: Call) -> Call:
 RIGHTS = [
     SpoiledRights(
         "the Spot request is tagged, and its statement asks for a key that AWS does not give",
-        spot_statement, "lacks or fails ec2:LaunchTemplate", tag_spot_request,
+        allow_spot_request,
+        "spot-instances-request/*: ImplicitlyDenied\n"
+        "    near: launch/SpotRequest (Allow) lacks or fails ec2:LaunchTemplate",
+        tag_spot_request,
     ),
     SpoiledRights(
-        "the same statement, though nothing is tagged", spot_statement,
+        "the same statement, though nothing is tagged",
+        allow_spot_request,
         "launch/SpotRequest allows ec2:RunInstances on arn:aws:ec2:eu-west-1:111111111111:spot-instances-request/* "
         "by ec2:LaunchTemplate, which AWS never gives",
     ),
     SpoiledRights("the nudge is not allowed", drop("Nudge"), "needs lambda:InvokeFunction"),
     SpoiledRights(
-        "the ledger of another deployment", change("Ledger", Resource="arn:aws:dynamodb:*:*:table/other"),
+        "the ledger of another deployment",
+        change("Ledger", Resource="arn:aws:dynamodb:*:*:table/other"),
         "remember/Ledger (Allow) is for other resources",
     ),
     SpoiledRights(
@@ -211,29 +247,25 @@ RIGHTS = [
     ),
     SpoiledRights(
         "a denial that is meant for others",
-        add(Sid="Closed", Effect="Deny", Action="ec2:Describe*", Resource="*"), "ExplicitlyDenied",
+        add(Sid="Closed", Effect="Deny", Action="ec2:Describe*", Resource="*"),
+        "ExplicitlyDenied",
     ),
     SpoiledRights(
         "whoever deploys may not read a stack's events",
         change("CommandsStacks", Action=["cloudformation:CreateChangeSet"]),
-        "operator: cloudformation:DescribeStackEvents needs", role="People",
+        "operator: cloudformation:DescribeStackEvents needs",
+        role="People",
     ),
     SpoiledRights(
-        "a right that nobody uses", add(Sid="More", Action="s3:GetObject", Resource="*"),
+        "a right that nobody uses",
+        add(Sid="More", Action="s3:GetObject", Resource="*"),
         "no run uses s3:GetObject",
     ),
 ]
 
 
 def spoil_role(role: Role, fault: SpoiledRights) -> Role:
-    """The role with the fault; a new statement goes into its first policy."""
-    documents = [(name, copy.deepcopy(document)) for name, document in role.policies]
-    name, main = documents[0]
-    statements = {"all": [it for _, document in documents for it in document["Statement"]]}
-    homes = [(document, list(document["Statement"])) for _, document in documents]
-    fault.spoil(statements)
-    for document, before in homes:
-        document["Statement"] = [it for it in statements["all"] if any(it is old for old in before)]
-    known = [it for _, before in homes for it in before]
-    main["Statement"] += [it for it in statements["all"] if not any(it is old for old in known)]
-    return Role(role.id, role.name, role.trust, tuple(documents))
+    """The role with the fault."""
+    spoiled = copy.deepcopy(role.policies)
+    fault.spoil([document for _, document in spoiled])
+    return replace(role, policies=spoiled)

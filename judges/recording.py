@@ -63,9 +63,7 @@ class Call:
 def lines_of(folders: list[Path]) -> list[dict]:
     """Every line of every recording below these folders."""
     files = sorted(file for folder in folders for file in folder.rglob("*.jsonl"))
-    return [
-        json.loads(line) | {"recording": str(file)} for file in files for line in file.read_text().splitlines()
-    ]
+    return [json.loads(line) | {"recording": str(file)} for file in files for line in file.read_text().splitlines()]
 
 
 def calls_of(lines: list[dict]) -> list[Call]:

@@ -1,12 +1,11 @@
 """Judge of rights: would IAM allow each recorded call to whoever sent it, by the policies of the rendered
-templates alone? And is there a right that nobody used?
+templates alone? And is there a right that nobody used, or a condition that nothing can fulfil?
 
 `actions` says what IAM asks for a call, and `decide.mjs` decides it. All labs count as one account, and
 their APIs, launch templates, groups and instances as one each: which of them a lab has got is chance.
 """
 
 import collections
-import fnmatch
 import json
 import re
 import subprocess
@@ -14,18 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import actions
-import policies
+from actions import Request
+from exceptions import Exceptions
 from policies import Place, Role
 from recording import Call
 
-HERE = Path(__file__).parent
 PLACE = Place(account="111111111111", region="eu-west-1")
 # The deployment of the environment `lab`, whose rendered templates are judged by.
 NAME = "lab-ci"
 MACHINE = "machine:"
+OPERATOR = "operator"
 # Statements for what CloudFormation calls, which the lab's emulator does without asking anybody.
 OF_STACKS = "Stacks"
 STACK = re.compile(r"(?P<name>.+)-(state|runner|dispatch)")
+# Ids that EC2 makes up, and those of our launches.
+MADE_UP = re.compile(r"\b((?:lt|sg|i)-)?[0-9a-f]{17,24}\b")
+DECIDE = Path(__file__).with_name("decide.mjs")
 
 
 @dataclass
@@ -33,8 +36,8 @@ class Findings:
     """What was found."""
 
     denied: collections.Counter = field(default_factory=collections.Counter)
+    impossible: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
-    vain: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     calls: collections.Counter = field(default_factory=collections.Counter)
     requests: int = 0
@@ -44,106 +47,109 @@ class Findings:
     @property
     def wrong(self) -> list[str]:
         """What is wrong whatever else is recorded."""
-        return [f"{text} ({count}×)" for text, count in sorted(self.denied.items())] + self.vain
+        return [f"{text} ({count}×)" for text, count in sorted(self.denied.items())] + self.impossible
 
     @property
     def faults(self) -> list[str]:
         return self.wrong + self.unused + self.stale
 
 
-class Judge:
-    """Decides with the policies of `roles`, and with those of `people`, who deploy, for the operator."""
+@dataclass(frozen=True)
+class Grant:
+    """One action on some resources that a role allows."""
 
-    def __init__(
-        self,
-        roles: list[Role],
-        people: Role | None,
-        node: Path,
-        function: str = f"{NAME}-dispatch",
-    ):
+    role: Role
+    place: str
+    action: str
+    resources: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+class Judge:
+    """Decides with the policies of `roles`, and for the operator with those of `people`, who deploy."""
+
+    def __init__(self, roles: list[Role], people: Role | None, node: Path, function: str = f"{NAME}-dispatch"):
         self.node = node
         self.function = function
-        self.roles = {role.name: role for role in roles}
-        self.policies = {
-            role.name: [{"name": name, "policy": document} for name, document in role.policies] for role in roles
-        }
-        self.people = people
-        if people is not None:
-            self.policies["operator"] = [{"name": name, "policy": document} for name, document in people.policies]
+        self.roles = [*roles, *([people] if people else [])]
+        self.has_people = people is not None
 
     def principal(self, call: Call) -> str | None:
-        """Whose policies hold, None if nobody's are judged here."""
+        """The name of the role whose policies hold, None if nobody's are judged here."""
         if call.caller.startswith(MACHINE):
             return call.caller.removeprefix(MACHINE)
         if call.caller == "function":
             return self.function
-        return "operator" if self.people else None
+        return OPERATOR if self.has_people else None
 
     def judge(self, calls: list[Call], exceptions: dict) -> Findings:
         found = Findings()
-        asked = collections.defaultdict(collections.Counter)
-        names = names_of(calls)
-        for call in calls:
-            principal = self.principal(call)
-            if principal is None:
-                continue
-            found.calls[call.caller] += 1
-            try:
-                for request in actions.requests(call):
-                    asked[principal, plain(request, call, names[call.line["recording"]])][call.name] += 1
-            except actions.Unknown:
-                found.denied[f"{call}: judges/actions.py does not say what it needs"] += 1
-        found.requests = sum(sum(names.values()) for names in asked.values())
+        asked = self.asked(calls, found)
         left_out = Exceptions(exceptions.get("left-out", []), ("caller", "action", "resource"))
         questions = [
-            it for it in asked if not left_out.covers({"caller": it[0], "action": it[1].action, "resource": it[1].resource})
+            (principal, request)
+            for principal, request in asked
+            if not left_out.covers({"caller": principal, "action": request.action, "resource": request.resource})
         ]
-        found.decided = len(questions)
+        found.requests, found.decided = sum(it.total() for it in asked.values()), len(questions)
+        grants = [grant for role in self.roles for grant in grants_of(role)]
+        conditional = [(grant, resource) for grant in grants if grant.keys for resource in grant.resources]
+        decided = self.decide(questions, conditional)
         used = set()
-        conditions = [it for role in self.roles.values() for it in conditional(role)]
-        decided = self.decide(questions, conditions)
-        for (role, statement, grant), never in zip(conditions, decided["never"], strict=True):
-            if never:
-                found.vain.append(
-                    f"{role}: {statement} allows {grant['action']} on {grant['resource']} by {', '.join(never)}, "
-                    "which AWS never gives for it"
-                )
         for (principal, request), answer in zip(questions, decided["answers"], strict=True):
             if not answer["allowed"]:
                 for name, count in asked[principal, request].items():
                     found.denied[denial(principal, name, request, answer)] += count
-            # A call that fails for one of its resources uses no right.
-            used |= {(principal, it["policy"], statement_name(it), request.action) for it in answer["by"]}
-        self.look_for_unused(used, exceptions, found)
+            used |= {(principal, place_of(it), request.action) for it in answer["by"]}
+        for (grant, resource), never in zip(conditional, decided["never"], strict=True):
+            if never:
+                found.impossible.append(
+                    f"{grant.role.id}: {grant.place} allows {grant.action} on {resource} by {', '.join(never)}, "
+                    "which AWS never gives for it"
+                )
+        unused = [it for it in grants if (it.role.name, it.place, it.action) not in used]
+        self.look_for_unused(unused, exceptions, found)
         found.stale += [f"no call is left out by it any more: {it}" for it in left_out.stale()]
         return found
 
-    def decide(self, questions, conditions) -> dict:
-        requests = [
-            {
-                "policies": principal,
-                "principal": f"arn:aws:iam::{PLACE.account}:role/{principal}",
-                "account": PLACE.account,
-                "action": request.action,
-                "resource": request.resource,
-                "context": dict(request.context),
-            }
-            for principal, request in questions
-        ]
-        source = (HERE / "decide.mjs").read_text()
+    def asked(self, calls: list[Call], found: Findings) -> dict[tuple[str, Request], collections.Counter]:
+        """What is asked of IAM by whom, and how often by which call."""
+        asked = collections.defaultdict(collections.Counter)
+        for call, requests in plain(calls, found):
+            principal = self.principal(call)
+            if principal is not None:
+                found.calls[call.caller] += 1
+                for request in requests:
+                    asked[principal, request][call.name] += 1
+        return asked
+
+    def decide(self, questions: list[tuple[str, Request]], conditional: list[tuple[Grant, str]]) -> dict:
+        """An answer to each question, and for each conditional grant the keys that are never there."""
+        asked = {
+            "policies": {
+                role.name: [{"name": name, "policy": document} for name, document in role.policies]
+                for role in self.roles
+            },
+            "requests": [
+                {
+                    "policies": principal,
+                    "principal": f"arn:aws:iam::{PLACE.account}:role/{principal}",
+                    "account": PLACE.account,
+                    "action": request.action,
+                    "resource": request.resource,
+                    "context": dict(request.context),
+                }
+                for principal, request in questions
+            ],
+            "grants": [
+                {"action": grant.action, "resource": resource, "keys": grant.keys} for grant, resource in conditional
+            ],
+        }
         # From the text, so that modules are looked for in the folder that they were installed in.
         decided = subprocess.run(
-            ["node", "--input-type=module", "--eval", source],
+            ["node", "--input-type=module", "--eval", DECIDE.read_text()],
             cwd=self.node,
-            input=owned(
-                json.dumps(
-                    {
-                        "policies": self.policies,
-                        "requests": requests,
-                        "grants": [grant for _, _, grant in conditions],
-                    }
-                )
-            ),
+            input=owned(json.dumps(asked)),
             capture_output=True,
             text=True,
             check=False,
@@ -152,17 +158,15 @@ class Judge:
             raise SystemExit(f"the simulator failed: {decided.stderr[-2000:]}")
         return json.loads(decided.stdout)
 
-    def look_for_unused(self, used: set, exceptions: dict, found: Findings) -> None:
+    def look_for_unused(self, unused: list[Grant], exceptions: dict, found: Findings) -> None:
         listed = Exceptions(exceptions.get("unused", []), ("role", "statement", "action"))
-        for role in [*self.roles.values(), *([self.people] if self.people else [])]:
-            for granted in grants(role):
-                policy, statement, action = granted
-                if (role.name, policy, statement, action) in used or statement.startswith(OF_STACKS):
-                    continue
-                if not listed.covers({"role": role.id, "statement": f"{policy}/{statement}", "action": action}):
-                    found.unused.append(
-                        f"no run uses {action}, granted to {role.id} by {policy}/{statement}, and no reason is given"
-                    )
+        for grant in unused:
+            of_stacks = grant.place.rpartition("/")[2].startswith(OF_STACKS)
+            what = {"role": grant.role.id, "statement": grant.place, "action": grant.action}
+            if not of_stacks and not listed.covers(what):
+                found.unused.append(
+                    f"no run uses {grant.action}, granted to {grant.role.id} by {grant.place}, and no reason is given"
+                )
         found.reasons = len(listed.entries)
         found.stale += [f"it is used, or not granted, so it needs no reason: {it}" for it in listed.stale()]
 
@@ -172,27 +176,26 @@ def owned(text: str) -> str:
     return text.replace("::parameter/aws/service/", ":000000000000:parameter/aws/service/")
 
 
-class Exceptions:
-    """Entries of a list, each with a reason, and which of them were needed."""
+def sample(calls: list[Call]) -> list[Call]:
+    """The first of the calls that ask IAM for the same."""
+    first = {}
+    for call, requests in plain(calls, Findings()):
+        first.setdefault((call.caller, call.name, frozenset(requests)), call)
+    return list(first.values())
 
-    def __init__(self, entries: list[dict], keys: tuple[str, ...]):
-        for entry in entries:
-            if not entry.get("reason", "").strip():
-                raise SystemExit(f"an exception without a reason: {entry}")
-        self.entries, self.keys = entries, keys
-        self.needed: set[int] = set()
 
-    def covers(self, what: dict) -> bool:
-        fitting = [
-            number
-            for number, entry in enumerate(self.entries)
-            if all(fnmatch.fnmatchcase(what[key], entry.get(key, "*")) for key in self.keys)
-        ]
-        self.needed.update(fitting)
-        return bool(fitting)
-
-    def stale(self) -> list[dict]:
-        return [entry for number, entry in enumerate(self.entries) if number not in self.needed]
+def plain(calls: list[Call], found: Findings):
+    """Each call with what IAM asks for it, as if all had been sent in the one account and by the one
+    deployment that the policies are resolved for."""
+    names = names_of(calls)
+    for call in calls:
+        try:
+            requests = actions.requests(call)
+        except actions.Unknown:
+            found.denied[f"{call}: judges/actions.py does not say what it needs"] += 1
+            continue
+        names_here = names[call.line["recording"]]
+        yield call, [in_one_place(request, call, names_here) for request in requests]
 
 
 def names_of(calls: list[Call]) -> dict[str, set[str]]:
@@ -205,45 +208,30 @@ def names_of(calls: list[Call]) -> dict[str, set[str]]:
     return names
 
 
-def sample(calls: list[Call]) -> list[Call]:
-    """The first of the calls that ask IAM for the same."""
-    first = {}
-    names = names_of(calls)
-    for call in calls:
-        asked = frozenset(plain(request, call, names[call.line["recording"]]) for request in actions.requests(call))
-        first.setdefault((call.caller, call.name, asked), call)
-    return list(first.values())
-
-
-def plain(request: actions.Request, call: Call, names: set[str]) -> actions.Request:
-    """The request as if it had been sent in the one account that all policies are resolved for, of the
-    deployment that they name."""
-    api = (call.line["about"] or {}).get("api")
+def in_one_place(request: Request, call: Call, names: set[str]) -> Request:
+    same = {call.account: PLACE.account} | dict.fromkeys(names, NAME)
+    if call.caller.startswith(MACHINE):
+        same[call.line["about"]["api"]] = PLACE.api
 
     def of_place(text):
         if isinstance(text, tuple):
             return text
-        text = MADE_UP.sub(r"\g<1>0", text.replace(call.account, PLACE.account))
-        for name in names:
-            text = text.replace(name, NAME)
-        return text.replace(api, PLACE.api) if api else text
+        for here, there in same.items():
+            text = text.replace(here, there)
+        return MADE_UP.sub(r"\g<1>0", text)
 
     context = tuple((key, of_place(value)) for key, value in request.context)
-    return actions.Request(request.action, of_place(request.resource), context)
-
-
-# Ids that EC2 makes up, and those of our launches.
-MADE_UP = re.compile(r"\b((?:lt|sg|i)-)?[0-9a-f]{17,24}\b")
+    return Request(request.action, of_place(request.resource), context)
 
 
 def listed(value) -> list:
     return value if isinstance(value, list) else [value]
 
 
-def grants(role: Role) -> list[tuple[str, str, str]]:
-    """Policy, statement and action of everything that the role allows."""
+def grants_of(role: Role) -> list[Grant]:
+    """Everything that the role allows."""
     return [
-        (name, statement_name({"statement": statement}), action)
+        Grant(role, f"{name}/{sid(statement)}", action, tuple(listed(statement["Resource"])), keys_of(statement))
         for name, document in role.policies
         for statement in listed(document["Statement"])
         if statement["Effect"] == "Allow"
@@ -251,40 +239,29 @@ def grants(role: Role) -> list[tuple[str, str, str]]:
     ]
 
 
-def conditional(role: Role) -> list[tuple[str, str, dict]]:
-    """Every action on every resource that the role allows under a condition, with the keys of that."""
-    return [
-        (role.name, f"{name}/{statement_name({'statement': statement})}", {
-            "action": action, "resource": resource, "keys": sorted(keys),
-        })
-        for name, document in role.policies
-        for statement in listed(document["Statement"])
-        if statement["Effect"] == "Allow" and statement.get("Condition")
-        for keys in [{key for test in statement["Condition"].values() for key in test}]
-        for action in listed(statement["Action"])
-        for resource in listed(statement["Resource"])
-        if "*" not in action
-    ]
+def keys_of(statement: dict) -> tuple[str, ...]:
+    tests = statement.get("Condition") or {}
+    return tuple(sorted({key for test in tests.values() for key in test}))
 
 
-def statement_name(it: dict) -> str:
-    return it["statement"].get("Sid", "-")
+def sid(statement: dict) -> str:
+    return statement.get("Sid", "-")
 
 
-def denial(principal: str, call: str, request: actions.Request, answer: dict) -> str:
+def place_of(it: dict) -> str:
+    return f"{it['policy']}/{sid(it['statement'])}"
+
+
+def denial(principal: str, call: str, request: Request, answer: dict) -> str:
     lines = [f"{principal}: {call} needs {request.action} on {answer['resource']}: {answer['result']}"]
     fitting = [it for it in answer["near"] if it["resource"]]
     for near in fitting or answer["near"]:
         why = [f"lacks or fails {key}" for key in near["conditions"]]
         if not near["resource"]:
             why = ["is for other resources"]
-        lines.append(f"    near: {near['policy']}/{statement_name(near)} ({near['statement']['Effect']}) {', '.join(why)}")
+        lines.append(f"    near: {place_of(near)} ({near['statement']['Effect']}) {', '.join(why)}")
     if answer["withheld"]:
         lines.append(f"    AWS gives no {', '.join(answer['withheld'])} for it")
     if not answer["near"]:
         lines.append("    no statement names this action")
     return "\n".join(lines)
-
-
-def roles_of(rendered: Path) -> list[Role]:
-    return policies.roles(rendered, PLACE)

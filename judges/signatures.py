@@ -17,9 +17,7 @@ def judge(call: Call) -> list[str]:
     """What is wrong with the signature."""
     headers, scope = call.line["headers"], call.scope
     signed = scope["headers"].split(";")
-    unsigned = [
-        name for name in headers if (name.startswith("x-amz-") or name == "host") and name not in signed
-    ]
+    unsigned = [name for name in headers if (name.startswith("x-amz-") or name == "host") and name not in signed]
     faults = [f"the header {name} is not signed" for name in unsigned]
     told = headers.get("x-amz-content-sha256")
     sent = call.line["body_sha256"]
