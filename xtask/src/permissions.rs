@@ -291,7 +291,7 @@ fn of_commands(place: &Place) -> Vec<Value> {
         &["ec2:TerminateInstances"].into(),
         &[place.regional("ec2", "instance/*")],
     );
-    let tag = format!("aws:ResourceTag/{}", place.names.tag);
+    let tag = format!("aws:ResourceTag/{}", place.names.tag_launch);
     ours["Condition"] = json!({ "Null": { tag: "false" } });
     let mut spot_role = allow(
         "CommandsSpotRole",
