@@ -2,20 +2,10 @@
 
 use lab::{Folder, ForgeProgram, Lab};
 
-use crate::cli::LabCommand;
 use crate::output::say;
 
-/// Does what was asked for.
-pub async fn run(command: LabCommand) -> Result<(), lab::Error> {
-    match command {
-        LabCommand::Up { forge } => up(forge.program()).await,
-        LabCommand::Down => down().await,
-        LabCommand::Status => status().await,
-    }
-}
-
 /// Starts the lab, or says that it runs.
-async fn up(kind: ForgeProgram) -> Result<(), lab::Error> {
+pub async fn up(kind: ForgeProgram) -> Result<(), lab::Error> {
     let progress = |step: &str| say(&format!("· {step}"));
     let lab = Lab::up(&Folder::default_one(), &kind.into(), progress).await?;
     let file = lab.file();
@@ -35,14 +25,14 @@ async fn up(kind: ForgeProgram) -> Result<(), lab::Error> {
 }
 
 /// Ends the lab with everything in it.
-async fn down() -> Result<(), lab::Error> {
+pub async fn down() -> Result<(), lab::Error> {
     let left = Lab::down(&Folder::default_one()).await?;
     say(&format!("{} left", left.total()));
     Ok(())
 }
 
 /// Shows what runs in the lab.
-async fn status() -> Result<(), lab::Error> {
+pub async fn status() -> Result<(), lab::Error> {
     let folder = Folder::default_one();
     let Some(lab) = Lab::find(&folder) else {
         say("no lab runs: cargo xtask lab up");

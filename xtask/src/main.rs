@@ -34,9 +34,9 @@ mod up;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use lab::{ForgeProgram, Setup};
+use lab::Setup;
 
-use crate::cli::{Cli, Command, EnvArg, SecretCommand};
+use crate::cli::{Cli, Command, EnvArg, LabCommand, SecretCommand};
 use crate::environments::Unnamed;
 use crate::output::{Failure, hinted, say};
 use crate::target::Target;
@@ -74,16 +74,26 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Soak {
             forge,
+            update_to: Some(to),
+            json,
+            ..
+        } => {
+            let report = soak::update::run(root, forge.program(), &to).await?;
+            return played(report.ok, json.then_some(&report));
+        }
+        Command::Soak {
+            forge,
             forge_queue: queue,
             runs,
-            update_to,
             json,
+            ..
         } => {
             let setup = Setup {
                 queue,
                 ..forge.program().into()
             };
-            return soaked(root, setup, runs, update_to, json).await;
+            let report = soak::run(root, &setup, runs).await?;
+            return played(report.ok, json.then_some(&report));
         }
         Command::Differential(asked) => {
             let json = asked.json;
@@ -148,26 +158,15 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             };
             return Ok(ExitCode::from(u8::from(!ok)));
         }
-        Command::Lab { command } => lab_command::run(command).await?,
+        Command::Lab { command } => match command {
+            LabCommand::Up { forge } => lab_command::up(forge.program()).await?,
+            LabCommand::Down => lab_command::down().await?,
+            LabCommand::Status => lab_command::status().await?,
+        },
         Command::Test(asked) => return Ok(test::run(root, &asked)?),
         Command::Tidy => return Ok(ExitCode::from(u8::from(tidy::print(root)? > 0))),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn soaked(
-    root: &Path,
-    setup: Setup,
-    runs: usize,
-    update_to: Option<ForgeProgram>,
-    json: bool,
-) -> Result<ExitCode, Failure> {
-    if let Some(to) = update_to {
-        let report = soak::update::run(root, setup.forge, &to).await?;
-        return played(report.ok, json.then_some(&report));
-    }
-    let report = soak::run(root, &setup, runs).await?;
-    played(report.ok, json.then_some(&report))
 }
 
 /// The exit code of what was played, after its report as JSON, if that was asked for.
