@@ -34,6 +34,11 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Print the least policies of whoever deploys an environment.
+    Permissions {
+        #[command(flatten)]
+        env: EnvArg,
+    },
     /// Show what `up` would change. Exit code 0: nothing, 2: something, 1: error.
     Diff {
         #[command(flatten)]

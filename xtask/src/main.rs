@@ -21,6 +21,7 @@ mod lab_command;
 mod lab_deployment;
 mod output;
 mod pause;
+mod permissions;
 mod rehearse;
 mod render;
 mod replay;
@@ -66,6 +67,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Render { env, out } => {
             let env = checkout.environment(env, "render", Unnamed::Default)?;
             render::run(&environments::path(root, &env), &out)?;
+        }
+        Command::Permissions { env } => {
+            let env = checkout.environment(env, "permissions", Unnamed::Default)?;
+            permissions::run(&environments::path(root, &env))?;
         }
         Command::Diff { env, json } => {
             let target = checkout.target(env, "diff", Unnamed::Default)?;
