@@ -5,19 +5,22 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::aws::{Aws, Failure};
+use crate::aws::{Aws, Failure, WriteResult};
 use crate::clock::now_ms;
 use crate::config::cache::{ConfigCache, KEEP};
 use crate::config::{BadConfig, Config};
+use crate::forge::ForgeError;
 use crate::invocation::{BadInvocation, Invocation};
 use crate::ledger::{Ledger, RunnerNote};
 use crate::model::runner::EndReason;
-use crate::reconcile::context::{Context, Woken};
+use crate::reconcile::context::{Context, Stop, Woken};
 use crate::reconcile::drain::drain;
+use crate::reconcile::expect::waited_before;
 use crate::reconcile::known_jobs::KnownJobs;
 use crate::reconcile::rate_limit::RateLimit;
 use crate::reconcile::tick::{retire, sweep_alone, tick};
 use crate::rehearsal::rehearse;
+use crate::webhook::wake::Wake;
 use crate::{runner_route, webhook};
 
 /// An invocation that failed. Lambda counts it, the alarm sees it, the next tick tries again.
@@ -32,7 +35,22 @@ pub enum Error {
     /// A call to AWS failed.
     #[error(transparent)]
     Call(#[from] Failure),
+    /// The forge can't say what it was asked.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
 }
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Forge(error) => Self::Forge(error),
+            Stop::Ledger(failure) => Self::Call(failure),
+        }
+    }
+}
+
+/// Most jobs that an answer names: a hundred bytes each, and nobody reads more.
+const WAITING_NAMED_MAX: usize = 200;
 
 /// The function: one AWS account, one forge, and what is kept from one invocation to the next.
 #[derive(Debug)]
@@ -40,6 +58,7 @@ pub struct Handler {
     aws: Aws,
     ledger: Ledger,
     parameters: ConfigCache,
+    wake: Wake,
     rate_limit: RateLimit,
     known_jobs: KnownJobs,
 }
@@ -52,6 +71,7 @@ impl Handler {
             ledger: Ledger::new(&aws),
             aws,
             parameters: ConfigCache::new(forge_endpoint),
+            wake: Wake::default(),
             rate_limit: RateLimit::default(),
             known_jobs: KnownJobs::default(),
         }
@@ -66,7 +86,13 @@ impl Handler {
     ) -> Result<Value, Error> {
         let done = match Invocation::parse(payload)? {
             Invocation::Delivery(request) => {
-                let answer = webhook::serve(&self.aws, &self.ledger, &self.parameters, &request);
+                let answer = webhook::serve(
+                    &self.aws,
+                    &self.ledger,
+                    &self.parameters,
+                    &self.wake,
+                    &request,
+                );
                 return Ok(answer.await.into_value());
             }
             Invocation::Runner { caller, request } => {
@@ -76,9 +102,7 @@ impl Handler {
                 return Ok(answer.await?.into_value());
             }
             Invocation::Nudge => {
-                let config = self.config().await?;
-                let context = self.context(&config, deadline);
-                drain(context, request_id, Woken::Otherwise).await?;
+                self.drain_after(request_id, deadline).await?;
                 "drain"
             }
             Invocation::Tick => {
@@ -102,6 +126,23 @@ impl Handler {
                 let rehearsal = rehearse(self.context(&config, deadline)).await;
                 return Ok(json!(rehearsal));
             }
+            Invocation::Pause(pause) => {
+                self.ledger.pause(&pause).await?;
+                // The owners of what waits already are told.
+                self.drain_after(request_id, deadline).await?;
+                "paused"
+            }
+            Invocation::Resume(pause) => {
+                let ended = self.ledger.resume(&pause).await?;
+                self.drain_after(request_id, deadline).await?;
+                match ended {
+                    WriteResult::Written => "resumed",
+                    WriteResult::Refused => "was not paused",
+                }
+            }
+            Invocation::Waiting { include } => {
+                return self.waiting(include, request_id, deadline).await;
+            }
             Invocation::InstanceState { instance, state } => {
                 self.instance_state(&instance, &state, request_id, deadline)
                     .await?
@@ -113,6 +154,32 @@ impl Handler {
             }
         };
         Ok(json!({ "done": done }))
+    }
+
+    async fn drain_after(&self, request_id: &str, deadline: Instant) -> Result<(), Error> {
+        let config = self.config().await?;
+        let context = self.context(&config, deadline);
+        Ok(drain(context, request_id, Woken::Otherwise, None).await?)
+    }
+
+    /// What waited at the forge before the deployment was there, as somebody reads it.
+    async fn waiting(
+        &self,
+        include: bool,
+        request_id: &str,
+        deadline: Instant,
+    ) -> Result<Value, Error> {
+        let config = self.config().await?;
+        let context = self.context(&config, deadline);
+        let waiting = waited_before(context, include).await?;
+        if include {
+            drain(context, request_id, Woken::Otherwise, None).await?;
+        }
+        let named = waiting.iter().take(WAITING_NAMED_MAX).map(
+            |job| json!({ "repository": job.key.repository, "id": job.key.id, "name": job.name }),
+        );
+        let named: Vec<Value> = named.collect();
+        Ok(json!({ "done": "waiting", "count": waiting.len(), "waiting": named }))
     }
 
     async fn config(&self) -> Result<Arc<Config>, BadConfig> {
@@ -152,7 +219,7 @@ impl Handler {
         let config = self.config().await?;
         let context = self.context(&config, deadline);
         context.close(&runner, EndReason::Ended).await?;
-        drain(context, request_id, Woken::ByAnEnd).await?;
+        drain(context, request_id, Woken::ByAnEnd, None).await?;
         Ok("closed")
     }
 }

@@ -3,11 +3,17 @@
 use base64::Engine;
 use serde_json::Value;
 use stacks::names::{
-    ACTION_CLEANUP, ACTION_DRAIN, ACTION_REHEARSE, ACTION_RETIRE, ROUTE_DISPATCH, ROUTE_RUNNER,
+    ACTION_CLEANUP, ACTION_DRAIN, ACTION_PAUSE, ACTION_REHEARSE, ACTION_RESUME, ACTION_RETIRE,
+    ACTION_WAITING, ROUTE_DISPATCH, ROUTE_RUNNER,
 };
+
+use crate::model::world::Pause;
 
 /// Longest text of an unknown event in an error, in characters.
 const WORDS_MAX_CHARS: usize = 70;
+
+/// Longest name or reason of a pause, in bytes: a commit status shows some two hundred characters.
+const PAUSE_WORD_MAX_BYTES: usize = 300;
 
 /// Everything that the function is woken by.
 #[derive(Debug)]
@@ -29,6 +35,15 @@ pub enum Invocation {
     Retire,
     /// Somebody asks which calls it may make.
     Rehearse,
+    /// Somebody has jobs recorded and not launched for.
+    Pause(Pause),
+    /// Somebody ends that.
+    Resume(Pause),
+    /// Somebody asks what waited at the forge before the deployment was there.
+    Waiting {
+        /// Whether machines are to be launched for it.
+        include: bool,
+    },
     /// EC2 says that an instance changed its state.
     InstanceState {
         /// Its id.
@@ -100,6 +115,11 @@ impl Invocation {
                 ACTION_DRAIN => Ok(Self::Nudge),
                 ACTION_RETIRE => Ok(Self::Retire),
                 ACTION_REHEARSE => Ok(Self::Rehearse),
+                ACTION_PAUSE => pause(payload).map(Self::Pause),
+                ACTION_RESUME => pause(payload).map(Self::Resume),
+                ACTION_WAITING => Ok(Self::Waiting {
+                    include: payload["include"].as_bool() == Some(true),
+                }),
                 other => Err(unknown(&format!("action {other}"))),
             };
         }
@@ -131,6 +151,25 @@ impl Invocation {
         }
         Err(unknown("no action, route or detail-type"))
     }
+}
+
+/// What is paused. A word that is too long is refused: it would make the row too large.
+fn pause(payload: &Value) -> Result<Pause, BadInvocation> {
+    let pause: Pause = serde_json::from_value(payload.clone())
+        .map_err(|_| unknown("a pause that can't be read"))?;
+    let words = [
+        pause.pool.as_deref(),
+        pause.repository.as_deref(),
+        Some(pause.reason.as_str()),
+    ];
+    if words
+        .iter()
+        .flatten()
+        .any(|word| word.len() > PAUSE_WORD_MAX_BYTES)
+    {
+        return Err(unknown("a pause with too long a word"));
+    }
+    Ok(pause)
 }
 
 fn is_empty(payload: &Value) -> bool {

@@ -4,6 +4,7 @@
 //! The rule is *count, don't pair*: a forge gives a runner whichever matching job is oldest, so a
 //! pool needs as many free runners as it has waiting jobs, whoever was launched for whom.
 
+mod pause;
 mod scale_in;
 mod sweep;
 
@@ -39,6 +40,10 @@ pub const STARTED_GRACE_MS: u64 = 30_000;
 
 /// Most jobs that one round asks the forge about: each is a request, and the next round goes on.
 pub const VERIFY_MAX: usize = 20;
+
+/// Most launches in one round for jobs of one pool that are launched alone, since the account's quota is
+/// reached: each may be refused, and refused requests use up EC2's bucket for everybody.
+pub const ALONE_MAX: usize = 6;
 
 /// What a drain does next.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -78,6 +83,13 @@ pub enum Action {
     GiveUp(Claim),
     /// The forge has not been able to tell of it for a day: take it off the list, as it was seen.
     Abandon(Claim),
+    /// It is paused, and its owner is to be told why.
+    TellPaused {
+        /// The job, as it was seen.
+        claim: Claim,
+        /// Why it is paused.
+        reason: String,
+    },
     /// Its pool is not configured any more: another that serves it takes it, or it is refused.
     ReassignPool(Claim),
     /// End these machines.
@@ -137,6 +149,10 @@ pub enum Because {
     FleetFull,
     /// Its last launch came to nothing; the next try is later.
     BackingOff,
+    /// Somebody has paused it.
+    Paused,
+    /// The account's quota is reached; others of its pool are tried first.
+    OverQuota,
     /// Its pool is not configured any more, but the machine launched for it may still take it.
     PoolGone,
     /// Its machines ended without it, and the forge does not say whether it still waits.
@@ -150,6 +166,8 @@ impl Because {
             Self::PoolFull => "its pool runs as many machines as it may",
             Self::FleetFull => "the deployment runs as many machines as it may",
             Self::BackingOff => "its last launch came to nothing, the next try is later",
+            Self::Paused => "somebody has paused it: cargo xtask resume",
+            Self::OverQuota => "the account's quota is reached, others of its pool are tried first",
             Self::PoolGone => {
                 "its pool was taken out, and the machine launched for it may still take it"
             }
@@ -179,6 +197,7 @@ pub fn drain(world: &World) -> Plan {
         }
     }
     wanted.sort_unstable_by_key(|job| (job.recorded_ms, job.key.clone()));
+    let wanted = pause::hold(world, wanted, &mut plan);
     launch_within_caps(world, &wanted, &mut plan);
     plan.actions.extend(scale_in::scale_in(world));
     plan
@@ -324,6 +343,7 @@ fn launch_within_caps(world: &World, wanted: &[&WaitingJob], plan: &mut Plan) {
     let mut left_all = world
         .max_runners
         .saturating_sub(world.reserved(COUNTER_ALL));
+    let mut alone = Alone::of(world);
     let mut batches: BTreeMap<&str, Vec<&WaitingJob>> = BTreeMap::new();
     for &job in wanted {
         let Some(pool) = world.pool(&job.pool) else {
@@ -337,6 +357,8 @@ fn launch_within_caps(world: &World, wanted: &[&WaitingJob], plan: &mut Plan) {
             plan.hold(job, Because::FleetFull);
         } else if batch.len() >= left_pool as usize {
             plan.hold(job, Because::PoolFull);
+        } else if job.alone && !alone.admits(job) {
+            plan.hold(job, Because::OverQuota);
         } else {
             left_all -= 1;
             batch.push(job);
@@ -344,12 +366,33 @@ fn launch_within_caps(world: &World, wanted: &[&WaitingJob], plan: &mut Plan) {
     }
     for (pool, jobs) in batches {
         let pool = world.pool(pool).expect("batches are made of known pools");
-        for chunk in jobs.chunks(launch::JOBS_MAX) {
+        let (alone, together): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.alone);
+        for chunk in alone.chunks(1).chain(together.chunks(launch::JOBS_MAX)) {
             plan.actions.push(Action::Launch {
                 launch: launch::launch(world, pool, chunk),
                 claims: chunk.iter().map(|job| claim(job)).collect(),
             });
         }
+    }
+}
+
+/// How many jobs of each pool are launched alone in this round.
+struct Alone<'a>(BTreeMap<&'a str, usize>);
+
+impl<'a> Alone<'a> {
+    /// None of a pool while one of its own was refused a moment ago.
+    fn of(world: &'a World) -> Self {
+        let refused = world
+            .jobs
+            .iter()
+            .filter(|job| job.alone && job.launch.is_none() && job.not_before_ms > world.now_ms);
+        Self(refused.map(|job| (job.pool.as_str(), ALONE_MAX)).collect())
+    }
+
+    fn admits(&mut self, job: &'a WaitingJob) -> bool {
+        let launched = self.0.entry(job.pool.as_str()).or_default();
+        *launched += 1;
+        *launched <= ALONE_MAX
     }
 }
 

@@ -23,6 +23,7 @@ use crate::folder::REGION;
 use crate::ids::hex_id;
 use crate::journal::{self, Entry, Journal};
 use crate::metadata::{Issued, Keys};
+use crate::recording::Recording;
 use crate::sigv4::Claim;
 
 /// API Gateway's limit on a payload.
@@ -36,6 +37,7 @@ pub(crate) struct FrontDoor {
     pub(crate) emulator: Emulator,
     pub(crate) keys: Keys,
     pub(crate) journal: Journal,
+    pub(crate) recording: Recording,
 }
 
 impl FromRef<FrontDoor> for Journal {
@@ -103,7 +105,15 @@ impl FrontDoor {
 
     async fn runner(&self, api: &Api, parts: &Parts, body: &Bytes) -> Answer {
         match self.ask_function(api, parts, body).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok((answer, caller))) => {
+                if let Some(caller) = caller {
+                    let caller_is = (self.emulator.account(), Some(caller.role.as_str()));
+                    let about = json!({ "api": api.api_id });
+                    let status = answer.status();
+                    self.recording.note(caller_is, parts, body, status, about);
+                }
+                answer
+            }
             Ok(Err(words)) => {
                 tracing::info!(words, "front door refuses");
                 message(StatusCode::FORBIDDEN, words)
@@ -112,14 +122,14 @@ impl FrontDoor {
         }
     }
 
-    /// The function's answer, or the words of a refusal before it was asked.
+    /// The function's answer and who was believed to ask, or the words of a refusal before it was asked.
     async fn ask_function(
         &self,
         api: &Api,
         parts: &Parts,
         body: &Bytes,
-    ) -> Result<Result<Answer, &'static str>, Error> {
-        let missing = || Ok(Ok(message(StatusCode::NOT_FOUND, "Not Found")));
+    ) -> Result<Result<(Answer, Option<Issued>), &'static str>, Error> {
+        let missing = || Ok(Ok((message(StatusCode::NOT_FOUND, "Not Found"), None)));
         let Some(name) = api.name.strip_suffix("-api") else {
             return missing();
         };
@@ -150,7 +160,7 @@ impl FrontDoor {
         let place = (self.emulator.account(), api.api_id.as_str());
         let event = event(place, parts, body, caller.as_ref(), Timestamp::now());
         let invoked = self.emulator.invoke(&function, &event).await?;
-        Ok(Ok(respond(&invoked)))
+        Ok(Ok((respond(&invoked), caller)))
     }
 
     /// Who calls, or API Gateway's words for a caller that it does not believe.
@@ -357,6 +367,7 @@ mod tests {
             emulator: Emulator::new("http://127.0.0.1:9".to_owned(), key.clone()),
             keys: Keys::default(),
             journal: Journal::default(),
+            recording: Recording::default(),
         };
         let request = || {
             http::Request::post("http://a.execute-api.eu-west-1.amazonaws.com/runner")

@@ -28,6 +28,7 @@ mod machine;
 mod metadata;
 mod ministack;
 pub mod real_forge;
+mod recording;
 pub mod runner;
 pub mod serve;
 mod sigv4;
@@ -46,6 +47,7 @@ pub use handle::{Lab, Setup, SharedEmulator, Status};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
 pub use ministack::StandaloneEmulator;
+pub use recording::{ENV_RECORDING, FUNCTION_TOKEN, WITNESS_TOKEN};
 
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::ec2::Instance;
 use crate::folder::REGION;
 use crate::ids::{hex_id, secret};
+use crate::recording::key_secret;
 use crate::sigv4::Key;
 
 /// Longest token life.
@@ -58,7 +59,7 @@ impl Keys {
             .or_insert_with(|| Issued {
                 key: Key {
                     id: format!("ASIA{}", &hex_id().to_uppercase()[1..17]),
-                    secret: secret(),
+                    secret: key_secret(),
                     token: Some(format!("lab{}{}", secret(), secret())),
                 },
                 instance: instance.id.clone(),

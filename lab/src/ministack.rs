@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use crate::Error;
 use crate::folder::{ACCOUNT, Folder, REGION, cache_folder};
 use crate::machine::image;
+use crate::recording::FUNCTION_TOKEN;
 use crate::sigv4::Key;
 use crate::supervised::{self, STARTS_MAX, free_address};
 
@@ -60,6 +61,8 @@ pub(crate) fn install(progress: &mut dyn FnMut(&str)) -> Result<(), Error> {
 
 /// Where the emulator's functions find what it has not itself.
 pub(crate) struct Surroundings<'a> {
+    /// All of AWS but EC2, where that is not the emulator's own address.
+    pub(crate) aws: Option<&'a str>,
     /// The lab's EC2.
     pub(crate) ec2: &'a str,
     /// The lab's forge.
@@ -120,12 +123,22 @@ fn spawn(
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(err);
-    if let Some(Surroundings { ec2, forge, key }) = surroundings {
+    if let Some(Surroundings {
+        aws,
+        ec2,
+        forge,
+        key,
+    }) = surroundings
+    {
         command
             .env("AWS_ACCESS_KEY_ID", &key.id)
             .env("AWS_SECRET_ACCESS_KEY", &key.secret)
+            .env("AWS_SESSION_TOKEN", FUNCTION_TOKEN)
             .env("AWS_ENDPOINT_URL_EC2", ec2)
             .env("CI_FORGE_ENDPOINT", forge);
+        if let Some(aws) = aws {
+            command.env("AWS_ENDPOINT_URL", aws);
+        }
     }
     command
         .spawn()

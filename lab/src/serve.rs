@@ -27,6 +27,7 @@ use crate::machine::{Forwarders, MachineHost, user_namespace};
 use crate::metadata::Keys;
 use crate::ministack::Surroundings;
 use crate::real_forge::{Programs, RealForge};
+use crate::recording::{Recording, key_secret};
 use crate::sigv4::Key;
 use crate::update::Update;
 use crate::{Error, ec2, forge, ministack, tls, update};
@@ -111,30 +112,30 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let door_listener = listen().await.map_err(failed)?;
     let ec2_address = ec2_listener.local_addr().map_err(failed)?;
     let door_address = door_listener.local_addr().map_err(failed)?;
-    let key = Key {
-        id: setup
-            .emulator
-            .as_ref()
-            .map_or(ACCOUNT, |shared| &shared.account)
-            .to_owned(),
-        secret: secret(),
-        token: None,
-    };
+    let key = account_key(setup);
     let mut forge = Forge::start(folder, setup, programs.as_ref()).await?;
     let forge_url = format!("http://{}", forge.address);
     let ec2_url = format!("http://{ec2_address}");
+    let recording = Recording::of_environment()?;
+    let edge = Edge::of(&recording).await.map_err(failed)?;
     let surroundings = Surroundings {
+        aws: edge.as_ref().map(|edge| edge.url.as_str()),
         ec2: &ec2_url,
         forge: &forge_url,
         key: &key,
     };
-    let (mut own_emulator, aws_url) = start_emulator(folder, setup, &surroundings).await?;
-    let emulator = Emulator::new(aws_url.clone(), key.clone());
+    let (mut own_emulator, emulator_url) = start_emulator(folder, setup, &surroundings).await?;
+    let emulator = Emulator::new(emulator_url.clone(), key.clone());
+    let aws_url = match edge {
+        Some(edge) => edge.before(emulator_url, &key, &recording),
+        None => emulator_url,
+    };
     let keys = Keys::default();
     let door = FrontDoor {
         emulator: emulator.clone(),
         keys: keys.clone(),
         journal: crate::journal::Journal::default(),
+        recording: recording.clone(),
     }
     .router();
     let forwarders = Forwarders {
@@ -150,8 +151,8 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     };
     let cloud = Cloud::new(emulator, host);
     let (update_route, updates) = update::route();
-    let router =
-        ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone()).merge(update_route);
+    let router = ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone(), recording);
+    let router = router.merge(update_route);
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });
 
@@ -300,6 +301,41 @@ impl Forge {
             Some(real) => real.ended().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// The key of the lab's account, which is that of a shared emulator if it has one.
+fn account_key(setup: &Setup) -> Key {
+    let shared = setup.emulator.as_ref();
+    Key {
+        id: shared.map_or(ACCOUNT, |shared| &shared.account).to_owned(),
+        secret: key_secret(),
+        token: None,
+    }
+}
+
+/// What stands before the emulator where calls are recorded.
+struct Edge {
+    listener: TcpListener,
+    url: String,
+}
+
+impl Edge {
+    /// An address for it, if `recording` is on: functions are told of it before the emulator runs.
+    async fn of(recording: &Recording) -> io::Result<Option<Self>> {
+        if !recording.is_on() {
+            return Ok(None);
+        }
+        let listener = listen().await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        Ok(Some(Self { listener, url }))
+    }
+
+    /// Passes on to the emulator at `upstream`, from the address that it gives.
+    fn before(self, upstream: String, key: &Key, recording: &Recording) -> String {
+        let proxy = recording.clone().proxy(upstream, key.id.clone());
+        tokio::spawn(async move { axum::serve(self.listener, proxy).await });
+        self.url
     }
 }
 

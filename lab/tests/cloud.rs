@@ -288,11 +288,13 @@ async fn faults_are_answered_as_ec2_would_and_then_are_over() {
     bench.faults(&FaultInjection {
         run_error: Some(RunError {
             code: "MaxSpotInstanceCountExceeded".to_owned(),
+            message: None,
             count: 1,
         }),
         capacity: vec![Capacity {
             instance_type: None,
             subnet: Some(SUBNET_B.to_owned()),
+            spot: None,
             left: 0,
         }],
         lose_answers: 1,

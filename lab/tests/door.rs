@@ -55,6 +55,7 @@ fn emulator_json(bench: &Bench, path: &str, target: &str, body: &str) -> serde_j
     let headers = [
         ("authorization", scope.as_str()),
         ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-security-token", lab::WITNESS_TOKEN),
         ("x-amz-target", target),
     ];
     let (status, answer) = post(&bench.lab.file().aws_endpoint, path, &headers, body);

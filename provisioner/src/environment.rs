@@ -280,6 +280,16 @@ impl Environment {
         Names::of(&self.name)
     }
 
+    /// The part of AWS that its region is in, as ARNs begin with it.
+    #[must_use]
+    pub fn partition(&self) -> &'static str {
+        match self.region.split('-').next() {
+            Some("cn") => "aws-cn",
+            Some("us") if self.region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
+
     /// The environment's tags, and the deployment's own with `value`: a pool, or a stack's word.
     #[must_use]
     pub fn tags_with(&self, value: &str) -> BTreeMap<String, String> {

@@ -77,6 +77,14 @@ pub enum Error {
         /// The first thing that failed.
         cause: String,
     },
+    /// The deployed function failed.
+    #[error("the function {function} could not do it: {words}")]
+    Function {
+        /// Its name.
+        function: String,
+        /// What it says.
+        words: String,
+    },
     /// Something did not end in time.
     #[error(
         "{what} did not end within {seconds} seconds; run the command again to go on from there"
@@ -113,6 +121,7 @@ impl Error {
             | Self::Network(_)
             | Self::Image { .. }
             | Self::Blocked { .. }
+            | Self::Function { .. }
             | Self::Slow { .. } => None,
         }
     }

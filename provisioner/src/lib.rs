@@ -6,6 +6,7 @@
 //! says where AWS is.
 
 mod apply;
+pub mod ask;
 pub mod aws;
 mod deployment;
 pub mod differ;

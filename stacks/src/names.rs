@@ -30,6 +30,15 @@ pub const ACTION_RETIRE: &str = "retire";
 /// Tries every call that the function makes, without effect: [`crate::rehearsal`].
 pub const ACTION_REHEARSE: &str = "rehearse";
 
+/// `action` of the call with which a person has jobs recorded and not launched for: of one pool, of one
+/// repository, or all.
+pub const ACTION_PAUSE: &str = "pause";
+/// `action` of the call that ends such a pause.
+pub const ACTION_RESUME: &str = "resume";
+/// `action` of the call that lists the jobs that waited at the forge before the deployment was there, and
+/// with `"include": true` has machines launched for them too.
+pub const ACTION_WAITING: &str = "waiting";
+
 /// Field of the tick's log line, only while jobs wait: how long the oldest has waited, in seconds.
 pub const LOG_OLDEST_WAITING_S: &str = "oldest_waiting_s";
 /// Metric that a filter makes of that field, in the namespace of the deployment's name.

@@ -23,20 +23,9 @@ pub struct Cli {
 /// the others.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the whole path on this machine: stacks up, push, machines, green, gone.
-    Demo {
-        /// Print the report as one JSON object on the last line.
-        #[arg(long)]
-        json: bool,
-        /// Push this workflow instead of the demo's own.
-        #[arg(long, value_name = "FILE")]
-        workflow: Option<PathBuf>,
-        #[command(flatten)]
-        forge: ForgeArg,
-        /// Tell the dispatcher of the push alone, as older forges and many webhooks do.
-        #[arg(long)]
-        push_only: bool,
-    },
+    /// What is played, and ends with a report.
+    #[command(flatten)]
+    Played(Played),
     /// Write the templates and user-data of an environment as files.
     Render {
         #[command(flatten)]
@@ -44,6 +33,11 @@ pub enum Command {
         /// Folder to write to.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+    },
+    /// Print the least policies of whoever deploys an environment.
+    Permissions {
+        #[command(flatten)]
+        env: EnvArg,
     },
     /// Show what `up` would change. Exit code 0: nothing, 2: something, 1: error.
     Diff {
@@ -60,6 +54,26 @@ pub enum Command {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// Launch also for the jobs that waited at the forge before the deployment was there.
+        #[arg(long)]
+        include_waiting: bool,
+    },
+    /// Record jobs and launch for none of them, until `resume`. What runs goes on.
+    Pause {
+        #[command(flatten)]
+        env: EnvArg,
+        #[command(flatten)]
+        what: PausedArg,
+        /// Why: the jobs' owners read it on their commits.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Launch again for what waits and what comes.
+    Resume {
+        #[command(flatten)]
+        env: EnvArg,
+        #[command(flatten)]
+        what: PausedArg,
     },
     /// Have the deployed function try every call that it makes, under its own role, without effect.
     Rehearse {
@@ -107,18 +121,6 @@ pub enum Command {
         #[command(subcommand)]
         command: LabCommand,
     },
-    /// Play many runs of what makes trouble (reruns, cancellations, needs, a large matrix) in the
-    /// lab, and count what got lost.
-    #[command(hide = true)]
-    Soak(soak::Asked),
-    /// Push and do other things at random at a real forge, and compare what it queues with what their
-    /// deliveries foretell.
-    #[command(hide = true)]
-    Differential(differential::Asked),
-    /// Compare the trigger rules with Gitea's own, built from its module in several versions, on workflow
-    /// files and events made at random.
-    #[command(hide = true)]
-    Judge(judge::Asked),
     /// Put cases of what forges do, or recorded verdicts of real ones, to the trigger rules, one line of
     /// JSON each.
     #[command(hide = true)]
@@ -132,6 +134,37 @@ pub enum Command {
     /// Check the rules of the house that no compiler checks.
     #[command(hide = true)]
     Tidy,
+}
+
+/// What is played in a lab or with the rules, and ends with a report.
+#[derive(Debug, Subcommand)]
+pub enum Played {
+    /// Show the whole path on this machine: stacks up, push, machines, green, gone.
+    Demo {
+        /// Print the report as one JSON object on the last line.
+        #[arg(long)]
+        json: bool,
+        /// Push this workflow instead of the demo's own.
+        #[arg(long, value_name = "FILE")]
+        workflow: Option<PathBuf>,
+        #[command(flatten)]
+        forge: ForgeArg,
+        /// Tell the dispatcher of the push alone, as older forges and many webhooks do.
+        #[arg(long)]
+        push_only: bool,
+    },
+    /// Play many runs of what makes trouble (reruns, cancellations, needs, a large matrix) in the
+    /// lab, and count what got lost.
+    #[command(hide = true)]
+    Soak(soak::Asked),
+    /// Push and do other things at random at a real forge, and compare what it queues with what their
+    /// deliveries foretell.
+    #[command(hide = true)]
+    Differential(differential::Asked),
+    /// Compare the trigger rules with Gitea's own, built from its module in several versions, on workflow
+    /// files and events made at random.
+    #[command(hide = true)]
+    Judge(judge::Asked),
 }
 
 /// The environment that a command is about: the same two ways to name it in every command.
@@ -156,6 +189,17 @@ impl EnvArg {
     pub fn name(self) -> Option<String> {
         self.positional.or(self.option)
     }
+}
+
+/// Whose jobs are paused: everybody's, unless it says whose.
+#[derive(Debug, Args)]
+pub struct PausedArg {
+    /// Those of this pool only.
+    #[arg(long, value_name = "NAME", conflicts_with = "repo")]
+    pub pool: Option<String>,
+    /// Those of this repository only.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repo: Option<String>,
 }
 
 /// What can be done with secrets.

@@ -34,6 +34,14 @@ pub enum Error {
     /// There is no lab to act on.
     #[error("no lab runs; start it with `cargo xtask lab up`")]
     NoLab,
+    /// No such pool.
+    #[error("there is no pool {name}; there are {known}")]
+    NoSuchPool {
+        /// What was asked for.
+        name: String,
+        /// Those of the environment.
+        known: String,
+    },
     /// No such secret.
     #[error(
         "there is no secret {0}; there are webhook, forge-token, registration-token, clone-token"
@@ -65,6 +73,7 @@ impl Error {
             ),
             Self::NobodyToAsk
             | Self::NoLab
+            | Self::NoSuchPool { .. }
             | Self::Refused
             | Self::Left { .. }
             | Self::NoSuchSecret(_)

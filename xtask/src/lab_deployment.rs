@@ -113,11 +113,12 @@ impl LabDeployment {
         let names = environment.names();
         let target = target::in_lab(root, environments::LAB, environment, lab)?;
         let (key, secret) = (&lab.access_key_id, &lab.secret_access_key);
+        let witness = Some(lab::WITNESS_TOKEN.to_owned());
         let aws = Aws::new(
             names.clone(),
             AwsEndpoint {
                 region: lab.region.clone(),
-                credentials: Credentials::new(key, secret, None, None, "lab"),
+                credentials: Credentials::new(key, secret, witness, None, "lab"),
                 endpoint: Some(lab.aws_endpoint.clone()),
                 endpoint_ec2: Some(lab.ec2_endpoint.clone()),
             },

@@ -20,6 +20,8 @@ mod judge;
 mod lab_command;
 mod lab_deployment;
 mod output;
+mod pause;
+mod permissions;
 mod rehearse;
 mod render;
 mod replay;
@@ -34,10 +36,9 @@ mod up;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, EnvArg, LabCommand, SecretCommand};
+use crate::cli::{Cli, Command, EnvArg, LabCommand, Played, SecretCommand};
 use crate::environments::Unnamed;
 use crate::output::{Failure, hinted, say};
-use crate::soak::Played;
 use crate::target::Target;
 
 fn main() -> ExitCode {
@@ -62,43 +63,37 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     };
     let root = &checkout.root;
     match cli.command {
-        Command::Demo {
-            json,
-            workflow,
-            forge,
-            push_only,
-        } => {
-            let report = demo::run(root, workflow.as_deref(), forge.program(), push_only).await?;
-            return played(report.ok, json.then_some(&report));
-        }
-        Command::Soak(asked) => {
-            let json = asked.json;
-            return match soak::run(root, asked).await? {
-                Played::Runs(report) => played(report.ok, json.then_some(&report)),
-                Played::Update(report) => played(report.ok, json.then_some(&report)),
-            };
-        }
-        Command::Differential(asked) => {
-            let json = asked.json;
-            let report = differential::run(asked).await?;
-            return played(report.ok, json.then_some(&report));
-        }
-        Command::Judge(asked) => {
-            let report = judge::run(root, &asked)?;
-            return played(report.ok, asked.json.then_some(&report));
-        }
+        Command::Played(played) => return play(root, played).await,
         Command::Render { env, out } => {
             let env = checkout.environment(env, "render", Unnamed::Default)?;
             render::run(&environments::path(root, &env), &out)?;
+        }
+        Command::Permissions { env } => {
+            let env = checkout.environment(env, "permissions", Unnamed::Default)?;
+            permissions::run(&environments::path(root, &env))?;
         }
         Command::Diff { env, json } => {
             let target = checkout.target(env, "diff", Unnamed::Default)?;
             let code = diff::run(&target, json).await.map_err(hinted)?;
             return Ok(ExitCode::from(code));
         }
-        Command::Up { env, yes } => {
+        Command::Up {
+            env,
+            yes,
+            include_waiting,
+        } => {
             let target = checkout.target(env, "up", Unnamed::Ask { yes })?;
             up::run(&target, yes).await.map_err(hinted)?;
+            tell_waiting(&target, include_waiting).await?;
+        }
+        Command::Pause { env, what, reason } => {
+            let target = checkout.target(env, "pause", Unnamed::Default)?;
+            let paused = pause::pause(&target, what, &reason);
+            paused.await.map_err(hinted)?;
+        }
+        Command::Resume { env, what } => {
+            let target = checkout.target(env, "resume", Unnamed::Default)?;
+            pause::resume(&target, what).await.map_err(hinted)?;
         }
         Command::Rehearse { env } => {
             let target = checkout.target(env, "rehearse", Unnamed::Default)?;
@@ -150,6 +145,46 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tidy => return Ok(ExitCode::from(u8::from(tidy::print(root)? > 0))),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is played in a lab or with the rules, and ends with a report.
+async fn play(root: &Path, what: Played) -> Result<ExitCode, Failure> {
+    match what {
+        Played::Demo {
+            json,
+            workflow,
+            forge,
+            push_only,
+        } => {
+            let report = demo::run(root, workflow.as_deref(), forge.program(), push_only).await?;
+            played(report.ok, json.then_some(&report))
+        }
+        Played::Soak(asked) => {
+            let json = asked.json;
+            match soak::run(root, asked).await? {
+                soak::Played::Runs(report) => played(report.ok, json.then_some(&report)),
+                soak::Played::Update(report) => played(report.ok, json.then_some(&report)),
+            }
+        }
+        Played::Differential(asked) => {
+            let json = asked.json;
+            let report = differential::run(asked).await?;
+            played(report.ok, json.then_some(&report))
+        }
+        Played::Judge(asked) => {
+            let report = judge::run(root, &asked)?;
+            played(report.ok, asked.json.then_some(&report))
+        }
+    }
+}
+
+/// Says which jobs waited before the deployment was there. Who has not asked for them is not kept from
+/// anything if the forge can't say: it may have no token yet.
+async fn tell_waiting(target: &Target, include: bool) -> Result<(), Failure> {
+    match pause::waiting(target, include).await {
+        Err(error) if include => Err(hinted(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The exit code of what was played, after its report as JSON, if that was asked for.

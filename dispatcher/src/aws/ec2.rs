@@ -12,7 +12,8 @@ use aws_sdk_ec2::types::{
 use aws_smithy_types::retry::RetryConfig;
 
 use super::{Aws, Failure};
-use crate::model::launch::{LaunchErrorClass, class_of, is_burstable};
+use crate::model::launch::is_burstable;
+use crate::model::launch_error::{Elsewhere, LaunchErrorClass, class_of};
 use crate::model::world::{Candidate, Instance, Launch};
 
 /// What failures call a launch.
@@ -44,7 +45,7 @@ impl Aws {
         let Some(candidate) = launch.candidate() else {
             let message = "no candidate is left".to_owned();
             let failure = Failure::new(RUN_INSTANCES, "NoCandidate", message);
-            return LaunchResult::Refused(LaunchErrorClass::NextCandidate, failure);
+            return LaunchResult::Refused(LaunchErrorClass::Next(Elsewhere::Place), failure);
         };
         let request = self.launch_request(launch, candidate);
         let sent = request.customize().config_override(once()).send().await;
@@ -59,7 +60,7 @@ impl Aws {
                     .is_some_and(|it| it.code().is_some());
                 let failure = Failure::of(RUN_INSTANCES, &error);
                 if is_refusal {
-                    LaunchResult::Refused(class_of(&failure.code), failure)
+                    LaunchResult::Refused(class_of(&failure.code, &failure.message), failure)
                 } else {
                     LaunchResult::Unknown(failure)
                 }
@@ -167,29 +168,48 @@ impl Aws {
     }
 
     /// Ends `instances` outright: a graceful shutdown would signal the runner, and a runner that is
-    /// signalled mid-job turns the job green (measured on Gitea 1.26).
+    /// signalled mid-job turns the job green (measured on Gitea 1.26). What is gone counts as ended.
+    /// The first failure is told after all that could be ended was.
     pub(crate) async fn end_instances(&self, instances: &[String]) -> Result<(), Failure> {
+        let mut result = Ok(());
         for some in instances.chunks(END_MAX) {
-            let sent = self
-                .ec2()
-                .terminate_instances()
-                .set_instance_ids(Some(some.to_vec()))
-                .skip_os_shutdown(true)
-                .send()
-                .await;
-            let Err(error) = sent else { continue };
-            let failure = Failure::of("ec2:TerminateInstances", &error);
-            if failure.code != "InvalidInstanceID.NotFound" {
-                return Err(failure);
-            }
-            // One unknown id fails the whole request: end the others one by one.
-            if some.len() > 1 {
-                for instance in some {
-                    Box::pin(self.end_instances(std::slice::from_ref(instance))).await?;
-                }
-            }
+            result = result.and(self.end_some(some).await);
         }
-        Ok(())
+        result
+    }
+
+    async fn end_some(&self, instances: &[String]) -> Result<(), Failure> {
+        let sent = self
+            .ec2()
+            .terminate_instances()
+            .set_instance_ids(Some(instances.to_vec()))
+            .skip_os_shutdown(true)
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(()) };
+        let failure = Failure::of("ec2:TerminateInstances", &error);
+        match failure.code.as_str() {
+            "InvalidInstanceID.NotFound" if instances.len() == 1 => Ok(()),
+            // One instance that is unknown, protected or not ours to end fails the whole request: the
+            // others must not live on for it.
+            "InvalidInstanceID.NotFound"
+            | "InvalidInstanceID.Malformed"
+            | "IncorrectInstanceState"
+            | "IncorrectState"
+            | "OperationNotPermitted"
+            | "UnauthorizedOperation"
+            | "UnsupportedOperation"
+                if instances.len() > 1 =>
+            {
+                let mut result = Ok(());
+                for instance in instances {
+                    let one = Box::pin(self.end_some(std::slice::from_ref(instance)));
+                    result = result.and(one.await);
+                }
+                result
+            }
+            _ => Err(failure),
+        }
     }
 
     fn instance_tags(&self, launch: &Launch) -> Vec<Tag> {

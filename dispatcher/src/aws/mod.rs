@@ -22,7 +22,7 @@ pub use dynamo::WriteResult;
 pub use ec2::LaunchResult;
 pub use failure::Failure;
 use raw_call::{Call, Service};
-pub use ssm::Parameters;
+pub use ssm::{Parameters, Versions};
 
 /// Longest time for one call to AWS, its retries included, in seconds. API Gateway cuts at 30.
 const CALL_TIMEOUT_S: u64 = 10;

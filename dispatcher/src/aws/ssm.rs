@@ -3,18 +3,23 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::raw_call::Call;
 use super::{Aws, Failure};
 
-/// Most pages of ten parameters: sixteen pools, four secrets and two documents are three pages.
-const PAGES_MAX: usize = 8;
+/// Most pages of ten parameters. Sixteen pools, four secrets and two documents are three pages, but pages
+/// may be shorter than what was asked for, or empty.
+const PAGES_MAX: usize = 50;
 
 const CALL: &str = "ssm:GetParametersByPath";
 
 /// Values by full path.
 pub type Parameters = BTreeMap<String, String>;
+
+/// Which version of each parameter there is, by full path. One that was deleted and made again counts
+/// from 1 again, so its time is a part of it.
+pub type Versions = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -29,17 +34,45 @@ struct Page {
 struct Parameter {
     name: String,
     value: String,
+    #[serde(default)]
+    version: u64,
+    #[serde(default)]
+    last_modified_date: Value,
+}
+
+/// Whether KMS has to decrypt what is asked for, which costs.
+#[derive(Clone, Copy)]
+enum Ask {
+    Values,
+    Versions,
 }
 
 impl Aws {
-    /// Every parameter under the deployment's root, decrypted.
-    pub async fn parameters(&self) -> Result<Parameters, Failure> {
-        let mut all = Parameters::new();
+    /// Every parameter under the deployment's root, decrypted, and its version.
+    pub(crate) async fn parameters(&self) -> Result<(Parameters, Versions), Failure> {
+        let (mut values, mut versions) = (Parameters::new(), Versions::new());
+        for one in self.parameters_as(Ask::Values).await? {
+            versions.insert(one.name.clone(), one.version());
+            values.insert(one.name, one.value);
+        }
+        Ok((values, versions))
+    }
+
+    /// The versions alone: nothing is decrypted.
+    pub(crate) async fn parameter_versions(&self) -> Result<Versions, Failure> {
+        let mut versions = Versions::new();
+        for one in self.parameters_as(Ask::Versions).await? {
+            versions.insert(one.name.clone(), one.version());
+        }
+        Ok(versions)
+    }
+
+    async fn parameters_as(&self, ask: Ask) -> Result<Vec<Parameter>, Failure> {
+        let mut all = Vec::new();
         let mut token = None;
         for _ in 0..PAGES_MAX {
-            let page = self.parameter_page(token.as_deref()).await?;
-            let parameters = page.parameters.into_iter();
-            all.extend(parameters.map(|parameter| (parameter.name, parameter.value)));
+            let page = self.parameter_page(ask, token.as_deref()).await?;
+            all.extend(page.parameters);
             token = page.next_token;
             if token.is_none() {
                 return Ok(all);
@@ -53,11 +86,11 @@ impl Aws {
         Err(Failure::new(CALL, "too-much", message))
     }
 
-    async fn parameter_page(&self, token: Option<&str>) -> Result<Page, Failure> {
+    async fn parameter_page(&self, ask: Ask, token: Option<&str>) -> Result<Page, Failure> {
         let mut body = json!({
             "Path": self.names.parameters,
             "Recursive": true,
-            "WithDecryption": true,
+            "WithDecryption": matches!(ask, Ask::Values),
             "MaxResults": 10,
         });
         if let Some(token) = token {
@@ -76,5 +109,11 @@ impl Aws {
             let message = "the answer can't be read".to_owned();
             Failure::new(CALL, "bad-answer", message)
         })
+    }
+}
+
+impl Parameter {
+    fn version(&self) -> String {
+        format!("{}@{}", self.version, self.last_modified_date)
     }
 }

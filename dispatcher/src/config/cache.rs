@@ -1,4 +1,5 @@
-//! The parameters as last read. They are read once for many invocations, and again after a while.
+//! The parameters as last read. They are read once for many invocations. After a while their versions are
+//! asked for, and only where one has changed are they read again: each secret is decrypted for money.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::{BadConfig, Config};
 use crate::aws::Aws;
 use crate::forge::Known;
 
-/// How long parameters are kept: `up` and a rotated token show within a minute.
+/// How long parameters are kept unasked: `up` and a rotated token show within a minute.
 pub(crate) const KEEP: Duration = Duration::from_mins(1);
 /// A signature that does not match makes us read them again if they are older than this: a rotated
 /// secret works at once, and a flood of bad ones costs little.
@@ -37,23 +38,28 @@ impl ConfigCache {
     /// The parameters, read again when older than `keep`.
     pub(crate) async fn get(&self, aws: &Aws, keep: Duration) -> Result<Arc<Config>, BadConfig> {
         let mut held = self.held.lock().await;
-        if let Some(config) = held.as_ref().filter(|c| c.read_at.elapsed() < keep) {
+        if let Some(config) = held.as_ref().filter(|c| c.age() < keep) {
             return Ok(Arc::clone(config));
         }
         let read = async {
             let read_at = Instant::now();
+            if let Some(config) = held.as_ref()
+                && config.is_confirmed_by(&aws.parameter_versions().await?, read_at)
+            {
+                return Ok(Arc::clone(config));
+            }
             let parameters = aws.parameters().await?;
-            Config::parse(
+            let config = Config::parse(
                 aws.names(),
                 parameters,
                 self.forge_endpoint.as_deref(),
                 &self.forge_facts,
                 read_at,
-            )
+            );
+            config.map(Arc::new)
         };
         match (read.await, held.as_ref()) {
             (Ok(config), _) => {
-                let config = Arc::new(config);
                 *held = Some(Arc::clone(&config));
                 Ok(config)
             }

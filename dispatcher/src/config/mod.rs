@@ -3,14 +3,15 @@
 pub(crate) mod cache;
 pub mod no_pool;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use stacks::names::{Names, SecretName};
 use stacks::pool::{ForgeKind, Pool, Settings};
 use tokio::time::Instant;
 
 use self::no_pool::why_no_pool;
-use crate::aws::{Failure, Parameters};
+use crate::aws::{Failure, Parameters, Versions};
 use crate::forge::{Forge, ForgeConfig, ForgeError, Known};
 use crate::model::job::Job;
 use crate::model::secret::Secret;
@@ -27,7 +28,9 @@ pub struct Config {
     /// Read-only token for pools that ask.
     pub clone_token: Option<Secret>,
     pub(crate) forge: Forge,
-    pub(crate) read_at: Instant,
+    versions: Versions,
+    /// When this was what the parameters say.
+    read_at: Mutex<Instant>,
 }
 
 /// Why the parameters can't be used.
@@ -57,7 +60,7 @@ impl Config {
     /// `forge_endpoint` is another address for the forge, of which so much is `known` already.
     pub(crate) fn parse(
         names: &Names,
-        mut parameters: Parameters,
+        (mut parameters, versions): (Parameters, Versions),
         forge_endpoint: Option<&str>,
         known: &Arc<Known>,
         read_at: Instant,
@@ -95,8 +98,25 @@ impl Config {
             settings,
             pools,
             forge,
-            read_at,
+            versions,
+            read_at: Mutex::new(read_at),
         })
+    }
+
+    /// How long ago this was what the parameters say.
+    pub(crate) fn age(&self) -> Duration {
+        let read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        read_at.elapsed()
+    }
+
+    /// Whether the parameters, asked for at `now`, are still those that were read: then this is as new
+    /// as they are.
+    pub(crate) fn is_confirmed_by(&self, versions: &Versions, now: Instant) -> bool {
+        let same = self.versions == *versions;
+        if same {
+            *self.read_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        }
+        same
     }
 
     /// The pool that serves `job`: the first that does, in order of their names.

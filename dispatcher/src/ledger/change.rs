@@ -12,7 +12,7 @@ pub(super) type Key = (String, String);
 
 /// One write, under the conditions that it collects. A name that may be a reserved word is written
 /// `#name`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Change {
     write: Write,
     sets: Vec<String>,
@@ -21,7 +21,7 @@ pub(super) struct Change {
     values: Item,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Write {
     Put(Item),
     Delete(Key),

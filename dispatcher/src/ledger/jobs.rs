@@ -1,10 +1,12 @@
 //! Jobs: on the list while they wait, in the history for ever after.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::change::{Change, number, text};
 use super::history::{
     INSTANCE_ID, Note, REFUSED_MS, StatusGuard, history_key, job_new, job_update,
 };
-use super::lease::LEASE_MS;
+use super::lease::{Ask, LEASE_MS, Recorded};
 use super::status_updates::StatusKind;
 use super::{Ledger, item, job_key, number_in, status_updates};
 use stacks::pool::Pool;
@@ -15,15 +17,15 @@ use crate::model::world::WaitingJob;
 use crate::plan::Claim;
 
 impl Ledger {
-    /// Records a job that waits for `pool` and puts it on the list, once: [`WriteResult::Refused`] says
-    /// that it was recorded before. On a machine without containers its services are to be looked
+    /// Records a job that waits for `pool` and puts it on the list, once. On a machine without containers its services are to be looked
     /// into.
     pub(crate) async fn record_waiting(
         &self,
         job: &Job,
         pool: &Pool,
+        ask: Ask,
         now_ms: u64,
-    ) -> Result<WriteResult, Failure> {
+    ) -> Result<Recorded, Failure> {
         let name = pool.name.as_str();
         let row = job_new(job, JobStatus::Pending, "", now_ms).set("#pool", text(name));
         let mut changes = vec![row, listed(&waiting(job, name, now_ms))];
@@ -40,7 +42,7 @@ impl Ledger {
                 now_ms,
             ));
         }
-        self.write_all(changes).await
+        self.write_asking(changes, ask, now_ms).await
     }
 
     /// Whether a job is known, has ended here and never had a runner: what a rerun finds whose job
@@ -257,13 +259,20 @@ impl Ledger {
         launch: &str,
         not_before_ms: u64,
     ) -> Result<WriteResult, Failure> {
-        let released = Change::update(job_key(key))
-            .set("not_before_ms", number(not_before_ms))
-            .assign("launches = launches - :one".to_owned())
-            .value(":one", number(1))
-            .remove("launch")
-            .only_from("launch", text(launch));
-        self.write(released).await
+        self.write(released(key, launch, not_before_ms)).await
+    }
+
+    /// Puts a job back on the list that gets a launch of its own, since together with others it was
+    /// more than the account's quota.
+    pub(crate) async fn release_alone(
+        &self,
+        key: &JobKey,
+        launch: &str,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let released = released(key, launch, now_ms);
+        self.write(released.set("alone", AttributeValue::Bool(true)))
+            .await
     }
 
     /// Takes a job off the list that waits no longer, if it is as it was seen: it may have been queued
@@ -322,6 +331,8 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
         launch: None,
         launches: 0,
         not_before_ms: 0,
+        alone: false,
+        told_paused: false,
         alias: job.alias(),
         bare_alias: job.bare_alias(),
     }
@@ -330,6 +341,16 @@ fn waiting(job: &Job, pool: &str, now_ms: u64) -> WaitingJob {
 /// Puts a job on the list.
 fn listed(job: &WaitingJob) -> Change {
     Change::put(item(job_key(&job.key), job))
+}
+
+/// Frees a job of its launch, which does not count.
+fn released(key: &JobKey, launch: &str, not_before_ms: u64) -> Change {
+    Change::update(job_key(key))
+        .set("not_before_ms", number(not_before_ms))
+        .assign("launches = launches - :one".to_owned())
+        .value(":one", number(1))
+        .remove("launch")
+        .only_from("launch", text(launch))
 }
 
 /// Takes a job off the list.

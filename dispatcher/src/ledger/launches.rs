@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::change::{Change, number, text};
-use super::{Ledger, item, job_key, launch_key, live_key, runner_key};
+use super::{Ledger, item, job_key, launch_key, lease, live_key, runner_key};
 use crate::aws::{Failure, WriteResult};
 use crate::model::runner::Runner;
 use crate::model::world::{COUNTER_ALL, Launch, counter_of};
@@ -18,13 +18,20 @@ impl Ledger {
         cap_pool: u32,
         cap_all: u32,
     ) -> Result<WriteResult, Failure> {
-        let mut changes: Vec<Change> = claims
-            .iter()
-            .map(|claim| claim_update(claim, &launch.id))
-            .collect();
-        changes.push(Change::put(item(launch_key(&launch.id), launch)).only_if_new());
-        changes.push(reserve(COUNTER_ALL, launch.count, cap_all));
-        changes.push(reserve(&counter_of(&launch.pool), launch.count, cap_pool));
+        self.write_all(claimed(launch, claims, (cap_pool, cap_all)))
+            .await
+    }
+
+    /// The same, and takes the drain's lease with it if nobody else has it.
+    pub(crate) async fn claim_and_lead(
+        &self,
+        launch: &Launch,
+        claims: &[Claim],
+        caps: (u32, u32),
+        (holder, now_ms): (&str, u64),
+    ) -> Result<WriteResult, Failure> {
+        let mut changes = claimed(launch, claims, caps);
+        changes.push(lease::taken(holder, now_ms));
         self.write_all(changes).await
     }
 
@@ -33,18 +40,19 @@ impl Ledger {
         self.write(claim_update(claim, launch)).await
     }
 
-    /// Writes down that the launch's current candidate failed and the next one is tried.
+    /// Writes down that the launch's current candidate failed and that number `next` is tried.
     pub(crate) async fn next_candidate(
         &self,
         launch: &Launch,
+        next: usize,
         why: &str,
     ) -> Result<WriteResult, Failure> {
         let tried = launch.tried.iter().map(String::as_str).chain([why]);
-        let next = Change::update(launch_key(&launch.id))
-            .set("candidate_at", number(launch.at as u64 + 1))
+        let moved = Change::update(launch_key(&launch.id))
+            .set("candidate_at", number(next as u64))
             .set("tried", AttributeValue::L(tried.map(text).collect()))
             .only_from("candidate_at", number(launch.at as u64));
-        self.write(next).await
+        self.write(moved).await
     }
 
     /// Replaces a launch by the runners that it made and gives back what it reserved in vain.
@@ -75,6 +83,18 @@ impl Change {
             Some(seen) => self.only_from("launch", text(seen)),
         }
     }
+}
+
+/// The changes of a claim under the caps of its pool and of the fleet.
+fn claimed(launch: &Launch, claims: &[Claim], (cap_pool, cap_all): (u32, u32)) -> Vec<Change> {
+    let mut changes: Vec<Change> = claims
+        .iter()
+        .map(|claim| claim_update(claim, &launch.id))
+        .collect();
+    changes.push(Change::put(item(launch_key(&launch.id), launch)).only_if_new());
+    changes.push(reserve(COUNTER_ALL, launch.count, cap_all));
+    changes.push(reserve(&counter_of(&launch.pool), launch.count, cap_pool));
+    changes
 }
 
 fn claim_update(claim: &Claim, launch: &str) -> Change {

@@ -1,7 +1,7 @@
 //! The ledger: one DynamoDB table, and every write that keeps it true.
 //!
 //! Layout: the partition `live` is the world as it is now, in the order of its sort keys: counters, jobs
-//! that wait, launches, the lease, looks, pending events, stale registrations, runners, status updates. See
+//! that wait, launches, the lease, looks, pauses, pending events, stale registrations, runners, status updates. See
 //! [`crate::model::world`] for why that order matters. Everything else is history that people read: one
 //! partition a repository for its jobs, one a runner that ended. History expires by itself; the live
 //! partition empties itself.
@@ -9,12 +9,14 @@
 //! No other file of the crate has an expression or the name of an attribute: what others want of the
 //! ledger is an operation here.
 
+mod birth;
 mod change;
 mod history;
 mod jobs;
 mod launches;
 mod lease;
 mod looks;
+mod pauses;
 mod pending_events;
 mod rehearsal;
 mod runners;
@@ -32,9 +34,14 @@ use crate::aws::dynamo::Table;
 use crate::aws::{Aws, Failure, WriteResult};
 use crate::model::job::JobKey;
 use crate::model::runner::Runner;
-use crate::model::world::{Launch, WaitingJob};
+use crate::model::world::{Launch, Pause, WaitingJob};
+
+use lease::Lease;
+
+pub(crate) use birth::Birth;
 
 pub(crate) use history::Note;
+pub(crate) use lease::{Ask, RENEW, Recorded};
 pub(crate) use pending_events::{Expected, ExpectedState, PendingEvent, event_id};
 pub(crate) use runners::RunnerNote;
 pub use stale_registrations::StaleRegistration;
@@ -69,6 +76,12 @@ pub struct Live {
     pub stale_registrations: Vec<StaleRegistration>,
     /// Events whose jobs are not all known or not all ended.
     pub(crate) pending_events: Vec<PendingEvent>,
+    /// Who drains.
+    pub(crate) lease: Lease,
+    /// When the deployment began to serve; `None` until its first reconcile.
+    pub(crate) birth: Option<Birth>,
+    /// What somebody has paused.
+    pub pauses: Vec<Pause>,
     /// When an event was last evaluated, by the sort key of its scope's look.
     evaluated_ms: BTreeMap<String, u64>,
 }
@@ -172,6 +185,16 @@ impl Live {
         } else if sk.starts_with("look#") {
             self.evaluated_ms
                 .insert(sk, number_in(&item, "evaluated_ms"));
+        } else if sk == "lease" {
+            let holder = item.get("holder").and_then(|holder| holder.as_s().ok());
+            self.lease = Lease {
+                holder: holder.cloned().unwrap_or_default(),
+                until_ms: number_in(&item, "until_ms"),
+            };
+        } else if sk == birth::SK {
+            self.birth = Some(read(item)?);
+        } else if sk.starts_with("pause#") {
+            self.pauses.push(read(item)?);
         } else if sk.starts_with("job#") {
             self.jobs.push(read(item)?);
         } else if sk.starts_with("launch#") {

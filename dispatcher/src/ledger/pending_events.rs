@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Key, number, text};
+use super::lease::{Ask, Recorded};
 use super::{HISTORY_S, Ledger, item, live_key, number_in, read};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::digest;
@@ -166,8 +167,9 @@ impl Ledger {
         &self,
         id: &str,
         event: &Event,
+        ask: Ask,
         now_ms: u64,
-    ) -> Result<WriteResult, Failure> {
+    ) -> Result<Recorded, Failure> {
         let repository = &event.body.repository.full_name;
         let facts = serde_json::to_string(event).expect("its maps have texts for keys");
         let history = Change::update(history_key(repository, id))
@@ -187,7 +189,7 @@ impl Ledger {
             expects: None,
         };
         let live = Change::put(item(live_key(event_sk(id)), &pending));
-        self.write_all(vec![history, live]).await
+        self.write_asking(vec![history, live], ask, now_ms).await
     }
 
     /// What happened; `None` if nobody knows any more.

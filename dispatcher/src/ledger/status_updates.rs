@@ -42,6 +42,8 @@ pub(crate) enum StatusKind {
     NotServed,
     /// A runner has it after all.
     Served,
+    /// It is paused.
+    Paused,
     /// Its services are not started, if it asks for any: only its workflow tells, so that is read
     /// before this is said.
     NoServices,

@@ -2,6 +2,7 @@
 
 pub mod job;
 pub mod launch;
+pub mod launch_error;
 pub mod runner;
 pub mod secret;
 pub mod world;

@@ -39,6 +39,8 @@ pub struct World {
     pub counters: BTreeMap<String, u32>,
     /// What the forge said of jobs that we asked about.
     pub forge_states: BTreeMap<JobKey, ForgeJobState>,
+    /// What gets no machine, by somebody's word.
+    pub pauses: Vec<Pause>,
     /// How many jobs of each pool were just taken off the list because the forge does not have them.
     pub denied: BTreeMap<String, usize>,
 }
@@ -64,12 +66,45 @@ pub struct WaitingJob {
     /// Not to be claimed before this moment.
     #[serde(default)]
     pub not_before_ms: u64,
+    /// Whether it gets a launch of its own: together with others it was more than the account's quota.
+    #[serde(default)]
+    pub alone: bool,
+    /// Whether its owner was told that it is paused.
+    #[serde(default)]
+    pub told_paused: bool,
     /// What it has in common with the same job under another key, see `Job::alias`.
     #[serde(default)]
     pub alias: u64,
     /// The same where its commit is not told, see `Job::bare_alias`.
     #[serde(default)]
     pub bare_alias: u64,
+}
+
+/// Somebody's word that jobs are recorded and not launched for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Those of this pool only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Those of this repository only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Why, for the jobs' owners.
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl Pause {
+    /// Whether `job` is meant. Forges compare names without case.
+    #[must_use]
+    pub fn holds(&self, job: &WaitingJob) -> bool {
+        let of_pool = self.pool.as_ref().is_none_or(|pool| *pool == job.pool);
+        let of_repository = self
+            .repository
+            .as_ref()
+            .is_none_or(|name| name.eq_ignore_ascii_case(&job.key.repository));
+        of_pool && of_repository
+    }
 }
 
 /// One `RunInstances` request in all its parts, written down before it is sent, so that it can be

@@ -8,13 +8,11 @@ mod verify;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::context::{Context, Progress};
 use crate::aws::{Failure, LaunchResult, WriteResult};
 use crate::ledger::Note;
 use crate::model::job::{JobEvent, JobKey};
-use crate::model::launch::{self, LaunchErrorClass};
+use crate::model::launch_error::{LaunchErrorClass, REQUESTS_EXCEEDED};
 use crate::model::runner::{Ending, Runner, RunnerState};
 use crate::model::world::{Instance, Launch, World};
 use crate::plan::{Action, Claim};
@@ -26,8 +24,9 @@ pub const HOLD_MS: u64 = 60_000;
 const ASK_AGAIN_MS: u64 = 700;
 /// Longest such wait, in milliseconds.
 const ASK_AGAIN_MAX_MS: u64 = 5_000;
-/// Most tries of one launch in one drain, candidates and throttling together: some 15 seconds, so
-/// that no launch keeps the others waiting. The next drain goes on with the same token.
+/// Most tries of one candidate in one drain: some 15 seconds, so that no launch keeps the others
+/// waiting. The next drain goes on with the same token. What a candidate refuses for good costs none
+/// of them: the list of candidates has an end.
 const TRIES_MAX: u32 = 8;
 /// How long nothing under a token means that we may not see it yet, in milliseconds: EC2 shows new
 /// instances late.
@@ -38,7 +37,9 @@ impl Context<'_> {
     pub async fn apply(&self, action: Action, world: &World) -> Result<Progress, Failure> {
         match action {
             Action::Reissue(launch) => self.issue(launch).await,
-            Action::Launch { launch, claims } => self.claim_and_issue(launch, &claims, world).await,
+            Action::Launch { launch, claims } => {
+                self.claim_and_issue(launch, &claims, world, None).await
+            }
             Action::Adopt { claim, launch } => {
                 let _result = self.ledger.adopt(&claim, &launch).await?;
                 self.note_claimed(&launch, std::slice::from_ref(&claim))
@@ -61,6 +62,7 @@ impl Context<'_> {
                               up jobs itself after that time";
                 self.take_off(&claim, reason).await
             }
+            Action::TellPaused { claim, reason } => self.tell_paused(&claim, &reason).await,
             Action::ReassignPool(claim) => self.reassign(&claim).await,
             // Their rows go when EC2 says that the instances have ended: nothing to wait for.
             Action::End { instances, reason } => {
@@ -117,6 +119,17 @@ impl Context<'_> {
         Ok(Progress::Changed)
     }
 
+    /// Owes the owner of a paused job a word about it.
+    async fn tell_paused(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+        let reason = format!("paused: {reason}");
+        tracing::info!(job = %claim.job, repository = claim.job.repository, reason, "job paused");
+        let job = self.ledger.job(&claim.job).await?;
+        let told = self
+            .ledger
+            .tell_paused(claim, job.as_ref(), &reason, self.now_ms());
+        told.await.map(|()| Progress::Changed)
+    }
+
     /// Gives a job whose pool is gone to another that serves it: a pool may have been renamed.
     async fn reassign(&self, claim: &Claim) -> Result<Progress, Failure> {
         let job = self.ledger.job(&claim.job).await?;
@@ -133,19 +146,29 @@ impl Context<'_> {
         Ok(Progress::Changed)
     }
 
-    /// Claims jobs for a launch and sends it.
-    async fn claim_and_issue(
+    /// Claims jobs for a launch and sends it. One who is to `lead` takes the drain's lease with the claim.
+    pub(crate) async fn claim_and_issue(
         &self,
         launch: Launch,
         claims: &[Claim],
         world: &World,
+        lead: Option<&str>,
     ) -> Result<Progress, Failure> {
         let cap_pool = world.pool(&launch.pool).map_or(0, |pool| pool.max_runners);
+        let cap_all = world.max_runners;
         let turn = self.rate_limit.claiming.lock().await;
-        let claimed = self
-            .ledger
-            .claim(&launch, claims, cap_pool, world.max_runners)
-            .await?;
+        let claimed = match lead {
+            None => {
+                self.ledger
+                    .claim(&launch, claims, cap_pool, cap_all)
+                    .await?
+            }
+            Some(holder) => {
+                let (caps, by) = ((cap_pool, cap_all), (holder, self.now_ms()));
+                let ledger = self.ledger;
+                ledger.claim_and_lead(&launch, claims, caps, by).await?
+            }
+        };
         drop(turn);
         if claimed != WriteResult::Written {
             tracing::info!(
@@ -166,43 +189,29 @@ impl Context<'_> {
     /// Sends a launch until the answer is definite or the time is out. A launch that is left open
     /// is sent again by the next drain, word for word.
     async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
-        let mut wait_ms = ASK_AGAIN_MS;
-        for _ in 0..TRIES_MAX {
+        let (mut tries, mut wait_ms) = (0, ASK_AGAIN_MS);
+        while tries < TRIES_MAX && !self.out_of_time() {
             self.rate_limit.turn().await;
-            let (id, pool) = (&launch.id, &launch.pool);
             let (class, Failure { code, message, .. }) = match self.aws.run_instances(&launch).await
             {
                 LaunchResult::Launched(made) => return self.record(&launch, &made).await,
                 LaunchResult::Unknown(failure) => {
-                    tracing::warn!(launch = id, pool, error = %failure, "RunInstances without a definite answer; sent again");
+                    log_refusal(&launch, &failure, "RunInstances without a definite answer");
                     (LaunchErrorClass::AskAgain, failure)
                 }
                 LaunchResult::Refused(class, failure) => {
-                    let Failure { code, message, .. } = &failure;
-                    tracing::warn!(
-                        launch = id,
-                        pool,
-                        code,
-                        words = message,
-                        "RunInstances refused"
-                    );
+                    log_refusal(&launch, &failure, "RunInstances refused");
                     (class, failure)
                 }
             };
-            match class {
-                LaunchErrorClass::NextCandidate => {
-                    if launch.at + 1 >= launch.candidates.len() {
-                        let why = format!("no capacity: {code}");
-                        return self.give_back(&launch, &why).await;
-                    }
-                    if self.ledger.next_candidate(&launch, &code).await? != WriteResult::Written {
-                        return Ok(Progress::Changed);
-                    }
-                    launch.at += 1;
-                    launch.tried.push(code);
-                    continue;
+            let elsewhere = match class {
+                LaunchErrorClass::TooMany(_) if launch.count > 1 => {
+                    return self.split(&launch, &code).await;
                 }
-                LaunchErrorClass::Hold => {
+                LaunchErrorClass::Next(elsewhere) | LaunchErrorClass::TooMany(Some(elsewhere)) => {
+                    Some(elsewhere)
+                }
+                LaunchErrorClass::TooMany(None) | LaunchErrorClass::Hold => {
                     return self.give_back(&launch, &format!("{code}: {message}")).await;
                 }
                 LaunchErrorClass::LookUp => {
@@ -211,18 +220,36 @@ impl Context<'_> {
                     if !made.is_empty() || self.can_be_seen(&launch) {
                         return self.record(&launch, &made).await;
                     }
+                    None
                 }
-                LaunchErrorClass::AskAgain if code == launch::REQUESTS_EXCEEDED => {
-                    self.rate_limit.is_empty_after_all();
+                LaunchErrorClass::AskAgain => {
+                    if code == REQUESTS_EXCEEDED {
+                        self.rate_limit.is_empty_after_all();
+                    }
+                    None
                 }
-                LaunchErrorClass::AskAgain => {}
+            };
+            if let Some(elsewhere) = elsewhere {
+                let Some(next) = launch.next(elsewhere, self.now_ms()) else {
+                    let why = format!("no machine anywhere: {code}: {message}");
+                    return self.give_back(&launch, &why).await;
+                };
+                let moved = self.ledger.next_candidate(&launch, next, &code).await?;
+                if moved != WriteResult::Written {
+                    return Ok(Progress::Changed);
+                }
+                launch.at = next;
+                launch.tried.push(code);
+                (tries, wait_ms) = (0, ASK_AGAIN_MS);
+                continue;
             }
             let wait = Duration::from_millis(wait_ms).mul_f64(0.75 + fastrand::f64() / 2.0);
-            if Instant::now() + wait >= self.deadline {
+            if self.out_of_time_in(wait) {
                 break;
             }
             tokio::time::sleep(wait).await;
             wait_ms = (wait_ms * 2).min(ASK_AGAIN_MAX_MS);
+            tries += 1;
         }
         tracing::warn!(
             launch = launch.id,
@@ -316,6 +343,27 @@ impl Context<'_> {
         Ok(Progress::Changed)
     }
 
+    /// Gives back a launch that asks for more machines than the account may have: its jobs get a launch
+    /// each, and as many of them as there is room for get a machine.
+    async fn split(&self, launch: &Launch, code: &str) -> Result<Progress, Failure> {
+        tracing::warn!(
+            launch = launch.id,
+            pool = launch.pool,
+            count = launch.count,
+            code,
+            "more machines than the account may have; asked for one by one"
+        );
+        let recorded = self.ledger.record_launched(launch, &[]).await?;
+        if recorded != WriteResult::Written {
+            return Ok(Progress::Changed);
+        }
+        let now_ms = self.now_ms();
+        for job in &launch.jobs {
+            let _result = self.ledger.release_alone(job, &launch.id, now_ms).await?;
+        }
+        Ok(Progress::Changed)
+    }
+
     /// Shows in the jobs' history that they were launched for. Only people read it, so a failure
     /// is logged and no more.
     async fn note_claimed(&self, launch: &str, claims: &[Claim]) {
@@ -333,4 +381,18 @@ impl Context<'_> {
             }
         }
     }
+}
+
+fn log_refusal(launch: &Launch, failure: &Failure, what: &str) {
+    let Failure { code, message, .. } = failure;
+    let candidate = launch.candidate();
+    tracing::warn!(
+        launch = launch.id,
+        pool = launch.pool,
+        instance_type = candidate.map(|one| one.instance_type.as_str()),
+        spot = candidate.map(|one| one.spot),
+        code,
+        words = message,
+        "{what}"
+    );
 }

@@ -8,11 +8,11 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::context::{Context, Progress, Woken};
 use super::expect::{self, Denied, Looks};
-use super::observe::world;
+use super::observe::{Seen, observe};
 use super::outbox;
 use super::rate_limit::LAUNCHES_AT_ONCE;
-use crate::aws::Failure;
-use crate::ledger::Live;
+use crate::aws::{Failure, WriteResult};
+use crate::ledger::{Live, RENEW};
 use crate::model::world::World;
 use crate::plan::{self, Action, Held, Plan};
 
@@ -24,37 +24,69 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Most rounds under one lease. A thousand jobs are about a dozen launches, all in one round; rounds
 /// beyond the first few only follow changes made by others.
 const ROUNDS_MAX: usize = 40;
+/// So many jobs within that time, in milliseconds, are a burst: a forge that sends one delivery after the
+/// other sends some twenty a second, and a workflow of a few jobs is none.
+const BURST_JOBS: usize = 5;
+const BURST_MS: u64 = 2_000;
+/// How long a drain lets the jobs of a burst gather when it has nothing else to do. Nobody's first job waits
+/// for it.
+const GATHER: Duration = Duration::from_millis(400);
 /// Most jobs that one round names as held: while a cap is reached every nudge comes here, and the
 /// log would grow with the square of the list.
 const HELD_NAMED_MAX: usize = 20;
 
-/// Drains the list of waiting jobs, unless another invocation has the lease. While jobs keep coming it goes on
-/// until its time is out: each of them has asked to look again and left.
-pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(), Failure> {
+/// What a drain has done when nothing changes any more.
+#[derive(Default)]
+struct Done {
+    /// What is owed to the forge.
+    left: Live,
+    /// Whether it may have the lease.
+    leads: bool,
+    /// The first failure of an action that nothing has made good.
+    failure: Option<Failure>,
+}
+
+/// Drains the list of waiting jobs, unless another invocation does. While jobs keep coming it goes on
+/// until its time is out: each of them has asked to look again and left. What was `seen` a moment ago is
+/// not read again.
+pub async fn drain(
+    context: Context<'_>,
+    holder: &str,
+    woken: Woken,
+    seen: Option<Seen>,
+) -> Result<(), Failure> {
     let mut waits = 0;
     let mut looks = Looks::default();
     let mut denied = Denied::new();
+    let mut first = Some(seen);
     for _ in 0..LOOKS_MAX {
-        if !context.ledger.take_lease(holder, context.now_ms()).await? {
-            tracing::info!("another drain has the lease and will look again");
-            if !looks.go_on(context, &mut denied).await? {
-                return looks.end(context, holder).await;
-            }
-            continue;
-        }
-        let drained = rounds(context, holder, std::mem::take(&mut denied)).await;
+        let looked = match first.take() {
+            Some(seen) => Box::pin(first_look(context, holder, seen)).await,
+            None => rounds(context, holder, std::mem::take(&mut denied)).await,
+        };
         let time_is_out = context.out_of_time();
-        let (left, failure) = match drained {
-            Ok(done) if !time_is_out => done,
+        let Done {
+            left,
+            leads,
+            failure,
+        } = match looked {
+            Ok(None) => {
+                tracing::info!("another drain has the lease and will look again");
+                if !looks.go_on(context, &mut denied).await? {
+                    return looks.end(context, holder).await;
+                }
+                continue;
+            }
+            Ok(Some(done)) if !time_is_out => done,
             unfinished => {
                 let gone = context.ledger.leave_lease(holder).await;
                 return match unfinished {
-                    Ok((_, None)) => gone,
-                    Ok((_, Some(failure))) | Err(failure) => Err(failure),
+                    Ok(done) => done.and_then(|done| done.failure).map_or(gone, Err),
+                    Err(failure) => Err(failure),
                 };
             }
         };
-        if context.ledger.release_lease(holder).await? {
+        if !leads || context.ledger.release_lease(holder).await? {
             // Without the lease: a slow forge holds up nobody's launch.
             let processed = expect::process(context, &left.pending_events, woken).await;
             looks.add(context, holder, &processed.evaluated).await?;
@@ -80,33 +112,77 @@ pub async fn drain(context: Context<'_>, holder: &str, woken: Woken) -> Result<(
     Ok(())
 }
 
-/// Rounds until nothing changes; gives what is left to do then, and the first failure of an action
-/// that nothing has made good.
+/// The first look, without the lease: most drains find nothing to do, or one launch, whose claim takes the
+/// lease. For all else it is taken, and what is done follows from a look after that. `None`: another drain
+/// is at work, and was asked to look again.
+async fn first_look(
+    context: Context<'_>,
+    holder: &str,
+    seen: Option<Seen>,
+) -> Result<Option<Done>, Failure> {
+    let Seen { live, world } = match seen {
+        Some(seen) => seen,
+        None => observe(context).await?,
+    };
+    if live.lease.is_of_another(holder, world.now_ms)
+        && context.ledger.ask_again(context.now_ms()).await? == WriteResult::Written
+    {
+        return Ok(None);
+    }
+    let Plan { mut actions, held } = plan::drain(&world);
+    let (launch, claims) = match actions.pop() {
+        None if !is_burst(&world) => {
+            log_held(&held);
+            return Ok(Some(Done {
+                left: live,
+                ..Done::default()
+            }));
+        }
+        Some(Action::Launch { launch, claims }) if actions.is_empty() => (launch, claims),
+        Some(_) | None => return rounds(context, holder, Denied::new()).await,
+    };
+    log_held(&held);
+    let launched = context.claim_and_issue(launch, &claims, &world, Some(holder));
+    let failure = match keep_lease(context, holder, launched).await {
+        Ok(Progress::Changed | Progress::Verified(_)) => {
+            return rounds(context, holder, Denied::new()).await;
+        }
+        Ok(Progress::Waits) => None,
+        Err(failure) => Some(failed(failure)),
+    };
+    Ok(Some(Done {
+        left: live,
+        leads: true,
+        failure,
+    }))
+}
+
+/// Rounds under the lease until nothing changes; `None` as in [`first_look`].
 async fn rounds(
     context: Context<'_>,
     holder: &str,
     denied: Denied,
-) -> Result<(Live, Option<Failure>), Failure> {
+) -> Result<Option<Done>, Failure> {
     let mut denied = Some(denied);
     let mut forge_states = BTreeMap::new();
     let mut first_failure = None;
-    for round in 0..ROUNDS_MAX {
+    for _ in 0..ROUNDS_MAX {
         if context.out_of_time() {
             tracing::warn!("drain is out of time; the next reconcile goes on");
             break;
         }
-        if round > 0 && !context.ledger.take_lease(holder, context.now_ms()).await? {
-            break;
+        if !context.ledger.take_lease(holder, context.now_ms()).await? {
+            return Ok(None);
         }
-        let mut live = context.ledger.live().await?;
-        let mut world = world(&mut live, context.config, context.now_ms());
+        let Seen { live, mut world } = observe(context).await?;
         // Kept over the rounds: what was told once is not asked again in this drain.
         world.forge_states.clone_from(&forge_states);
         world.denied = denied.take().unwrap_or_default();
         let Plan { actions, held } = plan::drain(&world);
         log_held(&held);
         let mut changed = false;
-        for done in apply_all(context, actions, &world).await {
+        let applied = apply_all(context, actions, &world);
+        for done in keep_lease(context, holder, applied).await {
             // One action that fails keeps no other from being done.
             match done {
                 Ok(Progress::Waits) => {}
@@ -116,17 +192,55 @@ async fn rounds(
                     forge_states.extend(states);
                 }
                 Err(failure) => {
-                    tracing::error!(error = %failure, "an action failed; the next drain plans it again");
-                    first_failure.get_or_insert(failure);
+                    first_failure.get_or_insert(failed(failure));
                 }
             }
         }
         let failure = first_failure.take();
-        if !changed {
-            return Ok((live, failure));
+        if !changed && failure.is_none() && is_burst(&world) {
+            tokio::time::sleep(GATHER).await;
+        } else if !changed {
+            return Ok(Some(Done {
+                left: live,
+                leads: true,
+                failure,
+            }));
         }
     }
-    Ok((Live::default(), None))
+    Ok(Some(Done {
+        leads: true,
+        ..Done::default()
+    }))
+}
+
+/// Whether jobs come faster than drains are woken for: then one stays for those that follow, and launches
+/// for several together.
+fn is_burst(world: &World) -> bool {
+    let is_new = |recorded_ms: u64| world.now_ms.saturating_sub(recorded_ms) < BURST_MS;
+    let new = world.jobs.iter().filter(|job| is_new(job.recorded_ms));
+    new.count() >= BURST_JOBS
+}
+
+/// Does `work`, and keeps the lease meanwhile.
+async fn keep_lease<T>(context: Context<'_>, holder: &str, work: impl Future<Output = T>) -> T {
+    let renewing = async {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            let renewed = context.ledger.renew_lease(holder, context.now_ms()).await;
+            if let Err(failure) = renewed {
+                tracing::warn!(error = %failure, "lease not renewed");
+            }
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        never = renewing => never,
+    }
+}
+
+fn failed(failure: Failure) -> Failure {
+    tracing::error!(error = %failure, "an action failed; the next drain plans it again");
+    failure
 }
 
 /// Launches first and several at a time, since somebody waits for each; then all else, in order.

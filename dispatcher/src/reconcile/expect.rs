@@ -22,12 +22,12 @@ use self::listing::list;
 use self::look::LOOKS_OVER_MS;
 use self::turns::Turns;
 use crate::aws::WriteResult;
-use crate::ledger::{ExpectedState, PendingEvent, event_id};
+use crate::ledger::{Ask, ExpectedState, PendingEvent, Recorded, event_id};
 use crate::model::job::Job;
 use crate::reconcile::context::{Context, Stop, Woken};
 use workflow::{Capability, gather};
 
-pub(crate) use listing::list_missed;
+pub(crate) use listing::{list_missed, waited_before};
 pub(crate) use look::{Denied, Looks};
 
 /// Most events that are processed in one go: each is a handful of requests to the forge.
@@ -192,8 +192,11 @@ async fn evaluate(
     };
     if let Some(implied) = event.implied() {
         let id = event_id(&implied, "", pending.recorded_ms);
-        let recorded = context.ledger.record_event(&id, &implied, now_ms).await?;
-        done.grew = recorded == WriteResult::Written;
+        let recorded = context
+            .ledger
+            .record_event(&id, &implied, Ask::Nobody, now_ms)
+            .await?;
+        done.grew = recorded != Recorded::Before;
     }
     if let Some(why) = event.starts_nothing() {
         return closed(why);

@@ -3,15 +3,33 @@
 use std::collections::BTreeMap;
 use std::mem::take;
 
+use super::context::Context;
+use crate::aws::Failure;
 use crate::config::Config;
 use crate::ledger::Live;
 use crate::model::world::{WaitingJob, World};
+
+/// What one look has found.
+#[derive(Debug)]
+pub struct Seen {
+    /// What no decision rests on: what is owed to the forge, events, and who drains.
+    pub live: Live,
+    /// What decisions rest on.
+    pub world: World,
+}
+
+/// Looks at the ledger.
+pub async fn observe(context: Context<'_>) -> Result<Seen, Failure> {
+    let mut live = context.ledger.live().await?;
+    let world = world(&mut live, context.config, context.now_ms());
+    Ok(Seen { live, world })
+}
 
 /// The world that `live` and `config` describe. In `live` remains what no decision rests on: what is
 /// owed to the forge, and events.
 #[must_use]
 pub fn world(live: &mut Live, config: &Config, now_ms: u64) -> World {
-    let age_ms = u64::try_from(config.read_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let age_ms = u64::try_from(config.age().as_millis()).unwrap_or(u64::MAX);
     let (superseded, jobs) = superseded(take(&mut live.jobs));
     World {
         now_ms,
@@ -24,6 +42,7 @@ pub fn world(live: &mut Live, config: &Config, now_ms: u64) -> World {
         launches: take(&mut live.launches),
         runners: take(&mut live.runners),
         counters: take(&mut live.counters),
+        pauses: take(&mut live.pauses),
         ..World::default()
     }
 }

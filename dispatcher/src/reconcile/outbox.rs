@@ -78,7 +78,7 @@ async fn is_true(
     workflows: &mut Workflows,
 ) -> Result<bool, Stop> {
     match update.kind {
-        StatusKind::NotServed | StatusKind::Served => return Ok(true),
+        StatusKind::NotServed | StatusKind::Served | StatusKind::Paused => return Ok(true),
         StatusKind::NoServices => {}
     }
     let repository = &update.job.repository;
@@ -103,6 +103,7 @@ async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), F
     let state = match update.kind {
         StatusKind::NotServed | StatusKind::NoServices => "error",
         StatusKind::Served => "success",
+        StatusKind::Paused => "pending",
     };
     tracing::info!(job = %update.job, repository = update.job.repository, state, reason = update.reason, "commit status set");
     context

@@ -6,7 +6,7 @@ use stacks::names::LOG_OLDEST_WAITING_S;
 use super::context::{Context, Woken};
 use super::drain::drain;
 use super::expect::list_missed;
-use super::observe::world;
+use super::observe::observe;
 use super::outbox;
 use crate::aws::{Aws, Failure};
 use crate::model::runner::EndReason;
@@ -16,30 +16,38 @@ use crate::plan::{self, Sweep};
 /// Runs one tick. The first failure is reported after everything that could be done was done.
 pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
     let instances = context.aws.instances().await;
-    let ledger = match context.ledger.live().await {
-        Ok(mut live) => Some(world(&mut live, context.config, context.now_ms())),
+    let mut seen = match observe(context).await {
+        Ok(seen) => Some(seen),
         Err(failure) => {
             tracing::error!(error = %failure, "the ledger can't be read; sweeping by tag and age alone");
             None
         }
     };
-    if let Some(world) = &ledger {
-        report_waiting(world);
+    let birth = seen.as_ref().and_then(|seen| seen.live.birth);
+    if let Some(seen) = &seen {
+        report_waiting(&seen.world);
     }
     let swept = match instances {
         Ok(instances) => {
-            let sweep = plan::sweep(context.now_ms(), &instances, ledger.as_ref());
-            apply_sweep(context, sweep).await
+            let world = seen.as_ref().map(|seen| &seen.world);
+            let sweep = plan::sweep(context.now_ms(), &instances, world);
+            let changes = sweep != Sweep::default();
+            let swept = apply_sweep(context, sweep).await;
+            if changes {
+                // The drain decides about what is there now.
+                seen = None;
+            }
+            swept
         }
         Err(failure) => Err(failure),
     };
-    let drained = drain(context, holder, Woken::Otherwise).await;
+    let drained = drain(context, holder, Woken::Otherwise, seen).await;
     // Last: a slow forge holds up nothing that the ledger knows of.
-    let missed = match list_missed(context).await {
+    let missed = match list_missed(context, birth).await {
         Ok(false) => Ok(()),
-        Ok(true) => drain(context, holder, Woken::Otherwise).await,
+        Ok(true) => drain(context, holder, Woken::Otherwise, None).await,
         Err(error) => {
-            tracing::warn!(%error, "the forge does not list its waiting jobs; the next reconcile asks again");
+            tracing::warn!(%error, "what no delivery told of is looked for by the next reconcile");
             Ok(())
         }
     };

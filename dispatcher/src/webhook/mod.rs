@@ -9,10 +9,12 @@ pub mod origin;
 pub mod record;
 mod trigger_event;
 mod verify;
+pub(crate) mod wake;
 
 use self::answer::{broken, not_taken};
 use self::delivery::{BadDelivery, Delivery};
 use self::record::Recorder;
+use self::wake::Wake;
 use crate::aws::Aws;
 use crate::config::cache::{ConfigCache, KEEP, RECHECK};
 use crate::http_response::HttpResponse;
@@ -24,6 +26,7 @@ pub(crate) async fn serve(
     aws: &Aws,
     ledger: &Ledger,
     parameters: &ConfigCache,
+    wake: &Wake,
     request: &HttpRequest,
 ) -> HttpResponse {
     let mut config = match parameters.get(aws, KEEP).await {
@@ -48,6 +51,7 @@ pub(crate) async fn serve(
         aws,
         ledger,
         config: &config,
+        wake,
     };
     match recorder.record(&delivery).await {
         Ok(answer) => answer,

@@ -7,11 +7,12 @@ use workflow::event::Event;
 use super::answer::{Decision, decided, recorded_or_duplicate};
 use super::delivery::Delivery;
 use super::origin::why_foreign;
+use super::wake::Wake;
 use crate::aws::{Aws, Failure, WriteResult};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::http_response::HttpResponse;
-use crate::ledger::{FORGOTTEN_AFTER_S, Ledger, Note, event_id};
+use crate::ledger::{Ask, FORGOTTEN_AFTER_S, Ledger, Note, Recorded, event_id};
 use crate::model::job::{ForgeRunner, Job, JobEvent};
 use crate::model::world::ForgeJobState;
 
@@ -24,6 +25,7 @@ pub(super) struct Recorder<'a> {
     pub(super) aws: &'a Aws,
     pub(super) ledger: &'a Ledger,
     pub(super) config: &'a Config,
+    pub(super) wake: &'a Wake,
 }
 
 impl Recorder<'_> {
@@ -66,18 +68,17 @@ impl Recorder<'_> {
         }
         let told_ms = now_ms();
         let id = event_id(event, digest, told_ms);
-        let recorded = self.ledger.record_event(&id, event, told_ms).await?;
+        let ask = self.wake.ask();
+        let recorded = self.ledger.record_event(&id, event, ask, told_ms).await?;
+        self.see_to(recorded, ask).await;
         let (decision, reason) = match recorded {
-            WriteResult::Written => (
+            Recorded::Asked | Recorded::Alone => (
                 Decision::Recorded,
                 "the workflows that it starts are looked into now; their jobs get machines as soon \
                  as they can start",
             ),
-            WriteResult::Refused => (Decision::Duplicate, "it was recorded before"),
+            Recorded::Before => (Decision::Duplicate, "it was recorded before"),
         };
-        if decision == Decision::Recorded {
-            self.nudge().await;
-        }
         Ok(decided(decision, reason, None, None))
     }
 
@@ -87,7 +88,7 @@ impl Recorder<'_> {
             let recorded = self.ledger.record_refused(job, &reason, now_ms()).await?;
             if recorded == WriteResult::Written {
                 // Its owner is told after the answer.
-                self.nudge().await;
+                self.wake_drain().await;
             }
             return Ok(decided(Decision::Refused, &reason, Some(job), None));
         };
@@ -96,24 +97,29 @@ impl Recorder<'_> {
             let pool = Some(pool.name.as_str());
             return Ok(decided(Decision::Duplicate, reason, Some(job), pool));
         }
-        let mut recorded = self.ledger.record_waiting(job, pool, now_ms()).await?;
-        if recorded != WriteResult::Written && self.is_queued_again(job).await? {
-            recorded = self
+        let ask = self.wake.ask();
+        let mut recorded = self.ledger.record_waiting(job, pool, ask, now_ms()).await?;
+        if recorded == Recorded::Before
+            && self.is_queued_again(job).await?
+            && self
                 .ledger
                 .record_again(job, &pool.name, JobEvent::Requeued, now_ms())
-                .await?;
+                .await?
+                == WriteResult::Written
+        {
+            recorded = Recorded::Alone;
         }
+        self.see_to(recorded, ask).await;
         let (decision, reason) = match recorded {
-            WriteResult::Written if pool.runs_on_host(&job.labels) => (
+            Recorded::Before => (Decision::Duplicate, "the job was recorded before"),
+            Recorded::Asked | Recorded::Alone if pool.runs_on_host(&job.labels) => (
                 Decision::Recorded,
                 "the job waits for a machine and runs on it directly: services: are not started there",
             ),
-            WriteResult::Written => (Decision::Recorded, "the job waits for a machine"),
-            WriteResult::Refused => (Decision::Duplicate, "the job was recorded before"),
+            Recorded::Asked | Recorded::Alone => {
+                (Decision::Recorded, "the job waits for a machine")
+            }
         };
-        if decision == Decision::Recorded {
-            self.nudge().await;
-        }
         Ok(decided(decision, reason, Some(job), Some(&pool.name)))
     }
 
@@ -155,7 +161,7 @@ impl Recorder<'_> {
         if let Some(runner) = runner.filter(|_| cancelled) {
             let marked = self.ledger.runner_cancelled(runner, now_ms()).await?;
             if marked == WriteResult::Written {
-                self.nudge().await;
+                self.wake_drain().await;
             }
         }
         let reason = format!("the forge says: {conclusion}");
@@ -167,15 +173,44 @@ impl Recorder<'_> {
         let moved = self.ledger.end_job(job, cancelled, &note, now_ms()).await?;
         if cancelled && runner.is_none() && moved == WriteResult::Written {
             // It may leave a machine over.
-            self.nudge().await;
+            self.wake_drain().await;
         }
         Ok(recorded_or_duplicate(moved, &reason, job))
     }
 
+    /// Has somebody look at what was `recorded`, if no drain was asked to with it.
+    async fn see_to(&self, recorded: Recorded, ask: Ask) {
+        match recorded {
+            Recorded::Before | Recorded::Asked => {}
+            Recorded::Alone => {
+                if ask == Ask::TheDrain {
+                    self.wake.found_none();
+                }
+                self.nudge().await;
+            }
+        }
+    }
+
+    /// Has somebody look at what was written.
+    async fn wake_drain(&self) {
+        let ask = self.wake.ask();
+        let is_asked = ask == Ask::TheDrain
+            && matches!(
+                self.ledger.ask_again(now_ms()).await,
+                Ok(WriteResult::Written)
+            );
+        if !is_asked {
+            self.see_to(Recorded::Alone, ask).await;
+        }
+    }
+
     /// A lost nudge costs a tick, so it fails no delivery.
     async fn nudge(&self) {
-        if let Err(failure) = self.aws.nudge().await {
-            tracing::warn!(error = %failure, "the nudge failed; the next reconcile launches");
+        match self.aws.nudge().await {
+            Ok(()) => self.wake.nudged(),
+            Err(failure) => {
+                tracing::warn!(error = %failure, "the nudge failed; the next reconcile launches");
+            }
         }
     }
 }

@@ -53,6 +53,8 @@ pub(crate) fn waiting(id: u64) -> WaitingJob {
         launch: None,
         launches: 0,
         not_before_ms: 0,
+        alone: false,
+        told_paused: false,
         alias: 0,
         bare_alias: 0,
     }
@@ -157,6 +159,9 @@ pub(crate) fn told(world: &World) -> Vec<String> {
             Action::Forget(claim) => format!("forget {}", claim.job.id),
             Action::GiveUp(claim) => format!("give up {}", claim.job.id),
             Action::Abandon(claim) => format!("abandon {}", claim.job.id),
+            Action::TellPaused { claim, reason } => {
+                format!("tell {} that it is paused: {reason}", claim.job.id)
+            }
             Action::ReassignPool(claim) => format!("reassign {}", claim.job.id),
             Action::End { instances, reason } => {
                 format!("end {} as {}", instances.join(","), reason.word())

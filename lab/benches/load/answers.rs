@@ -202,7 +202,8 @@ async fn deliver(world: &World, forge: &str, from: u64, is_over: impl Fn() -> bo
         }
         if id > 0 {
             let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
-            assert_eq!(names, CALLS);
+            assert!(names.iter().all(|name| CALLS.contains(name)), "{names:?}");
+            assert!(names.len() <= CALLS.len() + 1, "{names:?}");
             let answered = calls.iter().filter_map(|call| call.answered);
             let in_aws: Duration = answered.map(|(_, took)| took).sum();
             line.whole.push(whole);

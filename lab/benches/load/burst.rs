@@ -9,6 +9,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::delivery::Job;
+use crate::measure::quantile;
+use crate::support::tap::{Heard, INVOKE};
 use crate::world::{Shape, World, entries, now_ms};
 
 const JOBS: u64 = 1_000;
@@ -55,34 +57,53 @@ async fn waiting(what: &str, latency_ms: u32) {
     report(world, what, recorded, begun_ms).await;
 }
 
-/// Each delivery wakes a drain, as its nudge would.
+/// The function answers deliveries, and each of its nudges is a drain.
 async fn as_they_come(what: &str, at_once: u64) {
     let Some(world) = World::of(shape()).await else {
         return;
     };
     let world = Arc::new(world);
-    let drainer = Arc::new(world.cold(&world.bench.lab.file().forge));
+    let forge = world.bench.lab.file().forge.clone();
+    let drainer = Arc::new(world.cold(&forge));
+    let heard = Heard::default();
+    let front = Arc::new(world.tapped(&heard, &forge).await);
     let (begun, begun_ms) = (Instant::now(), now_ms());
     let mut workers = JoinSet::new();
     for worker in 0..at_once {
         let (world, drainer) = (Arc::clone(&world), Arc::clone(&drainer));
+        let (front, heard) = (Arc::clone(&front), heard.clone());
         workers.spawn(async move {
             let mut drains = JoinSet::new();
+            let (mut calls, mut times) = (0, Vec::new());
             for id in (1..=JOBS).filter(|id| id % at_once == worker) {
-                assert_eq!(world.deliver(&Job::new(id).queued()).await, "recorded");
-                let (world, drainer) = (Arc::clone(&world), Arc::clone(&drainer));
-                drains.spawn(async move { nudge(&world, &drainer).await });
+                let (job, sent) = (Job::new(id).queued(), Instant::now());
+                assert_eq!(world.deliver_to(&front, &job).await, "recorded");
+                times.push(sent.elapsed());
+                let names = heard.take_names();
+                calls += names.len();
+                for _ in names.iter().filter(|name| *name == INVOKE) {
+                    let (world, drainer) = (Arc::clone(&world), Arc::clone(&drainer));
+                    drains.spawn(async move { nudge(&world, &drainer).await });
+                }
             }
-            (begun.elapsed(), drains)
+            (begun.elapsed(), drains, calls, times)
         });
     }
     let done = workers.join_all().await;
-    let recorded = done.iter().map(|(time, _)| *time).max().unwrap();
-    for (_, drains) in done {
+    let recorded = done.iter().map(|(time, ..)| *time).max().unwrap();
+    let (mut nudges, mut calls, mut times) = (0, 0, Vec::new());
+    for (_, drains, of_worker, took) in done {
+        nudges += drains.len();
+        calls += of_worker;
+        times.extend(took);
         drains.join_all().await;
     }
     let world = Arc::into_inner(world).unwrap();
     report(world, what, recorded, begun_ms).await;
+    let median = quantile(&times, 0.5);
+    println!(
+        "  answered in {median:.1?} (median); {calls} calls before the answers, {nudges} nudges"
+    );
 }
 
 pub(crate) async fn nudge(world: &World, handler: &Handler) {

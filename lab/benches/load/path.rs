@@ -96,7 +96,7 @@ async fn listed(bench: &Bench) -> usize {
     let lab = bench.lab.file();
     let place = AwsEndpoint {
         region: lab.region.clone(),
-        credentials: credentials(lab),
+        credentials: credentials(lab, lab::FUNCTION_TOKEN),
         endpoint: Some(lab.aws_endpoint.clone()),
         endpoint_ec2: Some(lab.ec2_endpoint.clone()),
     };

@@ -64,13 +64,20 @@ impl ApiError {
     pub(crate) fn named(code: &str) -> Self {
         let message = "Injected by the lab.";
         match code {
-            "InsufficientInstanceCapacity" | "InternalError" | "Unavailable" => {
+            "RequestLimitExceeded"
+            | "ResourceLimitExceeded"
+            | "ServiceUnavailable"
+            | "Unavailable" => Self::with(StatusCode::SERVICE_UNAVAILABLE, code, message),
+            "UnauthorizedOperation" | "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
+                Self::with(StatusCode::FORBIDDEN, code, message)
+            }
+            "AuthFailure" => Self::with(StatusCode::UNAUTHORIZED, code, message),
+            other if other.starts_with("Insufficient") && !other.ends_with("InSubnet") => {
+                Self::server(other, message)
+            }
+            "InternalError" | "InternalFailure" | "ServerInternal" | "UnfulfillableCapacity" => {
                 Self::server(code, message)
             }
-            "RequestLimitExceeded" | "ResourceLimitExceeded" => {
-                Self::with(StatusCode::SERVICE_UNAVAILABLE, code, message)
-            }
-            "UnauthorizedOperation" => Self::with(StatusCode::FORBIDDEN, code, message),
             other => Self::client(other, message),
         }
     }

@@ -63,6 +63,19 @@ pub(crate) fn offers(name: &str) -> bool {
     named(name).is_some()
 }
 
+/// Whether an account on the free plan may launch `name` (aws-samples/eks-workshop-v2 issue 1644).
+pub(crate) fn is_free(name: &str) -> bool {
+    const FREE: [&str; 6] = [
+        "c7i-flex.large",
+        "m7i-flex.large",
+        "t3.micro",
+        "t3.small",
+        "t4g.micro",
+        "t4g.small",
+    ];
+    FREE.contains(&name)
+}
+
 /// Whether `name` is of a burstable family, which alone has a credit mode.
 pub(crate) fn burstable(name: &str) -> bool {
     let family = name.split('.').next().unwrap_or_default();

@@ -9,15 +9,17 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::cloud::{Cloud, Stop};
 use crate::ec2::api_error::{ApiError, CallError, answer};
 use crate::ec2::params::Params;
 use crate::ec2::state::{Call, InstanceState, Reason};
 use crate::ec2::xml::Xml;
-use crate::ec2::{describe, lab_routes, run};
+use crate::ec2::{about, describe, lab_routes, run};
 use crate::error::chain;
 use crate::ids::uuid;
+use crate::recording::Recording;
 use crate::sigv4::{Claim, Key, Refusal};
 
 /// Largest request: user-data of 16 KB in base64 and its form encoding, with room.
@@ -37,15 +39,17 @@ const READ_THROUGH: [&str; 4] = [
 struct Endpoint {
     cloud: Arc<Cloud>,
     key: Key,
+    recording: Recording,
 }
 
 /// The endpoint with EC2 at `/` and the lab's own routes under `/_lab`.
-pub(crate) fn router(cloud: Arc<Cloud>, key: Key) -> Router {
+pub(crate) fn router(cloud: Arc<Cloud>, key: Key, recording: Recording) -> Router {
     Router::new()
         .route("/", post(handle))
         .with_state(Endpoint {
             cloud: Arc::clone(&cloud),
             key,
+            recording,
         })
         .merge(lab_routes::router(cloud))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
@@ -92,8 +96,20 @@ impl Endpoint {
         self.authenticate(parts, &body)?;
         let mut params = Params::parse(&body)?;
         let action = params.require("Action")?;
-        let outcome = self.act(&action, params, body, request_id).await;
+        let about = if self.recording.is_on() {
+            about::resources(&self.cloud, &action, params.clone()).await?
+        } else {
+            Value::Null
+        };
+        let outcome = self.act(&action, params, body.clone(), request_id).await;
         self.cloud.state().calls.note(&action, &outcome);
+        let status = match &outcome {
+            Ok(answer) => answer.status(),
+            Err(CallError::Api(error)) => error.status,
+            Err(CallError::Internal(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        self.recording
+            .note((&self.key.id, None), parts, &body, status, about);
         outcome
     }
 
@@ -194,6 +210,9 @@ impl Endpoint {
             Stop::Graceful
         };
         params.finish()?;
+        if let Some(error) = self.cloud.state().faults.next_end_error() {
+            return Err(error);
+        }
         if ids.is_empty() {
             return Err(ApiError::missing("InstanceId"));
         }

@@ -8,6 +8,8 @@ use crate::ec2::api_error::ApiError;
 
 /// EC2 is eventually consistent: an instance is described a moment after its launch, not at once.
 const VISIBLE_AFTER_MS: u32 = 500;
+/// Instances that exist at once, ended ones not counted: more than any test starts.
+const QUOTA: u32 = 2000;
 /// Longest delay of an answer: above the SDK's own patience a longer one tests nothing more.
 const LATENCY_MAX_MS: u32 = 60_000;
 
@@ -17,6 +19,8 @@ const LATENCY_MAX_MS: u32 = 60_000;
 pub struct FaultInjection {
     /// The next launches fail.
     pub run_error: Option<RunError>,
+    /// The next ends fail.
+    pub end_error: Option<RunError>,
     /// Capacity that runs out.
     pub capacity: Vec<Capacity>,
     /// Every answer comes this much later.
@@ -29,6 +33,12 @@ pub struct FaultInjection {
     pub boot: bool,
     /// When a new instance is described.
     pub visible_after_ms: u32,
+    /// Most instances that may live: EC2 refuses what asks for more, as it does at an account's quota.
+    pub quota: u32,
+    /// Whether the account is on the free plan, which admits a few types only.
+    pub free_plan: bool,
+    /// Whether the buckets of requests have no end, for tests that are not about them.
+    pub unthrottled: bool,
     /// New instances say that they were launched this long ago: tests of limits don't wait for them.
     pub launched_ago_s: u32,
     /// This many requests to end instances are told that EC2 does not know one of them any more.
@@ -37,14 +47,33 @@ pub struct FaultInjection {
     pub volume_key: Option<String>,
 }
 
-/// An error for the next launches.
+/// An error for the next launches or ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunError {
     /// EC2's code.
     pub code: String,
-    /// How many launches.
+    /// EC2's words; the lab's own when left out.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// How many of them.
     pub count: u32,
+}
+
+impl RunError {
+    /// The error of this call, used up.
+    fn next(this: &mut Option<Self>) -> Option<ApiError> {
+        let error = this.as_mut()?;
+        error.count = error.count.checked_sub(1)?;
+        let named = ApiError::named(&error.code);
+        Some(match &error.message {
+            None => named,
+            Some(message) => ApiError {
+                message: message.clone(),
+                ..named
+            },
+        })
+    }
 }
 
 /// How many more instances come of a type in a subnet.
@@ -57,6 +86,9 @@ pub struct Capacity {
     /// Which subnet; every subnet when left out.
     #[serde(default)]
     pub subnet: Option<String>,
+    /// Whether as Spot; both markets when left out.
+    #[serde(default)]
+    pub spot: Option<bool>,
     /// How many are left.
     pub left: u32,
 }
@@ -65,12 +97,16 @@ impl Default for FaultInjection {
     fn default() -> Self {
         Self {
             run_error: None,
+            end_error: None,
             capacity: Vec::new(),
             latency_ms: 0,
             lose_answers: 0,
             crash_boots: 0,
             boot: true,
             visible_after_ms: VISIBLE_AFTER_MS,
+            quota: QUOTA,
+            free_plan: false,
+            unthrottled: false,
             launched_ago_s: 0,
             forgotten_ends: 0,
             volume_key: None,
@@ -93,9 +129,12 @@ impl FaultInjection {
 
     /// The error of this launch, used up.
     pub(crate) fn next_run_error(&mut self) -> Option<ApiError> {
-        let error = self.run_error.as_mut()?;
-        error.count = error.count.checked_sub(1)?;
-        Some(ApiError::named(&error.code))
+        RunError::next(&mut self.run_error)
+    }
+
+    /// The error of this end, used up.
+    pub(crate) fn next_end_error(&mut self) -> Option<ApiError> {
+        RunError::next(&mut self.end_error)
     }
 
     /// Whether the answer of this launch is lost, used up.
@@ -119,27 +158,33 @@ impl FaultInjection {
         forgets
     }
 
-    pub(crate) fn capacity(&self, instance_type: &str, subnet: &str) -> u32 {
+    /// How many more come of a type in a subnet in a market.
+    pub(crate) fn capacity(&self, of: Sold<'_>) -> u32 {
         self.capacity
             .iter()
-            .filter(|limit| limit.covers(instance_type, subnet))
+            .filter(|limit| limit.covers(of))
             .map(|limit| limit.left)
             .min()
             .unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn use_capacity(&mut self, instance_type: &str, subnet: &str, count: u32) {
+    pub(crate) fn use_capacity(&mut self, of: Sold<'_>, count: u32) {
         for limit in &mut self.capacity {
-            if limit.covers(instance_type, subnet) {
+            if limit.covers(of) {
                 limit.left = limit.left.saturating_sub(count);
             }
         }
     }
 }
 
+/// Type, subnet, and whether as Spot: what EC2 has capacity of.
+pub(crate) type Sold<'a> = (&'a str, &'a str, bool);
+
 impl Capacity {
-    fn covers(&self, instance_type: &str, subnet: &str) -> bool {
+    fn covers(&self, (instance_type, subnet, spot): Sold<'_>) -> bool {
         let is = |own: &Option<String>, value: &str| own.as_deref().is_none_or(|own| own == value);
-        is(&self.instance_type, instance_type) && is(&self.subnet, subnet)
+        is(&self.instance_type, instance_type)
+            && is(&self.subnet, subnet)
+            && self.spot.is_none_or(|own| own == spot)
     }
 }

@@ -1,6 +1,7 @@
 //! The lab's EC2: the Query protocol over HTTP, signed requests only, the actions that we call. What
 //! CloudFormation made in the emulator is read from there; instances are ours.
 
+mod about;
 mod api_error;
 mod calls;
 mod catalog;

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::ec2::api_error::ApiError;
 use crate::ec2::calls::Calls;
+use crate::ec2::catalog;
 use crate::ec2::injection::FaultInjection;
 use crate::emulator::Profile;
 use crate::ids::hex_id;
@@ -21,8 +22,6 @@ const DESCRIBES: (f64, f64) = (50.0, 10.0);
 const TERMINATES: (f64, f64) = (100.0, 5.0);
 /// How long ended instances and tokens are remembered: EC2 shows them for about an hour.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
-/// Instances that exist at once, ended ones not counted: more than any test starts.
-const INSTANCES_MAX: usize = 2000;
 
 /// Everything that the endpoint knows.
 pub(crate) struct Ec2State {
@@ -208,7 +207,7 @@ impl Ec2State {
             Call::Describe => &mut self.describes,
             Call::Terminate => &mut self.terminates,
         };
-        if bucket.take(1.0, now) {
+        if bucket.take(1.0, now) || self.faults.unthrottled {
             Ok(())
         } else {
             Err(ApiError::with(
@@ -244,9 +243,37 @@ impl Ec2State {
         if let Some(error) = self.faults.next_run_error() {
             return Err(error);
         }
-        let capacity = self
-            .faults
-            .capacity(&blueprint.instance_type, &blueprint.subnet);
+        if self.faults.free_plan && !catalog::is_free(&blueprint.instance_type) {
+            return Err(ApiError::combination(
+                "The specified instance type is not eligible for Free Tier. For a list of Free \
+                 Tier instance types, run 'describe-instance-types' with the filter \
+                 'free-tier-eligible=true'.",
+            ));
+        }
+        // Before EC2 looks for capacity, and for all that is asked for: whether it would give a part
+        // is not documented.
+        let over = InstanceState::Terminated;
+        let living = self.instances.values().filter(|one| one.state != over);
+        if living.count() + plan.max as usize > self.faults.quota as usize {
+            return Err(if blueprint.spot {
+                ApiError::client(
+                    "MaxSpotInstanceCountExceeded",
+                    "Max spot instance count exceeded",
+                )
+            } else {
+                ApiError::client(
+                    "VcpuLimitExceeded",
+                    "You have requested more vCPU capacity than your current vCPU limit allows for \
+                     the instance bucket that the specified instance type belongs to.",
+                )
+            });
+        }
+        let sold = (
+            blueprint.instance_type.as_str(),
+            blueprint.subnet.as_str(),
+            blueprint.spot,
+        );
+        let capacity = self.faults.capacity(sold);
         if capacity < plan.min {
             self.spent.insert(key, (plan.fingerprint.clone(), now));
             return Err(ApiError::server(
@@ -259,14 +286,6 @@ impl Ec2State {
             ));
         }
         let count = plan.max.min(capacity);
-        let over = InstanceState::Terminated;
-        let living = self.instances.values().filter(|one| one.state != over);
-        if living.count() + count as usize > INSTANCES_MAX {
-            return Err(ApiError::client(
-                "VcpuLimitExceeded",
-                "You have requested more vCPU capacity than your current limit allows.",
-            ));
-        }
         if !self.resources.take(f64::from(count), now) {
             return Err(ApiError::with(
                 http::StatusCode::SERVICE_UNAVAILABLE,
@@ -274,8 +293,7 @@ impl Ec2State {
                 "The resource rate limit of RunInstances is exceeded.",
             ));
         }
-        self.faults
-            .use_capacity(&blueprint.instance_type, &blueprint.subnet, count);
+        self.faults.use_capacity(sold, count);
         Ok((self.create(plan, count, now), true))
     }
 

@@ -55,6 +55,7 @@ fn a_token_whose_launch_found_no_capacity_is_good_for_the_same_request_only() {
     state.faults.capacity = vec![Capacity {
         instance_type: None,
         subnet: None,
+        spot: None,
         left: 0,
     }];
     let error = state.launch(&plan("t", "a", "x"), start()).unwrap_err();
@@ -98,6 +99,7 @@ fn short_capacity_gives_fewer_instances_and_less_than_the_minimum_gives_none() {
     state.faults.capacity = vec![Capacity {
         instance_type: Some("t3.small".to_owned()),
         subnet: None,
+        spot: None,
         left: 3,
     }];
     let mut five = plan("t1", "a", "x");
@@ -113,6 +115,7 @@ fn an_injected_error_is_used_up_and_makes_nothing() {
     let mut state = Ec2State::new(start());
     state.faults.run_error = Some(RunError {
         code: "SpotMaxPriceTooLow".to_owned(),
+        message: None,
         count: 1,
     });
     let error = state.launch(&plan("t", "a", "x"), start()).unwrap_err();

@@ -5,6 +5,7 @@
 mod model;
 mod read;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use self::model::{Api, Invoked, Profile, Template};
-use self::read::{child, find, first_of, parse, template_of, text_of};
+use self::read::{child, find, first_of, parse, tags_of, template_of, text_of};
 
 use crate::Error;
 use crate::http::HttpClient;
@@ -68,6 +69,18 @@ impl Emulator {
             return Ok(None);
         };
         Ok(first_of(&parse(&text)?, "launchTemplateVersionSet").map(template_of))
+    }
+
+    /// The tags of the launch template itself.
+    pub(crate) async fn template_tags(&self, id: &str) -> Result<BTreeMap<String, String>, Error> {
+        let question = [
+            ("Action", "DescribeLaunchTemplates"),
+            ("LaunchTemplateId.1", id),
+        ];
+        let text = self.ec2(&question).await?.unwrap_or_default();
+        let document = parse(&text)?;
+        let template = first_of(&document, "launchTemplates");
+        Ok(template.map(tags_of).unwrap_or_default())
     }
 
     /// The zone of the subnet, if it exists.

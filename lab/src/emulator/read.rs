@@ -1,5 +1,7 @@
 //! Reading the emulator's XML.
 
+use std::collections::BTreeMap;
+
 use roxmltree::{Document, Node};
 
 use crate::Error;
@@ -33,6 +35,15 @@ fn items<'a, 'i: 'a>(node: Node<'a, 'i>, set: &str) -> Vec<Node<'a, 'i>> {
 /// The first item of the set called `name`.
 pub(super) fn first_of<'a, 'i>(document: &'a Document<'i>, name: &str) -> Option<Node<'a, 'i>> {
     child(find(document.root(), name)?, "item")
+}
+
+/// Every EC2 resource lists its tags alike.
+pub(super) fn tags_of(resource: Node<'_, '_>) -> BTreeMap<String, String> {
+    let tag = |tag: &Node<'_, '_>| {
+        let value = text_of(*tag, "value").unwrap_or_default();
+        Some((text_of(*tag, "key")?, value))
+    };
+    items(resource, "tagSet").iter().filter_map(tag).collect()
 }
 
 pub(super) fn template_of(item: Node<'_, '_>) -> Template {

@@ -23,6 +23,7 @@ fn none_left(instance_type: Option<&str>, subnet: Option<&str>, left: u32) -> Ca
     Capacity {
         instance_type: instance_type.map(str::to_owned),
         subnet: subnet.map(str::to_owned),
+        spot: None,
         left,
     }
 }
@@ -254,6 +255,7 @@ async fn a_throttled_request_is_sent_again_and_a_forbidden_one_holds_the_job() {
     let error = |code: &str, count: u32| FaultInjection {
         run_error: Some(RunError {
             code: code.to_owned(),
+            message: None,
             count,
         }),
         ..entries()

@@ -9,8 +9,11 @@
 mod again;
 mod attempts;
 mod bombs;
+mod budget;
 mod caps;
 mod delivery;
+mod ec2_answers;
+mod fallback;
 mod forge_answers;
 mod forgejo;
 mod hostile;
@@ -22,6 +25,7 @@ mod looks;
 #[path = "../../../fixtures/mutate.rs"]
 mod mutate;
 mod mutated;
+mod pauses;
 mod push;
 mod recordings;
 mod refused;
@@ -35,4 +39,5 @@ mod support;
 mod thousand;
 mod tick;
 mod twice;
+mod wake;
 mod world;

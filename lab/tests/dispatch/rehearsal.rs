@@ -50,6 +50,7 @@ async fn a_missing_right_and_what_ec2_does_not_have_are_told_apart() {
     ] {
         let run_error = RunError {
             code: code.to_owned(),
+            message: None,
             count: 1,
         };
         world.bench.faults(&FaultInjection {

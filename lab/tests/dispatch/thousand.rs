@@ -2,7 +2,7 @@
 //! asserted: `benches/load.rs` is the place for them.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -18,8 +18,9 @@ const DRAINS_MAX: usize = 3;
 const ATTEMPTS_MAX: u64 = 20;
 /// Most calls before the answer to a delivery: the record, and the nudge.
 const CALLS_TO_ANSWER_MAX: usize = 2;
-/// Most calls from the delivery up to `RunInstances`.
-const CALLS_TO_LAUNCH_MAX: usize = 8;
+/// Most calls from the delivery up to `RunInstances`: record, nudge, look, claim, launch. Where both
+/// environments of the function are cold, each reads its parameters.
+const CALLS_TO_LAUNCH_MAX: usize = 5;
 /// DynamoDB answers a query with one megabyte at most.
 const PAGE_BYTES: usize = 1024 * 1024;
 
@@ -102,7 +103,7 @@ async fn a_thousand_jobs_get_a_machine_each_from_at_most_twenty_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_job_is_two_calls_to_its_answer_and_eight_to_its_machine() {
+async fn one_job_is_two_calls_to_its_answer_and_five_to_its_machine() {
     let Some(world) = World::up().await else {
         return;
     };
@@ -133,11 +134,13 @@ async fn one_job_is_two_calls_to_its_answer_and_eight_to_its_machine() {
         let beside = at("ec2:RunInstances") - at("dynamodb:TransactWriteItems") - 1;
         let count = to_answer.len() + at("ec2:RunInstances") + 1 - cold.min(beside);
         assert!(
-            count <= CALLS_TO_LAUNCH_MAX,
+            count <= CALLS_TO_LAUNCH_MAX + 2 * cold,
             "at most {CALLS_TO_LAUNCH_MAX} calls up to the launch: {to_answer:?}, then {:?}",
             &to_launch[..=at("ec2:RunInstances")]
         );
         assert_eq!(world.instances().await.len() as u64, id);
+        // The next delivery is none of a burst.
+        tokio::time::sleep(Duration::from_millis(2_100)).await;
     }
     world.end().await;
 }

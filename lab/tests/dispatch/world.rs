@@ -422,7 +422,7 @@ fn aws(bench: &Bench, names: &Names) -> Aws {
 fn aws_at(bench: &Bench, names: &Names, (aws, ec2): (&str, &str)) -> Aws {
     let endpoint = AwsEndpoint {
         region: lab::REGION.to_owned(),
-        credentials: credentials(bench.lab.file()),
+        credentials: credentials(bench.lab.file(), lab::FUNCTION_TOKEN),
         endpoint: Some(aws.to_owned()),
         endpoint_ec2: Some(ec2.to_owned()),
     };

@@ -148,11 +148,16 @@ impl Bench {
         &self,
         data: RequestLaunchTemplateDataBuilder,
     ) -> LaunchTemplateSpecification {
+        // The function may launch from templates with its deployment's tag only.
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::LaunchTemplate)
+            .tags(Tag::builder().key("lab-ci").value("base").build());
         let made = self
             .emulator
             .create_launch_template()
             .launch_template_name(format!("t-{}", fastrand::u64(..)))
             .launch_template_data(data.build())
+            .tag_specifications(tags.build())
             .send()
             .await
             .unwrap();
@@ -321,11 +326,12 @@ pub fn no_boot() -> FaultInjection {
     }
 }
 
-pub fn credentials(file: &LabFile) -> Credentials {
+/// Those of the function, or of a test that prepares and looks: recordings tell them by the token.
+pub fn credentials(file: &LabFile, token: &str) -> Credentials {
     Credentials::new(
         &file.access_key_id,
         &file.secret_access_key,
-        None,
+        Some(token.to_owned()),
         None,
         "lab",
     )
@@ -337,7 +343,10 @@ pub fn sdk_config(file: &LabFile, endpoint: &str) -> aws_types::SdkConfig {
         .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
         .region(aws_sdk_ec2::config::Region::new(lab::REGION))
         .endpoint_url(endpoint)
-        .credentials_provider(SharedCredentialsProvider::new(credentials(file)))
+        .credentials_provider(SharedCredentialsProvider::new(credentials(
+            file,
+            lab::WITNESS_TOKEN,
+        )))
         .retry_config(aws_sdk_ec2::config::retry::RetryConfig::disabled())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build()

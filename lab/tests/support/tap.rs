@@ -12,20 +12,54 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tokio::sync::Semaphore;
 
 /// One call.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// As IAM spells it: `dynamodb:Query`. What names no operation is told by its method and path.
     pub name: String,
+    /// What was asked.
+    pub body: Bytes,
+    /// When.
+    pub sent: Instant,
     /// Status and time of its answer; `None` while there is none.
     pub answered: Option<(u16, Duration)>,
     id: u64,
 }
 
+impl Call {
+    /// A parameter of a call to EC2.
+    pub fn param(&self, name: &str) -> Option<String> {
+        let mut params = form_urlencoded::parse(&self.body);
+        let found = params.find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_owned())
+    }
+}
+
 /// What went through any of its taps, in the order in which it was sent.
 #[derive(Debug, Clone, Default)]
-pub struct Heard(Arc<Mutex<Vec<Call>>>);
+pub struct Heard(Arc<Mutex<Vec<Call>>>, Arc<Mutex<Vec<Gate>>>);
+
+/// Holds up the first call that it is about.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    is_about: fn(&Call) -> bool,
+    reached: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// Waits for the call, which waits from now on.
+    pub async fn reached(&self) {
+        self.reached.acquire().await.unwrap().forget();
+    }
+
+    /// Lets it pass.
+    pub fn open(&self) {
+        self.open.add_permits(1);
+    }
+}
 
 impl Heard {
     /// An address that passes everything on to `upstream`, as it came.
@@ -50,6 +84,17 @@ impl Heard {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
+    /// Holds up the next call that is so.
+    pub fn hold(&self, is_about: fn(&Call) -> bool) -> Gate {
+        let gate = Gate {
+            is_about,
+            reached: Arc::new(Semaphore::new(0)),
+            open: Arc::new(Semaphore::new(0)),
+        };
+        self.1.lock().unwrap().push(gate.clone());
+        gate
+    }
+
     /// Their names.
     pub fn take_names(&self) -> Vec<String> {
         self.take().into_iter().map(|call| call.name).collect()
@@ -63,11 +108,28 @@ impl Heard {
         body: Bytes,
     ) -> http::Response<Body> {
         let id = fastrand::u64(..);
-        self.0.lock().unwrap().push(Call {
+        let call = Call {
             name: name_of(&parts, &body),
+            body: body.clone(),
+            sent: Instant::now(),
             answered: None,
             id,
-        });
+        };
+        self.0.lock().unwrap().push(call.clone());
+        let gate = {
+            let mut gates = self.1.lock().unwrap();
+            let at = gates.iter().position(|gate| (gate.is_about)(&call));
+            at.map(|at| gates.remove(at))
+        };
+        if let Some(gate) = gate {
+            gate.reached.add_permits(1);
+            gate.open.acquire().await.unwrap().forget();
+        }
+        if call.name == INVOKE {
+            // The function is the test's own: who listens invokes it.
+            let accepted = http::Response::builder().status(202);
+            return accepted.body(Body::empty()).unwrap();
+        }
         let begun = Instant::now();
         // The host stays the one that was signed.
         parts.uri = format!("{upstream}{}", parts.uri).parse().unwrap();
@@ -84,6 +146,9 @@ impl Heard {
     }
 }
 
+/// The call by which a function wakes itself.
+pub const INVOKE: &str = "lambda:Invoke";
+
 fn name_of(parts: &Parts, body: &[u8]) -> String {
     if let Some(target) = parts.headers.get("x-amz-target") {
         let (service, operation) = target.to_str().unwrap().split_once('.').unwrap();
@@ -95,7 +160,7 @@ fn name_of(parts: &Parts, body: &[u8]) -> String {
         return format!("{service}:{operation}");
     }
     if parts.uri.path().ends_with("/invocations") {
-        return "lambda:Invoke".to_owned();
+        return INVOKE.to_owned();
     }
     let action = form_urlencoded::parse(body).find(|(name, _)| name == "Action");
     let path = || format!("{} {}", parts.method, parts.uri);

@@ -40,7 +40,7 @@ pub(super) fn of(
     context.insert("launch_tag", &tagged(&names.tag_launch));
 
     // A separator of `Fn::Join` can't refer to anything, and a shared subnet is another account's.
-    let partition = partition(&environment.region);
+    let partition = environment.partition();
     context.insert(
         "subnet_arn",
         &format!("arn:{partition}:ec2:{}:*:subnet/", environment.region),
@@ -89,14 +89,6 @@ fn contract() -> Value {
         "log_oldest_waiting": names::LOG_OLDEST_WAITING_S,
         "metric_oldest_waiting": names::METRIC_OLDEST_WAITING,
     })
-}
-
-fn partition(region: &str) -> &'static str {
-    match region.split('-').next() {
-        Some("cn") => "aws-cn",
-        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    }
 }
 
 /// 443, the forge's port and the listed ones; to every address of both families unless a network is

@@ -1,6 +1,5 @@
-//! The deployed function, called by hand.
+//! The deployed function, as commands call it.
 
-use aws_sdk_lambda::operation::invoke::InvokeOutput;
 use aws_sdk_lambda::primitives::Blob;
 use aws_smithy_types::retry::RetryConfig;
 use stacks::names::{ACTION_REHEARSE, ACTION_RETIRE};
@@ -9,17 +8,16 @@ use stacks::rehearsal::Rehearsal;
 use super::Shell;
 use crate::aws::{CallError, failed};
 
-const CALL: &str = "Invoke";
-/// Longest part of an answer that is shown, in characters.
+/// Longest of a failed function's words that are shown, in characters.
 const WORDS_MAX_CHARS: usize = 300;
 
 impl Shell<'_> {
     /// Tells the dispatcher to end its machines and to take its registrations at the forge back.
     /// Says what went wrong, or nothing; a function that is not there has nothing to retire.
     pub(crate) async fn retire(&self, function: &str) -> Result<Option<String>, CallError> {
-        match self.ask_function(function, ACTION_RETIRE).await {
-            Ok(answer) if answer.function_error.is_none() => Ok(None),
-            Ok(answer) => Ok(Some(words(&payload(answer)))),
+        let retire = serde_json::json!({ "action": ACTION_RETIRE });
+        match self.call(function, &retire).await {
+            Ok(answer) => Ok(answer.err()),
             Err(error) if error.is("ResourceNotFoundException") => Ok(None),
             Err(error) => Err(error),
         }
@@ -27,14 +25,14 @@ impl Shell<'_> {
 
     /// Has the dispatcher try every call that it makes, without effect.
     pub(crate) async fn rehearse(&self, function: &str) -> Result<Rehearsal, CallError> {
-        let answer = self.ask_function(function, ACTION_REHEARSE).await?;
-        let has_failed = answer.function_error.is_some();
-        let payload = payload(answer);
-        let rehearsal = serde_json::from_slice(&payload).ok();
-        rehearsal.filter(|_| !has_failed).ok_or_else(|| CallError {
+        let rehearse = serde_json::json!({ "action": ACTION_REHEARSE });
+        let answer = self.call(function, &rehearse).await?;
+        let rehearsal = answer
+            .and_then(|answer| serde_json::from_value(answer).map_err(|error| error.to_string()));
+        rehearsal.map_err(|message| CallError {
             call: "the function's rehearsal",
             code: Some("FunctionError".to_owned()),
-            message: words(&payload),
+            message,
         })
     }
 
@@ -46,27 +44,34 @@ impl Shell<'_> {
         Ok(decoded.decoded_message.unwrap_or_default())
     }
 
-    async fn ask_function(&self, function: &str, action: &str) -> Result<InvokeOutput, CallError> {
-        let payload = serde_json::json!({ "action": action }).to_string();
-        self.lambda
+    /// Calls the function and waits for its answer, or for its words on why it failed.
+    pub(crate) async fn call(
+        &self,
+        function: &str,
+        payload: &serde_json::Value,
+    ) -> Result<Result<serde_json::Value, String>, CallError> {
+        let answer = self
+            .lambda
             .invoke()
             .function_name(function)
-            .payload(Blob::new(payload))
+            .payload(Blob::new(payload.to_string()))
             .customize()
             .config_override(
                 aws_sdk_lambda::config::Config::builder().retry_config(RetryConfig::disabled()),
             )
             .send()
             .await
-            .map_err(failed(CALL))
+            .map_err(failed("Invoke"))?;
+        let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
+        let words = || -> String {
+            let failure: serde_json::Value = serde_json::from_slice(&payload).unwrap_or_default();
+            let text = String::from_utf8_lossy(&payload);
+            let words = failure["errorMessage"].as_str().unwrap_or(&text);
+            words.chars().take(WORDS_MAX_CHARS).collect()
+        };
+        Ok(match answer.function_error {
+            None => serde_json::from_slice(&payload).map_err(|_| words()),
+            Some(_) => Err(words()),
+        })
     }
-}
-
-fn payload(answer: InvokeOutput) -> Vec<u8> {
-    answer.payload.map(Blob::into_inner).unwrap_or_default()
-}
-
-fn words(payload: &[u8]) -> String {
-    let text = String::from_utf8_lossy(payload);
-    text.chars().take(WORDS_MAX_CHARS).collect()
 }

@@ -105,7 +105,10 @@ impl Kind {
                 "on: push\n\
                  concurrency: {group: one, cancel-in-progress: true}\n\
                  jobs:\n  \
-                 only: {runs-on: base, steps: [{run: sleep 4}]}\n"
+                 only:\n    \
+                 runs-on: base\n    \
+                 env: {PUSH: '${{ github.event.head_commit.message }}'}\n    \
+                 steps: [{run: 'case $PUSH in first*) sleep 240;; esac'}]\n"
             }
             Self::Needs => {
                 "on: push\n\

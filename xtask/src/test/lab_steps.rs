@@ -5,6 +5,7 @@ use lab::ForgeProgram;
 use lab::real_forge::{Programs, Release};
 
 use super::code::{named, tests_of};
+use super::judges::{also_recorded, recorded};
 use super::run::{Run, TestError, holds, output, pass};
 use crate::output::say;
 
@@ -45,13 +46,18 @@ fn judged(run: &mut Run, command: &str) -> Result<(), TestError> {
 pub fn tests(run: &mut Run) -> Result<(), TestError> {
     let tests = tests_of(&run.root.join("lab"));
     let mut command = run.cargo(["test", "--workspace"]);
-    pass("lab-tests", command.args(named(&tests)))
+    pass(
+        "lab-tests",
+        recorded(run, "lab-tests", command.args(named(&tests))),
+    )
 }
 
 /// The whole path as a newcomer runs it; it exits non-zero if any promise broke.
 pub fn demo(run: &mut Run) -> Result<(), TestError> {
-    pass("demo", &mut run.xtask(["demo"]))?;
-    pass("demo", &mut run.xtask(["demo", "--push-only"]))?;
+    let demo = "demo";
+    pass(demo, recorded(run, demo, &mut run.xtask([demo])))?;
+    let mut push_only = run.xtask([demo, "--push-only"]);
+    pass(demo, also_recorded(run, demo, &mut push_only))?;
     let other = "xtask/tests/other-workflow.yml";
     pass("demo", &mut run.xtask(["demo", "--workflow", other]))
 }

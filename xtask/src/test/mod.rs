@@ -5,6 +5,7 @@
 //! elsewhere it is skipped and said so, beside its name and at the end.
 
 mod code;
+mod judges;
 mod lab_steps;
 mod run;
 mod steps;

@@ -29,6 +29,14 @@ pub enum TestError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file can't be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A step found something.
     #[error("{0} failed: its output is above")]
     Step(String),

@@ -1,11 +1,11 @@
 //! The steps, and what each may take.
 
 use super::run::StepFn;
-use super::{code, lab_steps, templates, tools};
+use super::{code, judges, lab_steps, templates, tools};
 
 /// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
 /// patience. Seconds of a step are those of two cores with an empty `target/`.
-pub const BUDGET_S: u64 = 32 * 60;
+pub const BUDGET_S: u64 = 32 * 60 + 110;
 /// Of these, what `cargo xtask` compiles before the first step.
 pub const BUILD_S: u64 = 420;
 
@@ -45,6 +45,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "deny", says: "licences, sources and known holes of dependencies", when: When::Normal, budget_s: 15, run: tools::deny },
     Step { name: "shellcheck", says: "the rendered boot file", when: When::Normal, budget_s: 10, run: templates::shellcheck },
     Step { name: "cfn-lint", says: "the rendered templates", when: When::Normal, budget_s: 20, run: templates::cfn_lint },
+    Step { name: "policies", says: "the rendered policies and templates once more, by parliament and checkov", when: When::Normal, budget_s: 30, run: judges::policies },
     Step { name: "clippy", says: "clippy", when: When::Quick, budget_s: 165, run: code::clippy },
     Step { name: "unit", says: "unit and table tests", when: When::Quick, budget_s: 135, run: code::unit },
     Step { name: "doctest", says: "examples in the docs", when: When::Quick, budget_s: 15, run: code::doctest },
@@ -52,6 +53,8 @@ pub const STEPS: &[Step] = &[
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
     Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 300, run: lab_steps::tests },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 45, run: lab_steps::demo },
+    Step { name: "requests", says: "what both sent to AWS, by AWS's own models and signer", when: When::Normal, budget_s: 40, run: judges::requests },
+    Step { name: "rights", says: "the same, by the policies of who sent it", when: When::Normal, budget_s: 40, run: judges::rights },
     Step { name: "gitea", says: "a real Gitea, built once", when: When::Normal, budget_s: 5, run: lab_steps::gitea },
     Step { name: "gitea-tests", says: "the lab's tests on it", when: When::Normal, budget_s: 420, run: lab_steps::tests_on_gitea },
     Step { name: "gitea-demo", says: "the demo on it", when: When::Normal, budget_s: 20, run: lab_steps::demo_on_gitea },

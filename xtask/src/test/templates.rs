@@ -1,12 +1,13 @@
 //! Steps over what is rendered, by those who know the formats.
 
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use super::run::{Run, TestError, files, pass};
 use super::tools::{from_debian, from_pypi};
 
 /// What judges templates; pinned, since a newer one may know other rules.
-const CFN_LINT: &str = "cfn-lint==1.58.0";
+pub const CFN_LINT: &str = "cfn-lint==1.58.0";
 
 /// The boot file as it is after rendering: the template itself is no shell.
 pub fn shellcheck(run: &mut Run) -> Result<(), TestError> {
@@ -26,18 +27,33 @@ pub fn cfn_lint(run: &mut Run) -> Result<(), TestError> {
     })
 }
 
+/// The folder with a folder for each environment, as it is rendered now.
+pub fn render_all(run: &Run) -> Result<PathBuf, TestError> {
+    let out = run.root.join("target/rendered");
+    // One that was renamed is no environment any more.
+    let _ = std::fs::remove_dir_all(&out);
+    for name in environments(run) {
+        let mut render = run.xtask(["render", "--out"]);
+        pass("render", render.arg(out.join(&name)).arg(&name))?;
+    }
+    Ok(out)
+}
+
+fn environments(run: &Run) -> Vec<OsString> {
+    let files = files(&run.root.join("stacks/environments"), "toml");
+    let names = files.iter().filter_map(|file| file.file_stem());
+    names.map(OsStr::to_owned).collect()
+}
+
 /// Every file with this extension of every environment.
 fn each_rendered(
     run: &Run,
     extension: &str,
     check: impl Fn(&Path) -> Result<(), TestError>,
 ) -> Result<(), TestError> {
-    for environment in files(&run.root.join("stacks/environments"), "toml") {
-        let name = environment.file_stem().unwrap_or_default();
-        let out = run.root.join("target/rendered").join(name);
-        let mut render = run.xtask(["render", "--out"]);
-        pass("render", render.arg(&out).arg(name))?;
-        let rendered = files(&out, extension);
+    let out = render_all(run)?;
+    for environment in environments(run) {
+        let rendered = files(&out.join(environment), extension);
         if rendered.is_empty() {
             return Err(TestError::Step(format!(
                 "no .{extension} is rendered: render"

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use sha2::{Digest as _, Sha256};
+
 use super::run::{Run, TestError, output, pass};
 
 /// What knows the words that are often written wrong.
@@ -49,6 +51,79 @@ pub fn from_pypi(run: &mut Run, package: &str, program: &str) -> Result<PathBuf,
         let mut pip = Command::new(folder.join("bin/pip"));
         pass("pip install", pip.args(["install", "--quiet", package]))
     })
+}
+
+/// The Python of a virtual environment with exactly what the file lists.
+pub fn from_requirements(run: &mut Run, file: &Path, what: &str) -> Result<PathBuf, TestError> {
+    let folder = lab::cache_folder().join(format!("python-{}", digest(file)?));
+    let python = folder.join("bin/python");
+    let done = folder.join("installed");
+    if !done.exists() {
+        run.prepare(what, || {
+            let mut venv = Command::new("python3");
+            pass(
+                "python3 -m venv",
+                venv.args(["-m", "venv", "--clear"]).arg(&folder),
+            )?;
+            let mut pip = Command::new(folder.join("bin/pip"));
+            let install = ["install", "--quiet", "--no-deps", "--requirement"];
+            pass("pip install", pip.args(install).arg(file))?;
+            written(&done, "")
+        })?;
+    }
+    Ok(python)
+}
+
+/// A folder with the Node packages that the `package-lock.json` in `place` lists, none of whose install
+/// scripts has run.
+pub fn from_lock(run: &mut Run, place: &Path, what: &str) -> Result<PathBuf, TestError> {
+    let lock = "package-lock.json";
+    let folder = lab::cache_folder().join(format!("node-{}", digest(&place.join(lock))?));
+    let done = folder.join("installed");
+    if !done.exists() {
+        run.prepare(what, || {
+            for file in ["package.json", lock] {
+                written(&folder.join(file), &read(&place.join(file))?)?;
+            }
+            let mut npm = Command::new("npm");
+            let install = [
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--silent",
+            ];
+            pass("npm ci", npm.args(install).current_dir(&folder))?;
+            written(&done, "")
+        })?;
+    }
+    Ok(folder)
+}
+
+/// What tells one version of a file from another.
+fn digest(file: &Path) -> Result<String, TestError> {
+    Ok(hex::encode(&Sha256::digest(read(file)?)[..6]))
+}
+
+/// What is in a file.
+pub fn read(path: &Path) -> Result<String, TestError> {
+    std::fs::read_to_string(path).map_err(|source| unreadable(path, source))
+}
+
+/// Writes a file, with the folder that it is in.
+pub fn written(path: &Path, text: &str) -> Result<(), TestError> {
+    let write = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+        std::fs::write(path, text)
+    };
+    write().map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> TestError {
+    TestError::File {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// A program of a crate. The crate is `name@version`.

@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use stacks::pool::{Pool, Scope};
 
 use crate::aws::{Failure, WriteResult};
-use crate::forge::{SeenJob, SeenState};
+use crate::forge::{ForgeError, SeenJob, SeenState};
+use crate::ledger::{Ask, Birth, Recorded};
 use crate::model::job::{Job, JobEvent, JobKey, JobSource};
 use crate::model::world::WaitingJob;
 use crate::reconcile::context::{Context, Stop};
 
+/// How long before its first reconcile a deployment may have begun, in milliseconds: who deploys pushes
+/// right after.
+const BIRTH_MARGIN_MS: u64 = 5 * 60_000;
 /// How long after a job's start the forge's list is believed that it waits, in milliseconds: longer than
 /// anybody works with one list. From 1.27 on Gitea takes a job back from a runner that went away while
 /// it was given the job, after it has told of the start, and tells nobody.
@@ -40,8 +44,11 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
             return Ok(false);
         }
     };
-    let mut recorded = context.ledger.record_waiting(job, pool, now_ms).await?;
-    if recorded == WriteResult::Refused
+    let mut recorded = context
+        .ledger
+        .record_waiting(job, pool, Ask::Nobody, now_ms)
+        .await?;
+    if recorded == Recorded::Before
         && job.source == JobSource::List
         && let Some(started_ms) = context.ledger.started_ms(&job.key).await?
     {
@@ -49,51 +56,139 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
         if now_ms.saturating_sub(started_ms) < TAKEN_BACK_MS {
             return Ok(false);
         }
-        let event = JobEvent::TakenBack;
-        recorded = context
-            .ledger
-            .record_again(job, &pool.name, event, now_ms)
-            .await?;
+        let (ledger, event) = (context.ledger, JobEvent::TakenBack);
+        let again = ledger.record_again(job, &pool.name, event, now_ms);
+        if again.await? == WriteResult::Written {
+            recorded = Recorded::Alone;
+        }
     }
-    if recorded == WriteResult::Written {
-        tracing::info!(job = %job.key, repository = job.key.repository, name = job.name, pool = pool.name, source = ?job.source, "job recorded");
-    } else {
+    if recorded == Recorded::Before {
         context.known_jobs.add(&job.key);
+    } else {
+        tracing::info!(job = %job.key, repository = job.key.repository, name = job.name, pool = pool.name, source = ?job.source, "job recorded");
     }
-    Ok(recorded == WriteResult::Written)
+    Ok(recorded != Recorded::Before)
 }
 
 /// Puts on the list what waits at the forge and is not there: a delivery may have been lost, a hook
 /// may tell of pushes alone, and of runs by the clock no push tells. For forges that have such a
 /// list, once a tick. Says whether there was any.
-pub(crate) async fn list_missed(context: Context<'_>) -> Result<bool, Stop> {
-    let known = keys_on_list(context).await?;
-    let mut grew = false;
+///
+/// What waited before the deployment was there is left alone. The first tick, which finds no `birth`
+/// written down, says when that was.
+pub(crate) async fn list_missed(context: Context<'_>, birth: Option<Birth>) -> Result<bool, Stop> {
+    let waiting = waiting(context).await;
+    let birth = match birth {
+        Some(birth) => birth,
+        None => begin(context, waiting.as_deref().unwrap_or_default()).await?,
+    };
+    let waiting = waiting?;
+    if waiting.is_empty() {
+        return Ok(false);
+    }
+    let listed = keys_on_list(context).await?;
+    list_waiting(context, &waiting, &listed, Some(birth)).await
+}
+
+/// What waited at the forge before the deployment was there. With `include` it is put on the list.
+pub(crate) async fn waited_before(context: Context<'_>, include: bool) -> Result<Vec<Job>, Stop> {
+    let mut waiting = waiting(context).await?;
+    let live = context.ledger.live().await?;
+    let birth = match live.birth {
+        Some(birth) => birth,
+        None => begin(context, &waiting).await?,
+    };
+    let listed = keys_of(&live.jobs);
+    if include {
+        context.ledger.include_waiting().await?;
+        list_waiting(context, &waiting, &listed, None).await?;
+    }
+    waiting.retain(|one| birth.is_after(&one.job) && !listed.contains(&one.job.key));
+    Ok(waiting.into_iter().map(|one| one.job).collect())
+}
+
+/// What waits at the forge in the pools' scopes; nothing where it has no such list. A scope that can't be
+/// asked, since its organization is gone or the token may not see it, hides no other's jobs; it fails where
+/// none can.
+async fn waiting(context: Context<'_>) -> Result<Vec<SeenJob>, Stop> {
+    let mut waiting = Vec::new();
+    let mut failure = None;
+    let mut asked = false;
     for scope in scopes_of(context, |_| true) {
         if context.out_of_time() {
             break;
         }
-        let Some(seen) = context.config.forge.unfinished(scope).await? else {
-            break;
-        };
-        grew |= list_waiting(context, &seen, &known).await?;
+        match context.config.forge.unfinished(scope).await {
+            Ok(None) => return Ok(waiting),
+            Ok(Some(seen)) => {
+                asked = true;
+                let waits = |one: &SeenJob| one.state == SeenState::Waiting;
+                waiting.extend(seen.into_iter().filter(waits));
+            }
+            Err(error) => {
+                tracing::warn!(?scope, %error, "the forge does not list its waiting jobs; the next reconcile asks again");
+                let is_gone = matches!(error, ForgeError::Unreachable { .. });
+                failure = Some(error);
+                if is_gone {
+                    break;
+                }
+            }
+        }
     }
-    Ok(grew)
+    match failure {
+        Some(error) if !asked => Err(error.into()),
+        Some(_) | None => Ok(waiting),
+    }
 }
 
-/// Puts those of `seen` on the list that wait and are not there. Says whether there was any.
+/// Writes down when the deployment began to serve, and gives it. One that has launched or recorded
+/// something has begun before this was written down anywhere.
+async fn begin(context: Context<'_>, waiting: &[SeenJob]) -> Result<Birth, Failure> {
+    let live = context.ledger.live().await?;
+    let ids = waiting.iter().map(|one| one.job.key.id);
+    let birth = if live.counters.is_empty() && live.jobs.is_empty() {
+        Birth {
+            at_ms: context.now_ms().saturating_sub(BIRTH_MARGIN_MS),
+            job_id: ids.max().unwrap_or_default(),
+        }
+    } else {
+        Birth::ALWAYS
+    };
+    match context.ledger.begin(birth).await? {
+        WriteResult::Written => Ok(birth),
+        // Another invocation has said it.
+        WriteResult::Refused => Ok(context.ledger.live().await?.birth.unwrap_or(birth)),
+    }
+}
+
+/// Puts those of `seen` on the list that wait, are not there, and came after the deployment's `birth`.
+/// Says whether there was any.
 pub(super) async fn list_waiting(
     context: Context<'_>,
     seen: &[SeenJob],
     listed: &BTreeSet<JobKey>,
+    birth: Option<Birth>,
 ) -> Result<bool, Stop> {
     let mut grew = false;
+    let mut before = 0;
     for one in seen.iter().filter(|one| one.state == SeenState::Waiting) {
         // A job that no pool serves is its delivery's to refuse: a word about each of a whole
         // forge's jobs would be one too many.
-        if !listed.contains(&one.job.key) && context.config.pool_for(&one.job).is_some() {
+        if listed.contains(&one.job.key) || context.config.pool_for(&one.job).is_none() {
+            continue;
+        }
+        if birth.is_some_and(|birth| birth.is_after(&one.job)) {
+            before += 1;
+        } else {
             grew |= list(context, &one.job).await?;
         }
+    }
+    if before > 0 {
+        tracing::info!(
+            waiting = before,
+            "jobs waited at the forge before this deployment and get no machine: \
+             cargo xtask up --include-waiting"
+        );
     }
     Ok(grew)
 }

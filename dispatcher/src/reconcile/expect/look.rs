@@ -160,7 +160,7 @@ async fn look_at(
         return Ok(());
     };
     let listed = keys_of(&live.jobs);
-    found.changed |= list_waiting(context, &open, &listed).await?;
+    found.changed |= list_waiting(context, &open, &listed, live.birth).await?;
     for pending in &live.pending_events {
         let Some(expects) = pending
             .expects

@@ -90,6 +90,7 @@ impl World {
             counters: BTreeMap::new(),
             forge_states: BTreeMap::new(),
             denied: BTreeMap::new(),
+            pauses: Vec::new(),
             superseded: Vec::new(),
         };
         let mut actions = plan::drain(&seen).actions;
