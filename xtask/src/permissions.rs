@@ -5,6 +5,8 @@
 //! Derived, and tried in the lab alone: no account of AWS has seen it. Types name more than they need for
 //! templates like ours; what only [`FEATURES`] need that no template uses is left out.
 
+mod commands;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -63,7 +65,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
 fn policies(environment: &Environment) -> Result<Vec<(String, Value)>, Error> {
     let place = Place::of(environment);
     let types = types(environment)?;
-    let mut statements = of_commands(&place);
+    let mut statements = commands::statements(environment, &place);
     statements.extend(of_stacks(&place, &types));
     let mut policies: Vec<Vec<Value>> = Vec::new();
     for statement in statements {
@@ -158,7 +160,11 @@ impl Place {
     }
 
     fn parameters(&self) -> Vec<String> {
-        vec![self.regional("ssm", &format!("parameter{}/*", self.names.parameters))]
+        // What is read by its path is asked for with the path itself.
+        let root = &self.names.parameters;
+        ["", "/*"]
+            .map(|below| self.regional("ssm", &format!("parameter{root}{below}")))
+            .into()
     }
 
     fn functions(&self) -> Vec<String> {
@@ -282,88 +288,6 @@ fn capital(word: &str) -> String {
     format!("{}{rest}", first.to_uppercase())
 }
 
-/// What the commands call themselves: `diff`, `up`, `secret set`, `down`.
-fn of_commands(place: &Place) -> Vec<Value> {
-    let all = || vec!["*".to_owned()];
-    let spot = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot";
-    let mut ours = allow(
-        "CommandsEndMachines",
-        &["ec2:TerminateInstances"].into(),
-        &[place.regional("ec2", "instance/*")],
-    );
-    let tag = format!("aws:ResourceTag/{}", place.names.tag_launch);
-    ours["Condition"] = json!({ "Null": { tag: "false" } });
-    let mut spot_role = allow(
-        "CommandsSpotRole",
-        &["iam:CreateServiceLinkedRole"].into(),
-        &[place.global(spot)],
-    );
-    spot_role["Condition"] =
-        json!({ "StringEquals": { "iam:AWSServiceName": "spot.amazonaws.com" } });
-    let statements: [(&str, &[&str], Vec<String>); 6] = [
-        (
-            "CommandsStacks",
-            &[
-                "cloudformation:ContinueUpdateRollback",
-                "cloudformation:CreateChangeSet",
-                "cloudformation:DeleteChangeSet",
-                "cloudformation:DeleteStack",
-                "cloudformation:DescribeChangeSet",
-                "cloudformation:DescribeStackEvents",
-                "cloudformation:DescribeStacks",
-                "cloudformation:ExecuteChangeSet",
-                "cloudformation:GetTemplate",
-                "cloudformation:ListStackResources",
-                "cloudformation:UpdateTerminationProtection",
-            ],
-            place.stacks(),
-        ),
-        (
-            "CommandsLook",
-            &[
-                "ec2:DescribeInstances",
-                "ec2:DescribeLaunchTemplates",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeVpcs",
-                "iam:ListRoles",
-                "ssm:DescribeParameters",
-            ],
-            all(),
-        ),
-        ("CommandsRoles", &["iam:GetRole"], place.roles()),
-        (
-            "CommandsFunction",
-            &["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"],
-            place.functions(),
-        ),
-        (
-            "CommandsCode",
-            &[
-                "s3:DeleteObject",
-                "s3:GetObject",
-                "s3:ListBucket",
-                "s3:PutObject",
-            ],
-            place.buckets(),
-        ),
-        (
-            "CommandsSecrets",
-            &[
-                "ssm:AddTagsToResource",
-                "ssm:DeleteParameters",
-                "ssm:GetParameter",
-                "ssm:PutParameter",
-            ],
-            place.parameters(),
-        ),
-    ];
-    let statements = statements.into_iter().map(|(sid, actions, resources)| {
-        allow(sid, &actions.iter().copied().collect(), &resources)
-    });
-    statements.chain([ours, spot_role]).collect()
-}
-
 fn allow(sid: &str, actions: &BTreeSet<&str>, resources: &[String]) -> Value {
     json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources })
 }
@@ -404,7 +328,9 @@ mod tests {
                     let actions = statement["Action"].as_array().unwrap();
                     let is_look = |action: &Value| {
                         let (_, name) = action.as_str().unwrap().split_once(':').unwrap();
-                        name.starts_with("Describe") || name.starts_with("List")
+                        ["Describe", "GetEbs", "List"]
+                            .iter()
+                            .any(|verb| name.starts_with(verb))
                     };
                     assert!(actions.iter().all(is_look), "{statement}");
                 }

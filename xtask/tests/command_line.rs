@@ -44,8 +44,20 @@ fn help_names_the_program_and_lists_developers_commands_by_themselves() {
         "{help}"
     );
     let everybodys = [
-        "demo", "render", "diff", "up", "pause", "resume", "down", "secret", "replay", "explain",
-        "lab", "help",
+        "demo",
+        "render",
+        "permissions",
+        "diff",
+        "up",
+        "pause",
+        "resume",
+        "rehearse",
+        "down",
+        "secret",
+        "replay",
+        "explain",
+        "lab",
+        "help",
     ];
     assert_eq!(listed(&help, "Commands:"), everybodys);
     let developers = [
