@@ -15,8 +15,11 @@ const ALWAYS = new Set(['aws:currenttime', 'aws:principalarn', 'aws:principalacc
 async function typesOf(service, details, arn) {
   const kinds = await Promise.all(details.resourceTypes.map(async (kind) => {
     const { arn: pattern } = await iamResourceTypeDetails(service, kind.name);
-    const regex = pattern.split(/\$\{[^}]+\}/).map((text) => text.replace(/[.*+?^$()|[\]\\{}]/g, '\\$&'));
-    return new RegExp(`^${regex.join('[^:]*?')}$`).test(arn) ? kind : null;
+    const isOf = (one) => {
+      const texts = one.split(/\$\{[^}]+\}/).map((text) => text.replace(/[.*+?^$()|[\]\\{}]/g, '\\$&'));
+      return new RegExp(`^${texts.join('[^:]*?')}$`).test(arn);
+    };
+    return pattern.split(', ').some(isOf) ? kind : null;
   }));
   return kinds.filter((kind) => kind !== null);
 }

@@ -36,7 +36,10 @@ def main() -> int:
     of_rights.add_argument("--node", type=Path, required=True, help="where the simulator is installed")
     asked = parser.parse_args()
     judges = {"requests": judge_requests, "rights": judge_rights, "policies": judge_policies}
-    return judges[asked.command](asked)
+    try:
+        return judges[asked.command](asked)
+    except (recording.Broken, planted.Unnoticed, policies.Unresolved) as error:
+        return verdict([f"{type(error).__name__}: {error}"])
 
 
 def calls_of(asked) -> list[recording.Call]:
@@ -62,7 +65,7 @@ def judge_requests(asked) -> int:
 def judge_rights(asked) -> int:
     calls = calls_of(asked)
     listed = exceptions.load()
-    lab = policies.roles(asked.rendered / "lab", rights.PLACE)
+    lab = policies.roles(asked.rendered / "lab", rights.place_of_lab(calls))
     people = policies.people(asked.people)
     found = rights.Judge(lab, people, asked.node).judge(calls, listed)
     faults = found.faults

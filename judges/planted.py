@@ -202,9 +202,10 @@ def add(**more) -> Callable[[list[dict]], None]:
 
 def allow_spot_request(documents: list[dict]) -> None:
     # As it was once: no Spot instance could ever have been launched.
-    own = copy.deepcopy(statement(documents, "WhatComesWithIt"))
-    resource = own["Resource"][0].replace("volume/*", "spot-instances-request/*")
-    documents[0]["Statement"].append(own | {"Sid": "SpotRequest", "Resource": resource})
+    for sid in ("WhatComesWithIt", "TagsAtLaunchOnly"):
+        resources = statement(documents, sid)["Resource"]
+        volume = next(it for it in resources if it.endswith(":volume/*"))
+        resources.append(volume.replace("volume/*", "spot-instances-request/*"))
 
 
 def tag_spot_request(call: Call) -> Call:
@@ -220,13 +221,13 @@ RIGHTS = [
         "the Spot request is tagged, and its statement asks for a key that AWS does not give",
         allow_spot_request,
         "spot-instances-request/*: ImplicitlyDenied\n"
-        "    near: launch/SpotRequest (Allow) lacks or fails ec2:LaunchTemplate",
+        "    near: launch/WhatComesWithIt (Allow) lacks or fails ec2:LaunchTemplate",
         tag_spot_request,
     ),
     SpoiledRights(
         "the same statement, though nothing is tagged",
         allow_spot_request,
-        "launch/SpotRequest allows ec2:RunInstances on arn:aws:ec2:eu-west-1:111111111111:spot-instances-request/* "
+        "launch/WhatComesWithIt allows ec2:RunInstances on arn:aws:ec2:eu-west-1:111111111111:spot-instances-request/* "
         "by ec2:LaunchTemplate, which AWS never gives",
     ),
     SpoiledRights("the nudge is not allowed", drop("Nudge"), "needs lambda:InvokeFunction"),

@@ -9,7 +9,7 @@ import collections
 import json
 import re
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import actions
@@ -18,6 +18,7 @@ from exceptions import Exceptions
 from policies import Place, Role
 from recording import Call
 
+# Where all of them are; which subnets a lab's VPC has is recorded.
 PLACE = Place(account="111111111111", region="eu-west-1")
 # The deployment of the environment `lab`, whose rendered templates are judged by.
 NAME = "lab-ci"
@@ -149,7 +150,7 @@ class Judge:
         decided = subprocess.run(
             ["node", "--input-type=module", "--eval", DECIDE.read_text()],
             cwd=self.node,
-            input=owned(json.dumps(asked)),
+            input=known(json.dumps(asked)),
             capture_output=True,
             text=True,
             check=False,
@@ -171,9 +172,11 @@ class Judge:
         found.stale += [f"it is used, or not granted, so it needs no reason: {it}" for it in listed.stale()]
 
 
-def owned(text: str) -> str:
-    """AWS's own parameters are in no account, which the simulator does not know: give them one."""
-    return text.replace("::parameter/aws/service/", ":000000000000:parameter/aws/service/")
+def known(text: str) -> str:
+    """The question with other names where the simulator knows a resource by none: AWS's own parameters, which
+    are in no account, and HTTP APIs, which the reference mixes up with those of REST."""
+    text = text.replace("::parameter/aws/service/", ":000000000000:parameter/aws/service/")
+    return text.replace("::/apis", "::/restapis")
 
 
 def sample(calls: list[Call]) -> list[Call]:
@@ -209,19 +212,27 @@ def names_of(calls: list[Call]) -> dict[str, set[str]]:
 
 
 def in_one_place(request: Request, call: Call, names: set[str]) -> Request:
-    same = {call.account: PLACE.account} | dict.fromkeys(names, NAME)
-    if call.caller.startswith(MACHINE):
-        same[call.line["about"]["api"]] = PLACE.api
-
     def of_place(text):
         if isinstance(text, tuple):
-            return text
-        for here, there in same.items():
-            text = text.replace(here, there)
-        return MADE_UP.sub(r"\g<1>0", text)
+            return tuple(map(of_place, text))
+        # The longest first: one may begin with another.
+        for name in sorted(names, key=len, reverse=True):
+            text = re.sub(rf"\b{re.escape(name)}\b", NAME, text)
+        text = MADE_UP.sub(r"\g<1>0", text.replace(call.account, PLACE.account))
+        return text.replace(call.line["about"]["api"], PLACE.api) if call.caller.startswith(MACHINE) else text
 
-    context = tuple((key, of_place(value)) for key, value in request.context)
+    context = tuple((of_place(key), of_place(value)) for key, value in request.context)
     return Request(request.action, of_place(request.resource), context)
+
+
+def place_of_lab(calls: list[Call]) -> Place:
+    """The place with the subnets that the lab's environment was deployed to."""
+    for call in calls:
+        if call.operation == "CreateChangeSet" and call.input["StackName"] == f"{NAME}-dispatch":
+            told = {it["ParameterKey"]: it.get("ParameterValue") for it in call.input["Parameters"]}
+            if told["SubnetIds"]:
+                return replace(PLACE, subnets=tuple(told["SubnetIds"].split(",")))
+    raise SystemExit(f"no recording has the deployment of {NAME}")
 
 
 def listed(value) -> list:

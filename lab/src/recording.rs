@@ -165,13 +165,11 @@ impl Recording {
                 tracing::error!(error = chain(&error), "the emulator does not answer");
                 failure(StatusCode::BAD_GATEWAY)
             });
-            self.note(
-                (&account, None),
-                &parts,
-                &body,
-                answer.status(),
-                Value::Null,
-            );
+            // Other paths are the emulator's own, and no service's.
+            if !parts.uri.path().starts_with("/_") {
+                let status = answer.status();
+                self.note((&account, None), &parts, &body, status, Value::Null);
+            }
             answer
         })
     }
