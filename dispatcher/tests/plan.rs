@@ -2,8 +2,8 @@
 
 use dispatcher::model::job::JobKey;
 use dispatcher::model::runner::{EndReason, RunnerState};
-use dispatcher::model::world::ForgeJobState;
-use dispatcher::plan::{self, Action, Because, LAUNCHES_MAX};
+use dispatcher::model::world::{ForgeJobState, Pause, WaitingJob};
+use dispatcher::plan::{self, ALONE_MAX, Action, Because, LAUNCHES_MAX};
 
 #[path = "plan/scale_in.rs"]
 mod scale_in;
@@ -21,6 +21,55 @@ fn each_waiting_job_gets_one_machine_and_a_claimed_one_no_second() {
         ["launch for 1,2"]
     );
     assert!(told(&world(vec![claimed(1, "a", 1)], vec![runner("i-1", "a")])).is_empty());
+}
+
+#[test]
+fn jobs_over_the_quota_are_launched_one_by_one_and_none_while_one_was_just_refused() {
+    let alone = |id| WaitingJob {
+        alone: true,
+        ..waiting(id)
+    };
+    let mut story = world((1..=9).map(alone).collect(), vec![]);
+    story.jobs.push(waiting(10));
+    let singles = ALONE_MAX as u64;
+    let mut expected: Vec<String> = (1..=singles).map(|id| format!("launch for {id}")).collect();
+    expected.push("launch for 10".to_owned());
+    assert_eq!(told(&story), expected);
+    let left: Vec<_> = (singles + 1..=9)
+        .map(|id| (id, Because::OverQuota))
+        .collect();
+    assert_eq!(held(&story), left);
+
+    story.jobs[0].not_before_ms = NOW_MS + 1;
+    assert_eq!(told(&story), ["launch for 10"]);
+}
+
+#[test]
+fn what_is_paused_is_held_its_owner_told_once_and_nothing_else_changes() {
+    let mut story = world(
+        vec![waiting(1), claimed(2, "a", 1)],
+        vec![runner("i-1", "a")],
+    );
+    story.pauses = vec![Pause {
+        pool: Some("go".to_owned()),
+        reason: "why".to_owned(),
+        ..Pause::default()
+    }];
+    assert_eq!(told(&story), ["tell 1 that it is paused: why"]);
+    assert_eq!(held(&story), [(1, Because::Paused)]);
+    story.jobs[0].told_paused = true;
+    assert!(told(&story).is_empty());
+
+    for (pool, repository, holds) in [
+        (None, None, true),
+        (Some("other"), None, false),
+        (None, Some("ACME/App"), true),
+        (None, Some("acme/other"), false),
+    ] {
+        story.pauses[0].pool = pool.map(str::to_owned);
+        story.pauses[0].repository = repository.map(str::to_owned);
+        assert_eq!(held(&story).len(), usize::from(holds), "{:?}", story.pauses);
+    }
 }
 
 #[test]

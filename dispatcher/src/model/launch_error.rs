@@ -48,14 +48,23 @@ pub(crate) fn class_of(code: &str, words: &str) -> LaunchErrorClass {
         | "SpotMaxPriceTooLow"
         | "Unsupported"
         | "VolumeTypeNotAvailableInZone"
+        | "BandwidthLimitExceeded"
         | "InvalidAvailabilityZone"
-        | "InvalidSubnetID.NotFound" => LaunchErrorClass::Next(Elsewhere::Place),
+        | "InvalidZone.NotFound"
+        | "InvalidSubnet"
+        | "InvalidSubnetID.NotFound"
+        | "InvalidSubnetId.NotFound" => LaunchErrorClass::Next(Elsewhere::Place),
         "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
             LaunchErrorClass::Next(Elsewhere::Market)
         }
-        "InstanceCreditSpecification.NotSupported" => LaunchErrorClass::Next(Elsewhere::Type),
+        "InstanceCreditSpecification.NotSupported"
+        | "EncryptedVolumesNotSupported"
+        | "AttachmentLimitExceeded"
+        | "InvalidInstanceType"
+        | "InvalidInterface.IpAddressLimitExceeded" => LaunchErrorClass::Next(Elsewhere::Type),
         "InvalidParameterCombination"
         | "InvalidParameterValue"
+        | "ClientInvalidParameterValue"
         | "InvalidParameter"
         | "UnsupportedOperation"
             if names_the_type(words) =>
@@ -69,8 +78,7 @@ pub(crate) fn class_of(code: &str, words: &str) -> LaunchErrorClass {
         "VolumeLimitExceeded"
         | "MaxIOPSLimitExceeded"
         | "NetworkInterfaceLimitExceeded"
-        | "ResourceCountExceeded"
-        | "ResourceCountLimitExceeded" => LaunchErrorClass::TooMany(None),
+        | "ResourceCountExceeded" => LaunchErrorClass::TooMany(None),
         REQUESTS_EXCEEDED
         | "ResourceLimitExceeded"
         | "Throttling"
@@ -81,6 +89,8 @@ pub(crate) fn class_of(code: &str, words: &str) -> LaunchErrorClass {
         | "ServiceUnavailable"
         | "Unavailable"
         | "ConcurrentTagAccess"
+        | "RetryableError"
+        | "InvalidSecurity.RequestHasExpired"
         | "RequestExpired"
         | "RequestTimeout" => LaunchErrorClass::AskAgain,
         "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" => LaunchErrorClass::LookUp,

@@ -124,10 +124,12 @@ async fn first_look(
         Some(seen) => seen,
         None => observe(context).await?,
     };
-    if live.lease.is_of_another(holder, world.now_ms)
-        && context.ledger.ask_again(context.now_ms()).await? == WriteResult::Written
-    {
-        return Ok(None);
+    if live.lease.is_of_another(holder, world.now_ms) {
+        return match context.ledger.ask_again(context.now_ms()).await? {
+            WriteResult::Written => Ok(None),
+            // It has given the lease back since, and what was seen is old.
+            WriteResult::Refused => rounds(context, holder, Denied::new()).await,
+        };
     }
     let Plan { mut actions, held } = plan::drain(&world);
     let (launch, claims) = match actions.pop() {

@@ -101,10 +101,11 @@ impl World {
     }
 
     async fn row(&self, pk: &str, sk: &str) -> Value {
-        let rows = self.rows().await;
-        let mut rows = rows.into_iter();
-        rows.find(|row| row["pk"] == pk && row["sk"] == sk)
-            .unwrap_or_default()
+        let get = self.dynamo.get_item().table_name(&self.names.table);
+        let get = get.key("pk", AttributeValue::S(pk.to_owned()));
+        let get = get.key("sk", AttributeValue::S(sk.to_owned()));
+        let row = get.consistent_read(true).send().await.unwrap().item;
+        row.map_or(Value::Null, |item| serde_dynamo::from_item(item).unwrap())
     }
 
     /// Writes a time into a live row: what a test does instead of waiting.
