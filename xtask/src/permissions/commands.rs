@@ -56,6 +56,7 @@ pub(super) fn statements(environment: &Environment, place: &Place) -> Vec<Value>
                 "ec2:GetEbsEncryptionByDefault",
                 "iam:ListRoles",
                 "logs:DescribeLogGroups",
+                "sts:DecodeAuthorizationMessage",
             ],
             all(),
         ),
