@@ -72,7 +72,7 @@ def checked(checkov: Path, folder: Path) -> tuple[int, list[tuple[str, str, str,
 # Faults that are planted, and how parliament or checkov calls each.
 
 STATEMENTS = [
-    ({"Action": "dynamodb:Qery", "Resource": "arn:aws:dynamodb:*:*:table/x"}, "UNKNOWN_ACTION"),
+    ({"Action": "dynamodb:QueryTheTable", "Resource": "arn:aws:dynamodb:*:*:table/x"}, "UNKNOWN_ACTION"),
     ({"Action": "iam:PassRole", "Resource": "*"}, "RESOURCE_STAR"),
     ({"Action": "dynamodb:Query", "Resource": "arn:aws:dynamodb:*:*:tabel/x"}, "RESOURCE_MISMATCH"),
     ({"Action": "ec2:DescribeInstances", "Resource": "arn:aws:ec2:*:*:instance/*"}, "RESOURCE_MISMATCH"),

@@ -73,8 +73,8 @@ REQUESTS = [
     SpoiledRequest(
         "a member that DynamoDB does not know",
         operation("dynamodb:Query"),
-        document(ConsistendRead=True),
-        "ConsistendRead: unknown member",
+        document(ConsistentlyRead=True),
+        "ConsistentlyRead: unknown member",
     ),
     SpoiledRequest(
         "a name that is too long",

@@ -206,10 +206,10 @@ phase=runner
 {% if install %}
 # A stock image: the pinned runner by checksum, git for the job's checkout, and the distribution's Node
 # for actions in JavaScript, of which checkout is one.
-packages=
-command -v git >/dev/null || packages=git
-command -v node >/dev/null || packages="$packages {{ install.node }}"
-[ -z "$packages" ] || timeout 300 dnf -q -y install $packages || fail "could not install $packages"
+set --
+command -v git >/dev/null || set -- git
+command -v node >/dev/null || set -- "$@" {{ install.node }}
+[ $# = 0 ] || timeout 300 dnf -q -y install "$@" || fail "could not install $*"
 if ! command -v "$program" >/dev/null; then
   file={{ install.file }}
   until curl -fsSL --proto '=https' -m 120 -o "/root/$file" "{{ install.url }}"; do
