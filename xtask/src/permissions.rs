@@ -328,7 +328,7 @@ mod tests {
                     let actions = statement["Action"].as_array().unwrap();
                     let is_look = |action: &Value| {
                         let (_, name) = action.as_str().unwrap().split_once(':').unwrap();
-                        ["Describe", "GetEbs", "List"]
+                        ["Decode", "Describe", "GetEbs", "List"]
                             .iter()
                             .any(|verb| name.starts_with(verb))
                     };
