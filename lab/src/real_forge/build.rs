@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::release::Release;
 use crate::Error;
@@ -15,6 +16,9 @@ pub(super) const ASSETS: [&str; 2] = ["templates", "options"];
 const RUNNER_VERSION: &str = "1.0.8";
 /// There when everything else of a folder is.
 const BUILT: &str = "built";
+/// How often a program is tried that is still open for writing, and how long between.
+const TRIES_MAX: u32 = 50;
+const BUSY_WAIT: Duration = Duration::from_millis(20);
 /// Lines of a failed command's output that are shown.
 const TAIL_LINES: usize = 8;
 
@@ -191,10 +195,22 @@ fn check_tools() -> Result<(), Error> {
 /// Runs `command` and gives what it printed.
 pub(super) fn run(step: &'static str, command: &mut Command) -> Result<String, Error> {
     let failed = |output: String| Error::RealForge { step, output };
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
+    command.stdin(Stdio::null());
+    let mut tries = 1;
+    let output = loop {
+        match command.output() {
+            Ok(output) => break output,
+            // What was just written is open in every process that is forked meanwhile, until it has become
+            // the program that it is for.
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < TRIES_MAX =>
+            {
+                tries += 1;
+                std::thread::sleep(BUSY_WAIT);
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        }
+    };
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
