@@ -31,6 +31,9 @@ pub enum Error {
     /// The function lacks rights.
     #[error("{0} of the function's calls are denied; they are listed above")]
     Denied(usize),
+    /// The forge's way does not lead to the function.
+    #[error("a signed delivery was not answered as it should be: {0}")]
+    NoAnswer(String),
     /// There is no lab to act on.
     #[error("no lab runs; start it with `cargo xtask lab up`")]
     NoLab,
@@ -69,6 +72,10 @@ impl Error {
             Self::Denied(_) => Some(
                 "if the role was changed by hand, put the statement back; else a service control policy \
                  or a permissions boundary denies it"
+                    .to_owned(),
+            ),
+            Self::NoAnswer(_) => Some(
+                "the forge would get the same: look at the function's log, then `cargo xtask rehearse`"
                     .to_owned(),
             ),
             Self::NobodyToAsk

@@ -84,7 +84,8 @@ pub async fn run(target: &Target, replay: &Replay) -> Result<ExitCode, ReplayErr
     Ok(ExitCode::from(u8::from(!status.is_success())))
 }
 
-async fn deployed_secret(target: &Target) -> Result<String, ReplayError> {
+/// The webhook secret of `target`.
+pub async fn deployed_secret(target: &Target) -> Result<String, ReplayError> {
     let secret = provisioner::read_secret(&target.deployment, SecretName::Webhook)
         .await
         .map_err(error::Error::from)?;
@@ -137,7 +138,7 @@ fn unrecorded(body: &[u8]) -> Vec<(String, String)> {
 }
 
 /// Puts the signatures of `body` under `secret` where Gitea puts them.
-fn sign(headers: &mut Vec<(String, String)>, body: &[u8], secret: &str) {
+pub fn sign(headers: &mut Vec<(String, String)>, body: &[u8], secret: &str) {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length");
     mac.update(body);

@@ -1,12 +1,13 @@
 //! What gets no machine although it waits: what was there before the deployment, and what somebody paused.
 
+use lab::forge::Version;
 use serde_json::{Value, json};
 use stacks::pool::Scope;
 
 use crate::delivery::Job;
 use crate::log;
 use crate::replaced::ONE_JOB;
-use crate::world::{Shape, World, now_ms};
+use crate::world::{NO_FORGE, Shape, World, now_ms};
 
 /// Thirty jobs of one push.
 fn thirty() -> String {
@@ -183,6 +184,30 @@ async fn a_pool_whose_organization_is_gone_hides_no_other_pools_jobs() {
         return;
     };
     world.push(ONE_JOB).await;
+    world.tick().await;
+    assert_eq!(world.living().await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_forge_lists_no_times_what_waited_when_it_could_first_be_asked_is_left_out() {
+    let shape = Shape {
+        forge: Some(Version::Forgejo15),
+        ..Shape::default()
+    };
+    let Some(world) = World::of(shape).await else {
+        return;
+    };
+    // The tokens come later.
+    world.tick_by(&world.cold(NO_FORGE)).await;
+    let acme = json!({"username": "acme"});
+    world.forge("POST", "orgs", &acme).await;
+    world.push_file("old", &thirty()).await;
+    world.tick().await;
+    assert!(world.instances().await.is_empty());
+    assert!(world.live("job").await.is_empty());
+
+    world.push_file("new", ONE_JOB).await;
     world.tick().await;
     assert_eq!(world.living().await.len(), 1);
     world.end().await;

@@ -77,12 +77,12 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
 /// What waited before the deployment was there is left alone. The first tick, which finds no `birth`
 /// written down, says when that was.
 pub(crate) async fn list_missed(context: Context<'_>, birth: Option<Birth>) -> Result<bool, Stop> {
-    let waiting = waiting(context).await;
     let birth = match birth {
         Some(birth) => birth,
-        None => begin(context, waiting.as_deref().unwrap_or_default()).await?,
+        None => begin(context).await?,
     };
-    let waiting = waiting?;
+    let waiting = waiting(context).await?;
+    let birth = with_last_job(context, birth, &waiting).await?;
     if waiting.is_empty() {
         return Ok(false);
     }
@@ -96,8 +96,9 @@ pub(crate) async fn waited_before(context: Context<'_>, include: bool) -> Result
     let live = context.ledger.live().await?;
     let birth = match live.birth {
         Some(birth) => birth,
-        None => begin(context, &waiting).await?,
+        None => begin(context).await?,
     };
+    let birth = with_last_job(context, birth, &waiting).await?;
     let listed = keys_of(&live.jobs);
     if include {
         context.ledger.include_waiting().await?;
@@ -143,13 +144,12 @@ async fn waiting(context: Context<'_>) -> Result<Vec<SeenJob>, Stop> {
 
 /// Writes down when the deployment began to serve, and gives it. One that has launched or recorded
 /// something has begun before this was written down anywhere.
-async fn begin(context: Context<'_>, waiting: &[SeenJob]) -> Result<Birth, Failure> {
+async fn begin(context: Context<'_>) -> Result<Birth, Failure> {
     let live = context.ledger.live().await?;
-    let ids = waiting.iter().map(|one| one.job.key.id);
     let birth = if live.counters.is_empty() && live.jobs.is_empty() {
         Birth {
             at_ms: context.now_ms().saturating_sub(BIRTH_MARGIN_MS),
-            job_id: ids.max().unwrap_or_default(),
+            job_id: None,
         }
     } else {
         Birth::ALWAYS
@@ -159,6 +159,24 @@ async fn begin(context: Context<'_>, waiting: &[SeenJob]) -> Result<Birth, Failu
         // Another invocation has said it.
         WriteResult::Refused => Ok(context.ledger.live().await?.birth.unwrap_or(birth)),
     }
+}
+
+/// The same with the last job that waits now, if the forge could not be asked before.
+async fn with_last_job(
+    context: Context<'_>,
+    birth: Birth,
+    waiting: &[SeenJob],
+) -> Result<Birth, Failure> {
+    if birth.job_id.is_some() {
+        return Ok(birth);
+    }
+    let ids = waiting.iter().map(|one| one.job.key.id);
+    let last = ids.max().unwrap_or_default();
+    context.ledger.note_last_job(last).await?;
+    Ok(Birth {
+        job_id: Some(last),
+        ..birth
+    })
 }
 
 /// Puts those of `seen` on the list that wait, are not there, and came after the deployment's `birth`.
