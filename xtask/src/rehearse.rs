@@ -20,6 +20,8 @@ const PROBE: &[u8] = br#"{"probe":true}"#;
 /// How often it is sent, and how long between: a new address is not known everywhere at once.
 const TRIES_MAX: u32 = 6;
 const WAIT: Duration = Duration::from_secs(5);
+/// Longest part of another answer that is shown, in characters.
+const WORDS_MAX_CHARS: usize = 300;
 
 /// Has the function of `target` try its calls, sends it a signed delivery, and shows what came of both.
 pub async fn run(target: &Target) -> Result<(), Error> {
@@ -31,7 +33,12 @@ pub async fn run(target: &Target) -> Result<(), Error> {
         .filter(|one| one.call.verdict == Verdict::Denied);
     match is_denied.count() {
         0 => probed,
-        count => Err(Error::Denied(count)),
+        count => {
+            if let Err(error) = probed {
+                say(&error.to_string());
+            }
+            Err(Error::Denied(count))
+        }
     }
 }
 
@@ -67,7 +74,8 @@ async fn probe(target: &Target) -> Result<(), Error> {
                     ));
                     return Ok(());
                 }
-                let words = String::from_utf8_lossy(&answer).into_owned();
+                let words = String::from_utf8_lossy(&answer);
+                let words: String = words.chars().take(WORDS_MAX_CHARS).collect();
                 format!("{url} answered {status}: {words}")
             }
             Err(error) => error.to_string(),

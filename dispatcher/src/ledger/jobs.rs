@@ -17,8 +17,8 @@ use crate::model::world::WaitingJob;
 use crate::plan::Claim;
 
 impl Ledger {
-    /// Records a job that waits for `pool` and puts it on the list, once. On a machine without containers its services are to be looked
-    /// into.
+    /// Records a job that waits for `pool` and puts it on the list, once. On a machine without containers
+    /// its services are to be looked into.
     pub(crate) async fn record_waiting(
         &self,
         job: &Job,
