@@ -222,13 +222,19 @@ async fn evaluate(
     if jobs.is_empty() && !evaluation.is_uncertain() {
         return closed(&evaluation.summary());
     }
-    let mut told = reports.told(&facts.sha, since_ms);
+    let is_looked_at =
+        context.config.settings.poll_after_events && server.has(Capability::ListsJobs);
+    let mut made = BTreeSet::new();
     let mut listed = false;
+    if is_looked_at {
+        (made, listed) = follow::made(context, &pending.repository, &facts.sha, &jobs).await?;
+    }
+    let mut told = reports.told(&facts.sha, since_ms);
     for expected in &jobs {
         let told_already = told.get_mut(expected.name.as_str());
         if let Some(left) = told_already.filter(|left| **left > 0) {
             *left -= 1;
-        } else if expected.state == ExpectedState::Listed {
+        } else if expected.state == ExpectedState::Listed && !made.contains(&expected.context) {
             let job = Job {
                 head_sha: facts.sha.clone(),
                 // Nobody knows its own page yet.
@@ -254,8 +260,6 @@ async fn evaluate(
         left > 0
     });
     let expects = expects.collect();
-    let is_looked_at =
-        context.config.settings.poll_after_events && server.has(Capability::ListsJobs);
     let rest_ms = if is_looked_at {
         LOOKS_OVER_MS
     } else {

@@ -17,6 +17,12 @@ jobs:
   one: {runs-on: base, steps: [{run: 'true'}]}
 ";
 
+const OF_OTHER: &str = "
+on: {push: {branches: [other]}}
+jobs:
+  one: {runs-on: base, steps: [{run: 'true'}]}
+";
+
 fn looking() -> Shape {
     Shape {
         poll_after_events: true,
@@ -54,15 +60,15 @@ async fn a_job_that_was_not_foretold_gets_its_machine_at_the_next_look() {
     world.end().await;
 }
 
-/// The rules foretell a job that the forge has cancelled meanwhile.
+/// The rules are told of a branch for which a job starts, where the forge has started none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_for_a_job_that_the_forge_does_not_have_is_ended_at_the_last_look() {
     let Some(world) = World::of(looking()).await else {
         return;
     };
-    let jobs = world.push(ONE_JOB).await;
-    world.cancel_run().await;
-    let push = pushed_to(jobs[0].sha.as_deref().unwrap());
+    let sha = world.push_without_jobs(OF_OTHER).await;
+    let mut push = pushed_to(&sha);
+    push["ref"] = json!("refs/heads/other");
     assert_eq!(world.tell_push(&push).await, "recorded");
     let watch = async {
         let launched = until_living(&world, 1).await;
@@ -75,6 +81,39 @@ async fn a_machine_for_a_job_that_the_forge_does_not_have_is_ended_at_the_last_l
         ended.as_millis()
     );
     assert!(world.live("job").await.is_empty());
+    world.end().await;
+}
+
+/// Hooks go one after the other, and this one's job is over when it is told of. No look ever saw it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_is_told_of_when_its_job_is_over_launches_nothing() {
+    let Some(world) = World::of(looking()).await else {
+        return;
+    };
+    let jobs = world.push(ONE_JOB).await;
+    world.cancel_run().await;
+    assert_eq!(world.standing_at_forge(&jobs[0]).await, "completed");
+    let push = pushed_to(jobs[0].sha.as_deref().unwrap());
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    world.drain().await;
+    assert!(world.instances().await.is_empty());
+    assert!(world.live("job").await.is_empty());
+    world.end().await;
+}
+
+/// What waits when its push is told of is known by its own key at once, and needs no look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_forge_has_made_is_listed_and_not_expected() {
+    let Some(world) = World::of(looking()).await else {
+        return;
+    };
+    let jobs = world.push(ONE_JOB).await;
+    let push = pushed_to(jobs[0].sha.as_deref().unwrap());
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    world.drain().await;
+    assert_eq!(world.standing(&jobs[0]).await.0, "launching");
+    assert_eq!(world.live("job").await.len(), 1);
+    assert_eq!(world.instances().await.len(), 1);
     world.end().await;
 }
 

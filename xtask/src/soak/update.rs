@@ -105,8 +105,10 @@ async fn whole(
 
     say(&format!("updating {version} to {to}"));
     let stopped = Instant::now();
+    story.watch.look(&story.forge).await?;
     story.forge = story.forge.updated(to).await?;
     let away = stopped.elapsed();
+    story.watch.updated(&story.forge.lab().forge_version);
     let mut problems = Vec::new();
     // One job runs twice. Whether each attempt was served tells its end: of the events that the forge
     // had not sent when it was stopped, some are lost.

@@ -67,6 +67,12 @@ impl Watch {
         }
     }
 
+    /// The forge is another version from now on, and may number attempts otherwise. A job that ran
+    /// meanwhile counts under both numbers.
+    pub fn updated(&mut self, version: &str) {
+        self.reruns = Reruns::of(version);
+    }
+
     /// Reads what is new.
     pub async fn look(&mut self, forge: &Forge) -> Result<(), Error> {
         for entry in forge.deliveries(self.since_ms).await? {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use stacks::pool::Scope;
 
 use super::due::job_of;
-use super::listing::{keys_on_list, list};
+use super::listing::{keys_of, keys_on_list, list, list_waiting};
 use super::{AGAIN_MS, NextStep};
 use crate::aws::Failure;
 use crate::forge::{CheckState, SeenJob, SeenState};
@@ -81,6 +81,39 @@ async fn by_list(
         return Ok((NextStep::Closed("its jobs have ended".to_owned()), grew));
     }
     Ok((again(context, pending, expects.to_vec()), grew))
+}
+
+/// Which of the jobs that an event starts the forge has made by now, by the checks on its commit `sha`: it
+/// sends its hooks one after the other, and a push may be told of when all its jobs have run. Those that
+/// wait are put on the list, as the forge tells of them. An earlier event of the same commit may have made
+/// them: then the looks that follow find the jobs of this one.
+///
+/// Their checks, and whether jobs came on the list.
+pub(super) async fn made(
+    context: Context<'_>,
+    repository: &str,
+    sha: &str,
+    jobs: &[Expected],
+) -> Result<(BTreeSet<String>, bool), Stop> {
+    let forge = &context.config.forge;
+    let mut made = BTreeSet::new();
+    if jobs
+        .iter()
+        .any(|one| one.state == ExpectedState::Listed)
+    {
+        let states = forge.commit_states(repository, sha).await?;
+        made.extend(states.into_iter().map(|state| state.context));
+    }
+    made.retain(|check| jobs.iter().any(|one| one.context == *check));
+    if made.is_empty() {
+        return Ok((made, false));
+    }
+    let scope = Scope::Repository(repository.to_owned());
+    let mut open = forge.unfinished(&scope).await?.unwrap_or_default();
+    open.retain(|one| one.job.head_sha.is_empty() || one.job.head_sha == sha);
+    let live = context.ledger.live().await?;
+    let grew = list_waiting(context, &open, &keys_of(&live.jobs), live.birth).await?;
+    Ok((made, grew))
 }
 
 /// What a comparison of expected jobs with the forge's list has come to.
