@@ -80,22 +80,46 @@ impl Predicted {
 /// that is, by why; `branch_gone` says that the push deleted a branch.
 pub(crate) fn without_beyond(
     queued: Vec<Queued>,
+    aside: &Aside,
     branch_gone: bool,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
-    set_aside(queued, |job| beyond(job, branch_gone))
+    set_aside(queued, |job| {
+        aside.why(job).or_else(|| beyond(job, branch_gone))
+    })
 }
 
-/// The same without what may or may not start.
+/// The same of something else that was done.
 pub(crate) fn without_open(
     queued: Vec<Queued>,
-    open: &BTreeSet<(String, String)>,
+    aside: &Aside,
 ) -> (Vec<Queued>, BTreeMap<String, usize>) {
-    set_aside(queued, |job| {
-        let mut open = open.iter();
-        let is_open = open.any(|it| it.0 == job.workflow && it.1 == job.event);
+    set_aside(queued, |job| aside.why(job))
+}
+
+/// What verdicts leave to the forge.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// Files and events of which the delivery does not tell whether they start a run.
+    pub(crate) open: BTreeSet<(String, String)>,
+    /// Files and names of jobs in whose place the forge puts those of a called workflow.
+    pub(crate) callers: BTreeSet<(String, String)>,
+}
+
+impl Aside {
+    fn why(&self, job: &Queued) -> Option<String> {
+        let is_in = |set: &BTreeSet<(String, String)>, second: &str| {
+            let mut set = set.iter();
+            set.any(|it| it.0 == job.workflow && it.1 == second)
+        };
         let event = &job.event;
-        is_open.then(|| format!("{event}: the delivery does not tell whether they start"))
-    })
+        if is_in(&self.open, event) {
+            return Some(format!(
+                "{event}: the delivery does not tell whether they start"
+            ));
+        }
+        let is_caller = job.stands != Stands::Waiting && is_in(&self.callers, &job.name);
+        is_caller.then(|| "calls a workflow: it asks for no runner".to_owned())
+    }
 }
 
 fn set_aside(

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use workflow::Server;
 
 use self::clone::Clone;
-use self::compare::{Compared, compare, without_beyond};
+use self::compare::{Aside, Compared, compare, without_beyond};
 use self::events::Events;
 use self::generator::{Generator, NOTHING, Push, Switch};
 use self::predict::predict;
@@ -268,6 +268,7 @@ impl World {
         let (queued, runs) = self.site.new_jobs(&self.name, &mut self.read).await?;
         let mut predicted = Vec::new();
         let mut words = Vec::new();
+        let mut aside = Aside::default();
         for delivery in &told.deliveries {
             let prediction = predict(
                 delivery,
@@ -279,8 +280,11 @@ impl World {
             .await?;
             predicted.extend(prediction.jobs);
             words.extend(prediction.words);
+            aside.open.extend(prediction.aside.open);
+            aside.callers.extend(prediction.aside.callers);
         }
-        let compared = compare(predicted, without_beyond(queued, told.branch_gone));
+        let queued = without_beyond(queued, &aside, told.branch_gone);
+        let compared = compare(predicted, queued);
         // Where the forge's code fails on a file it tells nothing of the push's other refs either.
         let is_told = told.silent.is_empty() || crashes;
         let difference = if compared.is_equal() && is_told {

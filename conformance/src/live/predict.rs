@@ -10,13 +10,14 @@ use workflow::evaluation::{Evaluation, EventEvaluation, PlannedJob, Run};
 use workflow::event::{Event, EventKind};
 use workflow::expression::Resolved;
 use workflow::jobs::Start;
+use workflow::jobs::uses::Uses;
 use workflow::jobs::workflow_set::WorkflowSet;
 use workflow::trigger::Outcome as Judged;
 use workflow::yaml::By;
 use workflow::{Facts, Server, gather};
 
 use super::clone::Clone;
-use super::compare::Predicted;
+use super::compare::{Aside, Predicted};
 use super::site::{Stands, VARIABLES};
 use super::{Error, answered};
 
@@ -26,8 +27,8 @@ pub(crate) struct Prediction {
     pub(crate) jobs: Vec<Predicted>,
     /// Each file and what was said of it.
     pub(crate) words: Vec<String>,
-    /// Files and events of which the delivery does not tell whether they start a run.
-    pub(crate) open: BTreeSet<(String, String)>,
+    /// What is left to the forge.
+    pub(crate) aside: Aside,
 }
 
 /// Comes to the verdict of `server` on `delivery`, and on what it implies; `refs` are the forge's, and
@@ -96,9 +97,19 @@ impl Prediction {
         let verdict = facts.evaluate(event);
         self.words.extend(words(event, &verdict));
         for workflow in &verdict.workflows {
-            let is_open = |on: &&EventEvaluation| matches!(on.judgement.outcome, Judged::Unknown);
-            for on in workflow.events.iter().filter(is_open) {
-                self.open.insert((workflow.name.clone(), on.on.clone()));
+            for on in workflow.events.iter().filter(|on| is_open(on)) {
+                let open = (workflow.name.clone(), on.on.clone());
+                self.aside.open.insert(open);
+            }
+        }
+        let files = facts.files.files.iter();
+        for (file, read) in files.filter_map(|file| Some((file, file.read.as_ref().ok()?))) {
+            for (id, job) in &read.jobs {
+                if Uses::expanded(&job.uses, job.runs_on.is_none(), facts.server).is_some() {
+                    let name = if job.name.is_empty() { id } else { &job.name };
+                    let caller = (file.name.clone(), name.clone());
+                    self.aside.callers.insert(caller);
+                }
             }
         }
         let reference = event.reads().git_ref;
@@ -116,6 +127,12 @@ impl Prediction {
             }
         }
     }
+}
+
+/// Whether it is not known whether it starts a run.
+fn is_open(on: &EventEvaluation) -> bool {
+    let refused = on.run.as_ref().and_then(|run| run.as_ref().err());
+    on.judgement.outcome == Judged::Unknown || refused.is_some_and(|it| it.by == By::Limit)
 }
 
 /// Whether the job waits for a runner. With a concurrency group that depends on jobs of other runs,

@@ -124,9 +124,10 @@ impl<'a> Caller<'a> {
         let is_later =
             self.server.kind == ForgeKind::Gitea && !(calls.is_empty() && caller.needs.is_empty());
         let refused = |refused: Refused| match refused.by {
-            By::Limit => Ok(Resolved::Unknown(because(&refused))),
+            By::Limit if is_later => Ok(Resolved::Unknown(because(&refused))),
             By::Forge | By::Panic if is_later => Ok(Resolved::Known(Vec::new())),
-            By::Forge | By::Panic => Err(Refused {
+            // Whether there is a run rests on it.
+            By::Limit | By::Forge | By::Panic => Err(Refused {
                 reason: because(&refused),
                 line: caller.line.into(),
                 by: refused.by,

@@ -204,7 +204,7 @@ impl Events {
         loop {
             self.look(&mut seen).await?;
             let silent = silent(tells, &seen.deliveries);
-            let queued = without_open(seen.queued.clone(), &seen.prediction.open);
+            let queued = without_open(seen.queued.clone(), &seen.prediction.aside);
             let compared = compare(seen.prediction.jobs.clone(), queued);
             let is_behind = seen.deliveries.iter().any(is_test);
             if (silent.is_empty() && compared.is_equal() && is_behind) || start.elapsed() > LIMIT {
