@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 use stacks::rehearsal::Verdict;
-use stacks::smoke_test::{SmokeMachine, SmokeState, SmokeStep, SmokeTest};
+use stacks::smoke_test::{SmokeState, SmokeStep, SmokeTest};
 
 use crate::deployment::Deployment;
 use crate::error::Error;
 use crate::progress::{Progress, Silent};
 use crate::rehearsal::{Rehearsed, explained};
 use crate::shell::Shell;
-use crate::smoke_test::{Asked, Ends, SmokeTested, Stage};
+use crate::smoke_test::{Asked, Ends, Failed, Life, SmokeTested, Stage};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,9 +28,6 @@ const INTERRUPTION_LIMIT: Duration = Duration::from_mins(3);
 const SWEEP_EVERY: u32 = 10;
 /// How late the sweep may be, beside the time between two scheduled reconciles.
 const SWEEP_LIMIT: Duration = Duration::from_secs(90);
-/// Longest part of the machine's own word of one thing that is kept, in characters.
-const WORD_MAX_CHARS: usize = 80;
-
 /// Has one machine launched, looked at and ended. `interrupt` has EC2 take a machine back, by its id, where
 /// that is to end it: [`interrupt`], unless something stands in for EC2.
 pub async fn smoke_test(
@@ -42,11 +39,13 @@ pub async fn smoke_test(
     let shell = Shell::open(deployment, progress).await?;
     let mut watch = Watch::of(&shell, deployment, asked);
     let mut came = watch.come().await;
-    if let (Ok(None), Ends::ByInterruption, Some(machine)) = (&came, asked.ends, &watch.machine) {
+    if let (Ok(None), Ends::ByInterruption, Some(machine)) =
+        (&came, asked.ends, &watch.life.machine)
+    {
         let interrupted = interrupt(&machine.instance).await;
         came = interrupted.map(|()| None);
     }
-    let gone = match watch.machine {
+    let gone = match watch.life.machine {
         Some(_) => watch.go(matches!(came, Ok(None))).await,
         None => Ok(None),
     };
@@ -77,9 +76,6 @@ pub async fn end_smoke_test(deployment: &Deployment, id: &str) -> Result<(), Err
     Ok(())
 }
 
-/// A stage that did not come, and why.
-type Failed = Option<(Stage, String)>;
-
 /// One machine, as it is watched.
 struct Watch<'a> {
     shell: &'a Shell<'a>,
@@ -88,11 +84,7 @@ struct Watch<'a> {
     asked: &'a Asked,
     /// When EC2 said yes.
     begun: Instant,
-    machine: Option<SmokeMachine>,
-    /// EC2's own word on it.
-    running_s: Option<f64>,
-    gone_s: Option<f64>,
-    forgotten_s: Option<f64>,
+    life: Life,
     end: Option<Rehearsed>,
 }
 
@@ -104,10 +96,7 @@ impl<'a> Watch<'a> {
             deployment,
             asked,
             begun: Instant::now(),
-            machine: None,
-            running_s: None,
-            gone_s: None,
-            forgotten_s: None,
+            life: Life::default(),
             end: None,
         }
     }
@@ -122,14 +111,11 @@ impl<'a> Watch<'a> {
         }
         loop {
             self.look().await?;
-            let machine = self.machine.as_ref();
-            let found = machine.is_some_and(|machine| !machine.found.is_empty());
-            // It may boot faster than EC2 says that it runs.
-            if found && self.running_s.is_some() {
-                return Ok(self.judged());
+            if self.life.has_come() {
+                return Ok(self.life.unusable());
             }
-            let missing = self.missing();
-            if let Some(why) = machine.and_then(why_it_ended) {
+            let missing = self.life.missing();
+            if let Some(why) = self.life.cut_short() {
                 return Ok(Some((missing, why)));
             }
             if self.begun.elapsed() > self.asked.wait {
@@ -161,7 +147,7 @@ impl<'a> Watch<'a> {
                 .await?;
             if state.machine.is_some() {
                 self.begun = Instant::now();
-                self.machine = state.machine;
+                self.life.machine = state.machine;
                 return Ok(None);
             }
             if !state.refused.is_empty() {
@@ -196,19 +182,20 @@ impl<'a> Watch<'a> {
         }
         loop {
             self.look().await?;
-            let (Some(machine), now_s) = (&self.machine, self.begun.elapsed().as_secs_f64()) else {
+            let (Some(machine), now_s) = (&self.life.machine, self.begun.elapsed().as_secs_f64())
+            else {
                 return Ok(None);
             };
-            if self.gone_s.is_some() && machine.closed && !machine.registered {
-                self.forgotten_s = Some(now_s);
+            if self.life.gone_s.is_some() && machine.closed && !machine.registered {
+                self.life.forgotten_s = Some(now_s);
                 return Ok(self.ended_as_asked(came));
             }
-            let missing = if self.gone_s.is_some() {
+            let missing = if self.life.gone_s.is_some() {
                 Stage::Forgotten
             } else {
                 Stage::Gone
             };
-            let is_over = match self.gone_s {
+            let is_over = match self.life.gone_s {
                 Some(gone_s) => now_s - gone_s > (CLOSED_LIMIT + tick).as_secs_f64(),
                 None => begun.elapsed() > gone_limit,
             };
@@ -244,7 +231,7 @@ impl<'a> Watch<'a> {
     }
 
     async fn look(&mut self) -> Result<(), Error> {
-        let Some(known) = &self.machine else {
+        let Some(known) = &self.life.machine else {
             return Ok(());
         };
         let instance = known.instance.clone();
@@ -255,18 +242,18 @@ impl<'a> Watch<'a> {
         let state = self.step(step).await?;
         let now_s = self.begun.elapsed().as_secs_f64();
         if let Some(machine) = state.machine {
-            self.machine = Some(machine);
+            self.life.machine = Some(machine);
         }
-        if self.gone_s.is_none() {
+        if self.life.gone_s.is_none() {
             let names = self.deployment.environment.names();
             let all = self.shell.instances(&names).await?;
             let state = all.iter().find(|one| one.id == instance);
             match state.map(|one| one.state.as_str()) {
                 Some("running") => {
-                    self.running_s.get_or_insert(now_s);
+                    self.life.running_s.get_or_insert(now_s);
                 }
                 // EC2 shows new machines late: one that it never showed may yet come.
-                None if closed || self.running_s.is_some() => self.gone_s = Some(now_s),
+                None if closed || self.life.running_s.is_some() => self.life.gone_s = Some(now_s),
                 Some(_) | None => {}
             }
         }
@@ -285,40 +272,9 @@ impl<'a> Watch<'a> {
         tokio::time::sleep(LOOK).await;
     }
 
-    /// The first stage of its coming that did not come.
-    fn missing(&self) -> Stage {
-        let come = self.seconds();
-        let all = [
-            Stage::Running,
-            Stage::Asked,
-            Stage::Registered,
-            Stage::Found,
-        ];
-        let is_missing = |stage: &Stage| !come.iter().any(|(one, _)| one == stage);
-        // A machine that asked runs, whatever EC2 has said so far.
-        let last = come.iter().map(|(stage, _)| *stage).max();
-        let later = |stage: &Stage| last.is_none_or(|last| *stage > last);
-        let mut all = all.into_iter().filter(later);
-        all.find(is_missing).unwrap_or(Stage::Found)
-    }
-
-    /// What keeps jobs from running there although it came.
-    fn judged(&self) -> Failed {
-        let found = self.found();
-        let word = |name: &str| found.iter().find(|(own, _)| own == name);
-        let forge = word("forge").map(|(_, status)| status.as_str());
-        let status = forge.and_then(|status| status.parse::<u16>().ok());
-        let is_reached = status.is_some_and(|status| (100..500).contains(&status));
-        let why = format!(
-            "from the machine the forge answers {} (000: not at all)",
-            forge.unwrap_or("nothing")
-        );
-        (!is_reached).then_some((Stage::Found, why))
-    }
-
     /// Whether what ended it is what was asked for.
     fn ended_as_asked(&self, came: bool) -> Failed {
-        let machine = self.machine.as_ref().filter(|_| came)?;
+        let machine = self.life.machine.as_ref().filter(|_| came)?;
         match self.asked.ends {
             Ends::BySweep(_) if machine.reason != "max-lifetime" => {
                 let why = format!("not ended by the sweep but as {}", machine.reason);
@@ -332,63 +288,18 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn found(&self) -> Vec<(String, String)> {
-        let found = self.machine.as_ref().map(|machine| machine.found.as_str());
-        let words = found.unwrap_or_default().split(';');
-        let pairs = words.filter_map(|word| word.trim().split_once('='));
-        let cut = |word: &str| word.chars().take(WORD_MAX_CHARS).collect::<String>();
-        pairs.map(|(name, word)| (cut(name), cut(word))).collect()
-    }
-
-    /// Seconds from EC2's yes to each stage that came: what the ledger noted by the function's clock, what
-    /// EC2 says by ours.
-    fn seconds(&self) -> Vec<(Stage, f64)> {
-        let Some(machine) = &self.machine else {
-            return Vec::new();
-        };
-        let noted = |state: &str| {
-            let at = machine.timeline.get(state)?;
-            let ms = u32::try_from(at.saturating_sub(machine.launched_ms)).ok()?;
-            Some(f64::from(ms) / 1000.0)
-        };
-        let stages = [
-            (Stage::Launched, Some(0.0)),
-            (Stage::Running, self.running_s),
-            (Stage::Asked, noted("registering")),
-            (Stage::Registered, noted("idle")),
-            (Stage::Found, noted("found")),
-            (Stage::Warned, noted("interrupted")),
-            (Stage::Gone, self.gone_s),
-            (Stage::Forgotten, self.forgotten_s),
-        ];
-        let come = stages.into_iter();
-        come.filter_map(|(stage, at)| Some((stage, at?))).collect()
-    }
-
     fn tested(self, failed: Failed) -> SmokeTested {
         SmokeTested {
             pool: self.asked.pool.clone(),
             spot: self.asked.spot,
-            seconds: self.seconds(),
-            found: self.found(),
-            reason: self
-                .machine
-                .as_ref()
-                .map_or_else(String::new, |machine| machine.reason.clone()),
+            seconds: self.life.seconds(),
+            found: self.life.found(),
             machine: self
+                .life
                 .machine
                 .map(|machine| (machine.instance_type, machine.instance)),
             end: self.end,
             failed,
         }
     }
-}
-
-/// Why it ends already, or has a job, if it does.
-fn why_it_ended(machine: &SmokeMachine) -> Option<String> {
-    if machine.timeline.contains_key("busy") {
-        return Some("the forge gave it a job, so it was left alone".to_owned());
-    }
-    let is_over = machine.closed || !machine.reason.is_empty();
-    is_over.then(|| format!("it ended: {}", machine.reason))
 }

@@ -202,9 +202,9 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<(), Failure> {
         let update = update(instance)
-            .set("found", text(words))
+            .set("#found", text(words))
             .stamped("found", now_ms)
-            .only_if("begins_with(launch, :smoke) AND attribute_not_exists(found)")
+            .only_if("begins_with(launch, :smoke) AND attribute_not_exists(#found)")
             .value(":smoke", text(SMOKE_LAUNCH));
         self.write(update).await.map(drop)
     }

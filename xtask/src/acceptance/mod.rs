@@ -5,7 +5,7 @@ mod denied;
 mod redact;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use lab::FaultInjection;
@@ -133,9 +133,11 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
             ended.map_or_else(Seen::from, |()| nothing()),
         );
     }
+    let env = Path::new(&target.env).file_stem().unwrap_or_default();
+    let env = env.to_string_lossy();
     let failed = report.named(Outcome::Failed).len();
     let not_run = report.named(Outcome::NotRun).join(", ");
-    let place = report.write(&asked.out, &target.env, &mut redactor)?;
+    let place = report.write(&asked.out, &env, &mut redactor)?;
     let place = place.display();
     say(&format!(
         "\nThe report is {place}.md, and {place}.json for programs. Not run: {not_run}."
