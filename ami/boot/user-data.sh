@@ -286,7 +286,7 @@ if [ "$smoke_test" = 1 ]; then
   # for EC2 to take it back, where that is what is tried.
   while [ "$(now_s)" -lt "$((look_end_s + 600))" ]; do
     mark found "$found"
-    sleep 10
+    sleep 5
   done
   fail 'nobody ended the machine of this smoke test'
 fi

@@ -96,7 +96,11 @@ impl SmokeTested {
     /// How long there was a machine, in seconds; none where none came.
     #[must_use]
     pub fn lived_s(&self) -> f64 {
-        self.seconds.iter().map(|(_, at)| *at).fold(0.0, f64::max)
+        let alive = self
+            .seconds
+            .iter()
+            .filter(|(stage, _)| *stage <= Stage::Gone);
+        alive.map(|(_, at)| *at).fold(0.0, f64::max)
     }
 }
 

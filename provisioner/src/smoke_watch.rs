@@ -28,6 +28,7 @@ const INTERRUPTION_LIMIT: Duration = Duration::from_mins(3);
 const SWEEP_EVERY: u32 = 10;
 /// How late the sweep may be, beside the time between two scheduled reconciles.
 const SWEEP_LIMIT: Duration = Duration::from_secs(90);
+
 /// Has one machine launched, looked at and ended. `interrupt` has EC2 take a machine back, by its id, where
 /// that is to end it: [`interrupt`], unless something stands in for EC2.
 pub async fn smoke_test(
@@ -206,6 +207,10 @@ impl<'a> Watch<'a> {
                     (_, _) => "EC2 still has it",
                 };
                 return Ok(Some((missing, why.to_owned())));
+            }
+            if machine.timeline.contains_key("busy") {
+                // Its job is somebody's, and ends it.
+                return Ok(None);
             }
             let is_swept = matches!(self.asked.ends, Ends::BySweep(_)) && came;
             if is_swept && machine.reason.is_empty() && looks % SWEEP_EVERY == 0 {

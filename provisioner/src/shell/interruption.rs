@@ -1,8 +1,8 @@
 //! Has EC2 take a Spot machine back, by an experiment of AWS's Fault Injection Service: nothing else makes EC2
 //! warn of an interruption. What it needs is made for it, and deleted whatever comes of it.
 //!
-//! From the service's API and user guide (`aws:ec2:send-spot-instance-interruptions`). No lab has this
-//! service, so nothing here has run.
+//! From the service's API model, its reference of actions (`aws:ec2:send-spot-instance-interruptions`) and what
+//! aws/amazon-ec2-spot-interrupter gives its role. No lab has this service, so nothing here has run.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -51,7 +51,7 @@ impl Shell<'_> {
         Ok(deleted?)
     }
 
-    /// The role that the service acts with: it may interrupt this instance, and nothing else.
+    /// The role that the service acts with: it may interrupt this instance alone.
     async fn experiment_role(
         &self,
         environment: &Environment,
@@ -71,11 +71,15 @@ impl Shell<'_> {
             Err(error) if !error.is("EntityAlreadyExists") => return Err(error),
             Ok(_) | Err(_) => {}
         }
-        let policy = json!({ "Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow",
-            "Action": "ec2:SendSpotInstanceInterruptions",
-            "Resource": self.instance_arn(environment, instance),
-        }]});
+        let policy = json!({ "Version": "2012-10-17", "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "ec2:SendSpotInstanceInterruptions",
+                "Resource": self.instance_arn(environment, instance),
+            },
+            // The service looks its targets up; no resource can be named for that.
+            { "Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*" },
+        ]});
         let put = self.iam.put_role_policy().role_name(role);
         let put = put.policy_name(POLICY).policy_document(policy.to_string());
         put.send().await.map_err(failed("PutRolePolicy"))?;

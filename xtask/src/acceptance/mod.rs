@@ -2,13 +2,13 @@
 //! of money; and a report of it that can be shown to anybody.
 
 mod denied;
+mod in_lab;
 mod redact;
 mod report;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use lab::FaultInjection;
 use provisioner::smoke_test::Ends;
 use stacks::pool::Pool;
 use stacks::rehearsal::Verdict;
@@ -28,9 +28,6 @@ const MARGIN: f64 = 2.0;
 const BEYOND_BOOT_S: f64 = 420.0;
 /// The limit of the machine that is swept, in minutes: the least that there is.
 const SWEPT_MINUTES: u32 = 1;
-/// How old the lab's EC2 says that machine is when it comes, in seconds: nobody waits for a limit there.
-const LAB_AGE_S: u32 = 120;
-
 /// What is asked for.
 #[derive(Debug, clap::Args)]
 pub struct Asked {
@@ -121,6 +118,7 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
         add(&mut report, "deployed", begun, Seen::of(true, Vec::new()));
         redactor = self::redactor(target).await?;
     }
+    in_lab::make_organizations(target, &pools).await;
     steps(target, asked, &pools, &mut report).await;
     if ends {
         let begun = Instant::now();
@@ -270,37 +268,20 @@ async fn sweep(target: &Target, asked: &Asked, report: &Report, pools: &[Pool]) 
     let Some(pool) = cheapest else {
         return Seen::not_run("there is no pool");
     };
-    if let Err(error) = age_in_lab(target, LAB_AGE_S).await {
+    if let Err(error) = in_lab::age(target, in_lab::AGE_S).await {
         return error.into();
     }
     let ends = Ends::BySweep(SWEPT_MINUTES);
     let mut seen = machine(target, asked, report, (pool, markets(pool)[0]), ends).await;
-    if let Err(error) = age_in_lab(target, 0).await {
+    if let Err(error) = in_lab::age(target, 0).await {
         return error.into();
     }
     if target.lab {
-        let line =
-            format!("in the lab the machine said that it was {LAB_AGE_S} s old when it came");
+        let age_s = in_lab::AGE_S;
+        let line = format!("in the lab the machine said that it was {age_s} s old when it came");
         seen.lines.push(line);
     }
     seen
-}
-
-/// Has the lab's EC2 say that new machines are that old; elsewhere machines are as old as they are.
-async fn age_in_lab(target: &Target, launched_ago_s: u32) -> Result<(), Error> {
-    let Some(ec2) = smoke_test::lab_ec2(target) else {
-        return Ok(());
-    };
-    let faults = FaultInjection {
-        launched_ago_s,
-        ..FaultInjection::default()
-    };
-    let body = serde_json::to_vec(&faults).expect("a plain struct");
-    let headers = [("Content-Type".to_owned(), "application/json".to_owned())];
-    let url = format!("{ec2}/_lab/faults");
-    let sent = lab::http::send(http::Method::POST, &url, &headers, body.into()).await;
-    sent.map(drop)
-        .map_err(|error| Error::NoAnswer(error.to_string()))
 }
 
 fn add(report: &mut Report, name: &str, begun: Instant, seen: Seen) {
