@@ -25,7 +25,7 @@ const CLOSED_LIMIT: Duration = Duration::from_secs(90);
 /// How long EC2 may take from its warning to the end.
 const INTERRUPTION_LIMIT: Duration = Duration::from_mins(3);
 /// How many looks pass between two sweeps that are asked for.
-const SWEEP_EVERY: u32 = 10;
+const SWEEP_EVERY: u32 = 5;
 /// How late the sweep may be, beside the time between two scheduled reconciles.
 const SWEEP_LIMIT: Duration = Duration::from_secs(90);
 

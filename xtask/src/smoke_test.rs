@@ -162,10 +162,11 @@ pub fn lines(tested: &SmokeTested) -> Vec<String> {
         lines.push(stages.collect::<Vec<_>>().join(", "));
     }
     if !tested.found.is_empty() {
-        let found = tested
-            .found
-            .iter()
-            .map(|(name, word)| format!("{name} {word}"));
+        let found = tested.found.iter().map(|(name, word)| {
+            // Programs say who they are before their version.
+            let said = word.strip_prefix(name.as_str()).unwrap_or(word);
+            format!("{name} {}", said.trim_start())
+        });
         lines.push(format!("found: {}", found.collect::<Vec<_>>().join(", ")));
     }
     if let Some(end) = &tested.end {

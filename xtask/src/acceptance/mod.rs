@@ -134,12 +134,15 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
     let env = Path::new(&target.env).file_stem().unwrap_or_default();
     let env = env.to_string_lossy();
     let failed = report.named(Outcome::Failed).len();
-    let not_run = report.named(Outcome::NotRun).join(", ");
+    let not_run = report.named(Outcome::NotRun).join("; ");
     let place = report.write(&asked.out, &env, &mut redactor)?;
     let place = place.display();
     say(&format!(
-        "\nThe report is {place}.md, and {place}.json for programs. Not run: {not_run}."
+        "\nThe report is {place}.md, and {place}.json for programs."
     ));
+    if !not_run.is_empty() {
+        say(&format!("Not run: {not_run}."));
+    }
     say(
         "docs/limits.md says how to send it. Look through it first: no name of yours should be in it.",
     );
@@ -177,6 +180,11 @@ async fn steps(target: &Target, asked: &Asked, pools: &[Pool], report: &mut Repo
     let begun = Instant::now();
     let seen = interruption(target, asked, report, pools).await;
     add(report, "interruption of a Spot machine", begun, seen);
+    if target.lab {
+        let why = "only AWS has it; the interruption above was made by the lab's EC2";
+        let name = "AWS's Fault Injection Service";
+        add(report, name, Instant::now(), Seen::not_run(why));
+    }
     let begun = Instant::now();
     let seen = sweep(target, asked, report, pools).await;
     add(report, "sweep", begun, seen);
@@ -251,12 +259,7 @@ async fn interruption(target: &Target, asked: &Asked, report: &Report, pools: &[
     let Some(pool) = pools.iter().find(|pool| markets(pool)[0]) else {
         return Seen::not_run("no pool buys Spot machines");
     };
-    let mut seen = machine(target, asked, report, (pool, true), Ends::ByInterruption).await;
-    if target.lab && seen.outcome == Outcome::Passed {
-        let line = "the lab's EC2 took it back; AWS's Fault Injection Service was not run";
-        seen.lines.push(line.to_owned());
-    }
-    seen
+    machine(target, asked, report, (pool, true), Ends::ByInterruption).await
 }
 
 /// A machine whose limit is a minute is ended by the sweep.
@@ -276,7 +279,7 @@ async fn sweep(target: &Target, asked: &Asked, report: &Report, pools: &[Pool]) 
     if let Err(error) = in_lab::age(target, 0).await {
         return error.into();
     }
-    if target.lab {
+    if target.lab && seen.outcome != Outcome::NotRun {
         let age_s = in_lab::AGE_S;
         let line = format!("in the lab the machine said that it was {age_s} s old when it came");
         seen.lines.push(line);
