@@ -200,6 +200,7 @@ else
 fi
 clone_token=
 {% endif %}
+smoke_test=$(grep -cx smoke-test "$state/answer" || :)
 rm -f "$state/answer"
 
 phase=runner
@@ -247,12 +248,48 @@ host:
 END
 chown ci: "$state/.runner" "$state/config.yaml"
 
+work="$runner $task --config $state/config.yaml"
+# A smoke test: a look at what a job would find, in the runner's place. No job is asked for.
+if [ "$smoke_test" = 1 ]; then
+  phase=smoke-test
+  cat >"$state/look" <<'END'
+forge=$(curl -sS -m 10 -o /dev/null -w '%{http_code}' '{{ forge_url }}/api/v1/version') || forge=000
+docker=no
+if command -v docker >/dev/null; then
+  docker=unusable
+  timeout 10 docker version >/dev/null 2>&1 && docker=usable
+fi
+version() { command -v "$1" >/dev/null && "$@" 2>&1 | head -n 1 | tr -d ';' | cut -c 1-40 || echo none; }
+echo "forge=$forge;user=$(id -un);docker=$docker;curl=$(version curl --version);path=$PATH"
+echo "systemd=$(version systemctl --version);git=$(version git --version);node=$(version node --version)"
+echo "runner=$(version "$1" --version)"
+END
+  chown ci: "$state/look"
+  work="sh $state/look $runner"
+fi
+
 # KillSignal: whoever stops this unit, also the shutdown of the machine, kills runner and job
 # outright. OOMPolicy: a job that runs out of memory fails by itself and is reported by its runner.
 systemd-run --quiet --collect --unit=ci-runner --uid=ci --working-directory="$state" \
   --property=KillSignal=SIGKILL --property=OOMPolicy=continue \
   /bin/sh -c "exec env -i HOME=$home LANG=C.UTF-8 PATH=$PATH USER=ci \
-    $runner $task --config $state/config.yaml >>$log 2>&1"
+    $work >>$log 2>&1"
+if [ "$smoke_test" = 1 ]; then
+  last_mark=ending
+  look_end_s=$(($(now_s) + 60))
+  while systemctl is-active ci-runner.service >/dev/null 2>&1 && [ "$(now_s)" -lt "$look_end_s" ]; do
+    sleep 1
+  done
+  found=$(tr '\n' ';' <"$log")
+  say "smoke test: $found"
+  # Said again in case nobody heard it. Whoever asked for the machine has it ended; ten minutes are enough
+  # for EC2 to take it back, where that is what is tried.
+  while [ "$(now_s)" -lt "$((look_end_s + 600))" ]; do
+    mark found "$found"
+    sleep 5
+  done
+  fail 'nobody ended the machine of this smoke test'
+fi
 mark online &
 say "runner $runner started"
 

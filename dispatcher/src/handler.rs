@@ -20,6 +20,7 @@ use crate::reconcile::known_jobs::KnownJobs;
 use crate::reconcile::rate_limit::RateLimit;
 use crate::reconcile::tick::{retire, sweep_alone, tick};
 use crate::rehearsal::rehearse;
+use crate::smoke_test::smoke_test;
 use crate::webhook::wake::Wake;
 use crate::{runner_route, webhook};
 
@@ -125,6 +126,11 @@ impl Handler {
                 let config = self.config().await?;
                 let rehearsal = rehearse(self.context(&config, deadline)).await;
                 return Ok(json!(rehearsal));
+            }
+            Invocation::SmokeTest(asked) => {
+                let config = self.config().await?;
+                let state = smoke_test(self.context(&config, deadline), asked).await?;
+                return Ok(json!(state));
             }
             Invocation::Pause(pause) => {
                 self.ledger.pause(&pause).await?;

@@ -4,8 +4,9 @@ use base64::Engine;
 use serde_json::Value;
 use stacks::names::{
     ACTION_CLEANUP, ACTION_DRAIN, ACTION_PAUSE, ACTION_REHEARSE, ACTION_RESUME, ACTION_RETIRE,
-    ACTION_WAITING, ROUTE_DISPATCH, ROUTE_RUNNER,
+    ACTION_SMOKE_TEST, ACTION_WAITING, ROUTE_DISPATCH, ROUTE_RUNNER,
 };
+use stacks::smoke_test::{SmokeTest, is_smoke_id};
 
 use crate::model::world::Pause;
 
@@ -35,6 +36,8 @@ pub enum Invocation {
     Retire,
     /// Somebody asks which calls it may make.
     Rehearse,
+    /// Somebody tries a machine: one step of it.
+    SmokeTest(SmokeTest),
     /// Somebody has jobs recorded and not launched for.
     Pause(Pause),
     /// Somebody ends that.
@@ -115,6 +118,7 @@ impl Invocation {
                 ACTION_DRAIN => Ok(Self::Nudge),
                 ACTION_RETIRE => Ok(Self::Retire),
                 ACTION_REHEARSE => Ok(Self::Rehearse),
+                ACTION_SMOKE_TEST => smoke_test(payload).map(Self::SmokeTest),
                 ACTION_PAUSE => pause(payload).map(Self::Pause),
                 ACTION_RESUME => pause(payload).map(Self::Resume),
                 ACTION_WAITING => Ok(Self::Waiting {
@@ -151,6 +155,15 @@ impl Invocation {
         }
         Err(unknown("no action, route or detail-type"))
     }
+}
+
+/// One step of a smoke test. Its id becomes a row, a token and a tag.
+fn smoke_test(payload: &Value) -> Result<SmokeTest, BadInvocation> {
+    let asked = serde_json::from_value(payload.clone());
+    let asked = asked
+        .ok()
+        .filter(|asked: &SmokeTest| is_smoke_id(&asked.id));
+    asked.ok_or_else(|| unknown("a smoke test that can't be read"))
 }
 
 /// What is paused. A word that is too long is refused: it would make the row too large.

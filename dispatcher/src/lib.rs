@@ -24,4 +24,5 @@ pub mod plan;
 pub mod reconcile;
 mod rehearsal;
 pub mod runner_route;
+mod smoke_test;
 pub mod webhook;

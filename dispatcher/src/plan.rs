@@ -207,7 +207,12 @@ pub fn drain(world: &World) -> Plan {
 /// failed. For a cancelled job the mark is all: the forge can't reach an ephemeral runner any more,
 /// and the job's processes would run on to their end.
 fn unended(world: &World) -> impl Iterator<Item = Action> {
-    let reasons = [EndReason::JobCancelled, EndReason::Surplus, EndReason::Idle];
+    let reasons = [
+        EndReason::JobCancelled,
+        EndReason::Surplus,
+        EndReason::Idle,
+        EndReason::SmokeTest,
+    ];
     reasons.into_iter().filter_map(|reason| {
         let marked = |runner: &&Runner| runner.end_reason() == Some(&reason);
         let instances: Vec<String> = world
@@ -281,7 +286,7 @@ fn free_machines<'a>(world: &'a World, pool: &Pool) -> Vec<&'a str> {
     let asked = world
         .launches
         .iter()
-        .filter(|launch| launch.pool == pool.name)
+        .filter(|launch| launch.pool == pool.name && !launch.is_smoke_test())
         .flat_map(|launch| std::iter::repeat_n(launch.id.as_str(), launch.count as usize));
     running.chain(asked).collect()
 }

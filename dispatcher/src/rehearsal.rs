@@ -59,7 +59,7 @@ pub(crate) async fn rehearse(context: Context<'_>) -> Rehearsal {
         action: "ec2:TerminateInstances".to_owned(),
         what: "its machines".to_owned(),
         verdict: Verdict::Unknown,
-        words: "EC2 tells only of a machine that exists".to_owned(),
+        words: "EC2 tells only of a machine that exists: `cargo xtask smoke-test`".to_owned(),
     });
     let denied = calls.iter().filter(|call| call.verdict == Verdict::Denied);
     let denied = denied.count();
@@ -83,7 +83,8 @@ fn launches(context: Context<'_>, pool: &Pool) -> Vec<Launch> {
     markets
 }
 
-fn call(action: &str, what: String, tried: Result<(), Failure>) -> RehearsedCall {
+/// What is told of a call that was `tried`.
+pub(crate) fn call(action: &str, what: String, tried: Result<(), Failure>) -> RehearsedCall {
     let (verdict, words) = match tried {
         Ok(()) => (Verdict::Allowed, String::new()),
         Err(failure) if DENIALS.contains(&&*failure.code) => (Verdict::Denied, told(&failure)),

@@ -1,7 +1,9 @@
 //! The runner route: a machine asks for its one-job credential, once, and says how it fares.
 
 use stacks::pool::Pool;
-use stacks::route::{Ask, LINE_CLONE_TOKEN, LINE_RUNNER, Mark, REFUSED, Request, TEXT_MAX_CHARS};
+use stacks::route::{
+    Ask, LINE_CLONE_TOKEN, LINE_RUNNER, LINE_SMOKE_TEST, Mark, REFUSED, Request, TEXT_MAX_CHARS,
+};
 
 use crate::aws::{Aws, Failure, WriteResult};
 use crate::clock::now_ms;
@@ -93,7 +95,11 @@ async fn credential(
         "runner registered"
     );
     let clone_token = config.clone_token.as_ref().filter(|_| pool.clone_token);
-    let answer = lines(&registration.document, clone_token, pool);
+    let mut answer = lines(&registration.document, clone_token, pool);
+    if runner.is_smoke_test() {
+        answer.push_str(LINE_SMOKE_TEST);
+        answer.push('\n');
+    }
     Ok(HttpResponse::secret(answer))
 }
 
@@ -186,6 +192,7 @@ async fn note(
             ledger.runner_noted(instance, note, now_ms).await?;
         }
         Mark::Started => ledger.runner_started(instance, now_ms).await?,
+        Mark::Found => ledger.runner_found(instance, &words, now_ms).await?,
         Mark::Ending => ledger.runner_ends_itself(instance, None, now_ms).await?,
         Mark::Failed => {
             let reason = EndReason::Said(format!("boot failed: {words}"));

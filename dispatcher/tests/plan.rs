@@ -73,6 +73,25 @@ fn what_is_paused_is_held_its_owner_told_once_and_nothing_else_changes() {
 }
 
 #[test]
+fn a_smoke_tests_machine_is_nobodys_and_no_machine_is_its() {
+    let smoke = runner("i-1", "smoke-1");
+    let idle = in_state(smoke.clone(), RunnerState::Idle, NOW_MS);
+    for runner in [smoke.clone(), idle] {
+        // Not adopted, and not too many either.
+        let mut story = world(vec![], vec![runner]);
+        assert!(told(&story).is_empty());
+        story.jobs = vec![waiting(1)];
+        assert_eq!(told(&story), ["launch for 1"]);
+    }
+    let mut story = world(vec![waiting(1)], vec![]);
+    story.launches = vec![open_launch("smoke-1")];
+    assert_eq!(told(&story), ["reissue smoke-1", "launch for 1"]);
+    let mut over = smoke;
+    over.ending = Some(ending(Some(EndReason::SmokeTest)));
+    assert_eq!(told(&world(vec![], vec![over])), ["end i-1 as smoke-test"]);
+}
+
+#[test]
 fn a_machine_that_lost_its_job_serves_the_next_one() {
     let free = world(vec![waiting(2)], vec![runner("i-1", "a")]);
     assert_eq!(told(&free), ["adopt 2 by a"]);

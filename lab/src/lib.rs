@@ -37,7 +37,7 @@ mod tls;
 mod update;
 
 pub use cloud::InstanceReport;
-pub use ec2::{Calls, Capacity, FaultInjection, RunError};
+pub use ec2::{Calls, Capacity, FaultInjection, RunError, on_demand_usd_per_hour};
 pub use error::Error;
 pub use folder::{
     ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,

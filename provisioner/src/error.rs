@@ -85,6 +85,9 @@ pub enum Error {
         /// What it says.
         words: String,
     },
+    /// An experiment of AWS's Fault Injection Service came to nothing.
+    #[error("the experiment that takes a Spot machine back failed: {0}")]
+    Experiment(String),
     /// Something did not end in time.
     #[error(
         "{what} did not end within {seconds} seconds; run the command again to go on from there"
@@ -122,6 +125,7 @@ impl Error {
             | Self::Image { .. }
             | Self::Blocked { .. }
             | Self::Function { .. }
+            | Self::Experiment(_)
             | Self::Slow { .. } => None,
         }
     }

@@ -86,7 +86,7 @@ fn is_denied(rehearsal: &Rehearsal) -> bool {
 }
 
 /// What EC2 denied is readable for those alone who may decode it: the operator, never the function.
-async fn explained(shell: &Shell<'_>, call: RehearsedCall) -> Rehearsed {
+pub(crate) async fn explained(shell: &Shell<'_>, call: RehearsedCall) -> Rehearsed {
     let mut rehearsed = Rehearsed {
         denied: None,
         statements: Vec::new(),

@@ -12,3 +12,4 @@ pub mod names;
 pub mod pool;
 pub mod rehearsal;
 pub mod route;
+pub mod smoke_test;

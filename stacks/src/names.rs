@@ -29,6 +29,8 @@ pub const ACTION_DRAIN: &str = "drain";
 pub const ACTION_RETIRE: &str = "retire";
 /// Tries every call that the function makes, without effect: [`crate::rehearsal`].
 pub const ACTION_REHEARSE: &str = "rehearse";
+/// One step of a smoke test: [`crate::smoke_test`].
+pub const ACTION_SMOKE_TEST: &str = "smoke-test";
 
 /// `action` of the call with which a person has jobs recorded and not launched for: of one pool, of one
 /// repository, or all.
@@ -86,6 +88,8 @@ pub struct Names {
     pub function_role: String,
     /// The role that Scheduler assumes to invoke the tick.
     pub schedule_role: String,
+    /// The role of the experiment that `acceptance` makes, and deletes afterwards.
+    pub experiment_role: String,
     /// The schedule of the tick.
     pub schedule: String,
     /// The `EventBridge` rule for EC2 state changes.
@@ -138,6 +142,7 @@ impl Names {
             log_group: format!("/aws/lambda/{name}-dispatch"),
             function_role: with("dispatch"),
             schedule_role: with("tick"),
+            experiment_role: with("experiment"),
             schedule: with("tick"),
             state_rule: with("instance-state"),
             interruption_rule: with("spot-interruption"),

@@ -2,7 +2,8 @@
 //!
 //! Requests are JSON, `{"ask":"credential"}` or `{"mark":"online"}` with an optional `text`.
 //! The answer to a credential request is plain text, one fact a line, so that a shell needs no JSON
-//! parser: `runner <.runner document>` and, for pools that ask, `clone-token <token>`.
+//! parser: `runner <.runner document>`, for pools that ask `clone-token <token>`, and for the machine of a
+//! smoke test `smoke-test`: it takes no job, says what it found, and waits for its end.
 //! Status 200: done. 410: refused for good, the machine ends. Everything else, also API Gateway's own
 //! 403 while a fresh role is not known everywhere yet: ask again until the boot limit.
 
@@ -50,11 +51,15 @@ pub enum Mark {
     Ending,
     /// The boot failed; `text` says where.
     Failed,
+    /// What a job would find, in `text`: for machines of a smoke test, and of no others noted.
+    Found,
 }
 
 /// First word of the answer's line that holds the `.runner` document.
 pub const LINE_RUNNER: &str = "runner";
 /// First word of the answer's line that holds the clone token.
 pub const LINE_CLONE_TOKEN: &str = "clone-token";
+/// The answer's line that makes the machine one of a smoke test.
+pub const LINE_SMOKE_TEST: &str = "smoke-test";
 /// Longest `text` of a mark that is kept, in characters: a last line, not a log.
 pub const TEXT_MAX_CHARS: usize = 300;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::forge_arg::ForgeArg;
-use crate::{differential, explain, judge, soak, test};
+use crate::{acceptance, differential, explain, judge, smoke_test, soak, test};
 
 /// A self-cleaning CI fleet for Gitea and Forgejo on EC2 Spot.
 #[derive(Debug, Parser)]
@@ -79,6 +79,20 @@ pub enum Command {
     Rehearse {
         #[command(flatten)]
         env: EnvArg,
+    },
+    /// Launch one machine of each pool as for a job, see what a job would find, and end it.
+    SmokeTest {
+        #[command(flatten)]
+        env: EnvArg,
+        #[command(flatten)]
+        which: smoke_test::Which,
+    },
+    /// Try all that only a real account can prove, within a bound of money, and write a report of it.
+    Acceptance {
+        #[command(flatten)]
+        env: EnvArg,
+        #[command(flatten)]
+        asked: acceptance::Asked,
     },
     /// End a deployment with everything that it made. ENV has to be named.
     Down {

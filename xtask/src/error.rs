@@ -31,6 +31,23 @@ pub enum Error {
     /// The function lacks rights.
     #[error("{0} of the function's calls are denied; they are listed above")]
     Denied(usize),
+    /// Machines did not come or go as they should.
+    #[error("{failed} of {all} smoke tests failed; they are told above")]
+    Smoke {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// Steps of the acceptance failed.
+    #[error("{0} steps failed; they are told above and in the report")]
+    Acceptance(usize),
+    /// The bound can't be kept.
+    #[error("what an hour of {0} costs is not known here; say it: --usd-per-hour N")]
+    UnknownPrice(String),
+    /// Somebody pressed Ctrl-C.
+    #[error("stopped; the machine that was tried is told to end")]
+    Stopped,
     /// The forge's way does not lead to the function.
     #[error("a signed delivery was not answered as it should be: {0}")]
     NoAnswer(String),
@@ -79,6 +96,10 @@ impl Error {
                     .to_owned(),
             ),
             Self::NobodyToAsk
+            | Self::Smoke { .. }
+            | Self::Acceptance(_)
+            | Self::UnknownPrice(_)
+            | Self::Stopped
             | Self::NoLab
             | Self::NoSuchPool { .. }
             | Self::Refused

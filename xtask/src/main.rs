@@ -6,6 +6,7 @@
     reason = "a program has no public items; `pub` here means: for the other commands"
 )]
 
+mod acceptance;
 mod cli;
 mod demo;
 mod diff;
@@ -26,6 +27,7 @@ mod rehearse;
 mod render;
 mod replay;
 mod secret;
+mod smoke_test;
 mod soak;
 mod target;
 mod terminal;
@@ -98,6 +100,15 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Rehearse { env } => {
             let target = checkout.target(env, "rehearse", Unnamed::Default)?;
             rehearse::run(&target).await.map_err(hinted)?;
+        }
+        Command::SmokeTest { env, which } => {
+            let target = checkout.target(env, "smoke-test", Unnamed::Default)?;
+            smoke_test::run(&target, &which).await.map_err(hinted)?;
+        }
+        Command::Acceptance { env, asked } => {
+            let unnamed = Unnamed::Ask { yes: asked.yes };
+            let target = checkout.target(env, "acceptance", unnamed)?;
+            acceptance::run(&target, &asked).await.map_err(hinted)?;
         }
         Command::Down { env, yes } => {
             let target = checkout.target(env, "down", Unnamed::Refuse)?;

@@ -14,7 +14,8 @@ const NAMED_MAX: usize = 20;
 /// Pauses.
 pub async fn pause(target: &Target, what: PausedArg, reason: &str) -> Result<(), Error> {
     let paused = Paused::from(what);
-    check(target, &paused)?;
+    // A pool that nobody has would be paused in vain.
+    target.pools(paused.pool.as_deref())?;
     ask::pause(&target.deployment, &paused, reason).await?;
     say(&format!(
         "{} paused: they are recorded, what runs goes on, and nothing is launched until `cargo xtask \
@@ -57,24 +58,6 @@ pub async fn waiting(target: &Target, include: bool) -> Result<(), Error> {
         say(&format!("  and {} more", count - NAMED_MAX));
     }
     Ok(())
-}
-
-/// A pool that nobody has would be paused in vain.
-fn check(target: &Target, paused: &Paused) -> Result<(), Error> {
-    let pools = &target.deployment.environment.pools;
-    match &paused.pool {
-        Some(name) if !pools.iter().any(|pool| pool.document.name == *name) => {
-            let known: Vec<&str> = pools
-                .iter()
-                .map(|pool| pool.document.name.as_str())
-                .collect();
-            Err(Error::NoSuchPool {
-                name: name.clone(),
-                known: known.join(", "),
-            })
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 fn words(paused: &Paused) -> String {

@@ -208,7 +208,9 @@ impl Place {
                 let profiles = [names.runner.clone(), format!("{}-*", names.runner)];
                 let profiles =
                     profiles.map(|name| self.global(&format!("instance-profile/{name}")));
-                self.roles().into_iter().chain(profiles).collect()
+                let experiment = self.global(&format!("role/{}", names.experiment_role));
+                let roles = self.roles().into_iter().chain([experiment]);
+                roles.chain(profiles).collect()
             }
             "lambda" => self.functions(),
             "logs" => ["", ":*"]

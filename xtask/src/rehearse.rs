@@ -43,7 +43,7 @@ pub async fn run(target: &Target) -> Result<(), Error> {
 }
 
 /// Goes the forge's way: name, API, function, secret, signature. It writes nothing.
-async fn probe(target: &Target) -> Result<(), Error> {
+pub async fn probe(target: &Target) -> Result<(), Error> {
     let failed = |why: String| Error::NoAnswer(why);
     let url = target::hook_url(target).await?;
     let url = url.ok_or_else(|| failed("nothing is deployed".to_owned()))?;

@@ -9,7 +9,7 @@ use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::show::Presentation;
 use provisioner::{AwsEndpoint, Deployment, Environment, Plan};
 use stacks::names::SecretName;
-use stacks::pool::ForgeKind;
+use stacks::pool::{ForgeKind, Pool};
 
 use crate::environments;
 use crate::error::Error;
@@ -33,6 +33,29 @@ pub struct Target {
 }
 
 impl Target {
+    /// Its pools, or the one called `name`.
+    pub fn pools(&self, name: Option<&str>) -> Result<Vec<Pool>, Error> {
+        let all = self.deployment.environment.pools.iter();
+        let all: Vec<Pool> = all.map(|pool| pool.document.clone()).collect();
+        let Some(name) = name else {
+            return Ok(all);
+        };
+        let known: Vec<&str> = all.iter().map(|pool| pool.name.as_str()).collect();
+        match all.iter().find(|pool| pool.name == name) {
+            Some(pool) => Ok(vec![pool.clone()]),
+            None => Err(Error::NoSuchPool {
+                name: name.to_owned(),
+                known: known.join(", "),
+            }),
+        }
+    }
+
+    /// Whether it was deployed.
+    pub async fn is_deployed(&self) -> Result<bool, Error> {
+        let outputs = provisioner::outputs(&self.deployment).await?;
+        Ok(outputs.api_endpoint().is_some())
+    }
+
     /// How its commands are written.
     #[must_use]
     pub fn presentation(&self) -> Presentation {

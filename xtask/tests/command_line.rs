@@ -52,6 +52,8 @@ fn help_names_the_program_and_lists_developers_commands_by_themselves() {
         "pause",
         "resume",
         "rehearse",
+        "smoke-test",
+        "acceptance",
         "down",
         "secret",
         "replay",
@@ -86,6 +88,8 @@ fn every_command_about_an_environment_takes_it_by_position_or_by_option() {
         &["diff"],
         &["up"],
         &["down"],
+        &["smoke-test", "--market", "spot"],
+        &["acceptance", "--max-dollars", "1"],
         &["secret", "set", "forge-token"],
         &["replay", "body.json"],
         &["explain", "--event", "body.json"],
@@ -111,6 +115,7 @@ fn what_deploys_or_destroys_is_told_the_environment() {
         (&["down", "--yes"], "down"),
         (&["up"], "up"),
         (&["up", "--yes"], "up"),
+        (&["acceptance", "--max-dollars", "1"], "acceptance"),
     ] {
         let (code, output, error) = typed(args);
         assert_eq!((code, &*output), (1, ""), "{args:?}");

@@ -2,14 +2,20 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use stacks::pool::Scope;
+use stacks::smoke_test::SMOKE_LAUNCH;
 
-use super::change::{Change, number, text};
+use super::change::{Change, Key, number, text};
 use super::launches::give_back;
 use super::stale_registrations::stale_of;
 use super::{HISTORY_S, Ledger, item, read, runner_key};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::{ForgeRunner, JobKey};
 use crate::model::runner::{EndReason, Ending, Runner, RunnerEvent, RunnerState};
+
+/// The key of what is kept of a runner that ended.
+fn ended_key(instance: &str) -> Key {
+    (format!("runner#{instance}"), "ended".to_owned())
+}
 
 /// An update of a live runner's row.
 fn update(instance: &str) -> Change {
@@ -188,6 +194,27 @@ impl Ledger {
         self.write(update).await.map(drop)
     }
 
+    /// The machine of a smoke test says what a job would find; its first word counts, and nobody else's.
+    pub(crate) async fn runner_found(
+        &self,
+        instance: &str,
+        words: &str,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        let update = update(instance)
+            .set("#found", text(words))
+            .stamped("found", now_ms)
+            .only_if("begins_with(launch, :smoke) AND attribute_not_exists(#found)")
+            .value(":smoke", text(SMOKE_LAUNCH));
+        self.write(update).await.map(drop)
+    }
+
+    /// What is kept of a runner that ended.
+    pub(crate) async fn ended_runner(&self, instance: &str) -> Result<Option<Runner>, Failure> {
+        let item = self.item(ended_key(instance)).await?;
+        item.map(read).transpose()
+    }
+
     /// We end it, if its state admits that for this reason.
     pub async fn end_runner(
         &self,
@@ -239,8 +266,7 @@ impl Ledger {
             None => row.only_if("attribute_not_exists(forge_id)"),
             Some(id) => row.only_from("forge_id", number(id)),
         };
-        let key = (format!("runner#{}", runner.instance), "ended".to_owned());
-        let mut ended = item(key, runner);
+        let mut ended = item(ended_key(&runner.instance), runner);
         ended.insert("ended_ms".to_owned(), number(now_ms));
         ended.insert("ttl".to_owned(), number(now_ms / 1000 + HISTORY_S));
         let mut changes = vec![row, Change::put(ended)];

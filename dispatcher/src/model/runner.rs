@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use stacks::pool::Scope;
+use stacks::smoke_test::SMOKE_LAUNCH;
 
 use super::job::JobKey;
 
@@ -51,6 +52,9 @@ pub struct Runner {
     /// The job that it took, once the forge has said which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobKey>,
+    /// What the machine of a smoke test says that a job would find.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
     /// That it ends, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
@@ -115,6 +119,8 @@ pub enum EndReason {
     Idle,
     /// The deployment is taken down.
     Retired,
+    /// It was there for a smoke test, which is over.
+    SmokeTest,
     /// EC2 says that it has ended.
     Ended,
     /// EC2 does not have it any more.
@@ -125,7 +131,7 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason for which we end instances.
-    pub const OURS: [Self; 7] = [
+    pub const OURS: [Self; 8] = [
         Self::MaxLifetime,
         Self::BootTimeout,
         Self::Orphan,
@@ -133,6 +139,7 @@ impl EndReason {
         Self::Surplus,
         Self::Idle,
         Self::Retired,
+        Self::SmokeTest,
     ];
 
     /// The states in which a runner may be ended for this reason; checked as the end is written down,
@@ -140,7 +147,7 @@ impl EndReason {
     pub(crate) fn ends_only(&self) -> Option<&'static [RunnerState]> {
         match self {
             Self::BootTimeout | Self::Surplus => Some(&[RunnerState::Booting]),
-            Self::Idle => Some(&RunnerState::WITHOUT_JOB),
+            Self::Idle | Self::SmokeTest => Some(&RunnerState::WITHOUT_JOB),
             Self::MaxLifetime
             | Self::Orphan
             | Self::JobCancelled
@@ -162,6 +169,7 @@ impl EndReason {
             Self::Surplus => "surplus",
             Self::Idle => "idle",
             Self::Retired => "retired",
+            Self::SmokeTest => "smoke-test",
             Self::Ended => "ended",
             Self::Gone => "gone",
             Self::Said(words) => words,
@@ -221,13 +229,19 @@ impl RunnerState {
 }
 
 impl Runner {
+    /// Whether its machine is there for a smoke test and asks for no job.
+    #[must_use]
+    pub fn is_smoke_test(&self) -> bool {
+        self.launch.starts_with(SMOKE_LAUNCH)
+    }
+
     /// Whether it could still take a job.
     pub(crate) fn is_supply(&self) -> bool {
         let could = match self.state {
             RunnerState::Booting | RunnerState::Registering | RunnerState::Idle => true,
             RunnerState::Disabled | RunnerState::Busy => false,
         };
-        could && self.ending.is_none()
+        could && self.ending.is_none() && !self.is_smoke_test()
     }
 
     /// When it got to its state.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use stacks::pool::Pool;
+use stacks::smoke_test::SMOKE_LAUNCH;
 
 use super::job::JobKey;
 use super::runner::Runner;
@@ -186,6 +187,11 @@ impl Launch {
     /// The candidate being tried.
     pub(crate) fn candidate(&self) -> Option<&Candidate> {
         self.candidates.get(self.at)
+    }
+
+    /// Whether its machine is for a smoke test, and for no job.
+    pub(crate) fn is_smoke_test(&self) -> bool {
+        self.id.starts_with(SMOKE_LAUNCH)
     }
 
     /// The client token of the candidate being tried. Each has its own: a token with other

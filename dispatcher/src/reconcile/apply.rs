@@ -188,7 +188,7 @@ impl Context<'_> {
 
     /// Sends a launch until the answer is definite or the time is out. A launch that is left open
     /// is sent again by the next drain, word for word.
-    async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
+    pub(crate) async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
         let (mut tries, mut wait_ms) = (0, ASK_AGAIN_MS);
         while tries < TRIES_MAX && !self.out_of_time() {
             self.rate_limit.turn().await;
@@ -280,6 +280,7 @@ impl Context<'_> {
                 forge_id: None,
                 maybe_registered: false,
                 job: None,
+                found: None,
                 ending: launched.ended.then_some(Ending {
                     since_ms: now_ms,
                     reason: None,
@@ -340,7 +341,7 @@ impl Context<'_> {
                     .await?;
             }
         }
-        Ok(Progress::Changed)
+        Ok(Progress::GivenBack(why.to_owned()))
     }
 
     /// Gives back a launch that asks for more machines than the account may have: its jobs get a launch

@@ -67,6 +67,8 @@ impl Context<'_> {
 pub enum Progress {
     /// The world has changed, or may have: look again.
     Changed,
+    /// A launch came to nothing, and why: look again.
+    GivenBack(String),
     /// The forge said this of jobs: look again with it.
     Verified(Vec<(JobKey, ForgeJobState)>),
     /// Nothing more to do about it in this drain.

@@ -146,7 +146,7 @@ async fn first_look(
     log_held(&held);
     let launched = context.claim_and_issue(launch, &claims, &world, Some(holder));
     let failure = match keep_lease(context, holder, launched).await {
-        Ok(Progress::Changed | Progress::Verified(_)) => {
+        Ok(Progress::Changed | Progress::GivenBack(_) | Progress::Verified(_)) => {
             return rounds(context, holder, Denied::new()).await;
         }
         Ok(Progress::Waits) => None,
@@ -188,7 +188,7 @@ async fn rounds(
             // One action that fails keeps no other from being done.
             match done {
                 Ok(Progress::Waits) => {}
-                Ok(Progress::Changed) => changed = true,
+                Ok(Progress::Changed | Progress::GivenBack(_)) => changed = true,
                 Ok(Progress::Verified(states)) => {
                     changed = true;
                     forge_states.extend(states);

@@ -84,6 +84,7 @@ pub(crate) fn runner(instance: &str, launch: &str) -> Runner {
         forge_id: None,
         maybe_registered: false,
         job: None,
+        found: None,
         ending: None,
     }
 }

@@ -54,6 +54,12 @@ pub(crate) fn image(id: &str) -> Option<&'static Image> {
     IMAGES.iter().find(|image| image.0 == id)
 }
 
+/// What an hour of the type `name` costs On-Demand in eu-west-1, in dollars, as far as that is known here.
+#[must_use]
+pub fn on_demand_usd_per_hour(name: &str) -> Option<f64> {
+    named(name).map(|(_, on_demand, _)| *on_demand)
+}
+
 fn named(name: &str) -> Option<&'static Type> {
     TYPES.iter().find(|(offered, ..)| *offered == name)
 }

@@ -16,6 +16,7 @@ mod xml;
 
 pub(crate) use self::api_error::ApiError;
 pub use self::calls::Calls;
+pub use self::catalog::on_demand_usd_per_hour;
 pub(crate) use self::catalog::usd_per_hour;
 pub use self::injection::{Capacity, FaultInjection, RunError};
 #[cfg(test)]

@@ -15,6 +15,10 @@ use crate::init::unit::{Force, KillMode, Reply, Request, Unit, User};
 
 /// Runs the command `program`.
 pub(super) fn main(program: &str, args: &[String]) -> ExitCode {
+    if program == "systemctl" && args == ["--version"] {
+        let _ = writeln!(io::stdout(), "systemd 0 (lab)");
+        return ExitCode::SUCCESS;
+    }
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let request = match parse(program, args, &passwd) {
         Ok(request) => request,

@@ -34,6 +34,7 @@ mod replaced;
 mod runner_route;
 mod scale_in;
 mod secrets;
+mod smoke_test;
 #[path = "../support/mod.rs"]
 mod support;
 mod thousand;

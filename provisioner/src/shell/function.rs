@@ -2,8 +2,10 @@
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_smithy_types::retry::RetryConfig;
-use stacks::names::{ACTION_REHEARSE, ACTION_RETIRE};
+use serde::de::DeserializeOwned;
+use stacks::names::{ACTION_CLEANUP, ACTION_REHEARSE, ACTION_RETIRE, ACTION_SMOKE_TEST};
 use stacks::rehearsal::Rehearsal;
+use stacks::smoke_test::{SmokeState, SmokeTest};
 
 use super::Shell;
 use crate::aws::{CallError, failed};
@@ -26,11 +28,41 @@ impl Shell<'_> {
     /// Has the dispatcher try every call that it makes, without effect.
     pub(crate) async fn rehearse(&self, function: &str) -> Result<Rehearsal, CallError> {
         let rehearse = serde_json::json!({ "action": ACTION_REHEARSE });
-        let answer = self.call(function, &rehearse).await?;
-        let rehearsal = answer
+        self.answer(function, &rehearse, "the function's rehearsal")
+            .await
+    }
+
+    /// Has the dispatcher do one step of a smoke test.
+    pub(crate) async fn smoke_test(
+        &self,
+        function: &str,
+        asked: &SmokeTest,
+    ) -> Result<SmokeState, CallError> {
+        let step = serde_json::json!({
+            "action": ACTION_SMOKE_TEST, "id": asked.id, "step": asked.step,
+        });
+        self.answer(function, &step, "the smoke test").await
+    }
+
+    /// Has the dispatcher do now what it does on schedule.
+    pub(crate) async fn tick(&self, function: &str) -> Result<(), CallError> {
+        let tick = serde_json::json!({ "action": ACTION_CLEANUP });
+        let done = self.answer::<serde_json::Value>(function, &tick, "the reconcile");
+        done.await.map(drop)
+    }
+
+    /// What the function answers to `payload`; that it failed is an error of the call named `what`.
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        function: &str,
+        payload: &serde_json::Value,
+        what: &'static str,
+    ) -> Result<T, CallError> {
+        let answer = self.call(function, payload).await?;
+        let answer = answer
             .and_then(|answer| serde_json::from_value(answer).map_err(|error| error.to_string()));
-        rehearsal.map_err(|message| CallError {
-            call: "the function's rehearsal",
+        answer.map_err(|message| CallError {
+            call: what,
             code: Some("FunctionError".to_owned()),
             message,
         })

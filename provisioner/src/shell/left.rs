@@ -63,6 +63,7 @@ impl Shell<'_> {
         let roles = [
             names.function_role.clone(),
             names.schedule_role.clone(),
+            names.experiment_role.clone(),
             names.runner_role(None),
         ];
         let roles: BTreeSet<String> = roles.into_iter().chain(permissions).collect();

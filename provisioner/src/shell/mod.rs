@@ -7,6 +7,7 @@ mod exists;
 mod function;
 mod images;
 mod instances;
+mod interruption;
 mod left;
 mod observe;
 mod parameters;
@@ -50,6 +51,7 @@ pub(crate) struct Shell<'p> {
     cloudformation: aws_sdk_cloudformation::Client,
     dynamodb: aws_sdk_dynamodb::Client,
     ec2: aws_sdk_ec2::Client,
+    fis: aws_sdk_fis::Client,
     iam: aws_sdk_iam::Client,
     lambda: aws_sdk_lambda::Client,
     logs: aws_sdk_cloudwatchlogs::Client,
@@ -72,6 +74,11 @@ impl<'p> Shell<'p> {
     /// Says what is done next.
     pub(crate) fn step(&self, what: &str) {
         self.progress.report(Event::Step(what.to_owned()));
+    }
+
+    /// Says that something takes its time.
+    pub(crate) fn waiting(&self, what: String, seconds: u64) {
+        self.progress.report(Event::Waiting { what, seconds });
     }
 
     async fn connect(
@@ -119,6 +126,7 @@ impl<'p> Shell<'p> {
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
+            fis: aws_sdk_fis::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),

@@ -17,7 +17,7 @@ const NODE: &str = "IAM's simulator";
 /// Has the table of handlers written anew.
 const ENV_WRITE: &str = "CI_WRITE_HANDLERS";
 /// The steps that record.
-const RECORDED: [&str; 2] = ["lab-tests", "demo"];
+const RECORDED: [&str; 3] = ["lab-tests", "demo", "acceptance"];
 
 /// Has `command` record its calls to AWS for the judges, as part of a step of this name. What an earlier
 /// run of the step left is gone.

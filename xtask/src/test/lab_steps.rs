@@ -1,5 +1,7 @@
 //! Steps in the lab: a cloud and a forge on this machine.
 
+use std::process::Command;
+
 use conformance::judge;
 use lab::ForgeProgram;
 use lab::real_forge::{Programs, Release};
@@ -60,6 +62,39 @@ pub fn demo(run: &mut Run) -> Result<(), TestError> {
     pass(demo, also_recorded(run, demo, &mut push_only))?;
     let other = "xtask/tests/other-workflow.yml";
     pass("demo", &mut run.xtask(["demo", "--workflow", other]))
+}
+
+/// What a real account is tried with.
+pub fn acceptance(run: &mut Run) -> Result<(), TestError> {
+    let mut up = run.xtask(["lab", "up"]);
+    accepted(run, recorded(run, ACCEPTANCE, &mut up))
+}
+
+/// The same with the newest Gitea.
+pub fn acceptance_on_gitea(run: &mut Run) -> Result<(), TestError> {
+    build(run, Release::NEWEST)?;
+    let mut up = run.xtask(["lab", "up", "--forge", Release::NEWEST.word()]);
+    accepted(run, &mut up)
+}
+
+const ACCEPTANCE: &str = "acceptance";
+
+/// Deploys to the lab that `up` starts, and tries it by both commands. The lab is taken down whatever comes of
+/// it.
+fn accepted(run: &Run, up: &mut Command) -> Result<(), TestError> {
+    pass(ACCEPTANCE, up)?;
+    let folder = run.root.join("target");
+    let mut accept = run.xtask(["--lab", ACCEPTANCE, "--max-dollars", "1", "--yes", "--down"]);
+    let tried = pass(ACCEPTANCE, &mut run.xtask(["--lab", "up", "--yes"]))
+        .and_then(|()| {
+            pass(
+                ACCEPTANCE,
+                &mut run.xtask(["--lab", "smoke-test", "--pool", "go"]),
+            )
+        })
+        .and_then(|()| pass(ACCEPTANCE, accept.arg("--out").arg(folder)));
+    let down = pass(ACCEPTANCE, &mut run.xtask(["lab", "down"]));
+    tried.and(down)
 }
 
 /// Builds the newest Gitea.

@@ -5,7 +5,7 @@ use super::{code, judges, lab_steps, templates, tools};
 
 /// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
 /// patience. Seconds of a step are those of two cores with an empty `target/`.
-pub const BUDGET_S: u64 = 36 * 60 + 60;
+pub const BUDGET_S: u64 = 38 * 60;
 /// Of these, what `cargo xtask` compiles before the first step.
 pub const BUILD_S: u64 = 420;
 
@@ -53,7 +53,8 @@ pub const STEPS: &[Step] = &[
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
     Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 360, run: lab_steps::tests },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 45, run: lab_steps::demo },
-    Step { name: "requests", says: "what both sent to AWS, by AWS's own models and signer", when: When::Normal, budget_s: 40, run: judges::requests },
+    Step { name: "acceptance", says: "what a real account is tried with, in the lab", when: When::Normal, budget_s: 60, run: lab_steps::acceptance },
+    Step { name: "requests", says: "what these sent to AWS, by AWS's own models and signer", when: When::Normal, budget_s: 40, run: judges::requests },
     Step { name: "rights", says: "the same, by the policies of who sent it", when: When::Normal, budget_s: 40, run: judges::rights },
     Step { name: "gitea", says: "a real Gitea, built once", when: When::Normal, budget_s: 5, run: lab_steps::gitea },
     Step { name: "gitea-tests", says: "the lab's tests on it", when: When::Normal, budget_s: 480, run: lab_steps::tests_on_gitea },
@@ -61,6 +62,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "gitea-soak", says: "what makes trouble, one run of each kind", when: When::Normal, budget_s: 100, run: lab_steps::soak_on_gitea },
     Step { name: "differential", says: "what it queues, foretold: 60 pushes and events", when: When::Normal, budget_s: 145, run: lab_steps::differential },
     Step { name: "judge", says: "Gitea's own rules, built once, beside ours: 2,000 cases for each version", when: When::Normal, budget_s: 60, run: lab_steps::judge },
+    Step { name: "gitea-acceptance", says: "what a real account is tried with, on it", when: When::Long, budget_s: 90, run: lab_steps::acceptance_on_gitea },
     Step { name: "properties", says: "a hundred times the cases of what always holds", when: When::Long, budget_s: 1800, run: code::properties },
     Step { name: "older-gitea", says: "a Gitea of the line before, built once", when: When::Long, budget_s: 5, run: lab_steps::older_gitea },
     Step { name: "older-gitea-tests", says: "the lab's tests on it", when: When::Long, budget_s: 260, run: lab_steps::tests_on_older_gitea },

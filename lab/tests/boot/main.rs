@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod smoke_test;
+#[path = "../support/mod.rs"]
 mod support;
 
 use base64::Engine as _;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use stacks::route::{LINE_CLONE_TOKEN, LINE_RUNNER};
 use support::{Bench, ask, push};
 
-const TEMPLATE: &str = include_str!("../../ami/boot/user-data.sh");
+const TEMPLATE: &str = include_str!("../../../ami/boot/user-data.sh");
 /// Where the instance finds the runner route of these tests.
 const ROUTE: &str = "http://127.0.0.1:8088/runner";
 

@@ -1,0 +1,155 @@
+//! A smoke test: one machine by the very path of a job's (claim, launch, boot, credential, registration), and
+//! no job on it. Whoever asked looks at it and has it ended.
+//!
+//! Its launch has an id that tells, so that the planner counts it for no job, and no job is counted for it. Its
+//! machine has a credential and starts no runner: a forge gives a job to who asks for one, whatever labels
+//! there are, so that is the only fence that every forge has.
+
+use stacks::pool::{CapacityType, Pool};
+use stacks::smoke_test::{SmokeMachine, SmokeState, SmokeStep, SmokeTest};
+
+use crate::aws::Failure;
+use crate::ledger::Live;
+use crate::model::launch;
+use crate::model::runner::{EndReason, Runner, RunnerState};
+use crate::model::world::{COUNTER_ALL, Launch, World, counter_of};
+use crate::reconcile::context::{Context, Progress};
+use crate::reconcile::observe::{Seen, observe};
+use crate::rehearsal::call;
+
+/// Does one step of it, and tells how the machine fares.
+pub(crate) async fn smoke_test(
+    context: Context<'_>,
+    SmokeTest { id, step }: SmokeTest,
+) -> Result<SmokeState, Failure> {
+    let Seen { world, .. } = observe(context).await?;
+    let open = world.launches.iter().find(|launch| launch.id == id);
+    let runner = world.runners.iter().find(|runner| runner.launch == id);
+    let mut refused = String::new();
+    let mut end = None;
+    let mut instance = runner.map(|runner| runner.instance.clone());
+    match step {
+        SmokeStep::Launch {
+            pool,
+            spot,
+            max_lifetime_minutes,
+        } if open.is_none() && runner.is_none() => {
+            let launch = planned(&world, &pool, spot).map(|launch| Launch {
+                max_lifetime_minutes: max_lifetime_minutes.unwrap_or(launch.max_lifetime_minutes),
+                id: id.clone(),
+                ..launch
+            });
+            refused = match launch {
+                Ok(launch) => given_back(context.claim_and_issue(launch, &[], &world, None).await?),
+                Err(why) => why,
+            };
+        }
+        SmokeStep::End => {
+            // One that has a job after all is the job's.
+            if let Some(runner) = runner.filter(|runner| runner.state != RunnerState::Busy) {
+                let ended = end_machine(context, runner).await;
+                let what = format!("its own machine {}", runner.instance);
+                end = Some(call("ec2:TerminateInstances", what, ended));
+            }
+        }
+        SmokeStep::Look { instance: known } => instance = instance.or(known),
+        SmokeStep::Launch { .. } => {
+            if let Some(open) = open {
+                refused = given_back(context.issue(open.clone()).await?);
+            }
+        }
+    }
+    let live = context.ledger.live().await?;
+    let machine = machine(context, &live, &id, instance.as_deref()).await?;
+    Ok(SmokeState {
+        refused,
+        machine,
+        end,
+    })
+}
+
+/// Ends it; what it said before, of a boot that failed, stands.
+async fn end_machine(context: Context<'_>, runner: &Runner) -> Result<(), Failure> {
+    let instance = std::slice::from_ref(&runner.instance);
+    if runner.end_reason().is_some() {
+        return context.aws.end_instances(instance).await;
+    }
+    context.end(instance, &EndReason::SmokeTest).await
+}
+
+/// The launch of one machine of `pool` in one market, or why there is none. The claim counts once more.
+fn planned(world: &World, pool: &str, spot: bool) -> Result<Launch, String> {
+    let pool = world.pool(pool);
+    let pool = pool.ok_or("no such pool is deployed")?;
+    let holds = |of: &Option<String>| of.as_ref().is_none_or(|name| *name == pool.name);
+    let mut pauses = world.pauses.iter();
+    if let Some(pause) = pauses.find(|pause| pause.repository.is_none() && holds(&pause.pool)) {
+        return Err(format!(
+            "somebody has paused it, `cargo xtask resume`: {}",
+            pause.reason
+        ));
+    }
+    let capacity = match (pool.capacity, spot) {
+        (CapacityType::Spot | CapacityType::SpotThenOnDemand, true) => CapacityType::Spot,
+        (CapacityType::OnDemand | CapacityType::SpotThenOnDemand, false) => CapacityType::OnDemand,
+        (CapacityType::OnDemand, true) | (CapacityType::Spot, false) => {
+            return Err("its pool does not buy machines that way".to_owned());
+        }
+    };
+    let pool = Pool {
+        capacity,
+        ..pool.clone()
+    };
+    let is_full = |counter: &str, cap: u32| world.reserved(counter) >= cap;
+    if is_full(COUNTER_ALL, world.max_runners) || is_full(&counter_of(&pool.name), pool.max_runners)
+    {
+        return Err("its pool or the deployment runs as many machines as it may".to_owned());
+    }
+    Ok(Launch {
+        count: 1,
+        ..launch::launch(world, &pool, &[])
+    })
+}
+
+/// Why no machine comes of a launch; empty where one may.
+fn given_back(progress: Progress) -> String {
+    match progress {
+        Progress::GivenBack(why) => why,
+        Progress::Changed | Progress::Verified(_) | Progress::Waits => String::new(),
+    }
+}
+
+/// The machine of the launch `id`; one that has ended is found as `instance`.
+async fn machine(
+    context: Context<'_>,
+    live: &Live,
+    id: &str,
+    instance: Option<&str>,
+) -> Result<Option<SmokeMachine>, Failure> {
+    let alive = live.runners.iter().find(|runner| runner.launch == id);
+    let ended = match instance {
+        Some(instance) if alive.is_none() => context.ledger.ended_runner(instance).await?,
+        Some(_) | None => None,
+    };
+    let closed = ended.is_some();
+    let runner = alive.cloned().or(ended);
+    // The history of another machine is nobody's business here.
+    let runner = runner.filter(|runner| runner.launch == id);
+    Ok(runner.map(|runner| {
+        let mut stale = live.stale_registrations.iter();
+        let owed = stale.any(|one| one.instance == runner.instance);
+        SmokeMachine {
+            registered: owed || (!closed && runner.forge_id.is_some()),
+            closed,
+            reason: runner
+                .end_reason()
+                .map_or_else(String::new, |reason| reason.word().to_owned()),
+            found: runner.found.unwrap_or_default(),
+            instance: runner.instance,
+            instance_type: runner.instance_type,
+            spot: runner.spot,
+            launched_ms: runner.launched_ms,
+            timeline: runner.timeline,
+        }
+    }))
+}
