@@ -27,7 +27,7 @@ use workflow::Server;
 use self::clone::Clone;
 use self::compare::{Aside, Compared, compare, without_beyond};
 use self::events::Events;
-use self::generator::{Generator, NOTHING, Push, Switch};
+use self::generator::{DEFAULT, Generator, NOTHING, Push, Switch};
 use self::predict::predict;
 use self::receiver::{Received, Receiver};
 use self::site::{Read, Site};
@@ -245,12 +245,13 @@ impl World {
         let stream = std::mem::take(&mut push.stream);
         let marks = self.clone.import(stream).await?;
         let crashes = self.crashes(&push, &marks)?;
-        let is_of_pull = |name: &str| {
+        // Of a pull request Gitea reads the workflows where no panic is caught, and those of the default
+        // branch whenever a run has come about, of which the rest of the push is lost (both measured).
+        let is_read_again = |name: &str| {
             let branch = name.strip_prefix("refs/heads/");
-            branch.is_some_and(|branch| self.pulled.contains(branch))
+            branch.is_some_and(|branch| branch == DEFAULT || self.pulled.contains(branch))
         };
-        // Of a pull request Gitea reads the workflows where no panic is caught (measured).
-        if crashes && push.moves.iter().any(|it| is_of_pull(&it.name)) {
+        if crashes && push.moves.iter().any(|it| is_read_again(&it.name)) {
             return Ok(StepResult {
                 is_withheld: true,
                 ..StepResult::default()

@@ -127,7 +127,7 @@ impl Report {
         ));
         if self.withheld > 0 {
             print(&format!(
-                "  not pushed, {} times: to a pull request, with a file at which the forge's process \
+                "  not pushed, {} times: to a pull request or the default branch, with a file at which the forge's process \
                  ends",
                 self.withheld
             ));
