@@ -31,7 +31,7 @@ pub use deployment::Deployment;
 pub use environment::Environment;
 pub use error::Error;
 pub use plan::Plan;
-pub use rehearsal::{Rehearsed, rehearse};
+pub use rehearsal::{Rehearsed, rehearse, rehearse_once};
 pub use render::{Rendered, Stack, render};
 pub use teardown::{Teardown, down, survey};
 pub use up::{diff, outputs, preview, read_secret, set_secret, up};
