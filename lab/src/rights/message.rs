@@ -107,7 +107,7 @@ fn items(items: impl IntoIterator<Item = Value>) -> Value {
 mod tests {
     use super::*;
 
-    fn denied(statements: Value, explicit: bool) -> Denied {
+    fn denied(statements: &Value, explicit: bool) -> Denied {
         serde_json::from_value(json!({
             "action": "ec2:RunInstances",
             "resource": "arn:aws:ec2:eu-west-1:1:instance/*",
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_denial_for_want_of_a_statement_names_none_and_an_explicit_one_names_it() {
         let who = ("AROA1:f", "arn:aws:sts::1:assumed-role/r/f");
-        let implicit = document(&denied(json!([]), false), who);
+        let implicit = document(&denied(&json!([]), false), who);
         assert_eq!(implicit["explicitDeny"], false);
         assert_eq!(implicit["matchedStatements"], json!({ "items": [] }));
         assert_eq!(implicit["context"]["principal"]["arn"], who.1);
@@ -146,7 +146,7 @@ mod tests {
             "Sid": "No", "Effect": "Deny", "Action": "ec2:*", "Resource": ["*"],
             "Condition": { "StringEquals": { "ec2:Region": "eu-west-1" } },
         }]);
-        let explicit = document(&denied(no, true), who);
+        let explicit = document(&denied(&no, true), who);
         let matched = &explicit["matchedStatements"]["items"][0];
         assert_eq!(matched["statementId"], "No");
         assert_eq!(matched["actions"]["items"][0]["value"], "ec2:*");
