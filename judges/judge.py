@@ -16,6 +16,7 @@ import rights
 import shapes
 import signatures
 from exceptions import Exceptions
+from simulator import Simulator
 
 # Faults of a kind that are shown.
 SHOWN_MAX = 40
@@ -65,9 +66,10 @@ def judge_requests(asked) -> int:
 def judge_rights(asked) -> int:
     calls = calls_of(asked)
     listed = exceptions.load()
+    simulator = Simulator(asked.node)
     lab = policies.roles(asked.rendered / "lab", rights.place_of_lab(calls))
     people = policies.people(asked.people)
-    found = rights.Judge(lab, people, asked.node).judge(calls, listed)
+    found = rights.Judge(lab, people, simulator).judge(calls, listed)
     faults = found.faults
     environments = sorted(folder for folder in asked.rendered.iterdir() if folder.is_dir())
     launched = 0
@@ -75,9 +77,9 @@ def judge_rights(asked) -> int:
         roles = policies.roles(folder, rights.PLACE)
         own = launches.of_environment(folder, rights.PLACE, calls)
         launched += len(own)
-        of_launches = rights.Judge(roles, None, asked.node, function=function_role(roles).name)
+        of_launches = rights.Judge(roles, None, simulator, function=function_role(roles).name)
         faults += [f"{folder.name}: {text}" for text in of_launches.judge(own, {}).wrong]
-    spoiled = spoil_rights(lab, people, calls, listed, asked.node)
+    spoiled = spoil_rights(lab, people, calls, listed, simulator)
     counts = ", ".join(f"{count} of {caller}" for caller, count in sorted(found.calls.items()))
     print(
         f"{sum(found.calls.values())} calls ({counts}) are {found.requests} requests to IAM, "
@@ -112,17 +114,17 @@ def function_role(roles):
     return next(role for role in roles if role.id == "FunctionRole")
 
 
-def spoil_rights(roles, people, calls, listed: dict, node: Path) -> int:
+def spoil_rights(roles, people, calls, listed: dict, simulator: Simulator) -> int:
     calls = rights.sample(calls)
     for fault in planted.RIGHTS:
         *spoiled, of_people = [
             planted.spoil_role(role, fault) if role.id == fault.role else role for role in [*roles, people]
         ]
         changed = [fault.spoil_call(call) for call in calls]
-        found = rights.Judge(spoiled, of_people, node).judge(changed, listed)
+        found = rights.Judge(spoiled, of_people, simulator).judge(changed, listed)
         planted.must_find(fault.says, found.faults, fault.must_say)
     stale = listed | {"unused": [*listed["unused"], {"action": "a:B", "reason": "none any more"}]}
-    found = rights.Judge(roles, people, node).judge(calls, stale)
+    found = rights.Judge(roles, people, simulator).judge(calls, stale)
     planted.must_find("a reason that nothing needs", found.faults, "needs no reason")
     return len(planted.RIGHTS) + 1
 

@@ -1,22 +1,20 @@
 """Judge of rights: would IAM allow each recorded call to whoever sent it, by the policies of the rendered
 templates alone? And is there a right that nobody used, or a condition that nothing can fulfil?
 
-`actions` says what IAM asks for a call, and `decide.mjs` decides it. All labs count as one account, and
+`actions` says what IAM asks for a call, and `simulator` decides it. All labs count as one account, and
 their APIs, launch templates, groups and instances as one each: which of them a lab has got is chance.
 """
 
 import collections
-import json
 import re
-import subprocess
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import actions
 from actions import Request
 from exceptions import Exceptions
 from policies import Place, Role
 from recording import Call
+from simulator import Simulator, request as asked_of_role
 
 # Where all of them are; which subnets a lab's VPC has is recorded.
 PLACE = Place(account="111111111111", region="eu-west-1")
@@ -29,7 +27,6 @@ OF_STACKS = "Stacks"
 STACK = re.compile(r"(?P<name>.+)-(state|runner|dispatch)")
 # Ids that EC2 makes up, and those of our launches.
 MADE_UP = re.compile(r"\b((?:lt|sg|i)-)?[0-9a-f]{17,24}\b")
-DECIDE = Path(__file__).with_name("decide.mjs")
 
 
 @dataclass
@@ -69,8 +66,10 @@ class Grant:
 class Judge:
     """Decides with the policies of `roles`, and for the operator with those of `people`, who deploy."""
 
-    def __init__(self, roles: list[Role], people: Role | None, node: Path, function: str = f"{NAME}-dispatch"):
-        self.node = node
+    def __init__(
+        self, roles: list[Role], people: Role | None, simulator: Simulator, function: str = f"{NAME}-dispatch"
+    ):
+        self.simulator = simulator
         self.function = function
         self.roles = [*roles, *([people] if people else [])]
         self.has_people = people is not None
@@ -126,38 +125,12 @@ class Judge:
 
     def decide(self, questions: list[tuple[str, Request]], conditional: list[tuple[Grant, str]]) -> dict:
         """An answer to each question, and for each conditional grant the keys that are never there."""
-        asked = {
-            "policies": {
-                role.name: [{"name": name, "policy": document} for name, document in role.policies]
-                for role in self.roles
-            },
-            "requests": [
-                {
-                    "policies": principal,
-                    "principal": f"arn:aws:iam::{PLACE.account}:role/{principal}",
-                    "account": PLACE.account,
-                    "action": request.action,
-                    "resource": request.resource,
-                    "context": dict(request.context),
-                }
-                for principal, request in questions
-            ],
-            "grants": [
-                {"action": grant.action, "resource": resource, "keys": grant.keys} for grant, resource in conditional
-            ],
+        policies = {
+            role.name: [{"name": name, "policy": document} for name, document in role.policies] for role in self.roles
         }
-        # From the text, so that modules are looked for in the folder that they were installed in.
-        decided = subprocess.run(
-            ["node", "--input-type=module", "--eval", DECIDE.read_text()],
-            cwd=self.node,
-            input=known(json.dumps(asked)),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if decided.returncode != 0:
-            raise SystemExit(f"the simulator failed: {decided.stderr[-2000:]}")
-        return json.loads(decided.stdout)
+        requests = [asked_of_role(principal, principal, PLACE.account, request) for principal, request in questions]
+        grants = [{"action": it.action, "resource": resource, "keys": it.keys} for it, resource in conditional]
+        return self.simulator.ask(policies, requests, grants)
 
     def look_for_unused(self, unused: list[Grant], exceptions: dict, found: Findings) -> None:
         listed = Exceptions(exceptions.get("unused", []), ("role", "statement", "action"))
@@ -170,13 +143,6 @@ class Judge:
                 )
         found.reasons = len(listed.entries)
         found.stale += [f"it is used, or not granted, so it needs no reason: {it}" for it in listed.stale()]
-
-
-def known(text: str) -> str:
-    """The question with other names where the simulator knows a resource by none: AWS's own parameters, which
-    are in no account, and HTTP APIs, which the reference mixes up with those of REST."""
-    text = text.replace("::parameter/aws/service/", ":000000000000:parameter/aws/service/")
-    return text.replace("::/apis", "::/restapis")
 
 
 def sample(calls: list[Call]) -> list[Call]:

@@ -19,7 +19,7 @@ use crate::reconcile::expect::waited_before;
 use crate::reconcile::known_jobs::KnownJobs;
 use crate::reconcile::rate_limit::RateLimit;
 use crate::reconcile::tick::{retire, sweep_alone, tick};
-use crate::rehearsal::rehearse;
+use crate::rehearsal::{missing_right, rehearse};
 use crate::smoke_test::smoke_test;
 use crate::webhook::wake::Wake;
 use crate::{runner_route, webhook};
@@ -123,8 +123,12 @@ impl Handler {
                 "retired"
             }
             Invocation::Rehearse => {
-                let config = self.config().await?;
-                let rehearsal = rehearse(self.context(&config, deadline)).await;
+                let config = match self.config().await {
+                    Ok(config) => Ok(config),
+                    Err(error) => Err(missing_right(error)?),
+                };
+                let pools = config.as_ref().map(|it| self.context(it, deadline));
+                let rehearsal = rehearse(&self.aws, &self.ledger, pools).await;
                 return Ok(json!(rehearsal));
             }
             Invocation::SmokeTest(asked) => {

@@ -4,8 +4,9 @@
 use stacks::pool::Pool;
 use stacks::rehearsal::{Rehearsal, RehearsedCall, Verdict};
 
-use crate::aws::Failure;
-use crate::ledger::Live;
+use crate::aws::{Aws, Failure};
+use crate::config::BadConfig;
+use crate::ledger::{Ledger, Live};
 use crate::model::launch;
 use crate::model::world::Launch;
 use crate::reconcile::context::Context;
@@ -22,23 +23,65 @@ const DENIALS: [&str; 4] = [
 /// thousand.
 const WORDS_MAX_CHARS: usize = 8_000;
 
+/// Why the parameters can't be read, if the role may not: then there are no pools to launch for, and
+/// everything else is tried all the same.
+pub(crate) fn missing_right(error: BadConfig) -> Result<Failure, BadConfig> {
+    match error {
+        BadConfig::Call(failure) if is_denial(&failure) => Ok(failure),
+        other @ (BadConfig::Call(_)
+        | BadConfig::Missing(_)
+        | BadConfig::Unreadable { .. }
+        | BadConfig::Forge(_)) => Err(other),
+    }
+}
+
 /// Tries each, one after the other: EC2 admits few launches at once.
-pub(crate) async fn rehearse(context: Context<'_>) -> Rehearsal {
+pub(crate) async fn rehearse(
+    aws: &Aws,
+    ledger: &Ledger,
+    pools: Result<Context<'_>, &Failure>,
+) -> Rehearsal {
     let mut calls = Vec::new();
-    // Whoever could not read them did not come here.
-    let what = format!("{} pools and their settings", context.config.pools.len());
-    calls.push(call("ssm:GetParametersByPath", what, Ok(())));
-    for (action, tried) in context.ledger.rehearse().await {
+    let (what, read) = match &pools {
+        Ok(context) => (
+            format!("{} pools and their settings", context.config.pools.len()),
+            // Those that are in use may have been read when the right was still there.
+            aws.parameter_versions().await.map(drop),
+        ),
+        Err(failure) => (
+            "pools and their settings".to_owned(),
+            Err(Failure::clone(failure)),
+        ),
+    };
+    calls.push(call("ssm:GetParametersByPath", what, read));
+    for (action, tried) in ledger.rehearse().await {
         calls.push(call(action, "the ledger".to_owned(), tried));
     }
-    let nudged = context.aws.rehearse_nudge().await;
+    let nudged = aws.rehearse_nudge().await;
     calls.push(call("lambda:InvokeFunction", "itself".to_owned(), nudged));
-    let listed = context.aws.instances().await.map(drop);
-    calls.push(call(
-        "ec2:DescribeInstances",
-        "its machines".to_owned(),
-        listed,
+    let machines = "its machines";
+    let listed = aws.instances().await.map(drop);
+    calls.push(call("ec2:DescribeInstances", machines.to_owned(), listed));
+    match pools {
+        Ok(context) => rehearse_launches(context, &mut calls).await,
+        Err(_) => calls.push(unknown(
+            "ec2:RunInstances",
+            "every pool",
+            "which pools there are stands in the parameters",
+        )),
+    }
+    calls.push(unknown(
+        "ec2:TerminateInstances",
+        machines,
+        "EC2 tells only of a machine that exists: `cargo xtask smoke-test`",
     ));
+    let denied = calls.iter().filter(|call| call.verdict == Verdict::Denied);
+    let denied = denied.count();
+    tracing::info!(calls = calls.len(), denied, "calls rehearsed");
+    Rehearsal { calls }
+}
+
+async fn rehearse_launches(context: Context<'_>, calls: &mut Vec<RehearsedCall>) {
     for pool in &context.config.pools {
         for launch in launches(context, pool) {
             let Some(candidate) = launch.candidate() else {
@@ -55,16 +98,6 @@ pub(crate) async fn rehearse(context: Context<'_>) -> Rehearsal {
             calls.push(call("ec2:RunInstances", what, tried));
         }
     }
-    calls.push(RehearsedCall {
-        action: "ec2:TerminateInstances".to_owned(),
-        what: "its machines".to_owned(),
-        verdict: Verdict::Unknown,
-        words: "EC2 tells only of a machine that exists: `cargo xtask smoke-test`".to_owned(),
-    });
-    let denied = calls.iter().filter(|call| call.verdict == Verdict::Denied);
-    let denied = denied.count();
-    tracing::info!(calls = calls.len(), denied, "calls rehearsed");
-    Rehearsal { calls }
 }
 
 /// The first request of `pool` in each of its markets, as it would be sent for one job.
@@ -87,7 +120,7 @@ fn launches(context: Context<'_>, pool: &Pool) -> Vec<Launch> {
 pub(crate) fn call(action: &str, what: String, tried: Result<(), Failure>) -> RehearsedCall {
     let (verdict, words) = match tried {
         Ok(()) => (Verdict::Allowed, String::new()),
-        Err(failure) if DENIALS.contains(&&*failure.code) => (Verdict::Denied, told(&failure)),
+        Err(failure) if is_denial(&failure) => (Verdict::Denied, told(&failure)),
         Err(failure) => (Verdict::Unknown, told(&failure)),
     };
     RehearsedCall {
@@ -96,6 +129,19 @@ pub(crate) fn call(action: &str, what: String, tried: Result<(), Failure>) -> Re
         verdict,
         words,
     }
+}
+
+fn unknown(action: &str, what: &str, because: &str) -> RehearsedCall {
+    RehearsedCall {
+        action: action.to_owned(),
+        what: what.to_owned(),
+        verdict: Verdict::Unknown,
+        words: because.to_owned(),
+    }
+}
+
+fn is_denial(failure: &Failure) -> bool {
+    DENIALS.contains(&&*failure.code)
 }
 
 fn told(failure: &Failure) -> String {

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use workflow::ForgeKind;
 
 use crate::Error;
@@ -36,6 +37,13 @@ pub fn cache_folder() -> PathBuf {
         PathBuf::from,
     );
     cache.join("tinqs-ci")
+}
+
+/// Where that is kept which the file `listing` pins, installed as `kind` has it: another content of the file is
+/// another folder.
+pub fn cache_folder_for(kind: &str, listing: &Path) -> io::Result<PathBuf> {
+    let digest = Sha256::digest(fs::read(listing)?);
+    Ok(cache_folder().join(format!("{kind}-{}", hex::encode(&digest[..6]))))
 }
 
 /// The lab's folder.

@@ -24,6 +24,7 @@ use crate::ids::hex_id;
 use crate::journal::{self, Entry, Journal};
 use crate::metadata::{Issued, Keys};
 use crate::recording::Recording;
+use crate::rights::{Rights, Session};
 use crate::sigv4::Claim;
 
 /// API Gateway's limit on a payload.
@@ -38,6 +39,7 @@ pub(crate) struct FrontDoor {
     pub(crate) keys: Keys,
     pub(crate) journal: Journal,
     pub(crate) recording: Recording,
+    pub(crate) rights: Rights,
 }
 
 impl FromRef<FrontDoor> for Journal {
@@ -110,7 +112,7 @@ impl FrontDoor {
                     let caller_is = (self.emulator.account(), Some(caller.role.as_str()));
                     let about = json!({ "api": api.api_id });
                     let status = answer.status();
-                    self.recording.note(caller_is, parts, body, status, about);
+                    self.recording.note(caller_is, parts, body, status, &about);
                 }
                 answer
             }
@@ -143,24 +145,45 @@ impl FrontDoor {
                 Ok(caller) => Some(caller),
             },
         };
-        if let Some(caller) = &caller {
-            let resource = format!(
-                "arn:aws:execute-api:{REGION}:{}:{}/$default/POST/runner",
-                self.emulator.account(),
-                api.api_id
-            );
-            let allows = self
-                .emulator
-                .allows(&caller.role, "execute-api:Invoke", &resource);
-            if !allows.await? {
-                return Ok(Err("Forbidden"));
-            }
+        if let Some(caller) = &caller
+            && !self.may_ask(caller, api, parts, body).await?
+        {
+            return Ok(Err("Forbidden"));
         }
         let function = Names::of(name).function;
         let place = (self.emulator.account(), api.api_id.as_str());
         let event = event(place, parts, body, caller.as_ref(), Timestamp::now());
         let invoked = self.emulator.invoke(&function, &event).await?;
         Ok(Ok((respond(&invoked), caller)))
+    }
+
+    /// Whether the caller's role allows it.
+    async fn may_ask(
+        &self,
+        caller: &Issued,
+        api: &Api,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Result<bool, Error> {
+        if self.rights.is_on() {
+            let session = Session {
+                role: caller.role.clone(),
+                name: caller.instance.clone(),
+            };
+            let about = json!({ "api": api.api_id });
+            let refusal = self
+                .rights
+                .refusal(&self.emulator, &session, parts, body, &about);
+            return Ok(refusal.await?.is_none());
+        }
+        let resource = format!(
+            "arn:aws:execute-api:{REGION}:{}:{}/$default/POST/runner",
+            self.emulator.account(),
+            api.api_id
+        );
+        self.emulator
+            .allows(&caller.role, "execute-api:Invoke", &resource)
+            .await
     }
 
     /// Who calls, or API Gateway's words for a caller that it does not believe.
@@ -368,6 +391,7 @@ mod tests {
             keys: Keys::default(),
             journal: Journal::default(),
             recording: Recording::default(),
+            rights: Rights::default(),
         };
         let request = || {
             http::Request::post("http://a.execute-api.eu-west-1.amazonaws.com/runner")

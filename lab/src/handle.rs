@@ -20,7 +20,7 @@ use crate::forge_program::{ForgeProgram, ForgeQueue};
 use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
 use crate::real_forge::Programs;
-use crate::{Calls, Error, ministack};
+use crate::{Calls, Error, ministack, rights};
 
 /// The emulator is the slowest part of the start.
 const UP_LIMIT: Duration = Duration::from_secs(90);
@@ -109,6 +109,7 @@ impl Lab {
             };
         }
         check_machine(program)?;
+        rights::check()?;
         ministack::install(&mut progress)?;
         Programs::of(&setup.forge, &mut progress)?;
         sweep(folder).await?;

@@ -11,6 +11,7 @@
 
 mod cloud;
 mod ec2;
+mod edge;
 mod emulator;
 mod error;
 mod events;
@@ -29,6 +30,7 @@ mod metadata;
 mod ministack;
 pub mod real_forge;
 mod recording;
+mod rights;
 pub mod runner;
 pub mod serve;
 mod sigv4;
@@ -41,6 +43,7 @@ pub use ec2::{Calls, Capacity, FaultInjection, RunError, on_demand_usd_per_hour}
 pub use error::Error;
 pub use folder::{
     ACCOUNT, ENV_FOLDER, FORGE_URL, Folder, LabFile, REGION, WEBHOOK_SECRET, cache_folder,
+    cache_folder_for,
 };
 pub use forge_program::{ForgeProgram, ForgeQueue, UnknownForge};
 pub use handle::{Lab, Setup, SharedEmulator, Status};
@@ -48,6 +51,7 @@ pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
 pub use ministack::StandaloneEmulator;
 pub use recording::{ENV_RECORDING, FUNCTION_TOKEN, WITNESS_TOKEN};
+pub use rights::ENV_RIGHTS;
 
 use std::process::ExitCode;
 

@@ -120,7 +120,6 @@ fn spawn(
         .env("AWS_REGION", REGION)
         .env("AWS_ENDPOINT_URL", format!("http://{listen}"))
         .current_dir(&home_folder)
-        .stdin(Stdio::null())
         .stdout(out)
         .stderr(err);
     if let Some(Surroundings {

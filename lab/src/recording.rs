@@ -8,14 +8,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use bytes::Bytes;
+use http::StatusCode;
 use http::request::Parts;
-use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -23,24 +18,20 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 use crate::error::chain;
-use crate::http::HttpClient;
 use crate::ids::secret;
 
 /// The folder that calls are recorded in, a file for each lab.
 pub const ENV_RECORDING: &str = "CI_LAB_RECORDING";
-/// The session token of functions. AWS gives them one; here it also tells whose call it is.
+/// The session token of functions. AWS gives them one; here it also tells whose call it is: that of a
+/// deployed function has a slash and the function's name after it.
 pub const FUNCTION_TOKEN: &str = "lab-function";
 /// The session token of what prepares and looks: tests, and the demo's view of the ledger. Their calls
 /// are nobody's that is deployed.
 pub const WITNESS_TOKEN: &str = "lab-witness";
 /// The secret of every key of a lab that records.
 const KNOWN_SECRET: &str = "known-to-everybody-because-it-records";
-/// Largest request: the function's code, built for debugging.
-const BODY_MAX_BYTES: usize = 512 * 1024 * 1024;
 /// Largest body that is kept: a template is 50 KB, a chunk of the ledger's writes less.
 const KEPT_MAX_BYTES: usize = 1024 * 1024;
-/// Longest call: a function may run for 15 minutes.
-const CALL_LIMIT: Duration = Duration::from_mins(15);
 
 /// The secret of a new key.
 pub(crate) fn key_secret() -> String {
@@ -54,9 +45,9 @@ pub(crate) fn key_secret() -> String {
 #[derive(Clone, Default)]
 pub(crate) struct Recording(Option<Arc<Mutex<File>>>);
 
-/// One call.
+/// One call, as `judges/recording.py` reads it.
 #[derive(Serialize)]
-struct Call<'a> {
+pub(crate) struct Call<'a> {
     at_ms: i64,
     account: &'a str,
     caller: &'a str,
@@ -68,9 +59,48 @@ struct Call<'a> {
     body_bytes: usize,
     /// Of all that was sent, what is not kept included.
     body_sha256: String,
-    status: u16,
+    /// `None` before it is answered.
+    status: Option<u16>,
     /// What AWS would know of the resources that the call names.
-    about: Value,
+    about: &'a Value,
+}
+
+/// The call that `caller` sent to `account`.
+pub(crate) fn line<'a>(
+    (account, caller): (&'a str, &'a str),
+    parts: &'a Parts,
+    body: &[u8],
+    status: Option<StatusCode>,
+    about: &'a Value,
+) -> Call<'a> {
+    let header = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
+    let uri = parts.uri.path_and_query();
+    let headers = parts.headers.iter();
+    Call {
+        at_ms: Timestamp::now().as_millisecond(),
+        account,
+        caller,
+        method: parts.method.as_str(),
+        uri: uri.map_or_else(String::new, ToString::to_string),
+        headers: headers
+            .map(|(name, value)| (name.as_str(), header(value)))
+            .collect(),
+        body: kept(parts, body),
+        body_bytes: body.len(),
+        body_sha256: hex::encode(Sha256::digest(body)),
+        status: status.map(|status| status.as_u16()),
+        about,
+    }
+}
+
+/// The name of the deployed function that sent this, if one did.
+pub(crate) fn function_of(parts: &Parts) -> Option<&str> {
+    let token = session_token(parts)?.strip_prefix(FUNCTION_TOKEN)?;
+    token.strip_prefix('/')
+}
+
+fn session_token(parts: &Parts) -> Option<&str> {
+    parts.headers.get("x-amz-security-token")?.to_str().ok()
 }
 
 impl Recording {
@@ -85,7 +115,7 @@ impl Recording {
         }
     }
 
-    fn in_folder(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn in_folder(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let now = Timestamp::now().as_millisecond();
         let path = folder.join(format!("{now}-{}.jsonl", std::process::id()));
@@ -108,38 +138,17 @@ impl Recording {
         parts: &Parts,
         body: &[u8],
         status: StatusCode,
-        about: Value,
+        about: &Value,
     ) {
         let Some(file) = &self.0 else { return };
-        let header = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
-        let token = parts.headers.get("x-amz-security-token");
-        let token = token.and_then(|token| token.to_str().ok());
+        let token = session_token(parts);
         let caller = match (role, token) {
             (Some(role), _) => &format!("machine:{role}"),
-            (None, Some(FUNCTION_TOKEN)) => "function",
+            (None, Some(token)) if token.split('/').next() == Some(FUNCTION_TOKEN) => "function",
             (None, Some(WITNESS_TOKEN)) => "witness",
             (None, Some(_) | None) => "operator",
         };
-        let call = Call {
-            at_ms: Timestamp::now().as_millisecond(),
-            account,
-            caller,
-            method: parts.method.as_str(),
-            uri: parts
-                .uri
-                .path_and_query()
-                .map_or_else(String::new, ToString::to_string),
-            headers: parts
-                .headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), header(value)))
-                .collect(),
-            body: kept(parts, body),
-            body_bytes: body.len(),
-            body_sha256: hex::encode(Sha256::digest(body)),
-            status: status.as_u16(),
-            about,
-        };
+        let call = line((account, caller), parts, body, Some(status), about);
         let written = serde_json::to_vec(&call)
             .map_err(io::Error::from)
             .and_then(|mut line| {
@@ -151,50 +160,6 @@ impl Recording {
             tracing::error!(error = chain(&error), "a call is not recorded");
         }
     }
-
-    /// What stands before the emulator at `upstream`: passes everything on as it came.
-    pub(crate) fn proxy(self, upstream: String, account: String) -> Router {
-        let client = HttpClient::plain();
-        Router::new().fallback(async move |request: Request| {
-            let (parts, body) = request.into_parts();
-            let Ok(body) = axum::body::to_bytes(body, BODY_MAX_BYTES).await else {
-                return failure(StatusCode::PAYLOAD_TOO_LARGE);
-            };
-            let answer = pass(&client, &upstream, &parts, body.clone()).await;
-            let answer = answer.unwrap_or_else(|error| {
-                tracing::error!(error = chain(&error), "the emulator does not answer");
-                failure(StatusCode::BAD_GATEWAY)
-            });
-            // Other paths are the emulator's own, and no service's.
-            if !parts.uri.path().starts_with("/_") {
-                let status = answer.status();
-                self.note((&account, None), &parts, &body, status, Value::Null);
-            }
-            answer
-        })
-    }
-}
-
-async fn pass(
-    client: &HttpClient,
-    upstream: &str,
-    parts: &Parts,
-    body: Bytes,
-) -> Result<Response<Body>, Error> {
-    let mut request = http::Request::builder()
-        .method(parts.method.clone())
-        .uri(format!("{upstream}{}", parts.uri))
-        .body(body)
-        .map_err(|error| Error::bug(&error))?;
-    // The host stays the one that was signed.
-    *request.headers_mut() = parts.headers.clone();
-    Ok(client.send(request, CALL_LIMIT).await?.map(Body::from))
-}
-
-fn failure(status: StatusCode) -> Response<Body> {
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = status;
-    answer
 }
 
 /// The text of a request, without what nobody may read.
@@ -217,6 +182,18 @@ fn kept(parts: &Parts, body: &[u8]) -> Option<String> {
     Some(request.to_string())
 }
 
+/// What is recorded in the folder.
+#[cfg(test)]
+pub(crate) fn lines(folder: &Path) -> Vec<Value> {
+    let files = fs::read_dir(folder).unwrap();
+    let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let texts: Vec<String> = texts.collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -231,14 +208,18 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn lines(folder: &Path) -> Vec<Value> {
-        let files = fs::read_dir(folder).unwrap();
-        let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
-        let texts: Vec<String> = texts.collect();
-        let lines = texts.iter().flat_map(|text| text.lines());
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+    #[test]
+    fn only_a_deployed_function_has_a_name() {
+        let name = |token| function_of(&request("X.Y", token)).map(str::to_owned);
+        assert_eq!(name(Some("lab-function/a/b")).as_deref(), Some("a/b"));
+        for token in [
+            None,
+            Some(FUNCTION_TOKEN),
+            Some(WITNESS_TOKEN),
+            Some("any/a"),
+        ] {
+            assert_eq!(name(token), None, "{token:?}");
+        }
     }
 
     #[test]
@@ -250,6 +231,11 @@ mod tests {
         for (target, caller, body) in [
             (put_parameter, (None, None), put("SecureString")),
             (put_parameter, (None, Some(FUNCTION_TOKEN)), put("String")),
+            (
+                "X.Y",
+                (None, Some("lab-function/ci-dispatch")),
+                String::new(),
+            ),
             ("X.Y", (None, Some(WITNESS_TOKEN)), "text".to_owned()),
             ("X.Y", (Some("ci-runner"), Some("any")), "\u{e4}".to_owned()),
         ] {
@@ -260,7 +246,7 @@ mod tests {
                 &parts,
                 body.as_bytes(),
                 StatusCode::OK,
-                Value::Null,
+                &Value::Null,
             );
         }
         let lines = lines(folder.path());
@@ -272,7 +258,13 @@ mod tests {
         };
         assert_eq!(
             of("caller"),
-            ["operator", "function", "witness", "machine:ci-runner"]
+            [
+                "operator",
+                "function",
+                "function",
+                "witness",
+                "machine:ci-runner"
+            ]
         );
         assert!(lines.iter().all(|line| line["uri"] == "/?a=b"));
         assert_eq!(
@@ -282,41 +274,6 @@ mod tests {
         assert_eq!(lines[1]["body"], put("String"));
         let sent = put("SecureString");
         assert_eq!(lines[0]["body_sha256"], hex::encode(Sha256::digest(&sent)));
-        assert_eq!(lines[3]["body_bytes"], 2);
-    }
-
-    #[tokio::test]
-    async fn the_proxy_passes_everything_on_and_writes_it_down() {
-        let upstream = Router::new().fallback(async |request: Request| {
-            let host = request.headers()["host"].to_str().unwrap().to_owned();
-            (StatusCode::IM_A_TEAPOT, format!("{} {host}", request.uri()))
-        });
-        let serve = async |router: Router| {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            tokio::spawn(async move { axum::serve(listener, router).await });
-            format!("http://{address}")
-        };
-        let upstream = serve(upstream).await;
-        let folder = tempfile::tempdir().unwrap();
-        let recording = Recording::in_folder(folder.path()).unwrap();
-        let proxy = serve(recording.proxy(upstream, "1".to_owned())).await;
-        let url = format!("{proxy}/a%2Fb?c=d");
-        let sent = http::Request::put(url)
-            .header("host", "signed")
-            .body(Bytes::from_static(b"x"));
-        let answer = HttpClient::plain()
-            .send(sent.unwrap(), Duration::from_secs(10))
-            .await;
-        let answer = answer.unwrap();
-        assert_eq!(answer.status(), StatusCode::IM_A_TEAPOT);
-        assert_eq!(answer.body(), "/a%2Fb?c=d signed");
-        let lines = lines(folder.path());
-        assert_eq!(lines.len(), 1);
-        assert_eq!(
-            (&lines[0]["method"], &lines[0]["status"]),
-            (&json!("PUT"), &json!(418))
-        );
-        assert_eq!(lines[0]["headers"]["host"], "signed");
+        assert_eq!(lines[4]["body_bytes"], 2);
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use workflow::ForgeKind;
 
 use crate::cloud::Cloud;
+use crate::edge::Edge;
 use crate::emulator::Emulator;
 use crate::error::chain;
 use crate::folder::{ACCOUNT, Folder, LabFile, REGION, WEBHOOK_SECRET};
@@ -28,6 +29,7 @@ use crate::metadata::Keys;
 use crate::ministack::Surroundings;
 use crate::real_forge::{Programs, RealForge};
 use crate::recording::{Recording, key_secret};
+use crate::rights::Rights;
 use crate::sigv4::Key;
 use crate::update::Update;
 use crate::{Error, ec2, forge, ministack, tls, update};
@@ -117,9 +119,10 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let forge_url = format!("http://{}", forge.address);
     let ec2_url = format!("http://{ec2_address}");
     let recording = Recording::of_environment()?;
-    let edge = Edge::of(&recording).await.map_err(failed)?;
+    let rights = Rights::of_environment(folder).await?;
+    let edge = Edge::of(&recording, &rights).await.map_err(failed)?;
     let surroundings = Surroundings {
-        aws: edge.as_ref().map(|edge| edge.url.as_str()),
+        aws: edge.as_ref().map(Edge::url),
         ec2: &ec2_url,
         forge: &forge_url,
         key: &key,
@@ -127,7 +130,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let (mut own_emulator, emulator_url) = start_emulator(folder, setup, &surroundings).await?;
     let emulator = Emulator::new(emulator_url.clone(), key.clone());
     let aws_url = match edge {
-        Some(edge) => edge.before(emulator_url, &key, &recording),
+        Some(edge) => edge.open(emulator.clone(), emulator_url),
         None => emulator_url,
     };
     let keys = Keys::default();
@@ -136,6 +139,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         keys: keys.clone(),
         journal: crate::journal::Journal::default(),
         recording: recording.clone(),
+        rights: rights.clone(),
     }
     .router();
     let forwarders = Forwarders {
@@ -151,30 +155,18 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     };
     let cloud = Cloud::new(emulator, host);
     let (update_route, updates) = update::route();
-    let router = ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone(), recording);
+    let router = ec2::endpoint::router(
+        std::sync::Arc::clone(&cloud),
+        key.clone(),
+        recording,
+        rights,
+    );
     let router = router.merge(update_route);
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });
 
-    let pid = i32::try_from(std::process::id()).map_err(|error| Error::bug(&error))?;
-    let file = LabFile {
-        pid,
-        aws_endpoint: aws_url,
-        ec2_endpoint: ec2_url,
-        front_door: format!("http://{door_address}"),
-        forge_program: setup.forge.clone(),
-        forge_version: forge.version.clone(),
-        forge_kind: forge.kind,
-        forge: forge_url,
-        account: key.id.clone(),
-        access_key_id: key.id,
-        secret_access_key: key.secret,
-        region: REGION.to_owned(),
-        forge_token: forge.token.clone(),
-        forge_password: forge.password.clone(),
-        registration_token: forge.registration_token.clone(),
-        webhook_secret: WEBHOOK_SECRET.to_owned(),
-    };
+    let door_url = format!("http://{door_address}");
+    let file = lab_file(setup, &forge, key, (aws_url, ec2_url, door_url))?;
     file.write(folder)?;
     tracing::info!(folder = %folder.path().display(), "the lab is up");
 
@@ -196,6 +188,33 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         let _ = emulator.kill().await;
     }
     outcome
+}
+
+/// How the lab is reached: AWS, its EC2 and its front door are at these addresses.
+fn lab_file(
+    setup: &Setup,
+    forge: &Forge,
+    key: Key,
+    (aws_endpoint, ec2_endpoint, front_door): (String, String, String),
+) -> Result<LabFile, Error> {
+    Ok(LabFile {
+        pid: i32::try_from(std::process::id()).map_err(|error| Error::bug(&error))?,
+        aws_endpoint,
+        ec2_endpoint,
+        front_door,
+        forge_program: setup.forge.clone(),
+        forge_version: forge.version.clone(),
+        forge_kind: forge.kind,
+        forge: format!("http://{}", forge.address),
+        account: key.id.clone(),
+        access_key_id: key.id,
+        secret_access_key: key.secret,
+        region: REGION.to_owned(),
+        forge_token: forge.token.clone(),
+        forge_password: forge.password.clone(),
+        registration_token: forge.registration_token.clone(),
+        webhook_secret: WEBHOOK_SECRET.to_owned(),
+    })
 }
 
 /// The lab's forge: a real one, or the stand-in, which is a part of this process.
@@ -311,31 +330,6 @@ fn account_key(setup: &Setup) -> Key {
         id: shared.map_or(ACCOUNT, |shared| &shared.account).to_owned(),
         secret: key_secret(),
         token: None,
-    }
-}
-
-/// What stands before the emulator where calls are recorded.
-struct Edge {
-    listener: TcpListener,
-    url: String,
-}
-
-impl Edge {
-    /// An address for it, if `recording` is on: functions are told of it before the emulator runs.
-    async fn of(recording: &Recording) -> io::Result<Option<Self>> {
-        if !recording.is_on() {
-            return Ok(None);
-        }
-        let listener = listen().await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        Ok(Some(Self { listener, url }))
-    }
-
-    /// Passes on to the emulator at `upstream`, from the address that it gives.
-    fn before(self, upstream: String, key: &Key, recording: &Recording) -> String {
-        let proxy = recording.clone().proxy(upstream, key.id.clone());
-        tokio::spawn(async move { axum::serve(self.listener, proxy).await });
-        self.url
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +36,8 @@ pub(crate) fn free_address() -> Option<SocketAddr> {
     TcpListener::bind(address).ok().map(|_| address)
 }
 
-/// The command that runs `program` supervised for the lab in `folder`, with nothing of our environment.
+/// The command that runs `program` supervised for the lab in `folder`, with nothing of our environment and
+/// nothing to read.
 pub(crate) fn command(folder: &Folder, program: &Path) -> Command {
     let mut command = Command::new(folder.image().join(image::PROGRAM));
     command
@@ -45,6 +47,7 @@ pub(crate) fn command(folder: &Folder, program: &Path) -> Command {
         .env("LANG", "C.UTF-8")
         .env("PATH", format!("{}:/sbin:/bin", image::PATH))
         .env(ENV_MARK, folder.path())
+        .stdin(Stdio::null())
         .kill_on_drop(true);
     command
 }

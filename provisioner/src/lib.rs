@@ -33,7 +33,7 @@ pub use deployment::Deployment;
 pub use environment::Environment;
 pub use error::Error;
 pub use plan::Plan;
-pub use rehearsal::{Rehearsed, rehearse};
+pub use rehearsal::{Rehearsed, rehearse, rehearse_once};
 pub use render::{Rendered, Stack, render};
 pub use smoke_watch::{end_smoke_test, interrupt, smoke_test};
 pub use teardown::{Teardown, down, survey};

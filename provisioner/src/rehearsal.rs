@@ -46,13 +46,25 @@ pub const STATEMENTS: [(&str, &str, &str); 18] = [
 pub struct Rehearsed {
     /// What the function says of it.
     pub call: RehearsedCall,
-    /// What exactly is not allowed, if AWS says so: the action, and on what.
-    pub denied: Option<(String, String)>,
-    /// The statements that should allow it.
+    /// What exactly is not allowed, if AWS says so.
+    pub denial: Option<Denial>,
+    /// The statements that should allow it; none if it is forbidden.
     pub statements: Vec<&'static str>,
 }
 
-/// Has the deployed function try every call that it makes. Nothing is launched, and nothing costs.
+/// What IAM did not allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The action, which need not be that of the call.
+    pub action: String,
+    /// On what: an ARN, or nothing.
+    pub resource: String,
+    /// Whether a statement forbids it: no statement that allows it is missing then.
+    pub is_forbidden: bool,
+}
+
+/// Has the deployed function try every call that it makes, until AWS knows its role. Nothing is launched,
+/// and nothing costs.
 pub async fn rehearse(
     deployment: &Deployment,
     progress: &dyn Progress,
@@ -69,11 +81,25 @@ pub async fn rehearse(
         tokio::time::sleep(WAIT).await;
         rehearsal = ask(&shell, &function).await?;
     }
+    Ok(all_explained(&shell, rehearsal).await)
+}
+
+/// The same, once: for a role that nobody has just made or changed.
+pub async fn rehearse_once(
+    deployment: &Deployment,
+    progress: &dyn Progress,
+) -> Result<Vec<Rehearsed>, Error> {
+    let shell = Shell::open(deployment, progress).await?;
+    let rehearsal = ask(&shell, &deployment.environment.names().function).await?;
+    Ok(all_explained(&shell, rehearsal).await)
+}
+
+async fn all_explained(shell: &Shell<'_>, rehearsal: Rehearsal) -> Vec<Rehearsed> {
     let mut rehearsed = Vec::new();
     for call in rehearsal.calls {
-        rehearsed.push(explained(&shell, call).await);
+        rehearsed.push(explained(shell, call).await);
     }
-    Ok(rehearsed)
+    rehearsed
 }
 
 async fn ask(shell: &Shell<'_>, function: &str) -> Result<Rehearsal, Error> {
@@ -85,10 +111,10 @@ fn is_denied(rehearsal: &Rehearsal) -> bool {
     calls.any(|call| call.verdict == Verdict::Denied)
 }
 
-/// What EC2 denied is readable for those alone who may decode it: the operator, never the function.
+/// What EC2 denied is readable in full for those alone who may decode it: the operator, never the function.
 pub(crate) async fn explained(shell: &Shell<'_>, call: RehearsedCall) -> Rehearsed {
     let mut rehearsed = Rehearsed {
-        denied: None,
+        denial: None,
         statements: Vec::new(),
         call,
     };
@@ -96,28 +122,45 @@ pub(crate) async fn explained(shell: &Shell<'_>, call: RehearsedCall) -> Rehears
         return rehearsed;
     }
     let words = rehearsed.call.words.clone();
+    rehearsed.denial = told(&words);
     if let Some((before, encoded)) = words.split_once(ENCODED) {
         before.trim().clone_into(&mut rehearsed.call.words);
-        // Who may not decode it is told of every statement that it may be.
-        if let Ok(decoded) = shell.decode_denial(encoded.trim()).await {
-            rehearsed.denied = denied(&decoded);
+        if let Ok(message) = shell.decode_denial(encoded.trim()).await
+            && let Some(denial) = decoded(&message)
+        {
+            rehearsed.denial = Some(denial);
         }
     }
-    let (action, resource) = rehearsed
-        .denied
-        .as_ref()
-        .map_or((&*rehearsed.call.action, ""), |(action, resource)| {
-            (action, resource)
-        });
-    rehearsed.statements = statements(action, resource);
+    rehearsed.statements = match &rehearsed.denial {
+        None => statements(&rehearsed.call.action, ""),
+        Some(denial) if denial.is_forbidden => Vec::new(),
+        Some(denial) => statements(&denial.action, &denial.resource),
+    };
     rehearsed
 }
 
-/// What a decoded message says was denied: the action, and the resource.
-fn denied(decoded: &str) -> Option<(String, String)> {
-    let decoded: Value = serde_json::from_str(decoded).ok()?;
-    let text = |name: &str| decoded["context"][name].as_str().map(str::to_owned);
-    Some((text("action")?, text("resource")?))
+/// What was denied, by the decoded message (STS reference, `DecodeAuthorizationMessage`).
+fn decoded(message: &str) -> Option<Denial> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let text = |name: &str| message["context"][name].as_str().map(str::to_owned);
+    Some(Denial {
+        action: text("action")?,
+        resource: text("resource")?,
+        is_forbidden: message["explicitDeny"] == true,
+    })
+}
+
+/// What was denied, by AWS's words (IAM guide, "Troubleshoot access denied error messages"), which not every
+/// service and region uses.
+fn told(words: &str) -> Option<Denial> {
+    let (_, rest) = words.split_once("is not authorized to perform: ")?;
+    let word = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+    let resource = rest.split_once(" on resource: ");
+    Some(Denial {
+        action: word(rest),
+        resource: resource.map(|(_, on)| word(on)).unwrap_or_default(),
+        is_forbidden: rest.contains("with an explicit deny"),
+    })
 }
 
 /// The statements that allow `action` on the resource of that ARN; where it is empty, all that the action
@@ -145,14 +188,36 @@ mod tests {
             "context":{"principal":{"arn":"arn:aws:sts::1:assumed-role/ci-dispatch/ci-dispatch"},
             "action":"ec2:RunInstances",
             "resource":"arn:aws:ec2:eu-west-1:123456789012:subnet/subnet-1","conditions":{}}}"#;
-        let (action, resource) = denied(decoded).unwrap();
-        assert_eq!(statements(&action, &resource), ["OurSubnets"]);
+        let denial = super::decoded(decoded).unwrap();
+        assert!(!denial.is_forbidden);
+        assert_eq!(statements(&denial.action, &denial.resource), ["OurSubnets"]);
         let image = "arn:aws:ec2:eu-west-1::image/ami-1";
         assert_eq!(statements("ec2:RunInstances", image), ["AsTheTemplateSays"]);
         let role = "arn:aws:iam::123456789012:role/ci-runner";
         assert_eq!(statements("iam:PassRole", role), ["RunnerRoles"]);
         assert_eq!(statements("dynamodb:Query", ""), ["Ledger"]);
-        assert_eq!(denied("no JSON"), None);
+        assert_eq!(super::decoded("no JSON"), None);
+    }
+
+    #[test]
+    fn the_words_tell_what_cannot_be_decoded() {
+        let user = "AccessDeniedException: User: arn:aws:sts::1:assumed-role/ci-dispatch/ci is not \
+                    authorized to perform: ec2:CreateTags";
+        let denial = |words: &str| told(&format!("{user}{words}")).unwrap();
+        let on = " on resource: arn:aws:ec2:eu-west-1:1:volume/*";
+        let missing = denial(&format!("{on} because no identity-based policy allows it"));
+        assert_eq!(missing.action, "ec2:CreateTags");
+        assert_eq!(missing.resource, "arn:aws:ec2:eu-west-1:1:volume/*");
+        assert!(!missing.is_forbidden);
+        let forbidden = denial(&format!(
+            "{on} with an explicit deny in a service control policy"
+        ));
+        assert!(forbidden.is_forbidden);
+        assert_eq!(denial(" because of something").resource, "");
+        assert_eq!(
+            told("You are not authorized to perform this operation."),
+            None
+        );
     }
 
     #[test]

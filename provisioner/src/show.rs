@@ -316,8 +316,15 @@ pub fn rehearsal(rehearsed: &[Rehearsed], palette: Palette) -> String {
         if !words.is_empty() {
             page.line(&format!("    {words}"));
         }
-        if let Some((action, resource)) = &one.denied {
-            page.line(&format!("    {action} on {resource}"));
+        if let Some(denial) = &one.denial {
+            if !denial.resource.is_empty() {
+                page.line(&format!("    {} on {}", denial.action, denial.resource));
+            }
+            if denial.is_forbidden {
+                page.line(
+                    "    a statement forbids it: of the role, of its permissions boundary or of the organization",
+                );
+            }
         }
         if !one.statements.is_empty() {
             let of = one.statements.join(", ");

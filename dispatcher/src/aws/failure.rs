@@ -5,7 +5,7 @@ use std::fmt;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 /// A call to AWS that failed, without the request's contents.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{call} failed: {code}: {message}")]
 pub struct Failure {
     /// Which call.

@@ -1,4 +1,4 @@
-//! What EC2 knows of the resources that a request names, and a policy may ask for: for recordings.
+//! What EC2 knows of the resources that a request names, and a policy may ask for: for judges.
 
 use serde_json::{Value, json};
 

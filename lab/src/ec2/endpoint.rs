@@ -20,6 +20,7 @@ use crate::ec2::{about, describe, lab_routes, run};
 use crate::error::chain;
 use crate::ids::uuid;
 use crate::recording::Recording;
+use crate::rights::Rights;
 use crate::sigv4::{Claim, Key, Refusal};
 
 /// Largest request: user-data of 16 KB in base64 and its form encoding, with room.
@@ -40,16 +41,18 @@ struct Endpoint {
     cloud: Arc<Cloud>,
     key: Key,
     recording: Recording,
+    rights: Rights,
 }
 
 /// The endpoint with EC2 at `/` and the lab's own routes under `/_lab`.
-pub(crate) fn router(cloud: Arc<Cloud>, key: Key, recording: Recording) -> Router {
+pub(crate) fn router(cloud: Arc<Cloud>, key: Key, recording: Recording, rights: Rights) -> Router {
     Router::new()
         .route("/", post(handle))
         .with_state(Endpoint {
             cloud: Arc::clone(&cloud),
             key,
             recording,
+            rights,
         })
         .merge(lab_routes::router(cloud))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
@@ -96,12 +99,15 @@ impl Endpoint {
         self.authenticate(parts, &body)?;
         let mut params = Params::parse(&body)?;
         let action = params.require("Action")?;
-        let about = if self.recording.is_on() {
+        let about = if self.recording.is_on() || self.rights.is_on() {
             about::resources(&self.cloud, &action, params.clone()).await?
         } else {
             Value::Null
         };
-        let outcome = self.act(&action, params, body.clone(), request_id).await;
+        let outcome = match self.admit_role(parts, &body, &about).await {
+            Ok(()) => self.act(&action, params, body.clone(), request_id).await,
+            Err(error) => Err(error),
+        };
         self.cloud.state().calls.note(&action, &outcome);
         let status = match &outcome {
             Ok(answer) => answer.status(),
@@ -109,7 +115,7 @@ impl Endpoint {
             Err(CallError::Internal(_)) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         self.recording
-            .note((&self.key.id, None), parts, &body, status, about);
+            .note((&self.key.id, None), parts, &body, status, &about);
         outcome
     }
 
@@ -180,6 +186,22 @@ impl Endpoint {
         })
     }
 
+    /// Whether the policies of whoever sent this allow it.
+    async fn admit_role(&self, parts: &Parts, body: &[u8], about: &Value) -> Result<(), CallError> {
+        let emulator = &self.cloud.emulator;
+        let denial = self
+            .rights
+            .refusal_of_function(emulator, parts, body, about);
+        match denial.await? {
+            None => Ok(()),
+            Some(denial) => {
+                let words = denial.of_ec2();
+                let denied = ApiError::with(StatusCode::FORBIDDEN, "UnauthorizedOperation", words);
+                Err(denied.into())
+            }
+        }
+    }
+
     fn admit(&self, call: Call) -> Result<(), ApiError> {
         self.cloud.state().admit(call, Timestamp::now())
     }
@@ -203,6 +225,7 @@ impl Endpoint {
 
     fn terminate_instances(&self, mut params: Params, request_id: &str) -> Result<Xml, ApiError> {
         self.admit(Call::Terminate)?;
+        let is_rehearsed = params.flag("DryRun")?;
         let ids = params.list("InstanceId");
         let stop = if params.flag("SkipOsShutdown")? {
             Stop::Outright
@@ -218,6 +241,9 @@ impl Endpoint {
         }
         let forgets = self.cloud.state().faults.forgets();
         describe::check_known(&self.cloud.state(), &ids, |_| !forgets)?;
+        if is_rehearsed {
+            return Err(ApiError::dry_run());
+        }
         let changes: Vec<(String, InstanceState, InstanceState)> = ids
             .into_iter()
             .filter_map(|id| {

@@ -22,3 +22,4 @@ pub use self::injection::{Capacity, FaultInjection, RunError};
 #[cfg(test)]
 pub(crate) use self::state::Blueprint;
 pub(crate) use self::state::{Change, Ec2State, Instance, InstanceState, Launched, Plan, Reason};
+pub(crate) use self::xml::Xml;

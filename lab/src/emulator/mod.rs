@@ -4,6 +4,7 @@
 
 mod model;
 mod read;
+mod roles;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub(crate) use self::model::{Api, Invoked, Profile, Template};
 use self::read::{child, find, first_of, parse, tags_of, template_of, text_of};
+pub(crate) use self::roles::Policy;
 
 use crate::Error;
 use crate::http::HttpClient;

@@ -26,6 +26,12 @@ pub(super) fn text_of(node: Node<'_, '_>, name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// The members of a list of the Query protocol.
+pub(super) fn members<'a, 'i: 'a>(list: Node<'a, 'i>) -> impl Iterator<Item = Node<'a, 'i>> {
+    list.children()
+        .filter(|node| node.tag_name().name() == "member")
+}
+
 fn items<'a, 'i: 'a>(node: Node<'a, 'i>, set: &str) -> Vec<Node<'a, 'i>> {
     child(node, set)
         .map(|set| set.children().filter(Node::is_element).collect())

@@ -1,7 +1,7 @@
 """Starts ministack with what it lets pass and AWS refuses.
 
 CloudFormation does not take over what exists, does not delete what is protected, and keeps in the
-stack what a failed rollback could not delete. `POST /_lab/stack-status` puts a stack into a status
+stack what a failed rollback could not delete. A function's session token tells which function it is. `POST /_lab/stack-status` puts a stack into a status
 that no operation leads to here: its body has `account`, `stack` and `status`.
 """
 
@@ -9,6 +9,7 @@ import json
 import sys
 
 from ministack import app as ministack
+from ministack.core import lambda_runtime
 from ministack.services import cloudwatch_logs, dynamodb, ec2, iam, lambda_svc
 from ministack.services.cloudformation import _stacks, provisioners, stacks
 
@@ -67,6 +68,14 @@ def keeping_what_stays(roll_back):
     return strict
 
 
+def telling_whose_it_is(credentials):
+    def strict(config):
+        own = credentials(config)
+        return {**own, "AWS_SESSION_TOKEN": f"{own['AWS_SESSION_TOKEN']}/{config['FunctionName']}"}
+
+    return strict
+
+
 def with_status_of_stacks(app):
     async def strict(scope, receive, send):
         if scope["type"] != "http" or scope["path"] != "/_lab/stack-status":
@@ -96,6 +105,8 @@ for kind in NAMED:
     handler["create"] = refusing_what_exists(kind, handler["create"])
 tables = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
 tables["delete"] = refusing_what_is_protected(tables["delete"])
+for module in (lambda_runtime, lambda_svc):
+    module.execution_credentials = telling_whose_it_is(module.execution_credentials)
 stacks._roll_back_operation = keeping_what_stays(stacks._roll_back_operation)
 ministack.app = with_status_of_stacks(ministack.app)
 sys.exit(ministack.main())

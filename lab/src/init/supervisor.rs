@@ -2,7 +2,7 @@
 //! with the program, and with the daemon.
 
 use std::io;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -37,7 +37,6 @@ fn enclose() -> io::Result<u8> {
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
     let status = Command::new("/proc/self/exe")
         .args(std::env::args_os().skip(1))
-        .stdin(Stdio::null())
         .status()?;
     Ok(status
         .code()

@@ -8,6 +8,7 @@
 
 mod broken;
 mod limits;
+mod rights;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -86,6 +87,23 @@ pub(crate) async fn down(deployment: &Deployment) {
     let left = provisioner::down(deployment, &found, &Silent).await;
     let left = left.unwrap();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// A machine that nobody of ours launched, with a tag of this key.
+pub(crate) async fn tagged(bench: &Bench, key: &str) -> String {
+    let template = bench.template("#!/bin/sh\n").await;
+    let tags = TagSpecification::builder()
+        .resource_type(ResourceType::Instance)
+        .tags(Tag::builder().key(key).value("mine").build());
+    let made = bench
+        .request(&template)
+        .set_tag_specifications(Some(vec![tags.build()]))
+        .send()
+        .await
+        .unwrap();
+    let id = made.instances()[0].instance_id().unwrap();
+    bench.wait_for(id, "running").await;
+    id.to_owned()
 }
 
 fn properties(plan: &Plan) -> Vec<String> {
@@ -176,16 +194,7 @@ async fn a_deployment_is_made_changed_left_alone_and_ended() {
 
     // Somebody's own machine, who uses the deployment's name as a key.
     bench.faults(&support::no_boot());
-    let template = bench.template("#!/bin/sh\n").await;
-    let own = bench.request(&template).set_tag_specifications(Some(vec![
-        TagSpecification::builder()
-            .resource_type(ResourceType::Instance)
-            .tags(Tag::builder().key("story-ci").value("mine").build())
-            .build(),
-    ]));
-    let own = own.send().await.unwrap();
-    let own = own.instances()[0].instance_id().unwrap();
-    bench.wait_for(own, "running").await;
+    let own = &tagged(&bench, "story-ci").await;
 
     let found = provisioner::survey(&edited).await.unwrap();
     assert_eq!(found.of(Kind::Stack).count(), 3);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lab::ENV_RECORDING;
+use lab::{ENV_RECORDING, ENV_RIGHTS};
 
 use super::run::{Run, TestError, files, output, pass};
 use super::templates::{CFN_LINT, render_all};
@@ -43,7 +43,7 @@ pub fn requests(run: &mut Run) -> Result<(), TestError> {
     pass("requests", with_recordings(run, &mut judge)?)
 }
 
-/// Every recorded call, by the policies of who sent it.
+/// Every recorded call, by the policies of who sent it; then the same live, with rights taken out.
 pub fn rights(run: &mut Run) -> Result<(), TestError> {
     let simulator = from_lock(run, &run.root.join("judges"), NODE)?;
     let rendered = render_all(run)?;
@@ -54,7 +54,13 @@ pub fn rights(run: &mut Run) -> Result<(), TestError> {
     judge.arg("--rendered").arg(rendered);
     judge.arg("--people").arg(people);
     judge.arg("--node").arg(simulator);
-    pass("rights", with_recordings(run, &mut judge)?)
+    pass("rights", with_recordings(run, &mut judge)?)?;
+    // What it installed is what the lab asks live.
+    let live = "test --workspace --test deploy rights:: -- --ignored";
+    pass(
+        "live rights",
+        run.cargo(live.split(' ')).env(ENV_RIGHTS, "1"),
+    )
 }
 
 /// Every rendered policy and template, by linters.

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sha2::{Digest as _, Sha256};
-
 use super::run::{Run, TestError, output, pass};
 
 /// What knows the words that are often written wrong.
@@ -55,7 +53,7 @@ pub fn from_pypi(run: &mut Run, package: &str, program: &str) -> Result<PathBuf,
 
 /// The Python of a virtual environment with exactly what the file lists.
 pub fn from_requirements(run: &mut Run, file: &Path, what: &str) -> Result<PathBuf, TestError> {
-    let folder = lab::cache_folder().join(format!("python-{}", digest(file)?));
+    let folder = folder_for("python", file)?;
     let python = folder.join("bin/python");
     let done = folder.join("installed");
     if !done.exists() {
@@ -78,7 +76,7 @@ pub fn from_requirements(run: &mut Run, file: &Path, what: &str) -> Result<PathB
 /// scripts has run.
 pub fn from_lock(run: &mut Run, place: &Path, what: &str) -> Result<PathBuf, TestError> {
     let lock = "package-lock.json";
-    let folder = lab::cache_folder().join(format!("node-{}", digest(&place.join(lock))?));
+    let folder = folder_for("node", &place.join(lock))?;
     let done = folder.join("installed");
     if !done.exists() {
         run.prepare(what, || {
@@ -100,9 +98,9 @@ pub fn from_lock(run: &mut Run, place: &Path, what: &str) -> Result<PathBuf, Tes
     Ok(folder)
 }
 
-/// What tells one version of a file from another.
-fn digest(file: &Path) -> Result<String, TestError> {
-    Ok(hex::encode(&Sha256::digest(read(file)?)[..6]))
+/// Where what the file lists is installed: the lab finds it there too.
+fn folder_for(kind: &str, listing: &Path) -> Result<PathBuf, TestError> {
+    lab::cache_folder_for(kind, listing).map_err(|source| unreadable(listing, source))
 }
 
 /// What is in a file.
