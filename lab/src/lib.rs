@@ -19,6 +19,7 @@ pub mod forge;
 mod forge_program;
 mod front_door;
 mod handle;
+mod hostile;
 pub mod http;
 mod ids;
 pub mod init;
@@ -44,6 +45,7 @@ pub use folder::{
 };
 pub use forge_program::{ForgeProgram, ForgeQueue, UnknownForge};
 pub use handle::{Lab, Setup, SharedEmulator, Status};
+pub use hostile::{HostileAccount, HostileReport};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
 pub use ministack::StandaloneEmulator;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +21,8 @@ use crate::error::chain;
 use crate::folder::{ACCOUNT, Folder, LabFile, REGION, WEBHOOK_SECRET};
 use crate::forge_program::ForgeProgram;
 use crate::front_door::FrontDoor;
-use crate::handle::{Setup, SharedEmulator};
+use crate::handle::{HOSTILE, Setup, SharedEmulator};
+use crate::hostile::Hostile;
 use crate::ids::secret;
 use crate::machine::image::{self, Image};
 use crate::machine::{Forwarders, MachineHost, user_namespace};
@@ -53,10 +55,11 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-/// `FOLDER FORGE QUEUE [EMULATOR ACCOUNT]`.
+/// `FOLDER FORGE QUEUE [EMULATOR ACCOUNT | hostile]`.
 fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
     let (folder, forge, queue, emulator) = match args {
         [folder, forge, queue] => (folder, forge, queue, None),
+        [folder, forge, queue, word] if word == HOSTILE => (folder, forge, queue, None),
         [folder, forge, queue, endpoint, account] => {
             let emulator = SharedEmulator {
                 endpoint: endpoint.clone(),
@@ -65,7 +68,7 @@ fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
             (folder, forge, queue, Some(emulator))
         }
         _ => {
-            let usage = "usage: internal serve FOLDER FORGE QUEUE [EMULATOR ACCOUNT]";
+            let usage = "usage: internal serve FOLDER FORGE QUEUE [EMULATOR ACCOUNT | hostile]";
             return Err(Error::Bug(usage.to_owned()));
         }
     };
@@ -73,6 +76,7 @@ fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
         forge: forge.parse().map_err(|error| Error::bug(&error))?,
         queue: queue.parse().map_err(|error| Error::bug(&error))?,
         emulator,
+        hostile: args.last().is_some_and(|word| word == HOSTILE),
     };
     Ok((Folder::at(Path::new(folder)), setup))
 }
@@ -116,8 +120,10 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let mut forge = Forge::start(folder, setup, programs.as_ref()).await?;
     let forge_url = format!("http://{}", forge.address);
     let ec2_url = format!("http://{ec2_address}");
-    let recording = Recording::of_environment()?;
-    let edge = Edge::of(&recording).await.map_err(failed)?;
+    let hostile = setup.hostile.then(Hostile::default);
+    let recording = recording(setup)?;
+    let edge = Edge::of(&recording, hostile.as_ref());
+    let edge = edge.await.map_err(failed)?;
     let surroundings = Surroundings {
         aws: edge.as_ref().map(|edge| edge.url.as_str()),
         ec2: &ec2_url,
@@ -127,7 +133,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let (mut own_emulator, emulator_url) = start_emulator(folder, setup, &surroundings).await?;
     let emulator = Emulator::new(emulator_url.clone(), key.clone());
     let aws_url = match edge {
-        Some(edge) => edge.before(emulator_url, &key, &recording),
+        Some(edge) => edge.before(emulator_url, &key, &recording, hostile.as_ref()),
         None => emulator_url,
     };
     let keys = Keys::default();
@@ -152,7 +158,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let cloud = Cloud::new(emulator, host);
     let (update_route, updates) = update::route();
     let router = ec2::endpoint::router(std::sync::Arc::clone(&cloud), key.clone(), recording);
-    let router = router.merge(update_route);
+    let router = as_account(hostile.as_ref(), router).merge(update_route);
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });
 
@@ -314,16 +320,32 @@ fn account_key(setup: &Setup) -> Key {
     }
 }
 
-/// What stands before the emulator where calls are recorded.
+/// Deployments in a hostile account have names of their own, and the judges of what is recorded know one.
+fn recording(setup: &Setup) -> Result<Recording, Error> {
+    if setup.hostile {
+        return Ok(Recording::default());
+    }
+    Recording::of_environment()
+}
+
+/// `router` as the account has it.
+fn as_account(hostile: Option<&Hostile>, router: Router) -> Router {
+    match hostile {
+        Some(hostile) => hostile.before(router),
+        None => router,
+    }
+}
+
+/// What stands before the emulator where calls are recorded, or the account is a hostile one.
 struct Edge {
     listener: TcpListener,
     url: String,
 }
 
 impl Edge {
-    /// An address for it, if `recording` is on: functions are told of it before the emulator runs.
-    async fn of(recording: &Recording) -> io::Result<Option<Self>> {
-        if !recording.is_on() {
+    /// An address for it, where it is needed: functions are told of it before the emulator runs.
+    async fn of(recording: &Recording, hostile: Option<&Hostile>) -> io::Result<Option<Self>> {
+        if !recording.is_on() && hostile.is_none() {
             return Ok(None);
         }
         let listener = listen().await?;
@@ -332,8 +354,15 @@ impl Edge {
     }
 
     /// Passes on to the emulator at `upstream`, from the address that it gives.
-    fn before(self, upstream: String, key: &Key, recording: &Recording) -> String {
+    fn before(
+        self,
+        upstream: String,
+        key: &Key,
+        recording: &Recording,
+        hostile: Option<&Hostile>,
+    ) -> String {
         let proxy = recording.clone().proxy(upstream, key.id.clone());
+        let proxy = as_account(hostile, proxy);
         tokio::spawn(async move { axum::serve(self.listener, proxy).await });
         self.url
     }

@@ -1,7 +1,7 @@
 """Starts ministack with what it lets pass and AWS refuses.
 
-CloudFormation does not take over what exists, does not delete what is protected, and keeps in the
-stack what a failed rollback could not delete. `POST /_lab/stack-status` puts a stack into a status
+CloudFormation does not take over what exists, does not delete what is protected, keeps in the
+stack what a failed rollback could not delete, and gives a bucket its tags. `POST /_lab/stack-status` puts a stack into a status
 that no operation leads to here: its body has `account`, `stack` and `status`.
 """
 
@@ -9,7 +9,7 @@ import json
 import sys
 
 from ministack import app as ministack
-from ministack.services import cloudwatch_logs, dynamodb, ec2, iam, lambda_svc
+from ministack.services import cloudwatch_logs, dynamodb, ec2, iam, lambda_svc, s3
 from ministack.services.cloudformation import _stacks, provisioners, stacks
 
 
@@ -55,6 +55,15 @@ def refusing_what_is_protected(delete):
     return strict
 
 
+def tagging_the_bucket(create):
+    def strict(logical_id, props, *rest, **named):
+        made = create(logical_id, props, *rest, **named)
+        s3._bucket_tags[made[0]] = {tag["Key"]: tag["Value"] for tag in props.get("Tags", [])}
+        return made
+
+    return strict
+
+
 def keeping_what_stays(roll_back):
     async def strict(stack_name, stack_id, stack, operation, *rest, **named):
         before = dict(stack.get("_resources", {}))
@@ -96,6 +105,8 @@ for kind in NAMED:
     handler["create"] = refusing_what_exists(kind, handler["create"])
 tables = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
 tables["delete"] = refusing_what_is_protected(tables["delete"])
+buckets = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+buckets["create"] = tagging_the_bucket(buckets["create"])
 stacks._roll_back_operation = keeping_what_stays(stacks._roll_back_operation)
 ministack.app = with_status_of_stacks(ministack.app)
 sys.exit(ministack.main())
