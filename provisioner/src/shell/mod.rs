@@ -3,12 +3,12 @@
 
 mod account;
 mod change_sets;
-mod exists;
 mod function;
 mod images;
 mod instances;
 mod left;
 mod observe;
+mod owner;
 mod parameters;
 mod retained;
 mod stacks;
