@@ -29,7 +29,7 @@ const OURS: &str = "team-ci";
 const BESIDE: &str = "team";
 
 /// Calls of whoever deploys, each of which is refused once.
-const OF_OPERATOR: [&str; 36] = [
+const OF_OPERATOR: [&str; 44] = [
     "apigateway:DeleteApi",
     "apigateway:GetApis",
     "cloudformation:CreateChangeSet",
@@ -51,19 +51,27 @@ const OF_OPERATOR: [&str; 36] = [
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ec2:GetEbsEncryptionByDefault",
+    "iam:CreateServiceLinkedRole",
     "iam:GetInstanceProfile",
     "iam:GetRole",
     "iam:ListRoles",
     "lambda:GetFunctionConfiguration",
     "lambda:Invoke",
+    "lambda:ListTags",
     "logs:DeleteLogGroup",
     "logs:DescribeLogGroups",
+    "logs:ListTagsForResource",
     "s3:DeleteBucket",
     "s3:DeleteObjects",
+    "s3:GetBucketTagging",
     "s3:HeadBucket",
     "s3:HeadObject",
+    "s3:ListObjectsV2",
     "s3:PutObject",
     "ssm:DeleteParameters",
+    "ssm:GetParameter",
+    "ssm:GetParameters",
+    "ssm:GetParametersByPath",
     "ssm:PutParameter",
     "sts:GetCallerIdentity",
 ];
@@ -78,7 +86,7 @@ const OF_FUNCTION: [&str; 7] = [
     "ssm:GetParametersByPath",
 ];
 /// Lists that were read over short and empty pages.
-const LISTS: [&str; 12] = [
+const LISTS: [&str; 13] = [
     "apigateway:GetApis",
     "cloudformation:DescribeChangeSet",
     "cloudformation:DescribeStackEvents",
@@ -87,6 +95,7 @@ const LISTS: [&str; 12] = [
     "ec2:DescribeLaunchTemplates",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
     "iam:ListRoles",
     "logs:DescribeLogGroups",
     "s3:ListObjectsV2",

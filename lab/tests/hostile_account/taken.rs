@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
+use aws_sdk_ec2::types::Filter;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::FunctionCode;
 use lab::HostileAccount;
@@ -104,8 +105,10 @@ impl<'b> Theirs<'b> {
         let iam = self.bench.iam();
         let role = iam.get_role().role_name(&names.runner);
         role.send().await.unwrap();
+        let name = Filter::builder().name("group-name");
+        let name = name.values(&names.security_group).build();
         let groups = self.bench.emulator.describe_security_groups();
-        let groups = groups.group_names(&names.security_group).send().await;
+        let groups = groups.filters(name).send().await;
         assert_eq!(groups.unwrap().security_groups().len(), 1);
         let templates = self.bench.emulator.describe_launch_templates();
         let template = names.launch_template("base");
