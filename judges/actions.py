@@ -54,6 +54,11 @@ def nothing(_call: Call) -> list[Request]:
     return []
 
 
+def on_arn(action: str, member: str):
+    """For calls that name their resource by its ARN."""
+    return lambda call: [one(action, call.input[member])]
+
+
 # DynamoDB
 
 
@@ -293,6 +298,7 @@ TABLES = {
         "DeleteTable": on_table,
         "DescribeTable": on_table,
         "GetItem": on_table,
+        "ListTagsOfResource": on_arn("dynamodb:ListTagsOfResource", "ResourceArn"),
         "PutItem": on_table,
         "Query": on_table,
         "TransactWriteItems": transaction,
@@ -320,14 +326,17 @@ TABLES = {
     "lambda": {
         "GetFunctionConfiguration": on_function("lambda:GetFunctionConfiguration"),
         "Invoke": on_function("lambda:InvokeFunction"),
+        "ListTags": on_arn("lambda:ListTags", "Resource"),
     },
     "logs": {
         "DeleteLogGroup": on_log_group,
         "DescribeLogGroups": everything,
+        "ListTagsForResource": on_arn("logs:ListTagsForResource", "resourceArn"),
     },
     "s3": {
         "DeleteBucket": on_bucket("s3:DeleteBucket"),
         "DeleteObjects": delete_objects,
+        "GetBucketTagging": on_bucket("s3:GetBucketTagging"),
         "HeadBucket": on_bucket("s3:ListBucket"),
         "HeadObject": on_object("s3:GetObject"),
         "ListObjectVersions": on_bucket("s3:ListBucketVersions"),

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use crate::Error;
 use crate::emulator::Emulator;
 use crate::error::chain;
+use crate::hostile::{Hostile, as_account};
 use crate::http::HttpClient;
 use crate::recording::Recording;
 use crate::rights::Rights;
@@ -32,12 +33,17 @@ pub(crate) struct Edge {
     url: String,
     recording: Recording,
     rights: Rights,
+    hostile: Option<Hostile>,
 }
 
 impl Edge {
-    /// One if calls are recorded or judged.
-    pub(crate) async fn of(recording: &Recording, rights: &Rights) -> io::Result<Option<Self>> {
-        if !recording.is_on() && !rights.is_on() {
+    /// One if calls are recorded or judged, or the account is a `hostile` one.
+    pub(crate) async fn of(
+        recording: &Recording,
+        rights: &Rights,
+        hostile: Option<&Hostile>,
+    ) -> io::Result<Option<Self>> {
+        if !recording.is_on() && !rights.is_on() && hostile.is_none() {
             return Ok(None);
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -47,6 +53,7 @@ impl Edge {
             url,
             recording: recording.clone(),
             rights: rights.clone(),
+            hostile: hostile.cloned(),
         }))
     }
 
@@ -58,6 +65,7 @@ impl Edge {
     /// Serves from now on, before `emulator` at `upstream`.
     pub(crate) fn open(self, emulator: Emulator, upstream: String) -> String {
         let router = router(self.recording, self.rights, emulator, upstream);
+        let router = as_account(self.hostile.as_ref(), router);
         tokio::spawn(async move { axum::serve(self.listener, router).await });
         self.url
     }

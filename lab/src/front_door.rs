@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stacks::names::{Names, ROUTE_DISPATCH, ROUTE_RUNNER};
@@ -67,7 +67,7 @@ impl FrontDoor {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
         let route = format!("{} {}", parts.method, parts.uri.path());
-        let api = match self.api(&parts.headers).await {
+        let api = match self.api(&parts).await {
             Ok(Some(api)) => api,
             Ok(None) => return message(StatusCode::NOT_FOUND, "Not Found"),
             Err(error) => return trouble(&error),
@@ -203,14 +203,21 @@ impl FrontDoor {
         Ok(holder)
     }
 
-    /// The API that the request's host names; for the host's own address the default one.
-    async fn api(&self, headers: &HeaderMap) -> Result<Option<Api>, Error> {
+    /// The API that the request's host names. To the host's own address, which is what the forge knows,
+    /// the query `api=ID` says which; without, it is the default one.
+    async fn api(&self, parts: &Parts) -> Result<Option<Api>, Error> {
         let mut apis = self.emulator.apis().await?;
-        let host = headers
+        let asked = parts
+            .uri
+            .query()
+            .and_then(|query| query.strip_prefix("api="));
+        let host = parts
+            .headers
             .get(http::header::HOST)
             .and_then(|host| host.to_str().ok())
             .unwrap_or_default();
-        let index = if let Some((id, _)) = host.split_once(".execute-api.") {
+        let named = host.split_once(".execute-api.").map(|(id, _)| id);
+        let index = if let Some(id) = named.or(asked) {
             apis.iter().position(|api| api.api_id == id)
         } else if apis.len() == 1 {
             Some(0)

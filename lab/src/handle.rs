@@ -34,6 +34,8 @@ const PAGE_LIMIT: Duration = Duration::from_secs(10);
 const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at something that is about to change.
 const LOOK: Duration = Duration::from_millis(50);
+/// How the daemon is told of an account that can be hostile.
+pub(crate) const HOSTILE: &str = "hostile";
 /// What instances need of the host.
 const PROGRAMS: [&str; 4] = ["bash", "curl", "git", "sed"];
 
@@ -53,6 +55,9 @@ pub struct Setup {
     pub queue: ForgeQueue,
     /// Somebody else's emulator; it has one of its own without.
     pub emulator: Option<SharedEmulator>,
+    /// Whether its account can be told to be a hostile one: [`crate::HostileAccount`]. Not with somebody
+    /// else's emulator, which is nobody's alone.
+    pub hostile: bool,
 }
 
 impl From<ForgeProgram> for Setup {
@@ -318,6 +323,7 @@ fn spawn(folder: &Folder, program: &Path, setup: &Setup) -> Result<Child, Error>
         .arg(setup.forge.to_string())
         .arg(setup.queue.word())
         .args(shared.flatten())
+        .args(setup.hostile.then_some(HOSTILE))
         .env(ENV_MARK, folder.path())
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(failed)?)

@@ -20,6 +20,7 @@ pub mod forge;
 mod forge_program;
 mod front_door;
 mod handle;
+mod hostile;
 pub mod http;
 mod ids;
 pub mod init;
@@ -47,6 +48,7 @@ pub use folder::{
 };
 pub use forge_program::{ForgeProgram, ForgeQueue, UnknownForge};
 pub use handle::{Lab, Setup, SharedEmulator, Status};
+pub use hostile::{HostileAccount, HostileReport};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
 pub use ministack::StandaloneEmulator;

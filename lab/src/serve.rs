@@ -21,7 +21,8 @@ use crate::error::chain;
 use crate::folder::{ACCOUNT, Folder, LabFile, REGION, WEBHOOK_SECRET};
 use crate::forge_program::ForgeProgram;
 use crate::front_door::FrontDoor;
-use crate::handle::{Setup, SharedEmulator};
+use crate::handle::{HOSTILE, Setup, SharedEmulator};
+use crate::hostile::{Hostile, as_account};
 use crate::ids::secret;
 use crate::machine::image::{self, Image};
 use crate::machine::{Forwarders, MachineHost, user_namespace};
@@ -55,10 +56,11 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-/// `FOLDER FORGE QUEUE [EMULATOR ACCOUNT]`.
+/// `FOLDER FORGE QUEUE [EMULATOR ACCOUNT | hostile]`.
 fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
     let (folder, forge, queue, emulator) = match args {
         [folder, forge, queue] => (folder, forge, queue, None),
+        [folder, forge, queue, word] if word == HOSTILE => (folder, forge, queue, None),
         [folder, forge, queue, endpoint, account] => {
             let emulator = SharedEmulator {
                 endpoint: endpoint.clone(),
@@ -67,7 +69,7 @@ fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
             (folder, forge, queue, Some(emulator))
         }
         _ => {
-            let usage = "usage: internal serve FOLDER FORGE QUEUE [EMULATOR ACCOUNT]";
+            let usage = "usage: internal serve FOLDER FORGE QUEUE [EMULATOR ACCOUNT | hostile]";
             return Err(Error::Bug(usage.to_owned()));
         }
     };
@@ -75,6 +77,7 @@ fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
         forge: forge.parse().map_err(|error| Error::bug(&error))?,
         queue: queue.parse().map_err(|error| Error::bug(&error))?,
         emulator,
+        hostile: args.last().is_some_and(|word| word == HOSTILE),
     };
     Ok((Folder::at(Path::new(folder)), setup))
 }
@@ -118,9 +121,11 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let mut forge = Forge::start(folder, setup, programs.as_ref()).await?;
     let forge_url = format!("http://{}", forge.address);
     let ec2_url = format!("http://{ec2_address}");
-    let recording = Recording::of_environment()?;
+    let hostile = setup.hostile.then(Hostile::default);
+    let recording = recording(setup)?;
     let rights = Rights::of_environment(folder).await?;
-    let edge = Edge::of(&recording, &rights).await.map_err(failed)?;
+    let edge = Edge::of(&recording, &rights, hostile.as_ref());
+    let edge = edge.await.map_err(failed)?;
     let surroundings = Surroundings {
         aws: edge.as_ref().map(Edge::url),
         ec2: &ec2_url,
@@ -161,7 +166,7 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
         recording,
         rights,
     );
-    let router = router.merge(update_route);
+    let router = as_account(hostile.as_ref(), router).merge(update_route);
     tokio::spawn(async move { axum::serve(ec2_listener, router).await });
     tokio::spawn(async move { axum::serve(door_listener, door).await });
 
@@ -331,6 +336,14 @@ fn account_key(setup: &Setup) -> Key {
         secret: key_secret(),
         token: None,
     }
+}
+
+/// Deployments in a hostile account have names of their own, and the judges of what is recorded know one.
+fn recording(setup: &Setup) -> Result<Recording, Error> {
+    if setup.hostile {
+        return Ok(Recording::default());
+    }
+    Recording::of_environment()
 }
 
 /// The address of the emulator, and its process if it is ours.

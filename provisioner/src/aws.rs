@@ -61,6 +61,11 @@ impl CallError {
         self.code.as_deref() == Some(code)
     }
 
+    /// Whether AWS says that what the call was about is not there.
+    pub(crate) fn is_absence(&self) -> bool {
+        ABSENT.iter().any(|code| self.is(code))
+    }
+
     /// What to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -85,6 +90,15 @@ impl CallError {
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
                 "the credentials may not do this: use a role that may deploy"
             }
+            "Throttling"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "TooManyRequestsException"
+            | "ProvisionedThroughputExceededException"
+            | "SlowDown" => {
+                "the account sends AWS more requests than it takes: wait a minute and run the command \
+                 again, which goes on from there"
+            }
             "ParameterAlreadyExists" => {
                 "somebody else wrote this secret in the meantime, and it is kept: run `up` again"
             }
@@ -100,13 +114,14 @@ impl CallError {
 }
 
 /// Turns what the SDK says of a failed `call` into a [`CallError`].
-pub(crate) fn failed<E, R>(call: &'static str) -> impl FnOnce(SdkError<E, R>) -> CallError
+pub(crate) fn failed<E>(call: &'static str) -> impl FnOnce(SdkError<E>) -> CallError
 where
     E: ProvideErrorMetadata + StdError + 'static,
-    R: fmt::Debug + 'static,
 {
     move |error| {
-        let code = error.code().map(str::to_owned);
+        let status = error.raw_response().map(|answer| answer.status().as_u16());
+        let code = error.code().or_else(|| code_of(status?));
+        let code = code.map(str::to_owned);
         let said = error.message().map(str::to_owned);
         let message = match (&code, said) {
             (Some(code), Some(message)) => format!("{message} ({code})"),
@@ -121,7 +136,16 @@ where
     }
 }
 
-/// What S3, Lambda and IAM say of what is not there.
+/// The code that a status stands for where an answer has no body, as those to HEAD.
+fn code_of(status: u16) -> Option<&'static str> {
+    Some(match status {
+        403 => "AccessDenied",
+        429 | 503 => "SlowDown",
+        _ => return None,
+    })
+}
+
+/// What services say of what is not there.
 const ABSENT: [&str; 5] = [
     "NotFound",
     "NoSuchKey",
@@ -131,17 +155,16 @@ const ABSENT: [&str; 5] = [
 ];
 
 /// Whether what `call` was about exists. HEAD answers have no body, so their status becomes the code.
-pub(crate) fn is_there<T, E, R>(
+pub(crate) fn is_there<T, E>(
     call: &'static str,
-    answer: Result<T, SdkError<E, R>>,
+    answer: Result<T, SdkError<E>>,
 ) -> Result<bool, CallError>
 where
     E: ProvideErrorMetadata + StdError + 'static,
-    R: fmt::Debug + 'static,
 {
     match answer.map_err(failed(call)) {
         Ok(_) => Ok(true),
-        Err(error) if ABSENT.iter().any(|code| error.is(code)) => Ok(false),
+        Err(error) if error.is_absence() => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -163,6 +186,20 @@ pub(crate) fn chain(error: &dyn StdError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_without_a_body_has_the_code_of_its_status_and_a_hint() {
+        let hint = |status: u16| {
+            let error = CallError {
+                call: "HeadObject",
+                code: code_of(status).map(str::to_owned),
+                message: String::new(),
+            };
+            error.hint().unwrap_or_default()
+        };
+        assert!(hint(503).contains("wait a minute"));
+        assert!(hint(403).contains("may not do this"));
+    }
 
     #[test]
     fn an_endpoint_never_shows_its_credentials() {

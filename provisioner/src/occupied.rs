@@ -44,6 +44,38 @@ pub enum NamedKind {
     Parameter,
 }
 
+/// Whose a thing is that has a name of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// There is none.
+    Nobody,
+    /// It carries the deployment's tag: an earlier deployment of that name left it.
+    Ours,
+    /// It does not.
+    Another,
+}
+
+impl Owner {
+    /// By whether it exists, and carries our tag.
+    #[must_use]
+    pub const fn of(there: bool, ours: bool) -> Self {
+        match (there, ours) {
+            (false, _) => Self::Nobody,
+            (true, true) => Self::Ours,
+            (true, false) => Self::Another,
+        }
+    }
+}
+
+/// A name that is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// What has it.
+    pub named: Named,
+    /// Whether that carries the deployment's tag.
+    pub ours: bool,
+}
+
 impl NamedKind {
     /// The kind of a CloudFormation type, and the property that names it.
     fn of(kind: &str) -> Option<(Self, &'static str)> {
@@ -62,11 +94,15 @@ impl NamedKind {
     }
 
     /// What to do about one that is taken.
-    const fn remedy(self) -> &'static str {
+    const fn remedy(self, ours: bool) -> &'static str {
         match self {
-            Self::Table | Self::Bucket | Self::LogGroup | Self::Parameter => {
+            Self::Table | Self::Bucket | Self::LogGroup | Self::Parameter if ours => {
                 "left of an earlier deployment: `cargo xtask down ENV` shows and deletes it; in use: \
                  choose another `name`"
+            }
+            Self::Table | Self::Bucket | Self::LogGroup | Self::Parameter => {
+                "it does not carry this deployment's tag, so it is somebody else's, and `down` leaves it: \
+                 choose another `name`, or delete it by hand"
             }
             Self::Role | Self::InstanceProfile => {
                 "its name is the whole account's, so a deployment of this name may be in another \
@@ -132,10 +168,11 @@ fn physical(name: &Value, account: &str, region: &str) -> Option<String> {
 
 /// Why a stack can't be made or changed while `taken` exists; nothing stands in its way without.
 #[must_use]
-pub fn blocked(taken: &[Named]) -> Option<Action> {
+pub fn blocked(taken: &[Taken]) -> Option<Action> {
     let mut by_remedy: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for Named { kind, name } in taken {
-        let alike = by_remedy.entry(kind.remedy()).or_default();
+    for Taken { named, ours } in taken {
+        let Named { kind, name } = named;
+        let alike = by_remedy.entry(kind.remedy(*ours)).or_default();
         alike.push(format!("{kind} {name}"));
     }
     let sentences: Vec<String> = by_remedy

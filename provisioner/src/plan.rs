@@ -198,7 +198,7 @@ fn stack_plan(
 ) -> StackPlan {
     let stack = template.stack;
     let deployed = world.stacks.get(&stack);
-    let (mut action, repair) = what_to_do(stack, deployed);
+    let (mut action, repair) = what_to_do(stack, deployed, &environment.names().tag);
     let parameters = parameter_values(stack, code_key, world);
     let tags = environment.tags_with(stack.word());
     let (mut resources, mut settings) = (Vec::new(), Vec::new());
@@ -238,10 +238,17 @@ fn stack_plan(
 }
 
 /// What can be done with a stack as it is, and what has to be repaired before.
-fn what_to_do(stack: Stack, deployed: Option<&Deployed>) -> (Action, Option<Repair>) {
+fn what_to_do(stack: Stack, deployed: Option<&Deployed>, tag: &str) -> (Action, Option<Repair>) {
     let Some(deployed) = deployed else {
         return (Action::Create, None);
     };
+    if !deployed.is_of(tag) {
+        let because = format!(
+            "a stack of that name exists without the tag {tag}, so it is somebody else's: choose another \
+             `name`"
+        );
+        return (Action::Blocked(because), None);
+    }
     match deployed.condition() {
         StackCondition::Usable => (Action::Update, None),
         StackCondition::Leftover => (Action::Create, Some(Repair::DeleteLeftover)),

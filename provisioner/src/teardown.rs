@@ -10,10 +10,11 @@ use serde::Serialize;
 use crate::deployment::Deployment;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::occupied::NamedKind;
 use crate::progress::{Progress, Silent};
 use crate::render::{Stack, stack_name};
 use crate::shell::Shell;
-use crate::world::StackCondition;
+use crate::world::{Deployed, StackCondition};
 
 /// Everything that exists of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,17 +122,24 @@ pub async fn down(
     if before.is_empty() {
         return survey_with(&shell, deployment).await;
     }
-    retire(&shell, &names.function).await;
-    delete(&shell, &stack_name(environment, Stack::Dispatch)).await?;
+    if shell.has_function(&names).await? {
+        retire(&shell, &names.function).await;
+    }
+    delete(
+        &shell,
+        &stack_name(environment, Stack::Dispatch),
+        &names.tag,
+    )
+    .await?;
     shell.step("ending instances");
     shell.end_instances(&names).await?;
-    delete(&shell, &stack_name(environment, Stack::Runner)).await?;
+    delete(&shell, &stack_name(environment, Stack::Runner), &names.tag).await?;
     // An invocation that was still running when its function was deleted may have launched more;
     // from here on there is no launch template to launch from.
     shell.end_instances(&names).await?;
 
     delete_state(&shell, environment).await?;
-    let parameters = shell.parameters_under(&names.parameters).await?;
+    let parameters = shell.own_parameters(&names).await?;
     if !parameters.is_empty() {
         shell.step(&format!("deleting {} parameters", parameters.len()));
         shell.delete_parameters(&parameters).await?;
@@ -166,41 +174,50 @@ async fn retire(shell: &Shell<'_>, function: &str) {
     }
 }
 
-async fn delete(shell: &Shell<'_>, name: &str) -> Result<(), Error> {
-    if shell.settled(name).await?.is_none() {
+/// The stack of that name, once nothing runs on it, if it is the deployment's.
+async fn own(shell: &Shell<'_>, name: &str, tag: &str) -> Result<Option<Deployed>, Error> {
+    let found = shell.settled(name, tag).await?;
+    Ok(found.filter(|stack| stack.is_of(tag)))
+}
+
+async fn delete(shell: &Shell<'_>, name: &str, tag: &str) -> Result<(), Error> {
+    if own(shell, name, tag).await?.is_none() {
         return Ok(());
     }
     shell.step(&format!("{name}: deleting"));
     shell.delete_stack(name).await
 }
 
-/// Deletes the state stack whatever status it is in, and then what outlives it, found by name: after a
-/// creation or a deletion that failed there may be no stack any more that holds it.
+/// Deletes the state stack whatever status it is in, and then what outlives it, found by name and tag:
+/// after a creation or a deletion that failed there may be no stack any more that holds it.
 async fn delete_state(shell: &Shell<'_>, environment: &Environment) -> Result<(), Error> {
     let names = environment.names();
     let bucket = names.bucket(&shell.account, &environment.region);
-    if let Some(deployed) = shell.settled(&names.stack_state).await? {
+    let is_ours = async |kind, name| shell.is_ours(kind, name, &names.tag).await;
+    if let Some(deployed) = own(shell, &names.stack_state, &names.tag).await? {
         if deployed.protected {
             shell.step(&format!("{}: lifting its protection", names.stack_state));
             shell.protect(&names.stack_state, false).await?;
         }
         // A stack that deletes these, because it never came to be, could not as they are.
-        shell.unprotect_table(&names.table).await?;
-        if shell.has_bucket(&bucket).await? {
+        if is_ours(NamedKind::Table, &names.table).await? {
+            shell.unprotect_table(&names.table).await?;
+        }
+        if is_ours(NamedKind::Bucket, &bucket).await? {
             shell.empty_bucket(&bucket).await?;
         }
-        delete_or_let_go(shell, &names.stack_state).await?;
+        delete_or_let_go(shell, &names.stack_state, &names.tag).await?;
     }
-    if shell.has_table(&names.table).await? {
+    if is_ours(NamedKind::Table, &names.table).await? {
         shell.step(&format!("deleting the table {}", names.table));
         shell.delete_table(&names.table).await?;
     }
-    if shell.has_bucket(&bucket).await? {
+    if is_ours(NamedKind::Bucket, &bucket).await? {
         shell.step(&format!("deleting the bucket {bucket}"));
         shell.empty_bucket(&bucket).await?;
         shell.delete_bucket(&bucket).await?;
     }
-    if shell.has_log_group(&names.log_group).await? {
+    if is_ours(NamedKind::LogGroup, &names.log_group).await? {
         shell.step(&format!("deleting the log group {}", names.log_group));
         shell.delete_log_group(&names.log_group).await?;
     }
@@ -213,12 +230,12 @@ async fn delete_state(shell: &Shell<'_>, environment: &Environment) -> Result<()
 
 /// Deletes the stack. What it can't delete it lets go of at a second try, which CloudFormation admits
 /// only then; the caller finds that by name.
-async fn delete_or_let_go(shell: &Shell<'_>, name: &str) -> Result<(), Error> {
+async fn delete_or_let_go(shell: &Shell<'_>, name: &str, tag: &str) -> Result<(), Error> {
     shell.step(&format!("{name}: deleting"));
     let Err(error) = shell.delete_stack(name).await else {
         return Ok(());
     };
-    let left = shell.settled(name).await?;
+    let left = shell.settled(name, tag).await?;
     let failed = left.filter(|left| left.condition() == StackCondition::FailedDelete);
     let Some(failed) = failed else {
         return Err(error);

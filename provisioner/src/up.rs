@@ -7,7 +7,7 @@ use stacks::names::{self, SecretName};
 use crate::apply::{self, StackOutputs};
 use crate::deployment::Deployment;
 use crate::error::Error;
-use crate::occupied;
+use crate::occupied::{self, Owner, Taken};
 use crate::package::Code;
 use crate::plan::{self, Action, ParameterValue, Plan, StackPlan};
 use crate::progress::{Progress, Silent};
@@ -132,10 +132,13 @@ async fn look_for_names(
     }
     let template = deployment.rendered.template(stack.stack);
     let region = &deployment.environment.region;
+    let tag = deployment.environment.names().tag;
     let mut taken = Vec::new();
     for named in occupied::names(stack, template, &world.account, region) {
-        if shell.exists(&named, &world.network.vpc).await? {
-            taken.push(named);
+        let owner = shell.owner(&named, &world.network.vpc, &tag).await?;
+        if owner != Owner::Nobody {
+            let ours = owner == Owner::Ours;
+            taken.push(Taken { named, ours });
         }
     }
     if let Some(blocked) = occupied::blocked(&taken) {

@@ -101,6 +101,13 @@ pub enum StackCondition {
 }
 
 impl Deployed {
+    /// Whether it is the deployment's whose things carry `tag`: a stack of ours is made with it. One that a
+    /// change set made and nothing ran in is empty, and anybody's.
+    #[must_use]
+    pub fn is_of(&self, tag: &str) -> bool {
+        self.tags.contains_key(tag) || self.condition() == StackCondition::Leftover
+    }
+
     /// What can be done with it.
     #[must_use]
     pub fn condition(&self) -> StackCondition {

@@ -199,6 +199,20 @@ impl Names {
         format!("{}{}", self.parameter_secrets, secret.name())
     }
 
+    /// Whether `path` is a parameter of this deployment. Somebody may keep others below the same root, which
+    /// are theirs.
+    #[must_use]
+    pub fn is_parameter(&self, path: &str) -> bool {
+        let is_pool = |pool: &str| !pool.is_empty() && !pool.contains('/');
+        [&self.parameter_settings, &self.parameter_forge_ca]
+            .into_iter()
+            .any(|own| own == path)
+            || path
+                .strip_prefix(&self.parameter_pools)
+                .is_some_and(is_pool)
+            || SecretName::ALL.iter().any(|it| self.secret(*it) == path)
+    }
+
     /// Parameter of one pool's document.
     #[must_use]
     pub fn pool(&self, pool: &str) -> String {
@@ -293,6 +307,28 @@ mod tests {
         assert!(names.is_runner_role("ci-runner-deploy"));
         assert!(!names.is_runner_role("ci-runnerx"));
         assert!(!names.is_runner_role("ci-dispatch"));
+    }
+
+    #[test]
+    fn what_somebody_keeps_below_our_root_is_theirs() {
+        let names = Names::of("ci");
+        for own in [
+            "/ci/settings",
+            "/ci/pool/go",
+            "/ci/secret/webhook",
+            "/ci/forge-ca",
+        ] {
+            assert!(names.is_parameter(own), "{own}");
+        }
+        for theirs in [
+            "/ci/prod/password",
+            "/ci/pool/go/password",
+            "/ci/pool/",
+            "/ci/secret/database",
+            "/ci-two/settings",
+        ] {
+            assert!(!names.is_parameter(theirs), "{theirs}");
+        }
     }
 
     #[test]

@@ -100,7 +100,8 @@ impl Table {
 enum Loss {
     /// A condition did not hold.
     Condition,
-    /// Another transaction was at one of its items: it may be sent again.
+    /// Another transaction was at one of its items, or there were too many requests: it may be sent
+    /// again.
     Race,
 }
 
@@ -115,7 +116,11 @@ fn loss<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Loss> {
         let is_loss = codes.clone().all(|code| {
             matches!(
                 code,
-                "None" | "TransactionConflict" | "ThrottlingError" | "ConditionalCheckFailed"
+                "None"
+                    | "TransactionConflict"
+                    | "ThrottlingError"
+                    | "ProvisionedThroughputExceeded"
+                    | "ConditionalCheckFailed"
             )
         });
         let failed = codes.any(|code| code == "ConditionalCheckFailed");

@@ -11,6 +11,7 @@ use aws_sdk_ec2::types::{
 };
 use aws_smithy_types::retry::RetryConfig;
 
+use super::pages::Pages;
 use super::{Aws, Failure};
 use crate::model::launch::is_burstable;
 use crate::model::launch_error::{Elsewhere, LaunchErrorClass, class_of};
@@ -18,9 +19,9 @@ use crate::model::world::{Candidate, Instance, Launch};
 
 /// What failures call a launch.
 const RUN_INSTANCES: &str = "ec2:RunInstances";
-/// Most pages of a listing. A thousand instances a page, far above any cap that `up` admits.
-const PAGES_MAX: usize = 8;
-/// Instances a page.
+/// Most instances of a listing, far above any cap that `up` admits.
+const INSTANCES_MAX: usize = 8_000;
+/// Instances a page, at most.
 const PAGE_SIZE: i32 = 1000;
 /// Most instances in one `TerminateInstances` request, as EC2 recommends.
 const END_MAX: usize = 100;
@@ -142,14 +143,15 @@ impl Aws {
     async fn instances_where(&self, what: &str, is: &str) -> Result<Vec<Instance>, Failure> {
         const CALL: &str = "ec2:DescribeInstances";
         let mut all = Vec::new();
-        let mut token = None;
-        for _ in 0..PAGES_MAX {
+        // The rows of machines that are cut off would be closed as if they had ended.
+        let mut pages = Pages::of(CALL, INSTANCES_MAX);
+        loop {
             let page = self
                 .ec2()
                 .describe_instances()
                 .filters(Filter::builder().name(what).values(is).build())
                 .max_results(PAGE_SIZE)
-                .set_next_token(token)
+                .set_next_token(pages.token())
                 .send()
                 .await
                 .map_err(|error| Failure::of(CALL, &error))?;
@@ -157,14 +159,11 @@ impl Aws {
                 let instances = reservation.instances.unwrap_or_default().into_iter();
                 all.extend(instances.filter_map(|one| self.described(one)));
             }
-            token = page.next_token.filter(|token| !token.is_empty());
-            if token.is_none() {
+            let next = page.next_token.filter(|token| !token.is_empty());
+            if pages.is_last(next, all.len())? {
                 return Ok(all);
             }
         }
-        // The rows of machines that are cut off would be closed as if they had ended.
-        let message = format!("more than {PAGES_MAX} pages of instances have the {what} {is}");
-        Err(Failure::new(CALL, "too-much", message))
     }
 
     /// Ends `instances` outright: a graceful shutdown would signal the runner, and a runner that is

@@ -4,10 +4,12 @@ pub(crate) mod dynamo;
 mod ec2;
 mod failure;
 pub(crate) mod https;
+pub(crate) mod pages;
 mod raw_call;
 mod ssm;
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_smithy_types::DateTime;
@@ -26,6 +28,9 @@ pub use ssm::{Parameters, Versions};
 
 /// Longest time for one call to AWS, its retries included, in seconds. API Gateway cuts at 30.
 const CALL_TIMEOUT_S: u64 = 10;
+/// How often a rehearsed nudge is sent while Lambda takes no more calls, and how long between.
+const REHEARSAL_TRIES: u32 = 4;
+const REHEARSAL_WAIT: Duration = Duration::from_millis(500);
 /// Longest time for one attempt, in seconds.
 const ATTEMPT_TIMEOUT_S: u64 = 4;
 
@@ -140,10 +145,21 @@ impl Aws {
             .await
     }
 
-    /// The same without effect.
+    /// The same without effect. That there are too many calls says nothing of the right to make this one,
+    /// so it is asked again.
     pub(crate) async fn rehearse_nudge(&self) -> Result<(), Failure> {
-        self.invoke_self(&[("x-amz-invocation-type", "DryRun")])
-            .await
+        const DRY_RUN: &[(&str, &str)] = &[("x-amz-invocation-type", "DryRun")];
+        let mut asked = self.invoke_self(DRY_RUN).await;
+        for _ in 1..REHEARSAL_TRIES {
+            match &asked {
+                Err(failure) if failure.code == "TooManyRequestsException" => {
+                    tokio::time::sleep(REHEARSAL_WAIT).await;
+                    asked = self.invoke_self(DRY_RUN).await;
+                }
+                Ok(()) | Err(_) => break,
+            }
+        }
+        asked
     }
 
     async fn invoke_self(

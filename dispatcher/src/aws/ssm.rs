@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::pages::Pages;
 use super::raw_call::Call;
 use super::{Aws, Failure};
 
-/// Most pages of ten parameters. Sixteen pools, four secrets and two documents are three pages, but pages
-/// may be shorter than what was asked for, or empty.
-const PAGES_MAX: usize = 50;
+/// Most parameters of a deployment: sixteen pools, four secrets and two documents are twenty-two.
+const PARAMETERS_MAX: usize = 100;
 
 const CALL: &str = "ssm:GetParametersByPath";
 
@@ -48,7 +48,7 @@ enum Ask {
 }
 
 impl Aws {
-    /// Every parameter under the deployment's root, decrypted, and its version.
+    /// Every parameter of the deployment, decrypted, and its version.
     pub(crate) async fn parameters(&self) -> Result<(Parameters, Versions), Failure> {
         let (mut values, mut versions) = (Parameters::new(), Versions::new());
         for one in self.parameters_as(Ask::Values).await? {
@@ -69,24 +69,21 @@ impl Aws {
 
     async fn parameters_as(&self, ask: Ask) -> Result<Vec<Parameter>, Failure> {
         let mut all = Vec::new();
-        let mut token = None;
-        for _ in 0..PAGES_MAX {
-            let page = self.parameter_page(ask, token.as_deref()).await?;
-            all.extend(page.parameters);
-            token = page.next_token;
-            if token.is_none() {
+        let mut pages = Pages::of(CALL, PARAMETERS_MAX);
+        loop {
+            let page = self.parameter_page(ask, pages.token()).await?;
+            // What somebody else keeps there is neither read nor remembered.
+            let found = page.parameters.into_iter();
+            all.extend(found.filter(|one| self.names.is_parameter(&one.name)));
+            // A pool that is cut off would look as if it had been taken out.
+            let next = page.next_token.filter(|token| !token.is_empty());
+            if pages.is_last(next, all.len())? {
                 return Ok(all);
             }
         }
-        // A pool that is cut off would look as if it had been taken out.
-        let message = format!(
-            "more than {PAGES_MAX} pages below {}",
-            self.names.parameters
-        );
-        Err(Failure::new(CALL, "too-much", message))
     }
 
-    async fn parameter_page(&self, ask: Ask, token: Option<&str>) -> Result<Page, Failure> {
+    async fn parameter_page(&self, ask: Ask, token: Option<String>) -> Result<Page, Failure> {
         let mut body = json!({
             "Path": self.names.parameters,
             "Recursive": true,

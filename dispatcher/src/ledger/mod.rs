@@ -31,6 +31,7 @@ use stacks::pool::Scope;
 
 use self::change::{Change, Item, Key, key_item, text};
 use crate::aws::dynamo::Table;
+use crate::aws::pages::Pages;
 use crate::aws::{Aws, Failure, WriteResult};
 use crate::model::job::JobKey;
 use crate::model::runner::Runner;
@@ -47,8 +48,9 @@ pub(crate) use runners::RunnerNote;
 pub use stale_registrations::StaleRegistration;
 pub(crate) use status_updates::{StatusKind, StatusUpdate};
 
-/// Most pages of one query: a megabyte each, hence some 20,000 waiting jobs.
-const PAGES_MAX: usize = 16;
+/// Most rows of one query: some 20,000 waiting jobs and what is launched for them, in sixteen pages of a
+/// megabyte.
+const ROWS_MAX: usize = 25_000;
 /// What a failure calls it.
 const READING: &str = "reading the ledger";
 /// Partition of everything that is now.
@@ -113,33 +115,37 @@ impl Ledger {
 
     /// Every item of one partition, in the order of the sort key.
     async fn partition(&self, pk: &str) -> Result<Vec<Item>, Failure> {
-        let mut items = Vec::new();
-        let mut start = None;
-        for _ in 0..PAGES_MAX {
-            let page = self.query(pk, None).set_exclusive_start_key(start);
-            let page = self.table.read(page).await?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(items);
-            }
-        }
-        // Half a world would have its machines ended as orphans.
-        let message = format!("more than {PAGES_MAX} pages in partition {pk}");
-        Err(Failure::new(READING, "too-much", message))
+        self.rows(self.query(pk, None), usize::MAX).await
     }
 
     /// One item. By a query, which costs the same: an operation of the SDK less.
     async fn item(&self, (pk, sk): Key) -> Result<Option<Item>, Failure> {
-        let page = self.table.read(self.query(&pk, Some(("=", &sk)))).await?;
-        Ok(page.items.unwrap_or_default().pop())
+        let found = self.rows(self.query(&pk, Some(("=", &sk))), 1).await?;
+        Ok(found.into_iter().next())
     }
 
     /// At most `limit` items of one partition below the sort key `below`, the last ones first.
-    async fn newest(&self, pk: &str, below: &str, limit: i32) -> Result<Vec<Item>, Failure> {
+    async fn newest(&self, pk: &str, below: &str, limit: usize) -> Result<Vec<Item>, Failure> {
         let query = self.query(pk, Some(("<", below)));
-        let query = query.scan_index_forward(false).limit(limit);
-        Ok(self.table.read(query).await?.items.unwrap_or_default())
+        let page = i32::try_from(limit).unwrap_or(i32::MAX);
+        let query = query.scan_index_forward(false).limit(page);
+        self.rows(query, limit).await
+    }
+
+    /// What `query` finds, `enough` of it at most.
+    async fn rows(&self, query: QueryFluentBuilder, enough: usize) -> Result<Vec<Item>, Failure> {
+        let mut items = Vec::new();
+        // Half a world would have its machines ended as orphans.
+        let mut pages = Pages::of(READING, ROWS_MAX);
+        loop {
+            let page = query.clone().set_exclusive_start_key(pages.token());
+            let page = self.table.read(page).await?;
+            items.extend(page.items.unwrap_or_default());
+            if items.len() >= enough || pages.is_last(page.last_evaluated_key, items.len())? {
+                items.truncate(enough);
+                return Ok(items);
+            }
+        }
     }
 
     /// A query of one partition, with a condition on the sort key.

@@ -17,7 +17,7 @@ use workflow::event::EventKind;
 /// delivery again.
 const KEEP_S: u64 = 7 * 24 * 3600;
 /// Most jobs of a repository that are looked at for the last that the forge told of: a few runs.
-const RECENT_MAX: i32 = 50;
+const RECENT_MAX: usize = 50;
 /// In the sort keys of a repository's history, the keys of jobs that the forge counts come before
 /// this, and those of jobs that we expect after it.
 const BEFORE_EXPECTED: &str = "4";

@@ -1,7 +1,8 @@
 """Starts ministack with what it lets pass and AWS refuses.
 
-CloudFormation does not take over what exists, does not delete what is protected, and keeps in the
-stack what a failed rollback could not delete. A function's session token tells which function it is. `POST /_lab/stack-status` puts a stack into a status
+CloudFormation does not take over what exists, does not delete what is protected, keeps in the
+stack what a failed rollback could not delete, and gives a bucket its tags. A function's session token
+tells which function it is. `POST /_lab/stack-status` puts a stack into a status
 that no operation leads to here: its body has `account`, `stack` and `status`.
 """
 
@@ -10,7 +11,7 @@ import sys
 
 from ministack import app as ministack
 from ministack.core import lambda_runtime
-from ministack.services import cloudwatch_logs, dynamodb, ec2, iam, lambda_svc
+from ministack.services import cloudwatch_logs, dynamodb, ec2, iam, lambda_svc, s3
 from ministack.services.cloudformation import _stacks, provisioners, stacks
 
 
@@ -52,6 +53,15 @@ def refusing_what_is_protected(delete):
                 f"Resource cannot be deleted as it is currently protected against deletion: {name}"
             )
         return delete(name, *rest, **named)
+
+    return strict
+
+
+def tagging_the_bucket(create):
+    def strict(logical_id, props, *rest, **named):
+        made = create(logical_id, props, *rest, **named)
+        s3._bucket_tags[made[0]] = {tag["Key"]: tag["Value"] for tag in props.get("Tags", [])}
+        return made
 
     return strict
 
@@ -107,6 +117,8 @@ tables = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
 tables["delete"] = refusing_what_is_protected(tables["delete"])
 for module in (lambda_runtime, lambda_svc):
     module.execution_credentials = telling_whose_it_is(module.execution_credentials)
+buckets = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+buckets["create"] = tagging_the_bucket(buckets["create"])
 stacks._roll_back_operation = keeping_what_stays(stacks._roll_back_operation)
 ministack.app = with_status_of_stacks(ministack.app)
 sys.exit(ministack.main())

@@ -3,7 +3,7 @@
 use aws_sdk_ec2::types::{Filter, Subnet as Ec2Subnet};
 
 use super::Shell;
-use crate::aws::{CallError, failed, is_there};
+use crate::aws::{CallError, failed};
 use crate::environment;
 use crate::error::Error;
 use crate::world::{Network, Subnet};
@@ -11,7 +11,7 @@ use crate::world::{Network, Subnet};
 /// Where the role is that EC2 itself uses to launch Spot instances.
 const SPOT_ROLE_PATH: &str = "/aws-service-role/spot.amazonaws.com/";
 /// Most subnets of a VPC that are looked at: AWS allows 200.
-const SUBNETS_MAX: i32 = 200;
+const SUBNETS_MAX: usize = 200;
 
 /// The account that the credentials open.
 pub(super) async fn of(sts: &aws_sdk_sts::Client) -> Result<String, CallError> {
@@ -40,11 +40,6 @@ impl Shell<'_> {
             .send();
         let first = roles.try_next().await.map_err(failed("ListRoles"))?;
         Ok(first.is_some())
-    }
-
-    pub(crate) async fn has_role(&self, name: &str) -> Result<bool, CallError> {
-        let answer = self.iam.get_role().role_name(name).send().await;
-        is_there("GetRole", answer)
     }
 
     pub(crate) async fn make_spot_role(&self) -> Result<(), CallError> {
@@ -120,19 +115,10 @@ impl Shell<'_> {
 
     async fn default_vpc(&self) -> Result<String, Error> {
         let filter = Filter::builder().name("is-default").values("true").build();
-        let answer = self
-            .ec2
-            .describe_vpcs()
-            .filters(filter)
-            .send()
-            .await
-            .map_err(failed("DescribeVpcs"))?;
-        let vpc = answer
-            .vpcs
-            .unwrap_or_default()
-            .into_iter()
-            .find_map(|vpc| vpc.vpc_id);
-        vpc.ok_or_else(|| {
+        let found = self.ec2.describe_vpcs().filters(filter);
+        let mut found = found.into_paginator().items().send();
+        let first = found.try_next().await.map_err(failed("DescribeVpcs"))?;
+        first.and_then(|vpc| vpc.vpc_id).ok_or_else(|| {
             Error::Network(
                 "the region has no default VPC; name subnets in [network], or make one with \
                  `aws ec2 create-default-vpc`"
@@ -146,18 +132,18 @@ impl Shell<'_> {
         ids: &[String],
         filter: Option<Filter>,
     ) -> Result<Vec<Ec2Subnet>, CallError> {
-        // Ids and a page size exclude each other.
-        let page = ids.is_empty().then_some(SUBNETS_MAX);
-        let answer = self
+        let found: Vec<_> = self
             .ec2
             .describe_subnets()
             .set_subnet_ids((!ids.is_empty()).then(|| ids.to_vec()))
             .set_filters(filter.map(|filter| vec![filter]))
-            .set_max_results(page)
+            .into_paginator()
+            .items()
             .send()
+            .try_collect()
             .await
             .map_err(failed("DescribeSubnets"))?;
-        if answer.next_token.is_some_and(|token| !token.is_empty()) {
+        if found.len() > SUBNETS_MAX {
             return Err(CallError {
                 call: "DescribeSubnets",
                 code: None,
@@ -166,7 +152,7 @@ impl Shell<'_> {
                 ),
             });
         }
-        Ok(answer.subnets.unwrap_or_default())
+        Ok(found)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
 use aws_sdk_cloudformation::types::{
     Capability, Change, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement, Tag,
 };
@@ -16,8 +15,6 @@ use crate::render::TEMPLATE_INLINE_MAX_BYTES;
 
 /// Longest that CloudFormation takes to make a change set out of fifty resources.
 const CHANGE_SET_TIMEOUT_S: u64 = 300;
-/// Most pages of changes that are read: a template has 500 resources at most.
-const PAGES_MAX: usize = 20;
 
 /// What a change set is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,12 +105,16 @@ impl Shell<'_> {
     /// The finished change set with all its changes; `None` when it has none.
     async fn change_set(&self, stack: &str, name: &str) -> Result<Option<Vec<Change>>, Error> {
         let begin = Instant::now();
-        let mut page = self.change_set_page(stack, name, None).await?;
-        loop {
-            match page.status.as_ref() {
-                Some(ChangeSetStatus::CreateComplete) => break,
+        let (mut pages, first) = loop {
+            let set = self.cloudformation.describe_change_set();
+            let set = set.stack_name(stack).change_set_name(name);
+            let mut pages = set.into_paginator().send();
+            let first = pages.next().await.expect("a list has a first page");
+            let first = first.map_err(failed("DescribeChangeSet"))?;
+            match first.status.as_ref() {
+                Some(ChangeSetStatus::CreateComplete) => break (pages, first),
                 Some(ChangeSetStatus::Failed) => {
-                    let reason = page.status_reason.unwrap_or_default();
+                    let reason = first.status_reason.unwrap_or_default();
                     if is_no_change(&reason) {
                         return Ok(None);
                     }
@@ -131,40 +132,14 @@ impl Shell<'_> {
                 return Err(Error::Slow { what, seconds });
             }
             tokio::time::sleep(POLL).await;
-            page = self.change_set_page(stack, name, None).await?;
-        }
-        let mut changes = page.changes.unwrap_or_default();
-        let mut next = page.next_token;
-        for _ in 0..PAGES_MAX {
-            let Some(token) = next else {
-                return Ok(Some(changes));
-            };
-            let page = self.change_set_page(stack, name, Some(token)).await?;
+        };
+        // However many pages it takes: half of the changes would look like all of them.
+        let mut changes = first.changes.unwrap_or_default();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed("DescribeChangeSet"))?;
             changes.extend(page.changes.unwrap_or_default());
-            next = page.next_token;
         }
-        // Half of the changes would look like all of them.
-        Err(Error::Call(CallError {
-            call: "DescribeChangeSet",
-            code: None,
-            message: format!("the change set of {stack} has more than {PAGES_MAX} pages"),
-        }))
-    }
-
-    async fn change_set_page(
-        &self,
-        stack: &str,
-        name: &str,
-        token: Option<String>,
-    ) -> Result<DescribeChangeSetOutput, CallError> {
-        self.cloudformation
-            .describe_change_set()
-            .stack_name(stack)
-            .change_set_name(name)
-            .set_next_token(token)
-            .send()
-            .await
-            .map_err(failed("DescribeChangeSet"))
+        Ok(Some(changes))
     }
 
     async fn delete_change_set(&self, stack: &str, name: &str) -> Result<(), CallError> {

@@ -1,5 +1,8 @@
 //! The deployed function, as commands call it.
 
+use std::time::Duration;
+
+use aws_sdk_lambda::operation::invoke::InvokeOutput;
 use aws_sdk_lambda::primitives::Blob;
 use aws_smithy_types::retry::RetryConfig;
 use serde::de::DeserializeOwned;
@@ -12,6 +15,11 @@ use crate::aws::{CallError, failed};
 
 /// Longest of a failed function's words that are shown, in characters.
 const WORDS_MAX_CHARS: usize = 300;
+/// How often the function is called while the account has no room for one invocation more: a new account
+/// runs ten at a time.
+const THROTTLED_TRIES: u32 = 6;
+/// The wait after the first such refusal; each is twice as long as the one before.
+const THROTTLED_WAIT: Duration = Duration::from_millis(500);
 
 impl Shell<'_> {
     /// Tells the dispatcher to end its machines and to take its registrations at the forge back.
@@ -82,18 +90,20 @@ impl Shell<'_> {
         function: &str,
         payload: &serde_json::Value,
     ) -> Result<Result<serde_json::Value, String>, CallError> {
-        let answer = self
-            .lambda
-            .invoke()
-            .function_name(function)
-            .payload(Blob::new(payload.to_string()))
-            .customize()
-            .config_override(
-                aws_sdk_lambda::config::Config::builder().retry_config(RetryConfig::disabled()),
-            )
-            .send()
-            .await
-            .map_err(failed("Invoke"))?;
+        let mut wait = THROTTLED_WAIT;
+        let mut answer = self.invoke_once(function, payload).await;
+        for _ in 1..THROTTLED_TRIES {
+            match &answer {
+                // Refused before the function heard of it.
+                Err(error) if error.is("TooManyRequestsException") => {
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                    answer = self.invoke_once(function, payload).await;
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let answer = answer?;
         let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
         let words = || -> String {
             let failure: serde_json::Value = serde_json::from_slice(&payload).unwrap_or_default();
@@ -105,5 +115,25 @@ impl Shell<'_> {
             None => serde_json::from_slice(&payload).map_err(|_| words()),
             Some(_) => Err(words()),
         })
+    }
+
+    /// Not sent again by the SDK, after a time-out for instance: nobody knows whether the function is at
+    /// it.
+    async fn invoke_once(
+        &self,
+        function: &str,
+        payload: &serde_json::Value,
+    ) -> Result<InvokeOutput, CallError> {
+        let once = aws_sdk_lambda::config::Config::builder().retry_config(RetryConfig::disabled());
+        let sent = self
+            .lambda
+            .invoke()
+            .function_name(function)
+            .payload(Blob::new(payload.to_string()))
+            .customize()
+            .config_override(once)
+            .send()
+            .await;
+        sent.map_err(failed("Invoke"))
     }
 }

@@ -62,15 +62,10 @@ impl Shell<'_> {
     async fn images(&self, mut ids: Vec<String>) -> Result<Vec<Ec2Image>, CallError> {
         ids.sort_unstable();
         ids.dedup();
-        let answer = self
-            .ec2
-            .describe_images()
-            .set_image_ids(Some(ids))
-            .include_deprecated(true)
-            .send()
-            .await
-            .map_err(failed("DescribeImages"))?;
-        Ok(answer.images.unwrap_or_default())
+        let images = self.ec2.describe_images().set_image_ids(Some(ids));
+        let images = images.include_deprecated(true).into_paginator().items();
+        let found = images.send().try_collect().await;
+        found.map_err(failed("DescribeImages"))
     }
 
     /// The customer's key with which the account encrypts every volume, if it does. Somebody who may not

@@ -1,14 +1,16 @@
-//! What exists of a deployment, counted at AWS by name and tag, whoever made it.
+//! What exists of a deployment, counted at AWS: what has a name of ours and carries our tag. What lacks
+//! the tag is somebody else's, whatever it is called.
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::Filter;
 use stacks::names::Names;
 
 use super::Shell;
-use crate::aws::{CallError, failed};
+use super::owner::is_tagged;
+use crate::aws::CallError;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::occupied::NamedKind;
 use crate::render::{Stack, stack_name};
 use crate::teardown::{Found, Kind};
 
@@ -16,10 +18,12 @@ impl Shell<'_> {
     /// Everything that exists of the deployment.
     pub(crate) async fn found(&self, environment: &Environment) -> Result<Vec<Found>, Error> {
         let names = environment.names();
+        let tag = &names.tag;
         let mut found = Vec::new();
         for stack in Stack::ALL {
             let name = stack_name(environment, stack);
-            if let Some(deployed) = self.stack(&name).await? {
+            let deployed = self.stack(&name).await?;
+            if let Some(deployed) = deployed.filter(|it| it.is_of(tag)) {
                 found.push(Found::new(Kind::Stack, name, deployed.status));
             }
         }
@@ -28,7 +32,7 @@ impl Shell<'_> {
             found.push(Found::new(Kind::Instance, instance.id, detail));
         }
         let bucket = names.bucket(&self.account, &environment.region);
-        if self.has_bucket(&bucket).await? {
+        if self.is_ours(NamedKind::Bucket, &bucket, tag).await? {
             let objects = self.objects(&bucket).await?.len();
             found.push(Found::new(
                 Kind::Bucket,
@@ -36,20 +40,20 @@ impl Shell<'_> {
                 format!("{objects} objects"),
             ));
         }
-        if self.has_table(&names.table).await? {
+        if self.is_ours(NamedKind::Table, &names.table, tag).await? {
             found.push(Found::new(Kind::Table, names.table.clone(), String::new()));
         }
-        if self.has_log_group(&names.log_group).await? {
-            let name = names.log_group.clone();
+        let name = names.log_group.clone();
+        if self.is_ours(NamedKind::LogGroup, &name, tag).await? {
             found.push(Found::new(Kind::LogGroup, name, String::new()));
         }
         for id in self.apis(&names).await? {
             found.push(Found::new(Kind::Api, id, names.api.clone()));
         }
-        for path in self.parameters_under(&names.parameters).await? {
+        for path in self.own_parameters(&names).await? {
             found.push(Found::new(Kind::Parameter, path, String::new()));
         }
-        if self.has_function(&names.function).await? {
+        if self.has_function(&names).await? {
             found.push(Found::new(
                 Kind::Function,
                 names.function.clone(),
@@ -68,51 +72,29 @@ impl Shell<'_> {
         ];
         let roles: BTreeSet<String> = roles.into_iter().chain(permissions).collect();
         for role in roles {
-            if self.has_role(&role).await? {
+            if self.is_ours(NamedKind::Role, &role, tag).await? {
                 found.push(Found::new(Kind::Role, role, String::new()));
             }
         }
-        for template in self.launch_templates(&names).await? {
+        let templates = self.launch_templates("tag-key", tag).await?.into_iter();
+        let templates = templates.filter_map(|template| template.launch_template_name);
+        for template in templates.filter(|name| name.starts_with(&names.launch_template(""))) {
             found.push(Found::new(Kind::LaunchTemplate, template, String::new()));
         }
-        for group in self.security_groups(&names.security_group).await? {
+        let groups = self
+            .security_groups(&names.security_group)
+            .await?
+            .into_iter();
+        let groups = groups.filter(|group| is_tagged(group.tags(), tag));
+        for group in groups.filter_map(|group| group.group_id) {
             found.push(Found::new(Kind::SecurityGroup, group, String::new()));
         }
         Ok(found)
     }
 
-    /// Those that carry the deployment's tag and begin with its name: the tag alone may be somebody's.
-    async fn launch_templates(&self, names: &Names) -> Result<Vec<String>, CallError> {
-        let tagged = Filter::builder().name("tag-key").values(&names.tag).build();
-        let templates: Vec<_> = self
-            .ec2
-            .describe_launch_templates()
-            .filters(tagged)
-            .into_paginator()
-            .items()
-            .send()
-            .try_collect()
+    /// Whether the deployment's function is there: one that is somebody else's is not called either.
+    pub(crate) async fn has_function(&self, names: &Names) -> Result<bool, CallError> {
+        self.is_ours(NamedKind::Function, &names.function, &names.tag)
             .await
-            .map_err(failed("DescribeLaunchTemplates"))?;
-        Ok(templates
-            .into_iter()
-            .filter_map(|template| template.launch_template_name)
-            .filter(|name| name.starts_with(&names.launch_template("")))
-            .collect())
-    }
-
-    async fn security_groups(&self, name: &str) -> Result<Vec<String>, CallError> {
-        let answer = self
-            .ec2
-            .describe_security_groups()
-            .filters(Filter::builder().name("group-name").values(name).build())
-            .send()
-            .await
-            .map_err(failed("DescribeSecurityGroups"))?;
-        let groups = answer.security_groups.unwrap_or_default();
-        Ok(groups
-            .into_iter()
-            .filter_map(|group| group.group_id)
-            .collect())
     }
 }

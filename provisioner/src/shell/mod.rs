@@ -3,13 +3,13 @@
 
 mod account;
 mod change_sets;
-mod exists;
 mod function;
 mod images;
 mod instances;
 mod interruption;
 mod left;
 mod observe;
+mod owner;
 mod parameters;
 mod retained;
 mod stacks;

@@ -16,15 +16,15 @@ impl Shell<'_> {
         code_key: &str,
     ) -> Result<World, Error> {
         let environment = &deployment.environment;
+        let names = environment.names();
         let network = self.network(&environment.network).await?;
         let mut stacks = BTreeMap::new();
         for stack in Stack::ALL {
             let name = stack_name(environment, stack);
-            if let Some(deployed) = self.settled(&name).await? {
+            if let Some(deployed) = self.settled(&name, &names.tag).await? {
                 stacks.insert(stack, deployed);
             }
         }
-        let names = environment.names();
         let secrets = self.secrets(&names).await?;
         let mut secrets_to_write = BTreeSet::new();
         for (secret, value) in &deployment.secrets {
@@ -47,11 +47,15 @@ impl Shell<'_> {
         })
     }
 
-    /// The stack once no operation is running on it.
-    pub(crate) async fn settled(&self, name: &str) -> Result<Option<Deployed>, Error> {
+    /// The stack once no operation is running on it. Of one that lacks the deployment's tag no more is
+    /// asked.
+    pub(crate) async fn settled(&self, name: &str, tag: &str) -> Result<Option<Deployed>, Error> {
         let Some(mut deployed) = self.stack(name).await? else {
             return Ok(None);
         };
+        if !deployed.is_of(tag) {
+            return Ok(Some(deployed));
+        }
         if deployed.condition() == StackCondition::Busy {
             self.step(&format!(
                 "{name}: an operation is running ({}), going on when it has ended",

@@ -45,24 +45,25 @@ impl Shell<'_> {
         Ok(found)
     }
 
-    /// Names of all parameters under `path`, which AWS keeps by path: a description of all parameters
-    /// would go through the whole account.
-    pub(crate) async fn parameters_under(&self, path: &str) -> Result<Vec<String>, CallError> {
+    /// Names of the deployment's parameters, of those below its root, which AWS keeps by path: a
+    /// description of all parameters would go through the whole account.
+    pub(crate) async fn own_parameters(&self, names: &Names) -> Result<Vec<String>, CallError> {
         let mut pages = self
             .ssm
             .get_parameters_by_path()
-            .path(path)
+            .path(&names.parameters)
             .recursive(true)
             .into_paginator()
             .send();
-        let mut names = Vec::new();
+        let mut own = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(failed("GetParametersByPath"))?;
             let found = page.parameters.unwrap_or_default();
-            names.extend(found.into_iter().filter_map(|parameter| parameter.name));
+            let found = found.into_iter().filter_map(|parameter| parameter.name);
+            own.extend(found.filter(|path| names.is_parameter(path)));
         }
-        names.sort();
-        Ok(names)
+        own.sort();
+        Ok(own)
     }
 
     /// Whether the parameter holds exactly `value`.

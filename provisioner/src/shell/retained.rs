@@ -15,24 +15,24 @@ use crate::progress::Event;
 const TABLE_TIMEOUT_S: u64 = 600;
 /// HTTP APIs a page.
 const APIS_PAGE: &str = "100";
-/// Most pages of them: an account has 600 APIs by default.
-const APIS_PAGES_MAX: usize = 50;
 
 /// A table as it stands.
 struct Table {
+    arn: Option<String>,
     status: Option<TableStatus>,
     protected: bool,
 }
 
 impl Shell<'_> {
-    pub(crate) async fn has_table(&self, name: &str) -> Result<bool, CallError> {
-        Ok(self.table(name).await?.is_some())
+    pub(super) async fn table_arn(&self, name: &str) -> Result<Option<String>, CallError> {
+        Ok(self.table(name).await?.and_then(|table| table.arn))
     }
 
     async fn table(&self, name: &str) -> Result<Option<Table>, CallError> {
         let answer = self.dynamodb.describe_table().table_name(name).send().await;
         match answer.map_err(failed("DescribeTable")) {
             Ok(answer) => Ok(answer.table.map(|table| Table {
+                arn: table.table_arn,
                 status: table.table_status,
                 protected: table.deletion_protection_enabled.unwrap_or_default(),
             })),
@@ -92,7 +92,7 @@ impl Shell<'_> {
         sent.map(drop).map_err(failed("DeleteTable"))
     }
 
-    pub(crate) async fn has_log_group(&self, name: &str) -> Result<bool, CallError> {
+    pub(super) async fn log_group_arn(&self, name: &str) -> Result<Option<String>, CallError> {
         let mut pages = self
             .logs
             .describe_log_groups()
@@ -102,11 +102,12 @@ impl Shell<'_> {
         while let Some(page) = pages.next().await {
             let page = page.map_err(failed("DescribeLogGroups"))?;
             let mut found = page.log_groups.unwrap_or_default().into_iter();
-            if found.any(|group| group.log_group_name.as_deref() == Some(name)) {
-                return Ok(true);
+            // The prefix is that of others as well.
+            if let Some(group) = found.find(|it| it.log_group_name.as_deref() == Some(name)) {
+                return Ok(group.log_group_arn);
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     pub(crate) async fn delete_log_group(&self, name: &str) -> Result<(), CallError> {
@@ -128,12 +129,12 @@ impl Shell<'_> {
         const CALL: &str = "GetApis";
         let mut ids = Vec::new();
         let mut token = None;
-        for _ in 0..APIS_PAGES_MAX {
+        loop {
             let page = self
                 .apigateway
                 .get_apis()
                 .max_results(APIS_PAGE)
-                .set_next_token(token)
+                .set_next_token(token.clone())
                 .send()
                 .await
                 .map_err(failed(CALL))?;
@@ -145,16 +146,13 @@ impl Shell<'_> {
                 tagged && api.name.as_deref() == Some(&names.api)
             });
             ids.extend(ours.filter_map(|api| api.api_id));
-            token = page.next_token.filter(|token| !token.is_empty());
-            if token.is_none() {
+            // As the SDK's own paginators: a page that leads to itself is the last.
+            let next = page.next_token.filter(|next| !next.is_empty());
+            if next.is_none() || next == token {
                 return Ok(ids);
             }
+            token = next;
         }
-        Err(CallError {
-            call: CALL,
-            code: None,
-            message: format!("the account has more than {APIS_PAGES_MAX} pages of HTTP APIs"),
-        })
     }
 
     pub(crate) async fn delete_api(&self, id: &str) -> Result<(), CallError> {

@@ -212,14 +212,10 @@ impl Shell<'_> {
     }
 
     pub(super) async fn last_event(&self, name: &str) -> Result<Option<String>, CallError> {
-        let page = self
-            .cloudformation
-            .describe_stack_events()
-            .stack_name(name)
-            .send()
-            .await;
-        let page = page.map_err(failed("DescribeStackEvents"))?;
-        let newest = page.stack_events.unwrap_or_default().into_iter().next();
+        let events = self.cloudformation.describe_stack_events().stack_name(name);
+        let mut events = events.into_paginator().items().send();
+        let newest = events.try_next().await;
+        let newest = newest.map_err(failed("DescribeStackEvents"))?;
         Ok(newest.and_then(|event| event.event_id))
     }
 

@@ -8,8 +8,12 @@ use super::Shell;
 use crate::aws::{CallError, failed, is_there};
 use crate::package::Code;
 
-/// Most rounds of a thousand objects that emptying takes: one object is added per change of code.
+/// Most objects that S3 deletes in one call.
+const OBJECTS_MAX: usize = 1_000;
+/// Most rounds of them that emptying takes: one object is added per change of code.
 const ROUNDS_MAX: usize = 100;
+/// How S3 says of a single object that it may be deleted at the next try.
+const AGAIN: [&str; 3] = ["SlowDown", "InternalError", "ServiceUnavailable"];
 
 impl Shell<'_> {
     pub(crate) async fn has_object(&self, bucket: &str, key: &str) -> Result<bool, CallError> {
@@ -62,18 +66,18 @@ impl Shell<'_> {
 
     /// How many objects the bucket holds; a thousand stands for all that are more.
     pub(crate) async fn objects(&self, bucket: &str) -> Result<Vec<String>, CallError> {
-        let page = self
-            .s3
-            .list_objects_v2()
-            .bucket(bucket)
-            .send()
-            .await
-            .map_err(failed("ListObjectsV2"))?;
-        let objects = page.contents.unwrap_or_default();
-        Ok(objects
-            .into_iter()
-            .filter_map(|object| object.key)
-            .collect())
+        let pages = self.s3.list_objects_v2().bucket(bucket).into_paginator();
+        let mut pages = pages.send();
+        let mut keys = Vec::new();
+        while keys.len() < OBJECTS_MAX
+            && let Some(page) = pages.next().await
+        {
+            let page = page.map_err(failed("ListObjectsV2"))?;
+            let objects = page.contents.unwrap_or_default().into_iter();
+            keys.extend(objects.filter_map(|object| object.key));
+        }
+        keys.truncate(OBJECTS_MAX);
+        Ok(keys)
     }
 
     pub(crate) async fn empty_bucket(&self, bucket: &str) -> Result<(), CallError> {
@@ -92,13 +96,20 @@ impl Shell<'_> {
                 .quiet(true)
                 .build()
                 .expect("objects are set above");
-            self.s3
-                .delete_objects()
-                .bucket(bucket)
-                .delete(delete)
-                .send()
-                .await
-                .map_err(failed("DeleteObjects"))?;
+            let deleted = self.s3.delete_objects().bucket(bucket).delete(delete);
+            let deleted = deleted.send().await.map_err(failed("DeleteObjects"))?;
+            // Of what it could not delete S3 tells in an answer of success.
+            let refused = deleted.errors.unwrap_or_default().into_iter();
+            let mut refused = refused.filter(|it| !AGAIN.contains(&it.code().unwrap_or_default()));
+            if let Some(refused) = refused.next() {
+                let key = refused.key.unwrap_or_default();
+                let words = refused.message.unwrap_or_default();
+                return Err(CallError {
+                    call: "DeleteObjects",
+                    code: refused.code,
+                    message: format!("{bucket}/{key}: {words}"),
+                });
+            }
         }
         Err(CallError {
             call: "DeleteObjects",

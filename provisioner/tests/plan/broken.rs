@@ -1,6 +1,7 @@
 //! Stacks that are half made, and names that are taken.
 
-use provisioner::occupied::{self, Named, NamedKind};
+use provisioner::occupied::{self, Named, NamedKind, Owner, Taken};
+use provisioner::plan::Action;
 use provisioner::plan::Repair;
 use provisioner::render::{self, Stack};
 use provisioner::show::{self, Palette, Presentation};
@@ -91,6 +92,42 @@ fn what_a_failed_creation_left_is_named_and_its_names_are_its_own() {
         ]
     );
     assert_eq!(names(Stack::Runner), [], "it is there and stays as it is");
+}
+
+#[test]
+fn a_stack_that_only_has_our_name_is_left_alone() {
+    let environment = lab();
+    let mut world = executed(&environment, &nothing());
+    let runner = world.stacks.get_mut(&Stack::Runner).unwrap();
+    runner.tags.remove("lab-ci");
+    let plan = plan_of(&environment, &world);
+    let (stack, because) = plan.blocked().unwrap();
+    assert_eq!(stack, "lab-ci-runner");
+    assert!(because.contains("somebody else's"), "{because}");
+    assert!(plan.stacks[1].resources.is_empty(), "{:?}", plan.stacks[1]);
+}
+
+#[test]
+fn what_an_earlier_deployment_left_goes_with_down_and_what_is_somebodys_does_not() {
+    let taken = |ours| Taken {
+        named: Named {
+            kind: NamedKind::Table,
+            name: "lab-ci-runs".to_owned(),
+        },
+        ours,
+    };
+    for (ours, said) in [
+        (true, "`cargo xtask down ENV` shows and deletes it"),
+        (false, "does not carry this deployment's tag"),
+    ] {
+        let Some(Action::Blocked(because)) = occupied::blocked(&[taken(ours)]) else {
+            panic!("a table that exists blocks nothing");
+        };
+        assert!(because.contains("table lab-ci-runs"), "{because}");
+        assert!(because.contains(said), "{because}");
+    }
+    assert_eq!(occupied::blocked(&[]), None);
+    assert_eq!(Owner::of(false, true), Owner::Nobody);
 }
 
 #[test]

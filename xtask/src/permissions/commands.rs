@@ -70,11 +70,16 @@ pub(super) fn statements(environment: &Environment, place: &Place) -> Vec<Value>
             &[
                 "dynamodb:DeleteTable",
                 "dynamodb:DescribeTable",
+                "dynamodb:ListTagsOfResource",
                 "dynamodb:UpdateTable",
             ],
             own("dynamodb"),
         ),
-        ("CommandsLogs", &["logs:DeleteLogGroup"], own("logs")),
+        (
+            "CommandsLogs",
+            &["logs:DeleteLogGroup", "logs:ListTagsForResource"],
+            own("logs"),
+        ),
         (
             "CommandsApi",
             &["apigateway:DELETE", "apigateway:GET"],
@@ -87,7 +92,11 @@ pub(super) fn statements(environment: &Environment, place: &Place) -> Vec<Value>
         ),
         (
             "CommandsFunction",
-            &["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"],
+            &[
+                "lambda:GetFunctionConfiguration",
+                "lambda:InvokeFunction",
+                "lambda:ListTags",
+            ],
             place.functions(),
         ),
         (
@@ -95,6 +104,7 @@ pub(super) fn statements(environment: &Environment, place: &Place) -> Vec<Value>
             &[
                 "s3:DeleteBucket",
                 "s3:DeleteObject",
+                "s3:GetBucketTagging",
                 "s3:GetObject",
                 "s3:ListBucket",
                 "s3:PutObject",
