@@ -30,8 +30,8 @@ impl Foreign {
         let log_group = format!("/aws/lambda/{OURS}-dispatch-old");
         let config = sdk_config(file, &file.aws_endpoint);
         let logs = aws_sdk_cloudwatchlogs::Client::new(&config);
-        let make = logs.create_log_group().log_group_name(&log_group);
-        make.send().await.unwrap();
+        let group = logs.create_log_group().log_group_name(&log_group);
+        group.send().await.unwrap();
         // APIs may have the same name.
         let body = json!({"name": format!("{OURS}-api"), "protocolType": "HTTP"});
         let url = format!("{}/v2/apis", file.aws_endpoint);

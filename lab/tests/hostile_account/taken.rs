@@ -137,7 +137,9 @@ async fn what_somebody_else_has_under_our_names_is_named_with_what_to_do_and_lef
     let plan = diff(&deployment, &code("binary")).await;
     let because = plan.stacks.iter().map(|stack| match &stack.action {
         Action::Blocked(because) => because.as_str(),
-        other => panic!("{}: {other:?}", stack.name),
+        other @ (Action::Create | Action::Update | Action::Unchanged) => {
+            panic!("{}: {other:?}", stack.name)
+        }
     });
     let because: Vec<&str> = because.collect();
     let Names {
