@@ -3,7 +3,8 @@
 use http::Method;
 use http::request::Parts;
 
-use super::pages::token_in;
+/// How tokens of ours begin, in whatever a protocol puts them.
+pub(super) const TOKEN: &str = "lab-page-";
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +33,11 @@ impl Call {
             let kind = parts.headers.get("content-type");
             kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form"))
         };
-        let in_form = || {
+        let of_query = || {
             let found = is_form().then(|| form().find(|(key, _)| key == "Action"));
             Some(found??.1.into_owned())
         };
-        let action = action.or_else(in_form);
+        let action = action.or_else(of_query);
         let uri = parts.uri.to_string();
         Some(Self {
             action: action.unwrap_or_else(|| rest(&service, parts)),
@@ -89,6 +90,16 @@ fn rest(service: &str, parts: &Parts) -> String {
         _ => return format!("{method} {path}"),
     };
     known.to_owned()
+}
+
+/// A token of ours in a request.
+pub(super) fn token_in(text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    let at = text.find(TOKEN)?;
+    let rest = &text[at + TOKEN.len()..];
+    let is_part = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+    Some(format!("{TOKEN}{}", &rest[..end]))
 }
 
 #[cfg(test)]

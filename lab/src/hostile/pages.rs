@@ -9,12 +9,10 @@ use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 use stacks::names::{ATTRIBUTE_PARTITION, ATTRIBUTE_SORT};
 
-use super::call::Call;
+use super::call::{Call, TOKEN};
 use super::xml::{Cut, Place};
 use crate::ids::hex_id;
 
-/// How tokens of ours begin, in whatever a protocol puts them.
-const TOKEN: &str = "lab-page-";
 /// Pages that are kept for whoever asks for them; then the oldest lists are forgotten.
 const PAGES_MAX: usize = 50_000;
 
@@ -73,11 +71,11 @@ impl Pages {
             pages.push(None);
         }
         let token = |number: usize| format!("{TOKEN}{id}-{number}");
-        let last = pages.len() - 1;
+        let end = pages.len() - 1;
         for (number, thing) in pages.into_iter().enumerate() {
-            let next = (number < last).then(|| token(number + 1));
+            let next = (number < end).then(|| token(number + 1));
             let body = list.page(thing, next.as_deref());
-            let is_empty = thing.is_none() && number < last;
+            let is_empty = thing.is_none() && number < end;
             let page = (answer.headers().clone(), body, is_empty);
             self.0.insert(token(number), page);
         }
@@ -200,18 +198,9 @@ fn row_by_row(answer: Response<Bytes>) -> (Response<Bytes>, Option<bool>) {
     (answer, Some(false))
 }
 
-/// A token of ours in a request.
-pub(super) fn token_in(text: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(text);
-    let at = text.find(TOKEN)?;
-    let rest = &text[at + TOKEN.len()..];
-    let is_part = |c: char| c.is_ascii_hexdigit() || c == '-';
-    let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-    Some(format!("{TOKEN}{}", &rest[..end]))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::call::token_in;
     use super::*;
 
     fn call(service: &str, action: &str, token: Option<String>) -> Call {
@@ -225,7 +214,7 @@ mod tests {
     }
 
     /// The whole of a list, page by page: what each page holds.
-    fn walk(service: &str, action: &str, body: Value, empty_before: u32) -> Vec<Value> {
+    fn walk(service: &str, action: &str, body: &Value, empty_before: u32) -> Vec<Value> {
         let mut pages = Pages::default();
         let whole = Response::new(Bytes::from(body.to_string()));
         let (mut answer, _) = pages.cut(&call(service, action, None), whole, empty_before);
@@ -244,13 +233,13 @@ mod tests {
 
     #[test]
     fn a_list_comes_one_thing_a_page_with_empty_pages_and_goes_on_with_the_services_own() {
-        let of = |body| walk("logs", "DescribeLogGroups", body, 0);
+        let of = |body: Value| walk("logs", "DescribeLogGroups", &body, 0);
         let body = json!({"logGroups": ["a", "b"], "nextToken": "theirs"});
         assert_eq!(of(body), [json!([]), json!(["a"]), json!([]), json!(["b"])]);
         assert_eq!(of(json!({"logGroups": ["a"]})), [json!([]), json!(["a"])]);
         assert_eq!(of(json!({"logGroups": []})), [json!([]), json!([])]);
         let body = json!({"logGroups": ["a"]});
-        let after_others = walk("logs", "DescribeLogGroups", body, 50);
+        let after_others = walk("logs", "DescribeLogGroups", &body, 50);
         assert_eq!(after_others.len(), 52);
     }
 

@@ -43,7 +43,7 @@ pub(super) fn too_many(call: &Call, body: &[u8]) -> Response<Bytes> {
             answer
         }
         "dynamodb" => of_table(call, body),
-        _ => json_error(json!({ "__type": "ThrottlingException", "message": WORDS })),
+        _ => json_error(&json!({ "__type": "ThrottlingException", "message": WORDS })),
     }
 }
 
@@ -51,7 +51,7 @@ pub(super) fn too_many(call: &Call, body: &[u8]) -> Response<Bytes> {
 fn of_table(call: &Call, body: &[u8]) -> Response<Bytes> {
     const VERSION: &str = "com.amazonaws.dynamodb.v20120810#";
     let of = |code: &str| json!({ "__type": format!("{VERSION}{code}"), "message": WORDS });
-    json_error(match call.action.as_str() {
+    json_error(&match call.action.as_str() {
         "Query" => of("ProvisionedThroughputExceededException"),
         "TransactWriteItems" => {
             let asked: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -68,7 +68,7 @@ fn of_table(call: &Call, body: &[u8]) -> Response<Bytes> {
     })
 }
 
-fn json_error(error: Value) -> Response<Bytes> {
+fn json_error(error: &Value) -> Response<Bytes> {
     let kind = "application/x-amz-json-1.1";
     answer(StatusCode::BAD_REQUEST, kind, error.to_string())
 }

@@ -189,6 +189,8 @@ async fn a_creation_that_could_not_be_rolled_back_is_repaired_and_can_be_ended()
         template["Resources"]["Logs"]["DependsOn"] = json!("Table");
         let stack = format!("{name}-state");
         let made = hands.cloudformation.create_stack().stack_name(&stack);
+        let tag = aws_sdk_cloudformation::types::Tag::builder().key(&name);
+        let made = made.tags(tag.value("state").build());
         let made = made.template_body(template.to_string());
         made.send().await.unwrap();
         // It holds the table and not the log group, which is somebody's.

@@ -11,82 +11,23 @@ mod limits;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::Path;
 use std::sync::Mutex;
 
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
+use provisioner::Stack;
 use provisioner::differ::Effect;
-use provisioner::package::{self, Code};
 use provisioner::plan::{Action, Plan};
 use provisioner::progress::{Event, Silent};
 use provisioner::secrets::{SecretValue, Secrets};
-use provisioner::show::{self, Palette, Presentation};
+use provisioner::show::{self, Palette};
 use provisioner::teardown::Kind;
-use provisioner::{AwsEndpoint, Deployment, Environment, Stack};
 use stacks::names::SecretName;
 use support::Bench;
 use support::tap::Heard;
 
-pub(crate) fn target(bench: &Bench) -> AwsEndpoint {
-    let lab = bench.lab.file();
-    AwsEndpoint {
-        region: lab.region.clone(),
-        endpoint: Some(lab.aws_endpoint.clone()),
-        ec2_endpoint: Some(lab.ec2_endpoint.clone()),
-        credentials: Some((lab.access_key_id.clone(), lab.secret_access_key.clone())),
-    }
-}
-
-pub(crate) fn deployment(bench: &Bench, change: impl Fn(String) -> String) -> Deployment {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stacks/environments/lab.toml");
-    let source = change(std::fs::read_to_string(path).unwrap());
-    let environment = Environment::parse(&source, Path::new("."))
-        .unwrap_or_else(|problems| panic!("{problems:?}"));
-    Deployment::new(environment, target(bench)).unwrap()
-}
-
-pub(crate) fn presentation() -> Presentation {
-    Presentation {
-        palette: Palette::PLAIN,
-        set_secret: "cargo xtask secret set NAME lab".to_owned(),
-    }
-}
-
-pub(crate) fn named(bench: &Bench, name: &str) -> Deployment {
-    deployment(bench, |source| {
-        source.replace("\"lab-ci\"", &format!("\"{name}\""))
-    })
-}
-
-pub(crate) fn code(content: &str) -> Code {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), content).unwrap();
-    package::package(file.path()).unwrap()
-}
-
-pub(crate) async fn diff(deployment: &Deployment, code: &Code) -> Plan {
-    let plan = provisioner::diff(deployment, code, &Silent).await.unwrap();
-    println!("{}", show::plan(&plan, &presentation()));
-    plan
-}
-
-/// Does what `diff` says, after which there is nothing more to do.
-pub(crate) async fn up(deployment: &Deployment, code: &Code) -> Plan {
-    let plan = diff(deployment, code).await;
-    let done = provisioner::up(deployment, &plan, code, &Silent).await;
-    done.unwrap();
-    let again = diff(deployment, code).await;
-    assert!(again.is_empty(), "{again:?}");
-    plan
-}
-
-pub(crate) async fn down(deployment: &Deployment) {
-    let found = provisioner::survey(deployment).await.unwrap();
-    println!("{}", show::survey(&found, Palette::PLAIN));
-    let left = provisioner::down(deployment, &found, &Silent).await;
-    let left = left.unwrap();
-    assert!(left.is_empty(), "{left:?}");
-}
+pub(crate) use support::deployments::{
+    code, deployment, diff, down, named, presentation, target, up,
+};
 
 fn properties(plan: &Plan) -> Vec<String> {
     plan.stacks

@@ -22,8 +22,12 @@ use aws_sdk_ec2::types::{
     ShutdownBehavior, Tag, TagSpecification,
 };
 use base64::Engine as _;
-use lab::{FaultInjection, Folder, ForgeProgram, InstanceReport, Lab, LabFile, Leftovers, Setup};
+use lab::{
+    FaultInjection, Folder, ForgeProgram, HostileAccount, HostileReport, InstanceReport, Lab,
+    LabFile, Leftovers, Setup,
+};
 
+pub mod deployments;
 mod emulator;
 mod forges;
 pub mod tap;
@@ -47,6 +51,13 @@ impl Bench {
     /// [`skipped`], where no lab is possible.
     pub async fn up() -> Option<Self> {
         Self::of(forge().into()).await
+    }
+
+    /// A fresh lab that is whole, whose account is told how to behave by [`Self::behave`].
+    pub async fn hostile() -> Option<Self> {
+        let setup = Setup::from(forge());
+        let hostile = true;
+        Self::of(Setup { hostile, ..setup }).await
     }
 
     /// A fresh lab with this forge. It shares its emulator with the others of this test binary, for
@@ -253,6 +264,21 @@ impl Bench {
         let body = serde_json::to_string(faults).unwrap();
         let (status, answer) = post(&self.lab.file().ec2_endpoint, "/_lab/faults", &[], &body);
         assert_eq!(status, 204, "{answer}");
+    }
+
+    /// Has a hostile account behave like this from now on.
+    pub fn behave(&self, account: &HostileAccount) {
+        let body = serde_json::to_string(account).unwrap();
+        let (status, answer) = post(&self.lab.file().ec2_endpoint, "/_lab/account", &[], &body);
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    /// What a hostile account did since it was told how to behave.
+    pub async fn account(&self) -> HostileReport {
+        let url = format!("{}/_lab/account", self.lab.file().ec2_endpoint);
+        let (status, report) = ask("GET", &url, &[], &serde_json::Value::Null).await;
+        assert_eq!(status, 200, "{report}");
+        serde_json::from_value(report).unwrap()
     }
 
     /// `POST /_lab/instances/ID/WHAT`.

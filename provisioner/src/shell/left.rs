@@ -76,8 +76,8 @@ impl Shell<'_> {
             }
         }
         let templates = self.launch_templates("tag-key", tag).await?.into_iter();
-        let named = templates.filter_map(|template| template.launch_template_name);
-        for template in named.filter(|name| name.starts_with(&names.launch_template(""))) {
+        let templates = templates.filter_map(|template| template.launch_template_name);
+        for template in templates.filter(|name| name.starts_with(&names.launch_template(""))) {
             found.push(Found::new(Kind::LaunchTemplate, template, String::new()));
         }
         let groups = self
