@@ -106,6 +106,12 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
+    /// What another verdict leaves to it as well.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.open.extend(other.open);
+        self.callers.extend(other.callers);
+    }
+
     fn why(&self, job: &Queued) -> Option<String> {
         let is_in = |set: &BTreeSet<(String, String)>, second: &str| {
             let mut set = set.iter();

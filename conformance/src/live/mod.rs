@@ -33,7 +33,7 @@ use self::receiver::{Received, Receiver};
 use self::site::{Read, Site};
 use self::stream::Mark;
 
-use self::report::Difference;
+use self::report::{Difference, strings};
 
 pub use self::report::Report;
 
@@ -281,8 +281,7 @@ impl World {
             .await?;
             predicted.extend(prediction.jobs);
             words.extend(prediction.words);
-            aside.open.extend(prediction.aside.open);
-            aside.callers.extend(prediction.aside.callers);
+            aside.add(prediction.aside);
         }
         let queued = without_beyond(queued, &aside, told.branch_gone);
         let compared = compare(predicted, queued);
@@ -329,9 +328,8 @@ impl World {
 
     /// Whether the forge's code fails on a workflow file of something that was pushed.
     fn crashes(&self, push: &Push, marks: &BTreeMap<Mark, String>) -> Result<bool, Error> {
-        let mut ids: Vec<&String> = self.refs.get("refs/heads/main").into_iter().collect();
-        ids.extend(push.moves.iter().filter_map(|it| marks.get(&it.to?)));
-        for sha in ids.into_iter().filter_map(|id| self.clone.peeled(id)) {
+        let ids = push.moves.iter().filter_map(|it| marks.get(&it.to?));
+        for sha in ids.filter_map(|id| self.clone.peeled(id)) {
             if predict::crashes(&self.clone, &sha, self.server)? {
                 return Ok(true);
             }
@@ -440,10 +438,6 @@ impl World {
 /// The forge's API answered in an unknown form.
 fn answered(words: impl std::fmt::Display) -> Error {
     Error::Answer(words.to_string())
-}
-
-fn strings(all: &[impl ToString]) -> Vec<String> {
-    all.iter().map(ToString::to_string).collect()
 }
 
 /// What the forge told of one push.

@@ -184,3 +184,8 @@ impl Difference {
         }
     }
 }
+
+/// Each as it is shown.
+pub(super) fn strings(all: &[impl ToString]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}

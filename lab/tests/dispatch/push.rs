@@ -45,13 +45,6 @@ impl World {
         pushed_to(&self.push_without_jobs(workflow).await)
     }
 
-    /// Pushes `workflow` to `acme/app`, and does not look for its jobs: the commit.
-    pub(crate) async fn push_without_jobs(&self, workflow: &str) -> String {
-        self.forge("POST", "orgs", &json!({"username": "acme"}))
-            .await;
-        self.push_file("app", workflow).await
-    }
-
     pub(crate) async fn tell_push(&self, body: &Value) -> String {
         let reply = self
             .send(&signed("push", body.to_string().as_bytes()))

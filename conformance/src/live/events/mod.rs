@@ -28,9 +28,9 @@ use self::operation::{GUEST, Operation};
 use super::compare::{Compared, abstract_of, compare, without_open};
 use super::predict::Prediction;
 use super::receiver::{Received, Receiver};
-use super::report::Difference;
+use super::report::{Difference, strings};
 use super::site::{Queued, Read, Site};
-use super::{Error, StepResult, answered, strings};
+use super::{Error, StepResult, answered};
 
 const NAME: &str = "events";
 /// What the hook is told to send. `pull_request` and `issues` are all that are of one.

@@ -97,10 +97,7 @@ pub(super) async fn made(
 ) -> Result<(BTreeSet<String>, bool), Stop> {
     let forge = &context.config.forge;
     let mut made = BTreeSet::new();
-    if jobs
-        .iter()
-        .any(|one| one.state == ExpectedState::Listed)
-    {
+    if jobs.iter().any(|one| one.state == ExpectedState::Listed) {
         let states = forge.commit_states(repository, sha).await?;
         made.extend(states.into_iter().map(|state| state.context));
     }

@@ -24,6 +24,13 @@ impl World {
         self.push_to("app", workflow).await
     }
 
+    /// Pushes `workflow` to `acme/app`, and does not look for its jobs: the commit.
+    pub(crate) async fn push_without_jobs(&self, workflow: &str) -> String {
+        self.forge("POST", "orgs", &json!({"username": "acme"}))
+            .await;
+        self.push_file("app", workflow).await
+    }
+
     /// Pushes `workflow` to the new repository `name` of the organization `acme`: the commit.
     pub(crate) async fn push_file(&self, name: &str, workflow: &str) -> String {
         self.forge("POST", "orgs/acme/repos", &json!({ "name": name }))
