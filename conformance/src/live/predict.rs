@@ -115,6 +115,12 @@ impl Prediction {
         let reference = event.reads().git_ref;
         for (workflow, run) in verdict.runs() {
             for job in &run.jobs {
+                // It stands for jobs that nobody knows.
+                let name = job.job.name.clone().known().unwrap_or_default();
+                let is_caller = self.aside.callers.contains(&(workflow.to_owned(), name));
+                if is_caller && job.job.labels.why_unknown().is_some() {
+                    continue;
+                }
                 self.jobs.push(Predicted {
                     workflow: workflow.to_owned(),
                     event: run.event.clone(),

@@ -51,7 +51,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "doctest", says: "examples in the docs", when: When::Quick, budget_s: 15, run: code::doctest },
     Step { name: "doc", says: "the docs", when: When::Normal, budget_s: 45, run: code::doc },
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
-    Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 405, run: lab_steps::tests },
+    Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 420, run: lab_steps::tests },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 45, run: lab_steps::demo },
     Step { name: "acceptance", says: "what a real account is tried with, in the lab", when: When::Normal, budget_s: 60, run: lab_steps::acceptance },
     Step { name: "requests", says: "what these sent to AWS, by AWS's own models and signer", when: When::Normal, budget_s: 40, run: judges::requests },
