@@ -99,6 +99,8 @@ pub(crate) fn without_open(
 /// What verdicts leave to the forge.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
+    /// Files that our reader does not follow to their end.
+    pub(crate) files: BTreeSet<String>,
     /// Files and events of which the delivery does not tell whether they start a run.
     pub(crate) open: BTreeSet<(String, String)>,
     /// Files and names of jobs in whose place the forge puts those of a called workflow.
@@ -108,6 +110,7 @@ pub(crate) struct Aside {
 impl Aside {
     /// What another verdict leaves to it as well.
     pub(crate) fn add(&mut self, other: Self) {
+        self.files.extend(other.files);
         self.open.extend(other.open);
         self.callers.extend(other.callers);
     }
@@ -118,7 +121,7 @@ impl Aside {
             set.any(|it| it.0 == job.workflow && it.1 == second)
         };
         let event = &job.event;
-        if is_in(&self.open, event) {
+        if self.files.contains(&job.workflow) || is_in(&self.open, event) {
             return Some(format!(
                 "{event}: the delivery does not tell whether they start"
             ));

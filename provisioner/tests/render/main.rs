@@ -77,6 +77,18 @@ fn the_three_environments_render_to_the_same_bytes_every_time() {
 }
 
 #[test]
+fn each_pool_of_the_example_has_a_type_that_a_new_account_may_launch() {
+    // What AWS's free plan admits of x86_64 (aws-samples/eks-workshop-v2 issue 1644).
+    let free = ["t3.micro", "t3.small", "c7i-flex.large", "m7i-flex.large"];
+    let (_, example, _) = rendered().find(|it| it.0 == "example").unwrap();
+    for pool in &example.pools {
+        let types = &pool.document.instance_types;
+        let mut names = types.iter().map(String::as_str);
+        assert!(names.any(|name| free.contains(&name)), "{types:?}");
+    }
+}
+
+#[test]
 fn templates_take_the_parameters_and_give_the_outputs_of_the_contract() {
     for (_, environment, rendered) in rendered() {
         let keys = |stack: Stack, section: &str| -> Vec<String> {
