@@ -253,7 +253,8 @@ work="$runner $task --config $state/config.yaml"
 if [ "$smoke_test" = 1 ]; then
   phase=smoke-test
   cat >"$state/look" <<'END'
-forge=$(curl -sS -m 10 -o /dev/null -w '%{http_code}' '{{ forge_url }}/api/v1/version') || forge=000
+forge=$(curl -sS -m 10 -o /dev/null -w '%{http_code}' '{{ forge_url }}/api/v1/version' 2>"$HOME/curl") ||
+  forge=000
 docker=no
 if command -v docker >/dev/null; then
   docker=unusable
@@ -261,6 +262,7 @@ if command -v docker >/dev/null; then
 fi
 version() { command -v "$1" >/dev/null && "$@" 2>&1 | head -n 1 | tr -d ';' | cut -c 1-40 || echo none; }
 echo "forge=$forge;user=$(id -un);docker=$docker;curl=$(version curl --version);path=$PATH"
+[ ! -s "$HOME/curl" ] || echo "said=$(head -n 1 "$HOME/curl" | tr -d ';' | cut -c 1-80)"
 echo "systemd=$(version systemctl --version);git=$(version git --version);node=$(version node --version)"
 echo "runner=$(version "$1" --version)"
 END
@@ -275,17 +277,17 @@ systemd-run --quiet --collect --unit=ci-runner --uid=ci --working-directory="$st
   /bin/sh -c "exec env -i HOME=$home LANG=C.UTF-8 PATH=$PATH USER=ci \
     $work >>$log 2>&1"
 if [ "$smoke_test" = 1 ]; then
-  last_mark=ending
   look_end_s=$(($(now_s) + 60))
   while systemctl is-active ci-runner.service >/dev/null 2>&1 && [ "$(now_s)" -lt "$look_end_s" ]; do
     sleep 1
   done
-  found=$(tr '\n' ';' <"$log")
+  found=$(tr '\n' ';' <"$log") || fail 'the look at it said nothing'
   say "smoke test: $found"
   # Said again in case nobody heard it. Whoever asked for the machine has it ended; ten minutes are enough
   # for EC2 to take it back, where that is what is tried.
   while [ "$(now_s)" -lt "$((look_end_s + 600))" ]; do
     mark found "$found"
+    last_mark=ending
     sleep 5
   done
   fail 'nobody ended the machine of this smoke test'

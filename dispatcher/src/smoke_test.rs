@@ -8,7 +8,7 @@
 use stacks::pool::{CapacityType, Pool};
 use stacks::smoke_test::{SmokeMachine, SmokeState, SmokeStep, SmokeTest};
 
-use crate::aws::Failure;
+use crate::aws::{Failure, WriteResult};
 use crate::ledger::Live;
 use crate::model::launch;
 use crate::model::runner::{EndReason, Runner, RunnerState};
@@ -47,9 +47,9 @@ pub(crate) async fn smoke_test(
         SmokeStep::End => {
             // One that has a job after all is the job's.
             if let Some(runner) = runner.filter(|runner| runner.state != RunnerState::Busy) {
-                let ended = end_machine(context, runner).await;
                 let what = format!("its own machine {}", runner.instance);
-                end = Some(call("ec2:TerminateInstances", what, ended));
+                let ended = end_machine(context, runner).await?;
+                end = ended.map(|ended| call("ec2:TerminateInstances", what, ended));
             }
         }
         SmokeStep::Look { instance: known } => instance = instance.or(known),
@@ -68,13 +68,23 @@ pub(crate) async fn smoke_test(
     })
 }
 
-/// Ends it; what it said before, of a boot that failed, stands.
-async fn end_machine(context: Context<'_>, runner: &Runner) -> Result<(), Failure> {
-    let instance = std::slice::from_ref(&runner.instance);
-    if runner.end_reason().is_some() {
-        return context.aws.end_instances(instance).await;
+/// Ends it; what it said before, of a boot that failed, stands. `None`: EC2 was not asked, since it has a
+/// job or is gone by now.
+async fn end_machine(
+    context: Context<'_>,
+    runner: &Runner,
+) -> Result<Option<Result<(), Failure>>, Failure> {
+    let ends = runner.end_reason().is_some()
+        || context
+            .ledger
+            .end_runner(&runner.instance, &EndReason::SmokeTest, context.now_ms())
+            .await?
+            == WriteResult::Written;
+    if !ends {
+        return Ok(None);
     }
-    context.end(instance, &EndReason::SmokeTest).await
+    let instance = std::slice::from_ref(&runner.instance);
+    Ok(Some(context.aws.end_instances(instance).await))
 }
 
 /// The launch of one machine of `pool` in one market, or why there is none. The claim counts once more.

@@ -4,6 +4,7 @@
 //! The order is the forge's own (Gitea 1.26, `notify`): what starts nothing at all, words that skip,
 //! then every file and every event in it, and of those that match the jobs.
 
+mod checks;
 mod github_event;
 mod summary;
 
@@ -256,7 +257,7 @@ impl Evaluator<'_> {
         };
         let group = concurrency::of_run(workflow, &contexts, run, server)?;
         let contexts = contexts_of_jobs(contexts, server);
-        let status = status_event(self.event.kind, &on.name);
+        let status = checks::event_word(self.event.kind, &on.name);
         let awaits_approval = awaits_approval(self.event, &on.name);
         let own = group.clone().known().flatten().map(|group| group.name);
         let mut groups = BTreeSet::new();
@@ -297,10 +298,8 @@ impl Evaluator<'_> {
                 } else {
                     Start::Waiting
                 },
-                context: context.map(|(status, name)| {
-                    let context = format!("{} / {name} ({status})", workflow.name);
-                    context.trim().to_owned()
-                }),
+                context: context
+                    .map(|(status, job)| checks::name((file, workflow), job, status, server)),
                 job,
             });
         }
@@ -369,14 +368,6 @@ fn contexts_of_jobs(of_run: Contexts, server: Server) -> Contexts {
         github: Value::Null,
         ..of_run
     }
-}
-
-/// The words in brackets under which the forge marks the commit of a run; `None` for events of which
-/// it marks none (Gitea 1.26, `getCommitStatusEventNameAndCommitID`).
-fn status_event(kind: EventKind, on: &str) -> Option<&str> {
-    let is_of_pull = kind.is_of_a_pull_request() || kind.is_of_a_review();
-    let is_marked = is_of_pull || matches!(kind, EventKind::Push | EventKind::Release);
-    is_marked.then_some(on)
 }
 
 /// Whether somebody with rights must approve a run first: a pull request comes from another

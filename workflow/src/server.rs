@@ -146,6 +146,8 @@ pub enum Capability {
     /// Numbers the attempts of a job from 1, in all that it tells of them; others from 0, and one more once
     /// a runner has it.
     NumbersAttemptsFromOne,
+    /// Calls the checks of a workflow without a name by its file; others leave the name out.
+    NamesChecksByFile,
     /// Lists and deletes runners, and gives registration tokens by POST.
     ListsRunners,
     /// Registers runners for one job by its API, and deletes them when they had it.
@@ -174,6 +176,7 @@ impl Capability {
             | Self::SingleMatrixValues
             | Self::ContinueOnError
             | Self::DisablesTargets
+            | Self::NamesChecksByFile
             | Self::SharesJobGroups => (from(1, 27, 0), NEVER),
             Self::AnswersCancelled | Self::TakesBaseBranch | Self::StoresAnyText => {
                 (from(1, 27, 1), NEVER)

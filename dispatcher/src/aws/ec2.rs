@@ -144,7 +144,7 @@ impl Aws {
         const CALL: &str = "ec2:DescribeInstances";
         let mut all = Vec::new();
         // The rows of machines that are cut off would be closed as if they had ended.
-        let mut pages = Pages::of(CALL, INSTANCES_MAX);
+        let mut pages = Pages::of(CALL, (INSTANCES_MAX, "instances"));
         loop {
             let page = self
                 .ec2()

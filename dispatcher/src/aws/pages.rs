@@ -16,14 +16,15 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Pages<T> {
     call: &'static str,
-    found_max: usize,
+    /// Most that may be found, and of what.
+    found_max: (usize, &'static str),
     begun: Instant,
     token: Option<T>,
 }
 
 impl<T: Clone + PartialEq> Pages<T> {
-    /// The list of `call`, which may have `found_max` entries.
-    pub(crate) fn of(call: &'static str, found_max: usize) -> Self {
+    /// The list of `call`, in which so many of something may be found.
+    pub(crate) fn of(call: &'static str, found_max: (usize, &'static str)) -> Self {
         Self {
             call,
             found_max,
@@ -37,18 +38,19 @@ impl<T: Clone + PartialEq> Pages<T> {
         self.token.clone()
     }
 
-    /// Whether the page that was read is the last: it says where the next one begins, and `found` entries
-    /// were found so far. A list that can't be read to its end is a failure; half of one would be taken
+    /// Whether the page that was read is the last: it says where the next one begins, and so much was
+    /// `found` so far. A list that can't be read to its end is a failure; half of one would be taken
     /// for all of it.
     pub(crate) fn is_last(&mut self, next: Option<T>, found: usize) -> Result<bool, Failure> {
         let Some(next) = next else { return Ok(true) };
-        let message = if found > self.found_max {
-            format!("the list has more than {} entries", self.found_max)
+        let (found_max, unit) = self.found_max;
+        let message = if found > found_max {
+            format!("the list has more than {found_max} {unit}")
         } else if self.token.as_ref() == Some(&next) {
             "a page of the list leads to itself".to_owned()
         } else if self.begun.elapsed() > LIST_TIMEOUT {
             let seconds = LIST_TIMEOUT.as_secs();
-            format!("after {seconds} s the list had not ended, with {found} entries found")
+            format!("after {seconds} s the list had not ended, with {found} {unit} found")
         } else {
             self.token = Some(next);
             return Ok(false);
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     fn pages(found_max: usize) -> Pages<usize> {
-        Pages::of("service:List", found_max)
+        Pages::of("service:List", (found_max, "entries"))
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Aws {
 
     async fn parameters_as(&self, ask: Ask) -> Result<Vec<Parameter>, Failure> {
         let mut all = Vec::new();
-        let mut pages = Pages::of(CALL, PARAMETERS_MAX);
+        let mut pages = Pages::of(CALL, (PARAMETERS_MAX, "parameters"));
         loop {
             let page = self.parameter_page(ask, pages.token()).await?;
             // What somebody else keeps there is neither read nor remembered.

@@ -26,6 +26,7 @@ mod status_updates;
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Serialize, de::DeserializeOwned};
 use stacks::pool::Scope;
 
@@ -48,9 +49,9 @@ pub(crate) use runners::RunnerNote;
 pub use stale_registrations::StaleRegistration;
 pub(crate) use status_updates::{StatusKind, StatusUpdate};
 
-/// Most rows of one query: some 20,000 waiting jobs and what is launched for them, in sixteen pages of a
-/// megabyte.
-const ROWS_MAX: usize = 25_000;
+/// Most bytes that one query finds: some 20,000 waiting jobs and what is launched for them. What is read
+/// has to fit into the function's memory, whoever wrote it.
+const READ_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// What a failure calls it.
 const READING: &str = "reading the ledger";
 /// Partition of everything that is now.
@@ -135,13 +136,16 @@ impl Ledger {
     /// What `query` finds, `enough` of it at most.
     async fn rows(&self, query: QueryFluentBuilder, enough: usize) -> Result<Vec<Item>, Failure> {
         let mut items = Vec::new();
+        let mut bytes = 0;
         // Half a world would have its machines ended as orphans.
-        let mut pages = Pages::of(READING, ROWS_MAX);
+        let mut pages = Pages::of(READING, (READ_MAX_BYTES, "bytes"));
         loop {
             let page = query.clone().set_exclusive_start_key(pages.token());
             let page = self.table.read(page).await?;
-            items.extend(page.items.unwrap_or_default());
-            if items.len() >= enough || pages.is_last(page.last_evaluated_key, items.len())? {
+            let found = page.items.unwrap_or_default();
+            bytes += found.iter().map(bytes_in).sum::<usize>();
+            items.extend(found);
+            if items.len() >= enough || pages.is_last(page.last_evaluated_key, bytes)? {
                 items.truncate(enough);
                 return Ok(items);
             }
@@ -250,6 +254,23 @@ fn read<T: DeserializeOwned>(item: Item) -> Result<T, Failure> {
         );
         Failure::new(READING, "bad-row", message)
     })
+}
+
+/// What of an item counts: its names and values, nested ones too.
+fn bytes_in(item: &Item) -> usize {
+    item.iter()
+        .map(|(name, value)| name.len() + bytes_of(value))
+        .sum()
+}
+
+fn bytes_of(value: &AttributeValue) -> usize {
+    if let Ok(text) = value.as_s().or_else(|_| value.as_n()) {
+        text.len()
+    } else if let Ok(list) = value.as_l() {
+        list.iter().map(bytes_of).sum()
+    } else {
+        value.as_m().map_or(1, bytes_in)
+    }
 }
 
 /// A number of a row; 0 where it has none.

@@ -131,8 +131,23 @@ pub(crate) async fn are_told_by_the_checks_of_their_commit(site: &Site) {
     reached(&[waiting, blocked]).await;
     let taken = site.take_job(&["self-hosted", "base"]).await;
     // While it runs its state stays; the words do or don't, by version.
-    let pending = async || states().await.iter().map(|one| one.1).collect::<Vec<_>>();
-    assert_eq!(pending().await, [CheckState::Pending; 2]);
+    let lists = site.server().has(Capability::ListsJobs);
+    let runs = async || {
+        let scope = Scope::Repository("acme/checked".to_owned());
+        until("the job runs", async || {
+            let open = client.unfinished(&scope).await.unwrap().unwrap();
+            let mut open = open.iter();
+            open.any(|one| one.state == SeenState::Running)
+                .then_some(())
+        })
+        .await;
+    };
+    let pending = async |at: usize| assert_eq!(states().await[at].1, CheckState::Pending);
+    if lists {
+        runs().await;
+    }
+    pending(0).await;
+    pending(1).await;
     site.succeed(&taken).await;
     until("the job's end", async || {
         let build = &states().await[0];
@@ -144,6 +159,10 @@ pub(crate) async fn are_told_by_the_checks_of_their_commit(site: &Site) {
         site.try_job(&["self-hosted", "base"]).await
     })
     .await;
+    if lists {
+        runs().await;
+    }
+    pending(1).await;
     site.succeed(&taken).await;
     until("the other's end", async || {
         (states().await[1].1 == CheckState::Success).then_some(())
