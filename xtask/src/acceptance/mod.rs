@@ -6,9 +6,10 @@ mod in_lab;
 mod redact;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
+use provisioner::environment::Image;
 use provisioner::smoke_test::Ends;
 use stacks::pool::Pool;
 use stacks::rehearsal::Verdict;
@@ -91,6 +92,11 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
     if let Some(unknown) = pools.iter().find(|pool| hour(pool, asked).is_none()) {
         return Err(Error::UnknownPrice(unknown.instance_types.join(", ")));
     }
+    // A report that can't be written is told before anything is spent.
+    std::fs::create_dir_all(&asked.out).map_err(|source| Error::File {
+        what: format!("making the report's folder {}", asked.out.display()),
+        source,
+    })?;
     let is_made = target.is_deployed().await?;
     let ends = asked.down || !is_made;
     let machines: usize = pools.iter().map(|pool| markets(pool).len()).sum();
@@ -105,7 +111,7 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
     );
     consent(&question, asked.yes)?;
     let mut redactor = redactor(target).await?;
-    let mut report = report(target, &pools);
+    let mut report = report(target);
     if !is_made {
         let begun = Instant::now();
         let upped = match up::run(target, asked.yes).await {
@@ -131,11 +137,9 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
             ended.map_or_else(Seen::from, |()| nothing()),
         );
     }
-    let env = Path::new(&target.env).file_stem().unwrap_or_default();
-    let env = env.to_string_lossy();
     let failed = report.named(Outcome::Failed).len();
     let not_run = report.named(Outcome::NotRun).join("; ");
-    let place = report.write(&asked.out, &env, &mut redactor)?;
+    let place = report.write(&asked.out, &mut redactor)?;
     let place = place.display();
     say(&format!(
         "\nThe report is {place}.md, and {place}.json for programs."
@@ -313,12 +317,17 @@ fn number(pools: &[Pool], pool: &Pool) -> usize {
     at.map_or(0, |at| at + 1)
 }
 
-fn report(target: &Target, pools: &[Pool]) -> Report {
+fn report(target: &Target) -> Report {
     let environment = &target.deployment.environment;
-    let pools = pools.iter().map(|pool| {
-        let types = pool.instance_types.join(", ");
-        let markets = markets(pool).iter().map(|spot| market(*spot));
-        format!("{types}, {}", markets.collect::<Vec<_>>().join(" then "))
+    let pools = environment.pools.iter().map(|pool| {
+        let types = pool.document.instance_types.join(", ");
+        let markets = markets(&pool.document).iter().map(|spot| market(*spot));
+        let markets = markets.collect::<Vec<_>>().join(" then ");
+        let image = match pool.image {
+            Image::StockAl2023 => "stock image",
+            Image::Ami(_) | Image::Parameter(_) => "own image",
+        };
+        format!("{types}, {markets}, {image}")
     });
     Report {
         ok: true,
