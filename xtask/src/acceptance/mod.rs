@@ -3,6 +3,7 @@
 
 mod denied;
 mod in_lab;
+mod names;
 mod redact;
 mod report;
 
@@ -14,12 +15,11 @@ use provisioner::smoke_test::Ends;
 use stacks::pool::Pool;
 use stacks::rehearsal::Verdict;
 
-use self::redact::Redactor;
 use self::report::{Outcome, Report, Step};
 use crate::error::Error;
 use crate::output::say;
 use crate::smoke_test::{self, dollars, market, markets};
-use crate::target::{self, Target};
+use crate::target::Target;
 use crate::terminal::{OnStderr, consent};
 use crate::{down, rehearse, up};
 
@@ -110,7 +110,7 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
         if ends { ", and end the deployment" } else { "" },
     );
     consent(&question, asked.yes)?;
-    let mut redactor = redactor(target).await?;
+    let mut redactor = names::redactor(target).await?;
     let mut report = report(target);
     if !is_made {
         let begun = Instant::now();
@@ -122,7 +122,7 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
         // Half a deployment is nothing to go on with.
         upped?;
         add(&mut report, "deployed", begun, Seen::of(true, Vec::new()));
-        redactor = self::redactor(target).await?;
+        redactor = names::redactor(target).await?;
     }
     in_lab::make_organizations(target, &pools).await;
     steps(target, asked, &pools, &mut report).await;
@@ -342,38 +342,4 @@ fn report(target: &Target) -> Report {
         dollars: 0.0,
         steps: Vec::new(),
     }
-}
-
-/// Knows the names of the deployment, its forge and its API.
-async fn redactor(target: &Target) -> Result<Redactor, Error> {
-    let environment = &target.deployment.environment;
-    let mut known = vec![
-        (environment.name.clone(), "(name)"),
-        (environment.forge.url.clone(), "(forge)"),
-        (host_of(&environment.forge.url), "(forge host)"),
-    ];
-    for address in [&environment.forge.root_url, &target.forge_endpoint]
-        .into_iter()
-        .flatten()
-    {
-        known.push((address.clone(), "(forge)"));
-        known.push((host_of(address), "(forge host)"));
-    }
-    if let Some(url) = target::hook_url(target).await? {
-        known.push((host_of(&url), "(API host)"));
-    }
-    known.extend(environment.pools.iter().enumerate().map(|(at, pool)| {
-        let stands = ["(pool 1)", "(pool 2)", "(pool 3)", "(pool 4)"];
-        (
-            format!("pool {}", pool.document.name),
-            *stands.get(at).unwrap_or(&"(pool)"),
-        )
-    }));
-    Ok(Redactor::knowing(known))
-}
-
-/// The host of an address, with its port.
-fn host_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default().to_owned()
 }
