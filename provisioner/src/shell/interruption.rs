@@ -27,9 +27,9 @@ const TARGET: &str = "machine";
 /// How long before the interruption EC2 warns: the least that the service takes, and what EC2 always does.
 const NOTICE: &str = "PT2M";
 /// How long the service is asked until it may assume a role that was just made.
-const ROLE_LIMIT_S: u64 = 60;
+pub(crate) const ROLE_LIMIT_S: u64 = 60;
 /// Longest that the experiment may take, a second start included: its notice, and EC2's time.
-const EXPERIMENT_LIMIT_S: u64 = 420;
+pub(crate) const EXPERIMENT_LIMIT_S: u64 = 420;
 /// Before an experiment that failed is started once more: what IAM takes to tell of a new policy, as a rule.
 const AGAIN: Duration = Duration::from_secs(15);
 /// Why a part of the request can be built.
@@ -57,6 +57,19 @@ impl Shell<'_> {
         Ok(deleted?)
     }
 
+    /// Deletes the role that an experiment left which was broken off, if there is one of ours.
+    pub(crate) async fn end_interruption(
+        &self,
+        environment: &Environment,
+    ) -> Result<(), CallError> {
+        let names = environment.names();
+        let role = &names.experiment_role;
+        if self.is_ours(NamedKind::Role, role, &names.tag).await? {
+            self.delete_experiment_role(role).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the role that the service acts with. One of ours that an earlier run left will do.
     async fn make_experiment_role(
         &self,
@@ -70,11 +83,13 @@ impl Shell<'_> {
             "Condition": { "StringEquals": { "aws:SourceAccount": self.account } },
         }]});
         let tag = environment.names().tag;
-        let own = Tag::builder().key(&tag).value("acceptance");
+        let own = environment.tags_with("acceptance").into_iter();
+        let own = own.map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let own = own.collect::<Result<Vec<_>, _>>().expect(COMPLETE);
         let create = self.iam.create_role().role_name(role);
         let create = create
             .assume_role_policy_document(trust.to_string())
-            .tags(own.build().expect(COMPLETE))
+            .set_tags(Some(own))
             .set_permissions_boundary(environment.permissions_boundary.clone());
         match create.send().await.map_err(failed("CreateRole")) {
             Ok(_) => Ok(()),
