@@ -97,7 +97,11 @@ impl Prediction {
         let verdict = facts.evaluate(event);
         self.words.extend(words(event, &verdict));
         for workflow in &verdict.workflows {
-            if workflow.refused.as_ref().is_some_and(|it| it.by == By::Limit) {
+            if workflow
+                .refused
+                .as_ref()
+                .is_some_and(|it| it.by == By::Limit)
+            {
                 self.aside.files.insert(workflow.name.clone());
             }
             for on in workflow.events.iter().filter(|on| is_open(on)) {
