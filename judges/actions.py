@@ -153,6 +153,13 @@ def on_role(call: Call) -> list[Request]:
     return [one(call.name, arn(call, "iam", f"role/{call.input['RoleName']}", region=False))]
 
 
+def create_role(call: Call) -> list[Request]:
+    requests = on_role(call)
+    if call.input.get("Tags"):
+        requests.append(one("iam:TagRole", arn(call, "iam", f"role/{call.input['RoleName']}", region=False)))
+    return requests
+
+
 def service_linked_role(call: Call) -> list[Request]:
     service = call.input["AWSServiceName"]
     name = {"spot.amazonaws.com": "AWSServiceRoleForEC2Spot"}[service]
@@ -318,6 +325,7 @@ TABLES = {
         "TerminateInstances": on_instances,
     },
     "iam": {
+        "CreateRole": create_role,
         "CreateServiceLinkedRole": service_linked_role,
         "GetInstanceProfile": on_profile,
         "GetRole": on_role,

@@ -22,12 +22,14 @@ pub(crate) async fn smoke_test(
     context: Context<'_>,
     SmokeTest { id, step }: SmokeTest,
 ) -> Result<SmokeState, Failure> {
+    if let SmokeStep::Look { instance } = &step {
+        return look(context, &id, instance.as_deref()).await;
+    }
     let Seen { world, .. } = observe(context).await?;
     let open = world.launches.iter().find(|launch| launch.id == id);
     let runner = world.runners.iter().find(|runner| runner.launch == id);
     let mut refused = String::new();
     let mut end = None;
-    let mut instance = runner.map(|runner| runner.instance.clone());
     match step {
         SmokeStep::Launch {
             pool,
@@ -52,19 +54,52 @@ pub(crate) async fn smoke_test(
                 end = ended.map(|ended| call("ec2:TerminateInstances", what, ended));
             }
         }
-        SmokeStep::Look { instance: known } => instance = instance.or(known),
         SmokeStep::Launch { .. } => {
             if let Some(open) = open {
                 refused = given_back(context.issue(open.clone()).await?);
             }
         }
+        SmokeStep::Look { .. } => {} // Above.
     }
-    let live = context.ledger.live().await?;
-    let machine = machine(context, &live, &id, instance.as_deref()).await?;
+    let instance = runner.map(|runner| runner.instance.as_str());
     Ok(SmokeState {
         refused,
-        machine,
         end,
+        ..state(context, &id, instance).await?
+    })
+}
+
+/// How the machine fares. There is a look each second, so of one that lives only its own row is read: the live
+/// partition may be megabytes.
+async fn look(
+    context: Context<'_>,
+    id: &str,
+    instance: Option<&str>,
+) -> Result<SmokeState, Failure> {
+    let alive = match instance {
+        Some(instance) => context.ledger.runner(instance).await?,
+        None => None,
+    };
+    match alive.filter(|runner| runner.launch == id) {
+        Some(runner) => Ok(SmokeState {
+            machine: Some(told(runner, false, false)),
+            ..SmokeState::default()
+        }),
+        None => state(context, id, instance).await,
+    }
+}
+
+/// What the whole live partition says of the launch `id`.
+async fn state(
+    context: Context<'_>,
+    id: &str,
+    instance: Option<&str>,
+) -> Result<SmokeState, Failure> {
+    let live = context.ledger.live().await?;
+    Ok(SmokeState {
+        open: live.launches.iter().any(|launch| launch.id == id),
+        machine: machine(context, &live, id, instance).await?,
+        ..SmokeState::default()
     })
 }
 
@@ -148,18 +183,22 @@ async fn machine(
     Ok(runner.map(|runner| {
         let mut stale = live.stale_registrations.iter();
         let owed = stale.any(|one| one.instance == runner.instance);
-        SmokeMachine {
-            registered: owed || (!closed && runner.forge_id.is_some()),
-            closed,
-            reason: runner
-                .end_reason()
-                .map_or_else(String::new, |reason| reason.word().to_owned()),
-            found: runner.found.unwrap_or_default(),
-            instance: runner.instance,
-            instance_type: runner.instance_type,
-            spot: runner.spot,
-            launched_ms: runner.launched_ms,
-            timeline: runner.timeline,
-        }
+        told(runner, closed, owed)
     }))
+}
+
+/// What is told of a machine. `owed`: the forge has still to delete its registration.
+fn told(runner: Runner, closed: bool, owed: bool) -> SmokeMachine {
+    let reason = runner.end_reason();
+    SmokeMachine {
+        registered: owed || (!closed && runner.forge_id.is_some()),
+        closed,
+        reason: reason.map_or_else(String::new, |reason| reason.word().to_owned()),
+        found: runner.found.unwrap_or_default(),
+        instance: runner.instance,
+        instance_type: runner.instance_type,
+        spot: runner.spot,
+        launched_ms: runner.launched_ms,
+        timeline: runner.timeline,
+    }
 }

@@ -42,6 +42,13 @@ impl AwsEndpoint {
 /// Our own code beside AWS's: there was nothing to sign with.
 pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
 
+/// Codes of calls that whoever calls may not make.
+const DENIED: [&str; 3] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnauthorizedOperation",
+];
+
 /// A call that failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{call} failed: {message}")]
@@ -59,6 +66,11 @@ impl CallError {
     #[must_use]
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+
+    /// Whether AWS says that whoever called may not.
+    pub(crate) fn is_denial(&self) -> bool {
+        DENIED.iter().any(|code| self.is(code))
     }
 
     /// Whether AWS says that what the call was about is not there.
@@ -87,7 +99,7 @@ impl CallError {
                 "AWS does not know these credentials in this region: check them, the clock, and that \
                  the region is enabled for the account"
             }
-            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
+            code if DENIED.contains(&code) => {
                 "the credentials may not do this: use a role that may deploy"
             }
             "Throttling"

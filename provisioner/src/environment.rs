@@ -13,6 +13,7 @@ mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use stacks::names::Names;
 use stacks::pool::{CapacityType, ForgeKind, Pool as PoolDocument, Scope};
@@ -278,6 +279,12 @@ impl Environment {
     #[must_use]
     pub fn names(&self) -> Names {
         Names::of(&self.name)
+    }
+
+    /// The time between two scheduled reconciles.
+    #[must_use]
+    pub fn tick(&self) -> Duration {
+        Duration::from_mins(self.tick_minutes.into())
     }
 
     /// The part of AWS that its region is in, as ARNs begin with it.

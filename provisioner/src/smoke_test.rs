@@ -88,11 +88,19 @@ pub struct SmokeTested {
     pub found: Vec<(String, String)>,
     /// Whether the function may end machines, where it was told to.
     pub end: Option<Rehearsed>,
+    /// Whether EC2 or the function refused it, so that there never was a machine.
+    pub refused: bool,
     /// Which stage did not come, and why.
     pub failed: Option<(Stage, String)>,
 }
 
 impl SmokeTested {
+    /// Whether EC2 was seen without the machine: else it may live on.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.seconds.iter().any(|(stage, _)| *stage == Stage::Gone)
+    }
+
     /// How long there was a machine, in seconds; none where none came.
     #[must_use]
     pub fn lived_s(&self) -> f64 {

@@ -1,16 +1,18 @@
 //! A smoke test as whoever deploys sees it: the function launches one machine and ends it, and EC2 itself
-//! tells when it runs and when it is gone. Whatever happens, the machine is asked to end.
+//! tells when it runs and when it is gone. Whatever happens, the machine is asked to end, and so is one that
+//! EC2 may have launched without anybody having seen its answer.
 
 use std::time::{Duration, Instant};
 
-use stacks::rehearsal::Verdict;
-use stacks::smoke_test::{SmokeState, SmokeStep, SmokeTest};
+use stacks::rehearsal::{RehearsedCall, Verdict};
+use stacks::smoke_test::{SmokeMachine, SmokeState, SmokeStep, SmokeTest};
 
+use crate::aws::CallError;
 use crate::deployment::Deployment;
 use crate::error::Error;
-use crate::progress::{Progress, Silent};
+use crate::progress::Progress;
 use crate::rehearsal::{Rehearsed, explained};
-use crate::shell::Shell;
+use crate::shell::{EXPERIMENT_LIMIT_S, ROLE_LIMIT_S, Shell};
 use crate::smoke_test::{Asked, Ends, Failed, Life, SmokeTested, Stage};
 
 /// Between two looks.
@@ -29,6 +31,38 @@ const SWEEP_EVERY: u32 = 5;
 /// How late the sweep may be, beside the time between two scheduled reconciles.
 const SWEEP_LIMIT: Duration = Duration::from_secs(90);
 
+/// Longest that the function is asked to end a machine until it could.
+const END_LIMIT: Duration = Duration::from_secs(30);
+/// How long nothing must be seen of a launch whose answer nobody has: the function writes its claim down within
+/// seconds, a cold start included.
+const UNSEEN: Duration = Duration::from_secs(10);
+
+/// Longest that a machine lives which nobody ends, once it should have said what it found: it waits ten minutes,
+/// and EC2 takes its time.
+const UNENDED: Duration = Duration::from_mins(11);
+
+impl Asked {
+    /// Longest that its machine may live if nothing goes as it should, with `tick` between two scheduled
+    /// reconciles: what it may cost follows from that.
+    #[must_use]
+    pub fn most(&self, tick: Duration) -> Duration {
+        let ended = match self.ends {
+            Ends::WhenFound => GONE_LIMIT,
+            Ends::ByInterruption => {
+                let experiment = Duration::from_secs(ROLE_LIMIT_S + EXPERIMENT_LIMIT_S);
+                experiment + INTERRUPTION_LIMIT + GONE_LIMIT
+            }
+            Ends::BySweep(minutes) => swept_within(minutes, tick) + GONE_LIMIT,
+        };
+        self.wait + ended.max(UNENDED)
+    }
+}
+
+/// Longest until the sweep has ended a machine whose limit is `minutes`.
+fn swept_within(minutes: u32, tick: Duration) -> Duration {
+    Duration::from_secs(u64::from(minutes) * 60) + tick + SWEEP_LIMIT
+}
+
 /// Has one machine launched, looked at and ended. `interrupt` has EC2 take a machine back, by its id, where
 /// that is to end it: [`interrupt`], unless something stands in for EC2.
 pub async fn smoke_test(
@@ -46,12 +80,19 @@ pub async fn smoke_test(
         let interrupted = interrupt(&machine.instance).await;
         came = interrupted.map(|()| None);
     }
-    let gone = match watch.life.machine {
-        Some(_) => watch.go(matches!(came, Ok(None))).await,
-        None => Ok(None),
+    let gone = if watch.refused {
+        Ok(None)
+    } else {
+        watch.go(matches!(came, Ok(None))).await
     };
-    let failed = came?;
-    let failed = failed.or(gone?);
+    if let (Err(_), Ok(Some((_, left)))) = (&came, &gone) {
+        // The error is what is answered.
+        shell.step(left);
+    }
+    let failed = match (came?, gone?) {
+        (Some((stage, why)), Some((_, left))) => Some((stage, format!("{why}; then {left}"))),
+        (one, other) => one.or(other),
+    };
     Ok(watch.tested(failed))
 }
 
@@ -65,16 +106,24 @@ pub async fn interrupt(
     shell.interrupt(&deployment.environment, instance).await
 }
 
-/// Ends the machine of a smoke test that was left.
-pub async fn end_smoke_test(deployment: &Deployment, id: &str) -> Result<(), Error> {
-    let shell = Shell::open(deployment, &Silent).await?;
-    let end = SmokeTest {
-        id: id.to_owned(),
-        step: SmokeStep::End,
-    };
-    let function = deployment.environment.names().function;
-    shell.smoke_test(&function, &end).await?;
-    Ok(())
+/// Ends what a smoke test that was broken off has launched, whether or not EC2's answer has come. Says what is
+/// left of it, if anything is.
+pub async fn end_smoke_test(
+    deployment: &Deployment,
+    asked: &Asked,
+    progress: &dyn Progress,
+) -> Result<Option<String>, Error> {
+    let shell = Shell::open(deployment, progress).await?;
+    let mut watch = Watch::of(&shell, deployment, asked);
+    let failed = watch.told_to_end().await;
+    if asked.ends == Ends::ByInterruption {
+        shell.end_interruption(&deployment.environment).await?;
+    }
+    let left = failed?.map(|(_, why)| match &watch.life.machine {
+        Some(machine) => format!("machine {} is left: {why}", machine.instance),
+        None => why,
+    });
+    Ok(left)
 }
 
 /// One machine, as it is watched.
@@ -86,6 +135,8 @@ struct Watch<'a> {
     /// When EC2 said yes.
     begun: Instant,
     life: Life,
+    /// Whether it was refused, so that none comes.
+    refused: bool,
     end: Option<Rehearsed>,
 }
 
@@ -98,6 +149,7 @@ impl<'a> Watch<'a> {
             asked,
             begun: Instant::now(),
             life: Life::default(),
+            refused: false,
             end: None,
         }
     }
@@ -152,6 +204,7 @@ impl<'a> Watch<'a> {
                 return Ok(None);
             }
             if !state.refused.is_empty() {
+                self.refused = true;
                 return Ok(Some((Stage::Launched, state.refused)));
             }
             if asked.elapsed() > LAUNCH_LIMIT {
@@ -166,13 +219,12 @@ impl<'a> Watch<'a> {
     /// Until nothing is left of it.
     async fn go(&mut self, came: bool) -> Result<Failed, Error> {
         let begun = Instant::now();
-        let tick_s = u64::from(self.deployment.environment.tick_minutes) * 60;
-        let tick = Duration::from_secs(tick_s);
+        let tick = self.deployment.environment.tick();
         let mut gone_limit = GONE_LIMIT;
         let mut looks = 0;
         match self.asked.ends {
             Ends::BySweep(minutes) if came => {
-                gone_limit += Duration::from_secs(u64::from(minutes) * 60) + tick + SWEEP_LIMIT;
+                gone_limit += swept_within(minutes, tick);
             }
             Ends::ByInterruption if came => gone_limit += INTERRUPTION_LIMIT,
             Ends::BySweep(_) | Ends::ByInterruption | Ends::WhenFound => {
@@ -222,17 +274,74 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Tells the function to end it; that is the rehearsal of the right to.
+    /// Tells the function to end it, until it could or there is nothing to end; that is the rehearsal of the
+    /// right to. While EC2's answer is not known there is nothing to end yet.
     async fn told_to_end(&mut self) -> Result<Failed, Error> {
-        let state = self.step(SmokeStep::End).await?;
-        let Some(call) = state.end else {
-            return Ok(None);
+        let begun = Instant::now();
+        let unseen = match &self.life.machine {
+            Some(_) => Duration::ZERO,
+            None => UNSEEN,
         };
+        loop {
+            let is_late = begun.elapsed() > END_LIMIT;
+            match self.step(SmokeStep::End).await {
+                // It may not be called, or is not there: then it has launched nothing either.
+                Err(error) if is_late || error.is_denial() || error.is_absence() => {
+                    return Err(error.into());
+                }
+                Err(_) => {}
+                Ok(state) => {
+                    if let Some(call) = state.end
+                        && (is_late || call.verdict != Verdict::Unknown)
+                    {
+                        self.seen(state.machine);
+                        return Ok(self.ended(call).await);
+                    }
+                    let is_over = match &state.machine {
+                        // A job's machine is the job's.
+                        Some(machine) => machine.closed || machine.timeline.contains_key("busy"),
+                        None => !state.open && begun.elapsed() >= unseen,
+                    };
+                    self.seen(state.machine);
+                    if is_over {
+                        return Ok(None);
+                    }
+                    if is_late {
+                        return Ok(Some((Stage::Gone, self.left())));
+                    }
+                }
+            }
+            self.wait("until the machine is told to end").await;
+        }
+    }
+
+    /// What came of the call that ends it.
+    async fn ended(&mut self, call: RehearsedCall) -> Failed {
         let end = explained(self.shell, call).await;
         let is_allowed = end.call.verdict == Verdict::Allowed;
         let words = end.call.words.clone();
         self.end = Some(end);
-        Ok((!is_allowed).then_some((Stage::Gone, words)))
+        (!is_allowed).then_some((Stage::Gone, words))
+    }
+
+    /// Why something may be left, for people.
+    fn left(&self) -> String {
+        if self.life.machine.is_some() {
+            return "it could not be told to end, and ends itself ten minutes after it looked"
+                .to_owned();
+        }
+        let tag = self.deployment.environment.names().tag_launch;
+        format!(
+            "EC2 has not said whether a machine comes; one with the tag {tag} = {} ends itself ten minutes after \
+             it looked",
+            self.asked.id
+        )
+    }
+
+    fn seen(&mut self, machine: Option<SmokeMachine>) {
+        if let Some(machine) = machine {
+            self.life.machine = Some(machine);
+        }
     }
 
     async fn look(&mut self) -> Result<(), Error> {
@@ -246,9 +355,7 @@ impl<'a> Watch<'a> {
         let closed = known.closed;
         let state = self.step(step).await?;
         let now_s = self.begun.elapsed().as_secs_f64();
-        if let Some(machine) = state.machine {
-            self.life.machine = Some(machine);
-        }
+        self.seen(state.machine);
         if self.life.gone_s.is_none() {
             let names = self.deployment.environment.names();
             let all = self.shell.instances(&names).await?;
@@ -265,10 +372,10 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    async fn step(&self, step: SmokeStep) -> Result<SmokeState, Error> {
+    async fn step(&self, step: SmokeStep) -> Result<SmokeState, CallError> {
         let id = self.asked.id.clone();
         let asked = SmokeTest { id, step };
-        Ok(self.shell.smoke_test(&self.function, &asked).await?)
+        self.shell.smoke_test(&self.function, &asked).await
     }
 
     async fn wait(&self, what: &str) {
@@ -304,6 +411,7 @@ impl<'a> Watch<'a> {
                 .machine
                 .map(|machine| (machine.instance_type, machine.instance)),
             end: self.end,
+            refused: self.refused,
             failed,
         }
     }

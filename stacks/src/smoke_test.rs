@@ -52,6 +52,9 @@ pub struct SmokeState {
     /// Why there is no machine and none comes; empty where that is not so.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub refused: String,
+    /// Whether its launch is under way: EC2's answer is not known, and a machine may still come of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
     /// The machine, once EC2 has said yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<SmokeMachine>,

@@ -46,8 +46,8 @@ pub enum Error {
     #[error("what an hour of {0} costs is not known here; say it: --usd-per-hour N")]
     UnknownPrice(String),
     /// Somebody pressed Ctrl-C.
-    #[error("stopped; the machine that was tried is told to end")]
-    Stopped,
+    #[error("stopped: {0}")]
+    Stopped(String),
     /// The forge's way does not lead to the function.
     #[error("a signed delivery was not answered as it should be: {0}")]
     NoAnswer(String),
@@ -99,7 +99,7 @@ impl Error {
             | Self::Smoke { .. }
             | Self::Acceptance(_)
             | Self::UnknownPrice(_)
-            | Self::Stopped
+            | Self::Stopped(_)
             | Self::NoLab
             | Self::NoSuchPool { .. }
             | Self::Refused

@@ -4,17 +4,17 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::ValueEnum;
-use lab::http::{HttpError, send};
+use lab::http::{HttpError, json};
 use provisioner::smoke_test::{Asked, Ends, SmokeTested, Stage, new_id};
+use serde_json::json;
 use stacks::pool::{CapacityType, Pool};
 use stacks::rehearsal::Verdict;
 
 use crate::error::Error;
 use crate::output::say;
 use crate::target::Target;
-use crate::terminal::OnStderr;
+use crate::terminal::{OnStderr, Stop};
 
 /// How long a machine may take beyond its pool's boot timeout, in seconds: from its credential to its word.
 const LOOK_S: u64 = 120;
@@ -44,13 +44,14 @@ pub struct Which {
 /// Tries one machine of each pool that is asked for, one after the other.
 pub async fn run(target: &Target, which: &Which) -> Result<(), Error> {
     let pools = target.pools(which.pool.as_deref())?;
+    let stop = Stop::listen()?;
     let mut failed = 0;
     for pool in &pools {
         let spot = match which.market {
             Some(market) => market == Market::Spot,
             None => pool.capacity != CapacityType::OnDemand,
         };
-        let tested = one(target, pool, spot, Ends::WhenFound).await?;
+        let tested = one(target, &asked(pool, spot, Ends::WhenFound), &stop).await?;
         say(&told(target, &tested));
         failed += usize::from(tested.failed.is_some());
     }
@@ -63,33 +64,36 @@ pub async fn run(target: &Target, which: &Which) -> Result<(), Error> {
     })
 }
 
-/// Tries one machine. Who stops it has its machine ended.
-pub async fn one(
-    target: &Target,
-    pool: &Pool,
-    spot: bool,
-    ends: Ends,
-) -> Result<SmokeTested, Error> {
+/// What is asked for, to try one machine.
+pub fn asked(pool: &Pool, spot: bool, ends: Ends) -> Asked {
     let boot_s = u64::from(pool.boot_timeout_minutes) * 60;
-    let asked = Asked {
+    Asked {
         id: new_id(),
         pool: pool.name.clone(),
         spot,
         wait: Duration::from_secs(boot_s + LOOK_S),
         ends,
-    };
+    }
+}
+
+/// Tries one machine. If that is stopped, its machine is ended, and [`Error::Stopped`] says what is left.
+pub async fn one(target: &Target, asked: &Asked, stop: &Stop) -> Result<SmokeTested, Error> {
     let progress = OnStderr::default();
     let interrupt = async |instance: &str| match lab_ec2(target) {
         Some(ec2) => interrupt_in_lab(ec2, instance).await,
         None => provisioner::interrupt(&target.deployment, instance, &progress).await,
     };
-    let tested = provisioner::smoke_test(&target.deployment, &asked, &progress, interrupt);
-    tokio::select! {
-        tested = tested => Ok(tested?),
-        _ = tokio::signal::ctrl_c() => {
-            provisioner::end_smoke_test(&target.deployment, &asked.id).await?;
-            Err(Error::Stopped)
+    let tested = async {
+        let tested = provisioner::smoke_test(&target.deployment, asked, &progress, interrupt);
+        tested.await.map_err(Error::from)
+    };
+    match stop.unless(tested).await {
+        Err(Error::Stopped(_)) => {
+            let left = provisioner::end_smoke_test(&target.deployment, asked, &progress).await?;
+            let nothing = || "the machine that was tried, if one came, is told to end".to_owned();
+            Err(Error::Stopped(left.unwrap_or_else(nothing)))
         }
+        tested => tested,
     }
 }
 
@@ -102,9 +106,7 @@ pub fn lab_ec2(target: &Target) -> Option<&str> {
 /// The lab's EC2 takes a machine back a second after its warning. AWS's own service for that is not there.
 async fn interrupt_in_lab(ec2: &str, instance: &str) -> Result<(), provisioner::Error> {
     let url = format!("{ec2}/_lab/instances/{instance}/interrupt");
-    let headers = [("Content-Type".to_owned(), "application/json".to_owned())];
-    let body = Bytes::from_static(br#"{"notice_s":1}"#);
-    let sent = send(http::Method::POST, &url, &headers, body).await;
+    let sent = json(http::Method::POST, &url, None, &json!({ "notice_s": 1 })).await;
     let failed = |error: HttpError| provisioner::Error::Experiment(error.to_string());
     sent.map(drop).map_err(failed)
 }

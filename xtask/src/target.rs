@@ -50,12 +50,6 @@ impl Target {
         }
     }
 
-    /// Whether it was deployed.
-    pub async fn is_deployed(&self) -> Result<bool, Error> {
-        let outputs = provisioner::outputs(&self.deployment).await?;
-        Ok(outputs.api_endpoint().is_some())
-    }
-
     /// How its commands are written.
     #[must_use]
     pub fn presentation(&self) -> Presentation {

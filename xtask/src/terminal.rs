@@ -1,4 +1,4 @@
-//! What goes to and comes from the person at the terminal: questions, progress, colour.
+//! What goes to and comes from the person at the terminal: questions, progress, colour, Ctrl-C.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -6,11 +6,61 @@ use std::time::{Duration, Instant};
 
 use provisioner::progress::{Event, Progress};
 use provisioner::show::Palette;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::error::Error;
 
 /// Between two lines that only say that something still takes its time.
 const WAITING_EVERY: Duration = Duration::from_secs(10);
+
+/// The exit code of a program that Ctrl-C has ended: 128 and the signal's number.
+const INTERRUPTED: i32 = 130;
+
+/// Ctrl-C, for a command that must tidy up: the first stops what is under way, the second ends the program.
+#[derive(Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Listens from now on. Without this Ctrl-C ends the program at once.
+    pub fn listen() -> Result<Self, Error> {
+        let mut pressed = signal(SignalKind::interrupt()).map_err(|source| Error::File {
+            what: "listening for Ctrl-C".to_owned(),
+            source,
+        })?;
+        let (told, asked) = watch::channel(false);
+        tokio::spawn(async move {
+            pressed.recv().await;
+            eprintln!("· stopping what is under way; Ctrl-C once more ends the command at once");
+            told.send_replace(true);
+            pressed.recv().await;
+            std::process::exit(INTERRUPTED);
+        });
+        Ok(Self(asked))
+    }
+
+    /// Whether it was pressed.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// What comes of `work`; [`Error::Stopped`] if Ctrl-C was or is pressed before it is done.
+    pub async fn unless<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut asked = self.0.clone();
+        tokio::select! {
+            biased;
+            // What would say it lives as long as the program.
+            Ok(_) = asked.wait_for(|asked| *asked) => {
+                Err(Error::Stopped("what was under way was broken off".to_owned()))
+            }
+            done = work => done,
+        }
+    }
+}
 
 /// Colours for a terminal, unless `NO_COLOR` is set.
 #[must_use]

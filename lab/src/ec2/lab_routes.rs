@@ -22,7 +22,7 @@ pub(super) fn router(cloud: Arc<Cloud>) -> Router {
     Router::new()
         .route("/_lab/instances", get(instances))
         .route("/_lab/calls", get(calls))
-        .route("/_lab/faults", post(set_faults))
+        .route("/_lab/faults", get(faults).post(set_faults))
         .route("/_lab/instances/{id}/crash", post(crash))
         .route("/_lab/instances/{id}/interrupt", post(interrupt))
         .with_state(cloud)
@@ -36,6 +36,11 @@ async fn instances(State(cloud): State<Arc<Cloud>>) -> Json<Vec<InstanceReport>>
 /// `GET /_lab/calls`.
 async fn calls(State(cloud): State<Arc<Cloud>>) -> Json<Calls> {
     Json(cloud.state().calls.clone())
+}
+
+/// `GET /_lab/faults`: those in force, for who changes one of them.
+async fn faults(State(cloud): State<Arc<Cloud>>) -> Json<FaultInjection> {
+    Json(cloud.state().faults.clone())
 }
 
 /// `POST /_lab/faults`: replaces the faults in force.

@@ -9,6 +9,7 @@ use stacks::smoke_test::{SmokeMachine, SmokeState};
 
 use crate::delivery::{Job, state_change};
 use crate::replaced::ONE_JOB;
+use crate::support::tap::Heard;
 use crate::world::{NO_FORGE, Shape, World, entries};
 
 const ID: &str = "smoke-0123456789ab";
@@ -102,6 +103,29 @@ async fn a_machine_comes_by_the_path_of_a_job_says_what_it_found_and_leaves_noth
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_a_machine_that_lives_reads_its_row_alone() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let heard = Heard::default();
+    let handler = world.tapped(&heard, &world.bench.lab.file().forge).await;
+    let instance = world.launch_smoke().await.machine.unwrap().instance;
+    let look = json!({ "look": { "instance": instance } });
+    // The first one reads the parameters too.
+    world.smoke(&handler, look.clone()).await;
+    heard.take();
+    let looked = world.smoke(&handler, look).await.machine.unwrap();
+    assert_eq!(looked.instance, instance);
+    let calls = heard.take();
+    let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
+    assert_eq!(names, ["dynamodb:Query"]);
+    let asked = String::from_utf8_lossy(&calls[0].body);
+    assert!(asked.contains(&format!("runner#{instance}")), "{asked}");
+    world.end_smoke().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_takes_no_jobs_machine_and_no_job_counts_on_it() {
     let Some(world) = World::up().await else {
         return;
@@ -149,11 +173,15 @@ async fn a_launch_that_was_claimed_and_not_sent_is_sent_by_whoever_comes_next() 
         "{state:?}"
     );
     assert_eq!(world.live("launch").await.len(), 1);
+    // Who ends it now ends nothing, and is told that something may still come.
+    let state = world.end_smoke().await;
+    assert!(state.open && state.end.is_none(), "{state:?}");
     world.bench.faults(&entries());
     world.drain().await;
     let instance = world.the_instance().await;
     assert_eq!(world.look(&instance).await.instance, instance);
-    world.end_smoke().await;
+    let state = world.end_smoke().await;
+    assert!(!state.open && state.end.is_some(), "{state:?}");
     world.end().await;
 }
 

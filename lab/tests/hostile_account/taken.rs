@@ -8,6 +8,7 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::FunctionCode;
 use lab::HostileAccount;
 use provisioner::plan::Action;
+use provisioner::progress::Silent;
 use provisioner::secrets::SecretValue;
 use provisioner::teardown::Kind;
 use serde_json::json;
@@ -52,6 +53,7 @@ impl<'b> Theirs<'b> {
         group.send().await.unwrap();
         let role = bench.iam().create_role().role_name(&names.runner);
         role.assume_role_policy_document("{}").send().await.unwrap();
+        theirs.make_experiment_role().await;
         let group = bench.emulator.create_security_group();
         let group = group
             .group_name(&names.security_group)
@@ -67,6 +69,20 @@ impl<'b> Theirs<'b> {
         let template = STACK.replace("BUCKET", &theirs.bucket);
         stack.template_body(template).send().await.unwrap();
         theirs
+    }
+
+    /// With a policy of the name that ours has.
+    async fn make_experiment_role(&self) {
+        let (iam, name) = (self.bench.iam(), &self.names.experiment_role);
+        let role = iam.create_role().role_name(name);
+        role.assume_role_policy_document("{}").send().await.unwrap();
+        let document = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Deny", "Action": "*", "Resource": "*" },
+        ]});
+        let policy = iam.put_role_policy().role_name(name);
+        let policy = policy.policy_name("interrupt");
+        let policy = policy.policy_document(document.to_string());
+        policy.send().await.unwrap();
     }
 
     async fn make_function(&self) {
@@ -105,6 +121,9 @@ impl<'b> Theirs<'b> {
         let iam = self.bench.iam();
         let role = iam.get_role().role_name(&names.runner);
         role.send().await.unwrap();
+        let policy = iam.get_role_policy().role_name(&names.experiment_role);
+        let policy = policy.policy_name("interrupt").send().await.unwrap();
+        assert!(policy.policy_document().contains("Deny"), "{policy:?}");
         let name = Filter::builder().name("group-name");
         let name = name.values(&names.security_group).build();
         let groups = self.bench.emulator.describe_security_groups();
@@ -163,6 +182,12 @@ async fn what_somebody_else_has_under_our_names_is_named_with_what_to_do_and_lef
     ] {
         assert!(because[stack].contains(&said), "{said}: {}", because[stack]);
     }
+
+    // Nor does an interruption take over their role, which it would change and delete.
+    let interrupted = provisioner::interrupt(&deployment, "i-0123456789abcdef0", &Silent).await;
+    let error = interrupted.unwrap_err().to_string();
+    let said = "the role mine-ci-experiment, which it would make, is there already";
+    assert!(error.contains(said), "{error}");
 
     // Of a deployment that was never made there is a secret, which somebody has set.
     let value = SecretValue::new(SecretName::ForgeToken, "0123456789abcdef").unwrap();

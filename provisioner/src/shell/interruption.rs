@@ -1,22 +1,25 @@
 //! Has EC2 take a Spot machine back, by an experiment of AWS's Fault Injection Service: nothing else makes EC2
-//! warn of an interruption. What it needs is made for it, and deleted whatever comes of it.
+//! warn of an interruption. What it needs is made for it, carries the deployment's tag, and is deleted whatever
+//! comes of it; what lacks the tag is somebody else's, whatever it is called.
 //!
 //! From the service's API model, its reference of actions (`aws:ec2:send-spot-instance-interruptions`) and what
 //! aws/amazon-ec2-spot-interrupter gives its role. No lab has this service, so nothing here has run.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_fis::types::{
     CreateExperimentTemplateActionInput, CreateExperimentTemplateStopConditionInput,
     CreateExperimentTemplateTargetInput, ExperimentStatus,
 };
+use aws_sdk_iam::types::Tag;
 use serde_json::json;
 
 use super::{POLL, Shell};
 use crate::aws::{CallError, failed};
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::occupied::NamedKind;
 use crate::progress::Event;
 
 /// What the target is called within the experiment.
@@ -24,16 +27,19 @@ const TARGET: &str = "machine";
 /// How long before the interruption EC2 warns: the least that the service takes, and what EC2 always does.
 const NOTICE: &str = "PT2M";
 /// How long the service is asked until it may assume a role that was just made.
-const ROLE_LIMIT_S: u64 = 60;
-/// Longest that the experiment may take: its notice, and EC2's time.
-const EXPERIMENT_LIMIT_S: u64 = 420;
+pub(crate) const ROLE_LIMIT_S: u64 = 60;
+/// Longest that the experiment may take, a second start included: its notice, and EC2's time.
+pub(crate) const EXPERIMENT_LIMIT_S: u64 = 420;
+/// Before an experiment that failed is started once more: what IAM takes to tell of a new policy, as a rule.
+const AGAIN: Duration = Duration::from_secs(15);
 /// Why a part of the request can be built.
 const COMPLETE: &str = "what the service requires is set";
 /// Name of the role's policy.
 const POLICY: &str = "interrupt";
 
 impl Shell<'_> {
-    /// Has EC2 take `instance` back after its usual warning, and returns when the experiment is over.
+    /// Has EC2 take `instance` back after its usual warning, and returns when the experiment is over. An error
+    /// if the role's name is somebody else's: theirs is left alone.
     pub(crate) async fn interrupt(
         &self,
         environment: &Environment,
@@ -41,8 +47,8 @@ impl Shell<'_> {
     ) -> Result<(), Error> {
         let role = environment.names().experiment_role;
         self.step(&format!("making role {role} for the experiment"));
-        let arn = self.experiment_role(environment, &role, instance).await;
-        let done = match arn {
+        self.make_experiment_role(environment, &role).await?;
+        let done = match self.allow_interruption(environment, &role, instance).await {
             Ok(arn) => self.experiment(environment, &arn, instance).await,
             Err(error) => Err(error.into()),
         };
@@ -51,26 +57,62 @@ impl Shell<'_> {
         Ok(deleted?)
     }
 
-    /// The role that the service acts with: it may interrupt this instance alone.
-    async fn experiment_role(
+    /// Deletes the role that an experiment left which was broken off, if there is one of ours.
+    pub(crate) async fn end_interruption(
+        &self,
+        environment: &Environment,
+    ) -> Result<(), CallError> {
+        let names = environment.names();
+        let role = &names.experiment_role;
+        if self.is_ours(NamedKind::Role, role, &names.tag).await? {
+            self.delete_experiment_role(role).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the role that the service acts with. One of ours that an earlier run left will do.
+    async fn make_experiment_role(
         &self,
         environment: &Environment,
         role: &str,
-        instance: &str,
-    ) -> Result<String, CallError> {
+    ) -> Result<(), Error> {
         let trust = json!({ "Version": "2012-10-17", "Statement": [{
             "Effect": "Allow",
             "Action": "sts:AssumeRole",
             "Principal": { "Service": "fis.amazonaws.com" },
             "Condition": { "StringEquals": { "aws:SourceAccount": self.account } },
         }]});
+        let tag = environment.names().tag;
+        let own = environment.tags_with("acceptance").into_iter();
+        let own = own.map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let own = own.collect::<Result<Vec<_>, _>>().expect(COMPLETE);
         let create = self.iam.create_role().role_name(role);
-        let create = create.assume_role_policy_document(trust.to_string());
+        let create = create
+            .assume_role_policy_document(trust.to_string())
+            .set_tags(Some(own))
+            .set_permissions_boundary(environment.permissions_boundary.clone());
         match create.send().await.map_err(failed("CreateRole")) {
-            // One that an earlier run left.
-            Err(error) if !error.is("EntityAlreadyExists") => return Err(error),
-            Ok(_) | Err(_) => {}
+            Ok(_) => Ok(()),
+            Err(error) if error.is("EntityAlreadyExists") => {
+                if self.is_ours(NamedKind::Role, role, &tag).await? {
+                    return Ok(());
+                }
+                Err(Error::Experiment(format!(
+                    "the role {role}, which it would make, is there already and lacks the tag {tag}: rename or \
+                     delete it if it is yours"
+                )))
+            }
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Allows the role to interrupt this instance alone; its ARN.
+    async fn allow_interruption(
+        &self,
+        environment: &Environment,
+        role: &str,
+        instance: &str,
+    ) -> Result<String, CallError> {
         let policy = json!({ "Version": "2012-10-17", "Statement": [
             {
                 "Effect": "Allow",
@@ -90,6 +132,7 @@ impl Shell<'_> {
         ))
     }
 
+    /// Deletes the role, which is ours.
     async fn delete_experiment_role(&self, role: &str) -> Result<(), CallError> {
         let policy = self.iam.delete_role_policy().role_name(role);
         let policy = policy.policy_name(POLICY).send().await;
@@ -163,8 +206,8 @@ impl Shell<'_> {
                     let id = made.experiment_template.and_then(|template| template.id);
                     return Ok(id.unwrap_or_default());
                 }
-                // How it is said that nobody knows the role yet is not documented.
-                Err(_) if seconds < ROLE_LIMIT_S => {
+                // How it is said that nobody knows the role yet is not documented; that one may not, is.
+                Err(error) if !error.is_denial() && seconds < ROLE_LIMIT_S => {
                     let what = "the role of the experiment".to_owned();
                     self.progress.report(Event::Waiting { what, seconds });
                     tokio::time::sleep(POLL * 5).await;
@@ -174,28 +217,47 @@ impl Shell<'_> {
         }
     }
 
+    /// Runs it, and once more where it fails: IAM may not know the role's fresh policy everywhere yet, and a
+    /// failure is final.
     async fn run_experiment(&self, template: &str) -> Result<(), Error> {
+        let begun = Instant::now();
+        let Some(first) = self.experiment_failed(template, begun).await? else {
+            return Ok(());
+        };
+        self.step(&format!(
+            "the experiment failed ({first}); it begins once more"
+        ));
+        tokio::time::sleep(AGAIN).await;
+        match self.experiment_failed(template, begun).await? {
+            None => Ok(()),
+            Some(second) => Err(Error::Experiment(format!("{first}; once more: {second}"))),
+        }
+    }
+
+    /// Starts an experiment and waits for its end: why it failed, if it did.
+    async fn experiment_failed(
+        &self,
+        template: &str,
+        begun: Instant,
+    ) -> Result<Option<String>, Error> {
         self.step("the experiment begins; EC2 warns first");
         let token = format!("{:016x}", fastrand::u64(..));
         let start = self.fis.start_experiment().client_token(token);
         let started = start.experiment_template_id(template).send().await;
         let started = started.map_err(failed("StartExperiment"))?;
         let id = started.experiment.and_then(|it| it.id).unwrap_or_default();
-        let begun = Instant::now();
         loop {
             let got = self.fis.get_experiment().id(&id).send().await;
             let got = got.map_err(failed("GetExperiment"))?;
             let state = got.experiment.and_then(|it| it.state);
             let seconds = begun.elapsed().as_secs();
             let reason = state.as_ref().and_then(|state| state.reason.clone());
+            let reason = reason.unwrap_or_default();
             match state.and_then(|state| state.status) {
-                Some(ExperimentStatus::Completed) => return Ok(()),
-                Some(
-                    ExperimentStatus::Failed
-                    | ExperimentStatus::Stopped
-                    | ExperimentStatus::Cancelled,
-                ) => {
-                    return Err(Error::Experiment(reason.unwrap_or_default()));
+                Some(ExperimentStatus::Completed) => return Ok(None),
+                Some(ExperimentStatus::Failed) => return Ok(Some(reason)),
+                Some(ExperimentStatus::Stopped | ExperimentStatus::Cancelled) => {
+                    return Err(Error::Experiment(reason));
                 }
                 // It is pending, or under way, or in a state that is newer than this program.
                 _ if seconds > EXPERIMENT_LIMIT_S => {

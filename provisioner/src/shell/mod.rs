@@ -25,6 +25,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
 
 pub(crate) use change_sets::{ChangeKind, Request};
+pub(crate) use interruption::{EXPERIMENT_LIMIT_S, ROLE_LIMIT_S};
 
 use crate::aws::{AwsEndpoint, CallError, NO_CREDENTIALS, chain};
 use crate::deployment::{Deployment, guard_account};

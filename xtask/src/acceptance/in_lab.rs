@@ -1,8 +1,9 @@
 //! What the lab needs so that the same can be tried there; on AWS nothing of it happens.
 
-use bytes::Bytes;
-use lab::http::send;
-use lab::{FaultInjection, Folder, Lab};
+use http::Method;
+use lab::http::{HttpError, json};
+use lab::{Folder, Lab};
+use serde_json::Value;
 use stacks::pool::{Pool, Scope};
 
 use crate::error::Error;
@@ -27,19 +28,17 @@ pub async fn make_organizations(target: &Target, pools: &[Pool]) {
     }
 }
 
-/// Has its EC2 say that new machines were launched that long ago.
+/// Has its EC2 say that new machines were launched that long ago; what else somebody had it get wrong stays.
 pub async fn age(target: &Target, launched_ago_s: u32) -> Result<(), Error> {
     let Some(ec2) = lab_ec2(target) else {
         return Ok(());
     };
-    let faults = FaultInjection {
-        launched_ago_s,
-        ..FaultInjection::default()
-    };
-    let body = serde_json::to_vec(&faults).expect("a plain struct");
-    let headers = [("Content-Type".to_owned(), "application/json".to_owned())];
     let url = format!("{ec2}/_lab/faults");
-    let sent = send(http::Method::POST, &url, &headers, Bytes::from(body)).await;
-    sent.map(drop)
-        .map_err(|error| Error::NoAnswer(error.to_string()))
+    let failed = |error: HttpError| Error::NoAnswer(error.to_string());
+    let mut faults = json(Method::GET, &url, None, &Value::Null)
+        .await
+        .map_err(failed)?;
+    faults["launched_ago_s"] = launched_ago_s.into();
+    let sent = json(Method::POST, &url, None, &faults).await;
+    sent.map(drop).map_err(failed)
 }

@@ -3,39 +3,37 @@
 
 mod denied;
 mod in_lab;
+mod machines;
+mod names;
 mod redact;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
+use provisioner::environment::Image;
 use provisioner::smoke_test::Ends;
+use provisioner::teardown::Kind;
 use stacks::pool::Pool;
 use stacks::rehearsal::Verdict;
 
-use self::redact::Redactor;
+use self::machines::hour;
 use self::report::{Outcome, Report, Step};
 use crate::error::Error;
 use crate::output::say;
-use crate::smoke_test::{self, dollars, market, markets};
-use crate::target::{self, Target};
-use crate::terminal::{OnStderr, consent};
+use crate::smoke_test::{market, markets};
+use crate::target::Target;
+use crate::terminal::{OnStderr, Stop, consent};
 use crate::{down, rehearse, up};
 
-/// How many times the price in eu-west-1 a machine may cost elsewhere, for the bound.
-const MARGIN: f64 = 2.0;
-/// Longest that a machine lives beyond its pool's boot timeout, in seconds: its look, and EC2's time to end it.
-const BEYOND_BOOT_S: f64 = 420.0;
-/// The limit of the machine that is swept, in minutes: the least that there is.
-const SWEPT_MINUTES: u32 = 1;
 /// What is asked for.
 #[derive(Debug, clap::Args)]
 pub struct Asked {
     /// What all machines together may cost, in dollars: none is launched that might exceed it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = dollars)]
     pub max_dollars: f64,
     /// What an hour of the dearest type costs, in dollars, where it is not known here.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = dollars)]
     pub usd_per_hour: Option<f64>,
     /// Do not ask.
     #[arg(long)]
@@ -46,6 +44,22 @@ pub struct Asked {
     /// Folder for the report.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
+}
+
+/// A bound that is none, such as `nan`, would never be exceeded.
+fn dollars(text: &str) -> Result<f64, String> {
+    let amount = text.parse().ok();
+    let amount = amount.filter(|amount: &f64| amount.is_finite() && *amount > 0.0);
+    amount.ok_or_else(|| "a number of dollars above 0 is needed".to_owned())
+}
+
+/// What every step rests on.
+#[derive(Debug, Clone, Copy)]
+struct Trial<'a> {
+    target: &'a Target,
+    asked: &'a Asked,
+    pools: &'a [Pool],
+    stop: &'a Stop,
 }
 
 /// What came of one step.
@@ -85,57 +99,49 @@ impl From<Error> for Seen {
     }
 }
 
-/// Runs every step and writes the report. The steps after one that failed are run all the same.
+/// Runs every step and writes the report. The steps after one that failed are run all the same; after Ctrl-C
+/// what this command has deployed is still ended, and the report written.
 pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
     let pools = target.pools(None)?;
     if let Some(unknown) = pools.iter().find(|pool| hour(pool, asked).is_none()) {
         return Err(Error::UnknownPrice(unknown.instance_types.join(", ")));
     }
-    let is_made = target.is_deployed().await?;
-    let ends = asked.down || !is_made;
-    let machines: usize = pools.iter().map(|pool| markets(pool).len()).sum();
-    let question = format!(
-        "Try {} in {}: {}{} machines one after the other for at most {} dollars{}?",
-        target.deployment.environment.name,
-        target.deployment.environment.region,
-        if is_made { "" } else { "deploy it, then " },
-        machines + 2,
-        asked.max_dollars,
-        if ends { ", and end the deployment" } else { "" },
-    );
-    consent(&question, asked.yes)?;
-    let mut redactor = redactor(target).await?;
-    let mut report = report(target, &pools);
-    if !is_made {
-        let begun = Instant::now();
-        let upped = match up::run(target, asked.yes).await {
-            // The steps below tell them again.
-            Ok(_) | Err(Error::Denied(_) | Error::NoAnswer(_)) => Ok(()),
-            Err(error) => Err(error),
-        };
-        // Half a deployment is nothing to go on with.
-        upped?;
-        add(&mut report, "deployed", begun, Seen::of(true, Vec::new()));
-        redactor = self::redactor(target).await?;
+    // A report that can't be written is told before anything is spent.
+    std::fs::create_dir_all(&asked.out).map_err(|source| Error::File {
+        what: format!("making the report's folder {}", asked.out.display()),
+        source,
+    })?;
+    let found = provisioner::survey(&target.deployment).await?;
+    // The function is made last: without it a deployment is half made, perhaps by a run that was killed.
+    let is_whole = found.of(Kind::Function).next().is_some();
+    let is_new = found.of(Kind::Stack).next().is_none();
+    let ends = asked.down || is_new;
+    consent(&question(target, asked, &pools, is_whole, ends), asked.yes)?;
+    let mut redactor = names::redactor(target).await?;
+    let mut report = report(target);
+    let stop = Stop::listen()?;
+    let trial = Trial {
+        target,
+        asked,
+        pools: &pools,
+        stop: &stop,
+    };
+    if is_whole || trial.deployed(&mut report).await? {
+        // What is deployed has an address, which is to be known too.
+        redactor = names::redactor(target).await.unwrap_or(redactor);
+        in_lab::make_organizations(target, &pools).await;
+        trial.steps(&mut report).await;
     }
-    in_lab::make_organizations(target, &pools).await;
-    steps(target, asked, &pools, &mut report).await;
     if ends {
         let begun = Instant::now();
         let ended = down::run(target, true).await;
         let nothing = || Seen::of(true, vec!["nothing is left".to_owned()]);
-        add(
-            &mut report,
-            "down",
-            begun,
-            ended.map_or_else(Seen::from, |()| nothing()),
-        );
+        let ended = ended.map_or_else(Seen::from, |()| nothing());
+        add(&mut report, "down", begun, ended);
     }
-    let env = Path::new(&target.env).file_stem().unwrap_or_default();
-    let env = env.to_string_lossy();
     let failed = report.named(Outcome::Failed).len();
     let not_run = report.named(Outcome::NotRun).join("; ");
-    let place = report.write(&asked.out, &env, &mut redactor)?;
+    let place = report.write(&asked.out, &mut redactor)?;
     let place = place.display();
     say(&format!(
         "\nThe report is {place}.md, and {place}.json for programs."
@@ -146,48 +152,101 @@ pub async fn run(target: &Target, asked: &Asked) -> Result<(), Error> {
     say(
         "docs/limits.md says how to send it. Look through it first: no name of yours should be in it.",
     );
+    if stop.is_asked() {
+        return Err(Error::Stopped(
+            "what was not tried is named above".to_owned(),
+        ));
+    }
     if failed == 0 {
         return Ok(());
     }
     Err(Error::Acceptance(failed))
 }
 
-/// The steps on what is deployed.
-async fn steps(target: &Target, asked: &Asked, pools: &[Pool], report: &mut Report) {
-    let begun = Instant::now();
-    add(report, "rehearsal", begun, rehearsal(target).await);
-    let begun = Instant::now();
-    let probed = rehearse::probe(target).await;
-    let answered = || Seen::of(true, vec!["answered as the forge's would be".to_owned()]);
-    add(
-        report,
-        "signed delivery",
-        begun,
-        probed.map_or_else(Seen::from, |()| answered()),
-    );
-    let begun = Instant::now();
-    let denied = denied::requests(target).await;
-    let denied = denied.map_or_else(Seen::from, |(all, lines)| Seen::of(all, lines));
-    add(report, "denied requests", begun, denied);
-    for pool in pools {
-        for &spot in markets(pool) {
-            let begun = Instant::now();
-            let seen = machine(target, asked, report, (pool, spot), Ends::WhenFound).await;
-            let name = format!("machine of pool {}, {}", number(pools, pool), market(spot));
-            add(report, &name, begun, seen);
+fn question(target: &Target, asked: &Asked, pools: &[Pool], is_whole: bool, ends: bool) -> String {
+    let machines: usize = pools.iter().map(|pool| markets(pool).len()).sum();
+    format!(
+        "Try {} in {}: {}{} machines one after the other for at most {} dollars{}?",
+        target.deployment.environment.name,
+        target.deployment.environment.region,
+        if is_whole { "" } else { "deploy it, then " },
+        machines + 2,
+        asked.max_dollars,
+        if ends { ", and end the deployment" } else { "" },
+    )
+}
+
+impl Trial<'_> {
+    /// Deploys it, or the rest of it. Half a deployment is nothing to go on with, and is ended if it is to be
+    /// ended anyway. An error if somebody refused.
+    async fn deployed(self, report: &mut Report) -> Result<bool, Error> {
+        let begun = Instant::now();
+        let upped = self.stop.unless(up::run(self.target, self.asked.yes));
+        let seen = match upped.await {
+            // The steps tell the two again.
+            Ok(_) | Err(Error::Denied(_) | Error::NoAnswer(_)) => Seen::of(true, Vec::new()),
+            Err(Error::Refused) => return Err(Error::Refused),
+            Err(error) => error.into(),
+        };
+        let is_made = seen.outcome == Outcome::Passed;
+        add(report, "deployed", begun, seen);
+        Ok(is_made)
+    }
+
+    /// The steps on what is deployed.
+    async fn steps(self, report: &mut Report) {
+        let Self {
+            target,
+            pools,
+            stop,
+            ..
+        } = self;
+        let rehearsal = async |_: f64| {
+            let rehearsed = stop.unless(async { Ok(rehearsal(target).await) });
+            rehearsed.await.unwrap_or_else(Seen::from)
+        };
+        self.step(report, "rehearsal", rehearsal).await;
+        let probe = async |_: f64| {
+            let probed = stop.unless(rehearse::probe(target)).await;
+            let answered = || Seen::of(true, vec!["answered as the forge's would be".to_owned()]);
+            probed.map_or_else(Seen::from, |()| answered())
+        };
+        self.step(report, "signed delivery", probe).await;
+        let denied = async |_: f64| {
+            let denied = stop.unless(denied::requests(target)).await;
+            denied.map_or_else(Seen::from, |(all, lines)| Seen::of(all, lines))
+        };
+        self.step(report, "denied requests", denied).await;
+        for pool in pools {
+            for &spot in markets(pool) {
+                let name = format!("machine of pool {}, {}", number(pools, pool), market(spot));
+                let machine =
+                    async |spent: f64| self.machine(spent, pool, spot, Ends::WhenFound).await;
+                self.step(report, &name, machine).await;
+            }
         }
+        let name = "interruption of a Spot machine";
+        let interruption = async |spent: f64| self.interruption(spent).await;
+        self.step(report, name, interruption).await;
+        if target.lab {
+            let why = "only AWS has it; the interruption above was made by the lab's EC2";
+            let name = "AWS's Fault Injection Service";
+            add(report, name, Instant::now(), Seen::not_run(why));
+        }
+        let sweep = async |spent: f64| self.sweep(spent).await;
+        self.step(report, "sweep", sweep).await;
     }
-    let begun = Instant::now();
-    let seen = interruption(target, asked, report, pools).await;
-    add(report, "interruption of a Spot machine", begun, seen);
-    if target.lab {
-        let why = "only AWS has it; the interruption above was made by the lab's EC2";
-        let name = "AWS's Fault Injection Service";
-        add(report, name, Instant::now(), Seen::not_run(why));
+
+    /// One step, which is told what was spent before it. After Ctrl-C it is only named.
+    async fn step(self, report: &mut Report, name: &str, work: impl AsyncFnOnce(f64) -> Seen) {
+        let begun = Instant::now();
+        let seen = if self.stop.is_asked() {
+            Seen::not_run("the command was stopped before it")
+        } else {
+            work(report.dollars).await
+        };
+        add(report, name, begun, seen);
     }
-    let begun = Instant::now();
-    let seen = sweep(target, asked, report, pools).await;
-    add(report, "sweep", begun, seen);
 }
 
 /// Every call that the function makes, tried by itself.
@@ -217,76 +276,6 @@ async fn rehearsal(target: &Target) -> Seen {
     Seen::of(!is_denied, told.collect())
 }
 
-/// One machine, if the bound has room for it.
-async fn machine(
-    target: &Target,
-    asked: &Asked,
-    report: &Report,
-    (pool, spot): (&Pool, bool),
-    ends: Ends,
-) -> Seen {
-    let most_s = f64::from(pool.boot_timeout_minutes) * 60.0 + BEYOND_BOOT_S;
-    let most = hour(pool, asked).unwrap_or(f64::MAX) * MARGIN * most_s / 3600.0;
-    if report.dollars + most > asked.max_dollars {
-        let spent = report.dollars;
-        return Seen::not_run(&format!(
-            "it might have cost {most:.4} dollars beside {spent:.4}, more than --max-dollars {}",
-            asked.max_dollars
-        ));
-    }
-    match smoke_test::one(target, pool, spot, ends).await {
-        Err(error) => error.into(),
-        Ok(tested) => {
-            let mut lines = smoke_test::lines(&tested);
-            if let Some((stage, why)) = &tested.failed {
-                lines.push(format!("{} failed: {why}", stage.word()));
-            }
-            let lived_s = tested.lived_s();
-            let price = tested.machine.as_ref().map(|(kind, _)| {
-                let known = dollars(kind, lived_s);
-                known.unwrap_or_else(|| asked.usd_per_hour.unwrap_or_default() * lived_s / 3600.0)
-            });
-            Seen {
-                dollars: price.unwrap_or_default() * MARGIN,
-                ..Seen::of(tested.failed.is_none(), lines)
-            }
-        }
-    }
-}
-
-/// EC2 takes a Spot machine back.
-async fn interruption(target: &Target, asked: &Asked, report: &Report, pools: &[Pool]) -> Seen {
-    let Some(pool) = pools.iter().find(|pool| markets(pool)[0]) else {
-        return Seen::not_run("no pool buys Spot machines");
-    };
-    machine(target, asked, report, (pool, true), Ends::ByInterruption).await
-}
-
-/// A machine whose limit is a minute is ended by the sweep.
-async fn sweep(target: &Target, asked: &Asked, report: &Report, pools: &[Pool]) -> Seen {
-    let cheapest = pools.iter().min_by(|one, other| {
-        let hour = |pool| hour(pool, asked).unwrap_or(f64::MAX);
-        hour(one).total_cmp(&hour(other))
-    });
-    let Some(pool) = cheapest else {
-        return Seen::not_run("there is no pool");
-    };
-    if let Err(error) = in_lab::age(target, in_lab::AGE_S).await {
-        return error.into();
-    }
-    let ends = Ends::BySweep(SWEPT_MINUTES);
-    let mut seen = machine(target, asked, report, (pool, markets(pool)[0]), ends).await;
-    if let Err(error) = in_lab::age(target, 0).await {
-        return error.into();
-    }
-    if target.lab && seen.outcome != Outcome::NotRun {
-        let age_s = in_lab::AGE_S;
-        let line = format!("in the lab the machine said that it was {age_s} s old when it came");
-        seen.lines.push(line);
-    }
-    seen
-}
-
 fn add(report: &mut Report, name: &str, begun: Instant, seen: Seen) {
     let told = report.add(Step {
         name: name.to_owned(),
@@ -298,27 +287,23 @@ fn add(report: &mut Report, name: &str, begun: Instant, seen: Seen) {
     say(&told);
 }
 
-/// What an hour of the pool's dearest type costs, in dollars, if that is known.
-fn hour(pool: &Pool, asked: &Asked) -> Option<f64> {
-    let mut types = pool.instance_types.iter();
-    types.try_fold(0.0_f64, |dearest, name| {
-        let own = lab::on_demand_usd_per_hour(name).or(asked.usd_per_hour)?;
-        Some(dearest.max(own))
-    })
-}
-
 /// What a pool is called in a report: names may tell.
 fn number(pools: &[Pool], pool: &Pool) -> usize {
     let at = pools.iter().position(|one| one.name == pool.name);
     at.map_or(0, |at| at + 1)
 }
 
-fn report(target: &Target, pools: &[Pool]) -> Report {
+fn report(target: &Target) -> Report {
     let environment = &target.deployment.environment;
-    let pools = pools.iter().map(|pool| {
-        let types = pool.instance_types.join(", ");
-        let markets = markets(pool).iter().map(|spot| market(*spot));
-        format!("{types}, {}", markets.collect::<Vec<_>>().join(" then "))
+    let pools = environment.pools.iter().map(|pool| {
+        let types = pool.document.instance_types.join(", ");
+        let markets = markets(&pool.document).iter().map(|spot| market(*spot));
+        let markets = markets.collect::<Vec<_>>().join(" then ");
+        let image = match pool.image {
+            Image::StockAl2023 => "stock image",
+            Image::Ami(_) | Image::Parameter(_) => "own image",
+        };
+        format!("{types}, {markets}, {image}")
     });
     Report {
         ok: true,
@@ -335,36 +320,15 @@ fn report(target: &Target, pools: &[Pool]) -> Report {
     }
 }
 
-/// Knows the names of the deployment, its forge and its API.
-async fn redactor(target: &Target) -> Result<Redactor, Error> {
-    let environment = &target.deployment.environment;
-    let mut known = vec![
-        (environment.name.clone(), "(name)"),
-        (environment.forge.url.clone(), "(forge)"),
-        (host_of(&environment.forge.url), "(forge host)"),
-    ];
-    for address in [&environment.forge.root_url, &target.forge_endpoint]
-        .into_iter()
-        .flatten()
-    {
-        known.push((address.clone(), "(forge)"));
-        known.push((host_of(address), "(forge host)"));
-    }
-    if let Some(url) = target::hook_url(target).await? {
-        known.push((host_of(&url), "(API host)"));
-    }
-    known.extend(environment.pools.iter().enumerate().map(|(at, pool)| {
-        let stands = ["(pool 1)", "(pool 2)", "(pool 3)", "(pool 4)"];
-        (
-            format!("pool {}", pool.document.name),
-            *stands.get(at).unwrap_or(&"(pool)"),
-        )
-    }));
-    Ok(Redactor::knowing(known))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The host of an address, with its port.
-fn host_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default().to_owned()
+    #[test]
+    fn a_bound_of_money_is_a_number_above_0() {
+        assert_eq!(dollars("0.5"), Ok(0.5));
+        for text in ["nan", "inf", "-1", "0", "", "one"] {
+            assert!(dollars(text).is_err(), "{text}");
+        }
+    }
 }

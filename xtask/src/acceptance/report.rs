@@ -51,7 +51,7 @@ pub struct Report {
     pub region: String,
     /// The forge's kind.
     pub forge: String,
-    /// Pools, as `TYPES, CAPACITY, IMAGE`.
+    /// Pools, as `TYPES, MARKETS, IMAGE`: the image is the stock one or the deployment's own.
     pub pools: Vec<String>,
     /// What all machines together cost at most, in dollars.
     pub dollars: f64,
@@ -75,25 +75,20 @@ impl Report {
         steps.map(|step| step.name.as_str()).collect()
     }
 
-    /// Writes it to `folder` as `acceptance-ENV-DATE.json` and `.md`; the place of both, without the ending.
-    pub fn write(
-        mut self,
-        folder: &Path,
-        env: &str,
-        redactor: &mut Redactor,
-    ) -> Result<PathBuf, Error> {
+    /// Writes it to `folder` as `acceptance-TIME.json` and `.md`; the place of both, without the ending. A
+    /// second run of a day has another name, and no name tells which environment it was.
+    pub fn write(mut self, folder: &Path, redactor: &mut Redactor) -> Result<PathBuf, Error> {
         for step in &mut self.steps {
             for line in &mut step.lines {
                 *line = redactor.redact(line);
             }
         }
-        let day = self.date.split('T').next().unwrap_or_default();
-        let place = folder.join(format!("acceptance-{env}-{day}"));
+        let place = folder.join(format!("acceptance-{}", self.date.replace(':', "")));
         let json = serde_json::to_string_pretty(&self).expect("a plain struct");
         for (ending, text) in [("json", format!("{json}\n")), ("md", self.page())] {
-            let path = place.with_extension(ending);
+            let path = format!("{}.{ending}", place.display());
             std::fs::write(&path, text).map_err(|source| Error::File {
-                what: format!("writing {}", path.display()),
+                what: format!("writing {path}"),
                 source,
             })?;
         }
@@ -191,11 +186,12 @@ mod tests {
         assert!(!report.ok);
         assert_eq!(report.named(Outcome::NotRun), ["two"]);
         let folder = tempfile::tempdir().unwrap();
-        let place = report.write(folder.path(), "ours", &mut Redactor::default());
+        let place = report.write(folder.path(), &mut Redactor::default());
         let place = place.unwrap();
-        assert!(place.ends_with("acceptance-ours-2026-11-30"));
+        assert!(place.ends_with("acceptance-2026-11-30T051740Z"));
         for ending in ["json", "md"] {
-            let text = std::fs::read_to_string(place.with_extension(ending)).unwrap();
+            let path = format!("{}.{ending}", place.display());
+            let text = std::fs::read_to_string(path).unwrap();
             assert!(!text.contains("123456789"), "{text}");
             assert!(
                 text.contains("i(1)") && text.contains("account(2)"),
