@@ -99,10 +99,8 @@ pub(crate) fn without_open(
 /// What verdicts leave to the forge.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
-    /// Files that our reader does not follow to their end.
-    pub(crate) files: BTreeSet<String>,
-    /// Files and events of which the delivery does not tell whether they start a run.
-    pub(crate) open: BTreeSet<(String, String)>,
+    /// Files, events and references of which the delivery does not tell whether they start a run.
+    pub(crate) open: BTreeSet<(String, String, String)>,
     /// Files and names of jobs in whose place the forge puts those of a called workflow.
     pub(crate) callers: BTreeSet<(String, String)>,
 }
@@ -110,23 +108,23 @@ pub(crate) struct Aside {
 impl Aside {
     /// What another verdict leaves to it as well.
     pub(crate) fn add(&mut self, other: Self) {
-        self.files.extend(other.files);
         self.open.extend(other.open);
         self.callers.extend(other.callers);
     }
 
     fn why(&self, job: &Queued) -> Option<String> {
-        let is_in = |set: &BTreeSet<(String, String)>, second: &str| {
-            let mut set = set.iter();
-            set.any(|it| it.0 == job.workflow && it.1 == second)
-        };
         let event = &job.event;
-        if self.files.contains(&job.workflow) || is_in(&self.open, event) {
+        let mut open = self.open.iter();
+        let is_it = |it: &(String, String, String)| {
+            it.0 == job.workflow && it.1 == *event && it.2 == job.reference
+        };
+        if open.any(is_it) {
             return Some(format!(
                 "{event}: the delivery does not tell whether they start"
             ));
         }
-        let is_caller = job.stands != Stands::Waiting && is_in(&self.callers, &job.name);
+        let caller = (job.workflow.clone(), job.name.clone());
+        let is_caller = job.stands != Stands::Waiting && self.callers.contains(&caller);
         is_caller.then(|| "calls a workflow: it asks for no runner".to_owned())
     }
 }

@@ -96,16 +96,17 @@ impl Prediction {
     pub(crate) fn add_verdict(&mut self, event: &Event, facts: &Facts) {
         let verdict = facts.evaluate(event);
         self.words.extend(words(event, &verdict));
+        let reference = event.reads().git_ref;
         for workflow in &verdict.workflows {
-            if workflow
-                .refused
-                .as_ref()
-                .is_some_and(|it| it.by == By::Limit)
-            {
-                self.aside.files.insert(workflow.name.clone());
+            // Our reader does not follow it to its end.
+            let refused = workflow.refused.as_ref();
+            if refused.is_some_and(|it| it.by == By::Limit) {
+                let word = event.kind.word().to_owned();
+                let open = (workflow.name.clone(), word, reference.clone());
+                self.aside.open.insert(open);
             }
             for on in workflow.events.iter().filter(|on| is_open(on)) {
-                let open = (workflow.name.clone(), on.on.clone());
+                let open = (workflow.name.clone(), on.on.clone(), reference.clone());
                 self.aside.open.insert(open);
             }
         }
@@ -119,7 +120,6 @@ impl Prediction {
                 }
             }
         }
-        let reference = event.reads().git_ref;
         for (workflow, run) in verdict.runs() {
             for job in &run.jobs {
                 // It stands for jobs that nobody knows.
