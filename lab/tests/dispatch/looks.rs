@@ -101,6 +101,24 @@ async fn a_push_that_is_told_of_when_its_job_is_over_launches_nothing() {
     world.end().await;
 }
 
+/// A forge that can't say which jobs it has made keeps no job waiting: it is expected as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_expected_where_the_forge_does_not_tell_which_it_has_made() {
+    let shape = Shape {
+        forge: Some(lab::forge::Version::Forgejo15),
+        ..looking()
+    };
+    let Some(world) = World::of(shape).await else {
+        return;
+    };
+    let sha = world.push_without_jobs(OF_OTHER).await;
+    let mut push = pushed_to(&sha);
+    push["ref"] = json!("refs/heads/other");
+    assert_eq!(world.tell_push(&push).await, "recorded");
+    tokio::join!(until_living(&world, 1), world.drain());
+    world.end().await;
+}
+
 /// What waits when its push is told of is known by its own key at once, and needs no look.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_the_forge_has_made_is_listed_and_not_expected() {
