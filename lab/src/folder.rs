@@ -90,6 +90,12 @@ impl Folder {
         self.0.join("serve.log")
     }
 
+    /// What a real forge says. A stand-in says nothing here.
+    #[must_use]
+    pub fn forge_log(&self) -> PathBuf {
+        self.0.join("forge.log")
+    }
+
     /// What every instance's root is made of.
     pub(crate) fn image(&self) -> PathBuf {
         self.0.join("image")

@@ -39,7 +39,7 @@ pub enum ForgeProgram {
     Ready(PathBuf),
 }
 
-/// How a real forge keeps what it has to do later, its hooks too.
+/// How a real forge keeps what lies between a push and its hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ForgeQueue {
     /// In memory, as an operator should have it.

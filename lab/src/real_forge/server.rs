@@ -280,5 +280,5 @@ fn quoted(text: &str) -> Option<&str> {
 
 /// Its log.
 pub(super) fn log(folder: &Folder) -> PathBuf {
-    folder.path().join("forge.log")
+    folder.forge_log()
 }

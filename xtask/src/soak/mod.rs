@@ -29,6 +29,8 @@ const TEAM: &str = "soak-team";
 const AT_ONCE: usize = 4;
 /// Longest until the last machine is gone: an idle one waits a minute, and a tick comes each minute.
 const GONE_LIMIT: Duration = Duration::from_mins(4);
+/// Complaints of the forge's log that are told.
+const COMPLAINTS_TOLD: usize = 40;
 /// Between two looks at what is left.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -40,8 +42,8 @@ pub struct Asked {
     /// Play one story instead: the forge is updated to this one while jobs wait and run.
     #[arg(long, value_name = "FORGE", conflicts_with_all = ["runs", "forge_queue"])]
     pub update_to: Option<ForgeProgram>,
-    /// The queue of a real forge: channel, as operators should have it, or level, the default of Gitea
-    /// and Forgejo, with which hooks come late.
+    /// The queues of a real forge from a push to its hooks: channel, as operators should have them, or
+    /// level, the default of Gitea and Forgejo, with which hooks come late.
     #[arg(long, value_name = "QUEUE", default_value = "channel")]
     pub forge_queue: ForgeQueue,
     /// How many; eleven kinds take turns.
@@ -261,6 +263,32 @@ fn tell(report: &Report) {
         seen.cancelled_to_gone_max_s,
     ));
     tell_problems(&report.problems, &report.left, report.seconds);
+    if !report.problems.is_empty() {
+        tell_complaints(&Folder::default_one().forge_log());
+    }
+}
+
+/// What the forge itself complained of, last: a problem may be one of its own.
+fn tell_complaints(log: &Path) {
+    let Ok(text) = std::fs::read_to_string(log) else {
+        return;
+    };
+    let complaints: Vec<&str> = text.lines().filter(|line| is_complaint(line)).collect();
+    say(&format!(
+        "  the forge's log has {} complaints",
+        complaints.len()
+    ));
+    let earlier = complaints.len().saturating_sub(COMPLAINTS_TOLD);
+    for complaint in complaints.iter().skip(earlier) {
+        say(&format!("    {complaint}"));
+    }
+}
+
+/// Gitea marks each line with the first letter of its level.
+fn is_complaint(line: &str) -> bool {
+    ["[W]", "[E]", "[C]", "[F]"]
+        .iter()
+        .any(|level| line.contains(level))
 }
 
 fn tell_problems(problems: &[String], left: &[String], seconds: f64) {
