@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Error;
-use crate::ec2::{Change, Ec2State, Instance, InstanceState, Plan, Reason};
+use crate::ec2::{Change, Ec2State, Instance, InstanceState, Plan, Reason, Shutdown};
 use crate::emulator::Emulator;
 use crate::error::chain;
 use crate::events::{Event, Events, Kind};
@@ -56,6 +56,8 @@ pub struct InstanceReport {
     pub state: String,
     /// EC2's reason code for its end.
     pub reason: Option<String>,
+    /// The image that it was launched from.
+    pub image: String,
     /// Its type.
     pub instance_type: String,
     /// Whether it is a Spot instance.
@@ -117,6 +119,29 @@ impl Cloud {
     ) -> Option<(InstanceState, InstanceState)> {
         let before = self.state().instances.get(id)?.state;
         let after = self.change(id, Change::Terminate(reason)).unwrap_or(before);
+        if before == InstanceState::Stopped {
+            // Of its machine nothing is left that could end.
+            self.change(id, Change::Gone);
+        }
+        self.ask(id, stop);
+        Some((before, after))
+    }
+
+    /// Stops an instance, which keeps its volume: state before and after.
+    pub(crate) fn stop(
+        &self,
+        id: &str,
+        reason: Reason,
+        how: Stop,
+    ) -> Option<(InstanceState, InstanceState)> {
+        let before = self.state().instances.get(id)?.state;
+        let after = self.change(id, Change::Stop(reason)).unwrap_or(before);
+        self.ask(id, how);
+        Some((before, after))
+    }
+
+    /// Has the machine end like this, unless it was asked for more.
+    fn ask(&self, id: &str, stop: Stop) {
         if let Some(sender) = self.stops().get(id) {
             sender.send_if_modified(|now| {
                 let more = stop > *now;
@@ -124,7 +149,6 @@ impl Cloud {
                 more
             });
         }
-        Some((before, after))
     }
 
     /// Warns that a Spot instance is taken back, and takes it back `after` that.
@@ -132,6 +156,8 @@ impl Cloud {
         if !self.state().instances.contains_key(id) {
             return false;
         }
+        let at = Timestamp::now() + after;
+        self.host.notices.announce(id, at);
         self.tell(id, Kind::Interruption);
         let (cloud, id) = (Arc::clone(self), id.to_owned());
         tokio::spawn(async move {
@@ -164,6 +190,7 @@ impl Cloud {
                 id: one.id.clone(),
                 state: one.state.name().to_owned(),
                 reason: one.reason.map(|reason| reason.code().to_owned()),
+                image: one.blueprint.image.id.clone(),
                 instance_type: one.blueprint.instance_type.clone(),
                 spot: one.blueprint.spot,
                 usd_per_hour: crate::ec2::usd_per_hour(
@@ -207,7 +234,13 @@ impl Cloud {
         };
         match ended {
             Ok(Ended::PoweredOff) => {
-                self.change(&id, Change::Terminate(Reason::Itself));
+                self.change(
+                    &id,
+                    match instance.blueprint.shutdown {
+                        Shutdown::Stop => Change::Stop(Reason::Itself),
+                        Shutdown::Terminate => Change::Terminate(Reason::Itself),
+                    },
+                );
             }
             Ok(Ended::CutOff) => {}
             Err(error) => {

@@ -22,6 +22,7 @@ use crate::error::chain;
 use crate::folder::REGION;
 use crate::ids::hex_id;
 use crate::journal::{self, Entry, Journal};
+use crate::machine::logs_host;
 use crate::metadata::{Issued, Keys};
 use crate::recording::Recording;
 use crate::rights::{Rights, Session};
@@ -48,7 +49,7 @@ impl FromRef<FrontDoor> for Journal {
     }
 }
 
-type Answer = Response<Bytes>;
+pub(crate) type Answer = Response<Bytes>;
 
 impl FrontDoor {
     pub(crate) fn router(self) -> Router {
@@ -66,6 +67,9 @@ impl FrontDoor {
         let Ok(body) = axum::body::to_bytes(body, BODY_MAX_BYTES).await else {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
+        if host_of(&parts) == logs_host() {
+            return self.machine_logs(&parts, body).await;
+        }
         let route = format!("{} {}", parts.method, parts.uri.path());
         let api = match self.api(&parts).await {
             Ok(Some(api)) => api,
@@ -140,7 +144,7 @@ impl FrontDoor {
             None => return missing(),
             // Without authorization on the route, API Gateway says nothing of the caller.
             Some(false) => None,
-            Some(true) => match self.authorize(parts, body) {
+            Some(true) => match self.authorize("execute-api", parts, body) {
                 Err(words) => return Ok(Err(words)),
                 Ok(caller) => Some(caller),
             },
@@ -186,13 +190,18 @@ impl FrontDoor {
             .await
     }
 
-    /// Who calls, or API Gateway's words for a caller that it does not believe.
-    fn authorize(&self, parts: &Parts, body: &[u8]) -> Result<Issued, &'static str> {
+    /// Who calls `service`, or API Gateway's words for a caller that it does not believe.
+    pub(crate) fn authorize(
+        &self,
+        service: &str,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Result<Issued, &'static str> {
         let claim = Claim::of(parts).map_err(|_| "Forbidden")?;
         let holder = self
             .keys
             .holder(&claim.key_id)
-            .filter(|_| claim.is_for("execute-api"))
+            .filter(|_| claim.is_for(service))
             .ok_or("Forbidden")?;
         claim
             .verify(parts, body, &holder.key, Timestamp::now())
@@ -211,12 +220,7 @@ impl FrontDoor {
             .uri
             .query()
             .and_then(|query| query.strip_prefix("api="));
-        let host = parts
-            .headers
-            .get(http::header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default();
-        let named = host.split_once(".execute-api.").map(|(id, _)| id);
+        let named = host_of(parts).split_once(".execute-api.").map(|(id, _)| id);
         let index = if let Some(id) = named.or(asked) {
             apis.iter().position(|api| api.api_id == id)
         } else if apis.len() == 1 {
@@ -226,6 +230,12 @@ impl FrontDoor {
         };
         Ok(index.map(|index| apis.swap_remove(index)))
     }
+}
+
+/// The host that was asked for.
+fn host_of(parts: &Parts) -> &str {
+    let host = parts.headers.get(http::header::HOST);
+    host.and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
 /// The event as API Gateway makes it, payload format 2.0.
@@ -340,7 +350,7 @@ fn respond(invoked: &Invoked) -> Answer {
     answer
 }
 
-fn message(status: StatusCode, words: &str) -> Answer {
+pub(crate) fn message(status: StatusCode, words: &str) -> Answer {
     let mut answer = Response::new(Bytes::from(json!({ "message": words }).to_string()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(
@@ -350,7 +360,7 @@ fn message(status: StatusCode, words: &str) -> Answer {
     answer
 }
 
-fn trouble(error: &Error) -> Answer {
+pub(crate) fn trouble(error: &Error) -> Answer {
     tracing::error!(error = chain(error), "front door fails");
     message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
@@ -406,10 +416,16 @@ mod tests {
                 .unwrap()
         };
         let (unsigned, body) = request().into_parts();
-        assert_eq!(door.authorize(&unsigned, &body).err(), Some("Forbidden"));
+        assert_eq!(
+            door.authorize("execute-api", &unsigned, &body).err(),
+            Some("Forbidden")
+        );
         let now = Timestamp::now();
         let signed = crate::sigv4::sign(request(), &key, "execute-api", now).unwrap();
         let (signed, body) = signed.into_parts();
-        assert_eq!(door.authorize(&signed, &body).err(), Some("Forbidden"));
+        assert_eq!(
+            door.authorize("execute-api", &signed, &body).err(),
+            Some("Forbidden")
+        );
     }
 }

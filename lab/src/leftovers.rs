@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{ENV_MARK, Folder};
+use crate::machine::docker::groups_of;
 
 /// What was counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Leftovers {
     pub mounts: usize,
     /// Network namespaces of instances.
     pub namespaces: usize,
+    /// Control groups of instances with Docker.
+    pub groups: usize,
     /// The lab's own processes: daemon, emulator, functions. None after `down`.
     pub services: usize,
 }
@@ -25,7 +28,7 @@ impl Leftovers {
     /// What is left of instances.
     #[must_use]
     pub fn of_instances(&self) -> usize {
-        self.processes + self.mounts + self.namespaces
+        self.processes + self.mounts + self.namespaces + self.groups
     }
 
     /// All that is left.
@@ -68,6 +71,7 @@ pub fn leftovers(folder: &Folder) -> Leftovers {
         processes,
         mounts: foreign + mounts("self", folder.path()),
         namespaces: networks.len(),
+        groups: groups_of(folder).len(),
         services: found.len() - processes,
     }
 }

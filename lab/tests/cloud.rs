@@ -186,9 +186,14 @@ async fn launches_that_ec2_would_refuse_are_refused() {
             request().tag_specifications(spot_request),
         ),
         ("InvalidParameterValue", request().min_count(2)),
+        ("UnknownParameter", request().ebs_optimized(true)),
         (
-            "UnknownParameter",
-            request().image_id("ami-0c1ab00000000c1ab"),
+            "InvalidParameterValue",
+            request().image_id("ami-0c1ab00000000c1ad"),
+        ),
+        (
+            "InvalidParameterValue",
+            request().image_id("resolve:ssm:/lab-ci/ami/no-such/x86_64"),
         ),
     ];
     for (expected, data) in [

@@ -40,13 +40,16 @@ pub(crate) const IMAGE: &str = "ami-0c1ab00000000c1ab";
 /// An image: its id, its architecture, and the device and size in GB of its root volume.
 pub(crate) type Image = (&'static str, &'static str, &'static str, u32);
 
-/// The images that EC2 shows: the lab's own, the same with another root and for another processor, and
-/// the stock image that the emulator's parameter names.
-const IMAGES: [Image; 4] = [
+/// The images that are not this account's: the lab's own, the same with another root and for another
+/// processor, and the stock images that the public parameters name.
+pub(crate) const IMAGES: [Image; 7] = [
     (IMAGE, "x86_64", "/dev/xvda", 8),
     ("ami-0c1ab00000000c1ac", "x86_64", "/dev/sda1", 20),
     ("ami-0c1ab00000000c1ad", "arm64", "/dev/xvda", 8),
     ("ami-0c2023a1b2c3d4e5f", "x86_64", "/dev/xvda", 8),
+    ("ami-0c2023a1b2c3d4e60", "arm64", "/dev/xvda", 8),
+    ("ami-0c2404a1b2c3d4e5f", "x86_64", "/dev/sda1", 8),
+    ("ami-0c2404a1b2c3d4e60", "arm64", "/dev/sda1", 8),
 ];
 
 /// The image called `id`.
@@ -67,6 +70,16 @@ fn named(name: &str) -> Option<&'static Type> {
 /// Whether `name` is sold here.
 pub(crate) fn offers(name: &str) -> bool {
     named(name).is_some()
+}
+
+/// The processor that the type `name` has.
+pub(crate) fn arch(name: &str) -> &'static str {
+    let family = name.split('.').next().unwrap_or_default();
+    if matches!(family, "t4g" | "c7g" | "m7g") {
+        "arm64"
+    } else {
+        "x86_64"
+    }
 }
 
 /// Whether an account on the free plan may launch `name` (aws-samples/eks-workshop-v2 issue 1644).

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::ec2::api_error::ApiError;
-use crate::ec2::catalog;
+use crate::ec2::instance::{Instance, InstanceState};
 use crate::ec2::params::{Filter, Params};
-use crate::ec2::state::{Ec2State, Instance, InstanceState, Launched};
+use crate::ec2::state::{Ec2State, Launched};
 use crate::ec2::xml::Xml;
 
 /// EC2's page when the caller sets no `MaxResults`.
@@ -54,36 +54,6 @@ pub(crate) fn instances(
     Ok(xml)
 }
 
-/// The answer to `DescribeImages` for the ids that are asked for.
-pub(crate) fn images(mut params: Params, request_id: &str) -> Result<Xml, ApiError> {
-    let ids = params.list("ImageId");
-    params.flag("IncludeDeprecated")?;
-    params.finish()?;
-    let mut found = Vec::new();
-    for id in &ids {
-        found.push(catalog::image(id).ok_or_else(|| {
-            ApiError::client(
-                "InvalidAMIID.NotFound",
-                format!("The image id '[{id}]' does not exist"),
-            )
-        })?);
-    }
-    let mut xml = Xml::answer("DescribeImages", request_id);
-    xml.list("imagesSet", found, |xml, (id, arch, root, size)| {
-        xml.leaf("imageId", id)
-            .leaf("imageState", "available")
-            .leaf("architecture", arch)
-            .leaf("rootDeviceType", "ebs")
-            .leaf("rootDeviceName", root);
-        xml.list("blockDeviceMapping", [()], |xml, ()| {
-            xml.leaf("deviceName", root).open("ebs");
-            xml.leaf("volumeSize", &size.to_string()).close("ebs");
-        });
-    });
-    xml.close("DescribeImagesResponse");
-    Ok(xml)
-}
-
 /// The answer to a question about the encryption of volumes.
 pub(crate) fn volume_key(action: &str, key: Option<&str>, request_id: &str) -> Xml {
     let mut xml = Xml::answer(action, request_id);
@@ -121,24 +91,26 @@ pub(crate) fn reservation(state: &Ec2State, launched: &Launched, request_id: &st
     xml
 }
 
-/// The answer to `TerminateInstances`.
-pub(crate) fn terminating(
+/// The answer to `TerminateInstances` or `StopInstances`.
+pub(crate) fn ending(
+    action: &str,
     changes: &[(String, InstanceState, InstanceState)],
     request_id: &str,
 ) -> Xml {
-    let mut xml = Xml::answer("TerminateInstances", request_id);
+    let mut xml = Xml::answer(action, request_id);
     xml.list("instancesSet", changes, |xml, (id, before, after)| {
         xml.leaf("instanceId", id);
         write_state(xml, "currentState", *after);
         write_state(xml, "previousState", *before);
     });
-    xml.close("TerminateInstancesResponse");
+    xml.close(&format!("{action}Response"));
     xml
 }
 
 fn check_filters(filters: &[Filter]) -> Result<(), ApiError> {
     for filter in filters {
-        if !["tag-key", "client-token", "instance-state-name"].contains(&filter.name.as_str()) {
+        let known = ["tag-key", "client-token", "instance-state-name", "image-id"];
+        if !known.contains(&filter.name.as_str()) && !filter.name.starts_with("tag:") {
             return Err(ApiError::client(
                 "InvalidParameterValue",
                 format!("The filter '{}' is invalid", filter.name),
@@ -152,14 +124,17 @@ fn check_filters(filters: &[Filter]) -> Result<(), ApiError> {
 }
 
 fn matches(one: &Instance, filter: &Filter) -> bool {
-    filter
-        .values
-        .iter()
-        .any(|value| match filter.name.as_str() {
-            "tag-key" => one.blueprint.tags.contains_key(value),
+    let tags = &one.blueprint.tags;
+    let mut values = filter.values.iter();
+    match filter.name.split_once(':') {
+        Some(("tag", key)) => values.any(|value| tags.get(key) == Some(value)),
+        _ => values.any(|value| match filter.name.as_str() {
+            "tag-key" => tags.contains_key(value),
             "client-token" => one.token == *value,
+            "image-id" => one.blueprint.image.id == *value,
             _ => one.state.name() == value,
-        })
+        }),
+    }
 }
 
 fn write_state(xml: &mut Xml, name: &str, state: InstanceState) {
@@ -173,7 +148,14 @@ fn write_instance(xml: &mut Xml, one: &Instance) {
     let launched = one.launched.strftime("%Y-%m-%dT%H:%M:%S.000Z");
     xml.leaf("instanceId", &one.id);
     write_state(xml, "instanceState", one.state);
-    xml.leaf("instanceType", &one.blueprint.instance_type)
+    if let Some(reason) = one.reason {
+        xml.open("stateReason")
+            .leaf("code", reason.code())
+            .leaf("message", reason.code())
+            .close("stateReason");
+    }
+    xml.leaf("imageId", &one.blueprint.image.id)
+        .leaf("instanceType", &one.blueprint.instance_type)
         .leaf("launchTime", &launched.to_string())
         .list("tagSet", &one.blueprint.tags, |xml, (key, value)| {
             xml.leaf("key", key).leaf("value", value);

@@ -13,10 +13,11 @@ use serde_json::Value;
 
 use crate::cloud::{Cloud, Stop};
 use crate::ec2::api_error::{ApiError, CallError, answer};
+use crate::ec2::instance::{InstanceState, Reason};
 use crate::ec2::params::Params;
-use crate::ec2::state::{Call, InstanceState, Reason};
+use crate::ec2::state::Call;
 use crate::ec2::xml::Xml;
-use crate::ec2::{about, describe, lab_routes, run};
+use crate::ec2::{about, console, describe, describe_images, image_calls, lab_routes, run};
 use crate::error::chain;
 use crate::ids::uuid;
 use crate::recording::Recording;
@@ -139,14 +140,29 @@ impl Endpoint {
         let xml = match action {
             "RunInstances" => self.run_instances(params, request_id).await?,
             "TerminateInstances" => self.terminate_instances(params, request_id)?,
+            "StopInstances" => self.stop_instances(params, request_id)?,
             "DescribeInstances" => {
                 self.admit(Call::Describe)?;
                 describe::instances(&self.cloud.state(), params, Timestamp::now(), request_id)?
             }
             "DescribeImages" => {
                 self.admit(Call::Describe)?;
-                describe::images(params, request_id)?
+                let state = self.cloud.state();
+                describe_images::images(&state.images, params, Timestamp::now(), request_id)?
             }
+            "DescribeSnapshots" => {
+                self.admit(Call::Describe)?;
+                let state = self.cloud.state();
+                describe_images::snapshots(&state.images, params, Timestamp::now(), request_id)?
+            }
+            "GetConsoleOutput" => {
+                self.admit(Call::Describe)?;
+                console::output(&self.cloud, params, request_id)?
+            }
+            "CreateImage" => image_calls::create(&self.cloud, params, request_id)?,
+            "DeregisterImage" => image_calls::deregister(&self.cloud, params, request_id)?,
+            "DeleteSnapshot" => image_calls::delete_snapshot(&self.cloud, params, request_id)?,
+            "CreateTags" => image_calls::tag(&self.cloud, params, request_id)?,
             "GetEbsEncryptionByDefault" | "GetEbsDefaultKmsKeyId" => {
                 params.finish()?;
                 let key = self.cloud.state().faults.volume_key.clone();
@@ -210,7 +226,7 @@ impl Endpoint {
         self.admit(Call::Run)?;
         let is_rehearsed = params.flag("DryRun")?;
         let request = run::Request::parse(params)?;
-        let plan = request.resolve(&self.cloud.emulator).await?;
+        let plan = request.resolve(&self.cloud).await?;
         if is_rehearsed {
             let injected = self.cloud.state().faults.next_run_error();
             return Err(injected.unwrap_or_else(ApiError::dry_run).into());
@@ -244,13 +260,39 @@ impl Endpoint {
         if is_rehearsed {
             return Err(ApiError::dry_run());
         }
-        let changes: Vec<(String, InstanceState, InstanceState)> = ids
-            .into_iter()
-            .filter_map(|id| {
-                let (before, after) = self.cloud.end(&id, Reason::User, stop)?;
-                Some((id, before, after))
-            })
-            .collect();
-        Ok(describe::terminating(&changes, request_id))
+        let changes = changed(ids, |id| self.cloud.end(id, Reason::User, stop));
+        Ok(describe::ending("TerminateInstances", &changes, request_id))
     }
+
+    fn stop_instances(&self, mut params: Params, request_id: &str) -> Result<Xml, ApiError> {
+        let ids = params.list("InstanceId");
+        let how = if params.flag("Force")? {
+            Stop::Outright
+        } else {
+            Stop::Graceful
+        };
+        params.finish()?;
+        if ids.is_empty() {
+            return Err(ApiError::missing("InstanceId"));
+        }
+        let now = Timestamp::now();
+        describe::check_known(&self.cloud.state(), &ids, |one| one.visible <= now)?;
+        for id in &ids {
+            self.cloud.state().check_stoppable(id)?;
+        }
+        let changes = changed(ids, |id| self.cloud.stop(id, Reason::User, how));
+        Ok(describe::ending("StopInstances", &changes, request_id))
+    }
+}
+
+/// Each instance with its state before and after `change`.
+fn changed(
+    ids: Vec<String>,
+    change: impl Fn(&str) -> Option<(InstanceState, InstanceState)>,
+) -> Vec<(String, InstanceState, InstanceState)> {
+    let changes = ids.into_iter().filter_map(|id| {
+        let (before, after) = change(&id)?;
+        Some((id, before, after))
+    });
+    changes.collect()
 }

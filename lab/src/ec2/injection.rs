@@ -8,6 +8,10 @@ use crate::ec2::api_error::ApiError;
 
 /// EC2 is eventually consistent: an instance is described a moment after its launch, not at once.
 const VISIBLE_AFTER_MS: u32 = 500;
+/// How long a new image is pending. EC2 takes minutes, which nobody learns anything from.
+const IMAGE_PENDING_MS: u32 = 1500;
+/// What an instance writes to its console is told a moment later.
+const CONSOLE_AFTER_MS: u32 = 500;
 /// Instances that exist at once, ended ones not counted: more than any test starts.
 const QUOTA: u32 = 2000;
 /// Longest delay of an answer: above the SDK's own patience a longer one tests nothing more.
@@ -43,6 +47,12 @@ pub struct FaultInjection {
     pub launched_ago_s: u32,
     /// This many requests to end instances are told that EC2 does not know one of them any more.
     pub forgotten_ends: u32,
+    /// How long a new image is pending.
+    pub image_pending_ms: u32,
+    /// This many new images fail.
+    pub failing_images: u32,
+    /// How much later EC2 tells what an instance wrote to its console.
+    pub console_after_ms: u32,
     /// A key of the customer's with which the account encrypts every volume.
     pub volume_key: Option<String>,
 }
@@ -109,6 +119,9 @@ impl Default for FaultInjection {
             unthrottled: false,
             launched_ago_s: 0,
             forgotten_ends: 0,
+            image_pending_ms: IMAGE_PENDING_MS,
+            failing_images: 0,
+            console_after_ms: CONSOLE_AFTER_MS,
             volume_key: None,
         }
     }
@@ -117,6 +130,21 @@ impl Default for FaultInjection {
 impl FaultInjection {
     pub(crate) fn visible_after(&self) -> SignedDuration {
         SignedDuration::from_millis(i64::from(self.visible_after_ms))
+    }
+
+    pub(crate) fn image_pending(&self) -> SignedDuration {
+        SignedDuration::from_millis(i64::from(self.image_pending_ms))
+    }
+
+    pub(crate) fn console_after(&self) -> SignedDuration {
+        SignedDuration::from_millis(i64::from(self.console_after_ms))
+    }
+
+    /// Whether this new image fails, used up.
+    pub(crate) fn fails_image(&mut self) -> bool {
+        let fails = self.failing_images > 0;
+        self.failing_images = self.failing_images.saturating_sub(1);
+        fails
     }
 
     pub(crate) fn launched_ago(&self) -> SignedDuration {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::cloud::{Cloud, InstanceReport, Stop};
 use crate::ec2::calls::Calls;
 use crate::ec2::injection::FaultInjection;
-use crate::ec2::state::Reason;
+use crate::ec2::instance::Reason;
 
 /// EC2's notice before it takes a Spot instance back.
 const NOTICE_S: u64 = 120;

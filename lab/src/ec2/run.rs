@@ -1,24 +1,19 @@
-//! `RunInstances`: the request, with its launch template, checked as EC2 checks it. What the dispatcher
-//! leaves to the template (image, profile, groups, user-data), no request may say here.
+//! `RunInstances`: the request, with its launch template if it names one, checked as EC2 checks it. What
+//! the request says itself goes before what the template says.
 
-use std::collections::BTreeMap;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::StatusCode;
-
+use crate::cloud::Cloud;
 use crate::ec2::api_error::{ApiError, CallError};
-use crate::ec2::catalog;
+use crate::ec2::image::Tags;
+use crate::ec2::instance::Blueprint;
 use crate::ec2::params::Params;
-use crate::ec2::state::{Blueprint, Plan};
-use crate::emulator::{Emulator, Profile, Template};
+use crate::ec2::state::Plan;
+use crate::ec2::{catalog, run_checks, tags};
+use crate::emulator::{Template, Volume};
 
 /// EC2's limit on a client token.
 const TOKEN_MAX_CHARS: usize = 64;
-/// EC2's limit on user-data, before base64.
-const USER_DATA_MAX_BYTES: usize = 16 * 1024;
-/// EC2's limit on the tags of one resource.
-const TAGS_MAX: usize = 50;
+/// What a launch can tag.
+const TAGGED: [&str; 3] = ["instance", "volume", "network-interface"];
 
 /// A request, parsed: every parameter is known and of the right kind.
 #[derive(Debug)]
@@ -28,12 +23,14 @@ pub(crate) struct Request {
     min: u32,
     max: u32,
     /// Id and version of its launch template.
-    template: (String, String),
+    template: Option<(String, String)>,
+    /// What it says itself of what a template may say.
+    own: Template,
     instance_type: String,
     subnet: String,
     has_credit: bool,
     spot: bool,
-    tags: BTreeMap<String, String>,
+    tags: Tags,
 }
 
 impl Request {
@@ -51,17 +48,18 @@ impl Request {
             token: params.require("ClientToken")?,
             min: params.require("MinCount")?.parse().map_err(|_| count())?,
             max: params.require("MaxCount")?.parse().map_err(|_| count())?,
-            template: (
-                template.require("LaunchTemplateId")?,
-                template
-                    .take("Version")
-                    .unwrap_or_else(|| "$Default".to_owned()),
-            ),
+            template: template.take("LaunchTemplateId").map(|id| {
+                let version = template.take("Version");
+                (id, version.unwrap_or_else(|| "$Default".to_owned()))
+            }),
+            own: own(&mut params)?,
             instance_type: params.require("InstanceType")?,
             subnet: params.require("SubnetId")?,
             has_credit: has_credit(params.group("CreditSpecification"))?,
             spot: spot(params.group("InstanceMarketOptions"))?,
-            tags: tags(&mut params)?,
+            tags: tags::specified(&mut params, &TAGGED)?
+                .remove("instance")
+                .unwrap_or_default(),
         };
         template.finish()?;
         params.finish()?;
@@ -78,16 +76,24 @@ impl Request {
     }
 
     /// Resolves what the request names and checks what only then can be checked.
-    pub(crate) async fn resolve(self, emulator: &Emulator) -> Result<Plan, CallError> {
-        let (id, version) = &self.template;
-        let template = emulator.template(id, version).await?.ok_or_else(|| {
-            ApiError::client(
-                "InvalidLaunchTemplateId.NotFound",
-                format!(
-                    "The specified launch template, {id}, or its version {version} does not exist."
-                ),
-            )
-        })?;
+    pub(crate) async fn resolve(self, cloud: &Cloud) -> Result<Plan, CallError> {
+        let emulator = &cloud.emulator;
+        let wanted = match &self.template {
+            None => self.own,
+            Some((id, version)) => {
+                let template = emulator.template(id, version).await?;
+                let template = template.ok_or_else(|| {
+                    ApiError::client(
+                        "InvalidLaunchTemplateId.NotFound",
+                        format!(
+                            "The specified launch template, {id}, or its version {version} does not \
+                             exist."
+                        ),
+                    )
+                })?;
+                self.own.over(template)
+            }
+        };
         if !catalog::offers(&self.instance_type) {
             return Err(ApiError::value("InstanceType", &self.instance_type).into());
         }
@@ -98,14 +104,16 @@ impl Request {
             ))
             .into());
         }
-        check_template(&template)?;
+        let image = run_checks::image(cloud, &wanted).await?;
+        let bought = (self.instance_type.as_str(), self.spot);
+        let (shutdown, root_volume_gb) = run_checks::fitting(&wanted, &image, bought)?;
         let zone = emulator.zone_of(&self.subnet).await?.ok_or_else(|| {
             ApiError::client(
                 "InvalidSubnetID.NotFound",
                 format!("The subnet ID '{}' does not exist", self.subnet),
             )
         })?;
-        for group in &template.security_groups {
+        for group in &wanted.security_groups {
             if !emulator.has_group(group).await? {
                 return Err(ApiError::client(
                     "InvalidGroup.NotFound",
@@ -114,9 +122,9 @@ impl Request {
                 .into());
             }
         }
-        let profile = match &template.profile {
+        let profile = match &wanted.profile {
             None => None,
-            Some(name) => Some(find_profile(emulator, name).await?),
+            Some(name) => Some(run_checks::find_profile(emulator, name).await?),
         };
         Ok(Plan {
             token: self.token,
@@ -127,64 +135,53 @@ impl Request {
                 zone,
                 subnet: self.subnet,
                 instance_type: self.instance_type,
-                user_data: user_data(template.user_data)?,
+                user_data: run_checks::user_data(wanted.user_data)?,
                 profile,
                 spot: self.spot,
                 tags: self.tags,
+                image,
+                shutdown,
+                root_volume_gb,
             },
         })
     }
 }
 
-fn check_template(template: &Template) -> Result<(), ApiError> {
-    if template.network_interfaces {
-        return Err(ApiError::combination(
-            "Network interfaces and an instance-level subnet ID may not be specified on the same request",
-        ));
-    }
-    // AWS publishes images as parameters; the lab has one image for all of them.
-    let image = template
-        .image
-        .as_deref()
-        .ok_or_else(|| ApiError::missing("ImageId"))?;
-    let known = catalog::image(image);
-    if known.is_none() && !image.starts_with("resolve:ssm:") {
-        return Err(ApiError::client(
-            "InvalidAMIID.NotFound",
-            format!("The image id '[{image}]' does not exist"),
-        ));
-    }
-    let root = known.map_or("/dev/xvda", |(_, _, root, _)| root);
-    if template.devices.iter().any(|device| device != root) {
-        return Err(ApiError::client(
-            "UnsupportedOperation",
-            format!(
-                "The lab's machines have one disk, and that of {image} is {root}: EC2 would add a \
-                 blank one for any other device."
-            ),
-        ));
-    }
-    if template.shutdown.as_deref() != Some("terminate") {
-        return Err(ApiError::client(
-            "UnsupportedOperation",
-            "The lab's instances end when they shut down: the launch template must say so in \
-             InstanceInitiatedShutdownBehavior.",
-        ));
-    }
-    Ok(())
+/// What the request itself says of what a template may say.
+fn own(params: &mut Params) -> Result<Template, ApiError> {
+    let mut profile = params.group("IamInstanceProfile");
+    let mut metadata = params.group("MetadataOptions");
+    metadata.choice("HttpTokens", &["required"])?;
+    metadata.choice("HttpEndpoint", &["enabled"])?;
+    metadata.choice("HttpPutResponseHopLimit", &["1"])?;
+    metadata.choice("InstanceMetadataTags", &["disabled"])?;
+    metadata.finish()?;
+    let own = Template {
+        image: params.take("ImageId"),
+        user_data: params.take("UserData"),
+        profile: profile.take("Name"),
+        shutdown: params.choice("InstanceInitiatedShutdownBehavior", &["stop", "terminate"])?,
+        security_groups: params.list("SecurityGroupId"),
+        network_interfaces: false,
+        volumes: params
+            .groups("BlockDeviceMapping")
+            .into_iter()
+            .map(volume)
+            .collect::<Result<_, _>>()?,
+    };
+    profile.finish()?;
+    Ok(own)
 }
 
-async fn find_profile(emulator: &Emulator, name: &str) -> Result<Profile, CallError> {
-    let profile = emulator.profile(name).await?;
-    Ok(profile.ok_or_else(|| {
-        ApiError::client(
-            "InvalidParameterValue",
-            format!(
-                "Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM \
-                 Instance Profile name"
-            ),
-        )
-    })?)
+fn volume(mut mapping: Params) -> Result<Volume, ApiError> {
+    let device = mapping.require("DeviceName")?;
+    let mut ebs = mapping.group("Ebs");
+    ebs.choice("VolumeType", &["gp3"])?;
+    ebs.flag("DeleteOnTermination")?;
+    let size_gb = ebs.number("VolumeSize")?;
+    ebs.finish()?;
+    mapping.finish()?;
+    Ok(Volume { device, size_gb })
 }
 
 fn has_credit(mut group: Params) -> Result<bool, ApiError> {
@@ -201,77 +198,4 @@ fn spot(mut group: Params) -> Result<bool, ApiError> {
     options.finish()?;
     group.finish()?;
     Ok(market.is_some())
-}
-
-/// The tags of the instances; those of what comes with them are checked only.
-fn tags(params: &mut Params) -> Result<BTreeMap<String, String>, ApiError> {
-    let mut all = BTreeMap::new();
-    for mut specification in params.groups("TagSpecification") {
-        let kind = specification.require("ResourceType")?;
-        match kind.as_str() {
-            "instance" | "volume" | "network-interface" => {}
-            // EC2 asks the caller's policy for every kind of resource that a launch tags, and does not
-            // say for a Spot request which launch template it comes from. The dispatcher's role is
-            // bound to its own templates, so it has no right to tag one.
-            "spot-instances-request" => {
-                return Err(ApiError::with(
-                    StatusCode::FORBIDDEN,
-                    "UnauthorizedOperation",
-                    "You are not authorized to perform: ec2:RunInstances on resource: \
-                     spot-instances-request/*",
-                ));
-            }
-            _ => return Err(ApiError::value("ResourceType", &kind)),
-        }
-        let mut tags = BTreeMap::new();
-        for mut tag in specification.groups("Tag") {
-            let key = tag.require("Key")?;
-            let value = tag.take("Value").unwrap_or_default();
-            tag.finish()?;
-            let long = key.chars().count() > 128 || value.chars().count() > 256;
-            if long || key.is_empty() || key.starts_with("aws:") {
-                return Err(ApiError::value("tag", &key));
-            }
-            if tags.insert(key.clone(), value).is_some() {
-                return Err(ApiError::client(
-                    "InvalidParameterValue",
-                    format!("Duplicate tag key '{key}' specified."),
-                ));
-            }
-        }
-        specification.finish()?;
-        if tags.len() > TAGS_MAX {
-            return Err(ApiError::client(
-                "TagLimitExceeded",
-                "You have reached the maximum number of tags.",
-            ));
-        }
-        if all.insert(kind.clone(), tags).is_some() {
-            return Err(ApiError::client(
-                "InvalidParameterValue",
-                format!("'{kind}' is given twice in TagSpecifications."),
-            ));
-        }
-    }
-    Ok(all.remove("instance").unwrap_or_default())
-}
-
-fn user_data(encoded: Option<String>) -> Result<Vec<u8>, ApiError> {
-    let compact: String = encoded
-        .unwrap_or_default()
-        .split_ascii_whitespace()
-        .collect();
-    let data = STANDARD.decode(compact).map_err(|_| {
-        ApiError::client(
-            "InvalidUserData.Malformed",
-            "Invalid BASE64 encoding of user data.",
-        )
-    })?;
-    if data.len() > USER_DATA_MAX_BYTES {
-        return Err(ApiError::client(
-            "InvalidParameterValue",
-            "User data is limited to 16384 bytes",
-        ));
-    }
-    Ok(data)
 }

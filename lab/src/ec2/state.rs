@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ec2::api_error::ApiError;
 use crate::ec2::calls::Calls;
 use crate::ec2::catalog;
+use crate::ec2::images::Images;
 use crate::ec2::injection::FaultInjection;
-use crate::emulator::Profile;
+use crate::ec2::instance::{Blueprint, Change, Instance, InstanceState};
 use crate::ids::hex_id;
 
 /// Request bucket of `RunInstances` and its refill a second, EC2's defaults.
@@ -26,6 +27,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 /// Everything that the endpoint knows.
 pub(crate) struct Ec2State {
     pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) images: Images,
     pub(crate) faults: FaultInjection,
     pub(crate) calls: Calls,
     /// By token and zone, where a token counts.
@@ -56,127 +58,6 @@ pub(crate) struct Plan {
     pub(crate) blueprint: Blueprint,
 }
 
-/// What every instance of a launch has in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Blueprint {
-    pub(crate) zone: String,
-    pub(crate) subnet: String,
-    pub(crate) instance_type: String,
-    pub(crate) user_data: Vec<u8>,
-    pub(crate) profile: Option<Profile>,
-    pub(crate) spot: bool,
-    pub(crate) tags: BTreeMap<String, String>,
-}
-
-#[cfg(test)]
-impl Blueprint {
-    pub(crate) fn example(zone: &str) -> Self {
-        Self {
-            zone: zone.to_owned(),
-            subnet: format!("subnet-{zone}"),
-            instance_type: "t3.small".to_owned(),
-            user_data: b"#!/bin/sh\n".to_vec(),
-            profile: Some(Profile {
-                role: "ci-runner".to_owned(),
-                role_id: "AROA1".to_owned(),
-            }),
-            spot: true,
-            tags: BTreeMap::new(),
-        }
-    }
-}
-
-/// One instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Instance {
-    pub(crate) id: String,
-    pub(crate) token: String,
-    pub(crate) blueprint: Blueprint,
-    pub(crate) state: InstanceState,
-    pub(crate) reason: Option<Reason>,
-    pub(crate) launched: Timestamp,
-    pub(crate) visible: Timestamp,
-    pub(crate) running: Option<Timestamp>,
-    pub(crate) ended: Option<Timestamp>,
-}
-
-/// EC2's states, without those of instances that stop and start again: ours never do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InstanceState {
-    Pending,
-    Running,
-    ShuttingDown,
-    Terminated,
-}
-
-/// What moves an instance from state to state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// Its machine is up.
-    Booted,
-    /// It is ended, by someone or by itself.
-    Terminate(Reason),
-    /// Its machine is gone.
-    Gone,
-}
-
-/// Why an instance ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    User,
-    Itself,
-    Spot,
-    Host,
-}
-
-impl Reason {
-    /// EC2's code for it.
-    pub(crate) const fn code(self) -> &'static str {
-        match self {
-            Self::User => "Client.UserInitiatedShutdown",
-            Self::Itself => "Client.InstanceInitiatedShutdown",
-            Self::Spot => "Server.SpotInstanceTermination",
-            Self::Host => "Server.InternalError",
-        }
-    }
-}
-
-impl InstanceState {
-    /// EC2's name for it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::ShuttingDown => "shutting-down",
-            Self::Terminated => "terminated",
-        }
-    }
-
-    /// EC2's number for it.
-    pub(crate) const fn code(self) -> &'static str {
-        match self {
-            Self::Pending => "0",
-            Self::Running => "16",
-            Self::ShuttingDown => "32",
-            Self::Terminated => "48",
-        }
-    }
-
-    /// The state after `change`; `None` when it changes nothing.
-    fn after(self, change: Change) -> Option<Self> {
-        match (change, self) {
-            (Change::Booted, Self::Pending) => Some(Self::Running),
-            (Change::Terminate(_), Self::Pending | Self::Running) => Some(Self::ShuttingDown),
-            (Change::Gone, Self::Pending | Self::Running | Self::ShuttingDown) => {
-                Some(Self::Terminated)
-            }
-            (Change::Booted, Self::Running | Self::ShuttingDown | Self::Terminated)
-            | (Change::Terminate(_), Self::ShuttingDown | Self::Terminated)
-            | (Change::Gone, Self::Terminated) => None,
-        }
-    }
-}
-
 /// The calls that have buckets of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -189,6 +70,7 @@ impl Ec2State {
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {
             instances: BTreeMap::new(),
+            images: Images::default(),
             faults: FaultInjection::default(),
             calls: Calls::default(),
             tokens: HashMap::new(),
@@ -309,10 +191,38 @@ impl Ec2State {
         instance.state = state;
         match change {
             Change::Booted => instance.running = Some(now),
-            Change::Terminate(reason) => instance.reason = Some(reason),
-            Change::Gone => instance.ended = Some(now),
+            Change::Stop(reason) | Change::Terminate(reason) => instance.reason = Some(reason),
+            Change::Gone => {
+                instance.halted.get_or_insert(now);
+                if state == InstanceState::Terminated {
+                    instance.ended = Some(now);
+                }
+            }
         }
         Some(state)
+    }
+
+    /// Whether EC2 would stop the instance, which the caller has found.
+    pub(crate) fn check_stoppable(&self, id: &str) -> Result<(), ApiError> {
+        let Some(instance) = self.instances.get(id) else {
+            return Ok(());
+        };
+        if instance.blueprint.spot {
+            let words = format!(
+                "You can't stop the Spot Instance '{id}' because it is associated with a one-time Spot \
+                 Instance request. You can only stop Spot Instances associated with persistent Spot \
+                 Instance requests."
+            );
+            return Err(ApiError::client("UnsupportedOperation", words));
+        }
+        match instance.state {
+            InstanceState::Running | InstanceState::Stopping | InstanceState::Stopped => Ok(()),
+            InstanceState::Pending | InstanceState::ShuttingDown | InstanceState::Terminated => {
+                let words =
+                    format!("This instance '{id}' is not in a state from which it can be stopped.");
+                Err(ApiError::client("IncorrectInstanceState", words))
+            }
+        }
     }
 
     fn create(&mut self, plan: &Plan, count: u32, now: Timestamp) -> Launched {
@@ -330,6 +240,7 @@ impl Ec2State {
                 launched,
                 visible,
                 running: None,
+                halted: None,
                 ended: None,
             };
             self.instances.insert(id.clone(), instance);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ec2::injection::{Capacity, RunError};
+use crate::ec2::instance::Reason;
 
 fn start() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -127,6 +128,7 @@ fn an_injected_error_is_used_up_and_makes_nothing() {
 #[test]
 fn an_instance_goes_through_ec2s_states_and_never_back() {
     let by_user = Change::Terminate(Reason::User);
+    let stops = Change::Stop(Reason::Itself);
     for (changes, last) in [
         (vec![Change::Booted], InstanceState::Running),
         (vec![Change::Booted, by_user], InstanceState::ShuttingDown),
@@ -136,6 +138,24 @@ fn an_instance_goes_through_ec2s_states_and_never_back() {
         ),
         (vec![by_user, Change::Booted], InstanceState::ShuttingDown),
         (vec![Change::Gone, by_user], InstanceState::Terminated),
+        (vec![Change::Booted, stops], InstanceState::Stopping),
+        (
+            vec![Change::Booted, stops, Change::Gone],
+            InstanceState::Stopped,
+        ),
+        (
+            vec![Change::Booted, stops, Change::Gone, Change::Gone],
+            InstanceState::Stopped,
+        ),
+        (
+            vec![Change::Booted, stops, by_user],
+            InstanceState::ShuttingDown,
+        ),
+        (
+            vec![Change::Booted, stops, Change::Gone, by_user, Change::Gone],
+            InstanceState::Terminated,
+        ),
+        (vec![by_user, stops], InstanceState::ShuttingDown),
     ] {
         let mut state = Ec2State::new(start());
         let (launched, _) = state.launch(&plan("t", "a", "x"), start()).unwrap();

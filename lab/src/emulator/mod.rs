@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use self::model::{Api, Invoked, Profile, Template};
+pub(crate) use self::model::{Api, Invoked, Profile, Template, Volume};
 use self::read::{child, find, first_of, parse, tags_of, template_of, text_of};
 pub(crate) use self::roles::Policy;
 
@@ -180,6 +180,23 @@ impl Emulator {
         Ok(decision == Some("allowed"))
     }
 
+    /// Value and data type of a parameter that is no secret, if there is one.
+    pub(crate) async fn parameter(&self, path: &str) -> Result<Option<(String, String)>, Error> {
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", "AmazonSSM.GetParameter"),
+        ];
+        let body = Bytes::from(serde_json::json!({ "Name": path }).to_string());
+        let answer = self.call("ssm", "POST", "/", &headers, body).await?;
+        if answer.status().is_client_error() {
+            return Ok(None);
+        }
+        let failed = |error: serde_json::Error| Error::request("GetParameter", error);
+        let found: Value = serde_json::from_slice(answer.body()).map_err(failed)?;
+        let word = |name: &str| found["Parameter"][name].as_str().map(str::to_owned);
+        Ok(word("Value").map(|value| (value, word("DataType").unwrap_or_default())))
+    }
+
     /// A request as API Gateway's own hosts would take it. Only the body and what describes it goes
     /// through; the emulator adds the rest.
     pub(crate) async fn execute_api(
@@ -231,6 +248,19 @@ impl Emulator {
             return Err(Error::request(target, answer.status()));
         }
         serde_json::from_slice(answer.body()).map_err(|error| Error::request(target, error))
+    }
+
+    /// A request of `CloudWatch` Logs, and what came of it.
+    pub(crate) async fn logs(
+        &self,
+        target: &str,
+        body: Bytes,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", target),
+        ];
+        self.call("logs", "POST", "/", &headers, body).await
     }
 
     async fn invocation(

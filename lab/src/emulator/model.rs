@@ -13,8 +13,38 @@ pub(crate) struct Template {
     pub(crate) shutdown: Option<String>,
     pub(crate) security_groups: Vec<String>,
     pub(crate) network_interfaces: bool,
-    /// Devices that it gives volumes.
-    pub(crate) devices: Vec<String>,
+    /// Volumes that it describes.
+    pub(crate) volumes: Vec<Volume>,
+}
+
+/// A volume that a launch describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Volume {
+    pub(crate) device: String,
+    pub(crate) size_gb: Option<u32>,
+}
+
+impl Template {
+    /// This, and what `template` says where this says nothing.
+    pub(crate) fn over(self, template: Self) -> Self {
+        Self {
+            image: self.image.or(template.image),
+            user_data: self.user_data.or(template.user_data),
+            profile: self.profile.or(template.profile),
+            shutdown: self.shutdown.or(template.shutdown),
+            security_groups: if self.security_groups.is_empty() {
+                template.security_groups
+            } else {
+                self.security_groups
+            },
+            network_interfaces: self.network_interfaces || template.network_interfaces,
+            volumes: if self.volumes.is_empty() {
+                template.volumes
+            } else {
+                self.volumes
+            },
+        }
+    }
 }
 
 /// The role in an instance profile.

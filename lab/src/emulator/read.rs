@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use roxmltree::{Document, Node};
 
 use crate::Error;
-use crate::emulator::model::Template;
+use crate::emulator::model::{Template, Volume};
 
 pub(super) fn parse(text: &str) -> Result<Document<'_>, Error> {
     Document::parse(text).map_err(|error| Error::request("the emulator's XML", error))
@@ -69,9 +69,16 @@ pub(super) fn template_of(item: Node<'_, '_>) -> Template {
             .iter()
             .filter_map(|group| Some(group.text()?.trim().to_owned()))
             .collect(),
-        devices: items(data, "blockDeviceMappingSet")
+        volumes: items(data, "blockDeviceMappingSet")
             .iter()
-            .filter_map(|mapping| text_of(*mapping, "deviceName"))
+            .filter_map(|mapping| {
+                let ebs = child(*mapping, "ebs");
+                let size = ebs.and_then(|ebs| text_of(ebs, "volumeSize"));
+                Some(Volume {
+                    device: text_of(*mapping, "deviceName")?,
+                    size_gb: size.and_then(|size| size.parse().ok()),
+                })
+            })
             .collect(),
         network_interfaces: !items(data, "networkInterfaceSet").is_empty(),
     }

@@ -11,7 +11,7 @@ import sys
 
 from ministack import app as ministack
 from ministack.core import lambda_runtime
-from ministack.services import cloudwatch_logs, dynamodb, ec2, iam, lambda_svc, s3
+from ministack.services import cloudwatch_logs, dynamodb, ec2, iam, lambda_svc, s3, ssm
 from ministack.services.cloudformation import _stacks, provisioners, stacks
 
 
@@ -109,6 +109,17 @@ def with_status_of_stacks(app):
 
     return strict
 
+
+# The stock images that the lab's EC2 has, beside the one that ministack knows.
+AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default"
+UBUNTU = "/aws/service/canonical/ubuntu/server/24.04/stable/current"
+ssm._PUBLIC_AMI_PARAMETERS.update(
+    {
+        f"{AL2023}-arm64": "ami-0c2023a1b2c3d4e60",
+        f"{UBUNTU}/amd64/hvm/ebs-gp3/ami-id": "ami-0c2404a1b2c3d4e5f",
+        f"{UBUNTU}/arm64/hvm/ebs-gp3/ami-id": "ami-0c2404a1b2c3d4e60",
+    }
+)
 
 for kind in NAMED:
     handler = provisioners._RESOURCE_HANDLERS[kind]

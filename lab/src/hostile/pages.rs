@@ -130,6 +130,8 @@ impl List {
             },
             // Whoever names ids is given them all.
             ("ec2", _) if call.names_ids => return None,
+            ("ec2", "DescribeImages") => of("imagesSet", "item", "nextToken"),
+            ("ec2", "DescribeSnapshots") => of("snapshotSet", "item", "nextToken"),
             ("ec2", "DescribeInstances") => of("reservationSet", "item", "nextToken"),
             ("ec2", "DescribeLaunchTemplates") => of("launchTemplates", "item", "nextToken"),
             ("ec2", "DescribeSecurityGroups") => of("securityGroupInfo", "item", "nextToken"),
