@@ -189,6 +189,12 @@ def on_log_group(call: Call) -> list[Request]:
     return [one(call.name, arn(call, "logs", f"log-group:{call.input['logGroupName']}"))]
 
 
+def on_log_stream(call: Call) -> list[Request]:
+    """Logs reference: PutLogEvents is bound to the log stream."""
+    stream = f"log-group:{call.input['logGroupName']}:log-stream:{call.input['logStreamName']}"
+    return [one(call.name, arn(call, "logs", stream))]
+
+
 # CloudFormation
 
 
@@ -206,6 +212,13 @@ def on_stack(call: Call) -> list[Request]:
 def run_instances(call: Call) -> list[Request]:
     """EC2 guide, "Resource-level permissions for RunInstances": every resource of the launch is asked for."""
     asked, about = call.input, call.line["about"]
+    if "LaunchTemplate" not in asked:
+        about = {
+            "template_tags": {},
+            "image": asked["ImageId"],
+            "profile": asked.get("IamInstanceProfile", {}).get("Name"),
+            "security_groups": asked.get("SecurityGroupIds", []),
+        }
     if about is None:
         # The template is not there: EC2 refuses for that, whatever the policy says.
         return []
@@ -213,30 +226,32 @@ def run_instances(call: Call) -> list[Request]:
     def named(kind: str, name: str = "*") -> str:
         return arn(call, "ec2", f"{kind}/{name}", account=kind != "image")
 
-    template = named("launch-template", asked["LaunchTemplate"]["LaunchTemplateId"])
+    template = None
     context = {
         "ec2:InstanceMarketType": asked.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"),
         "ec2:InstanceType": asked["InstanceType"],
-        "ec2:IsLaunchTemplateResource": "true",
-        "ec2:LaunchTemplate": template,
         "ec2:Region": call.region,
     }
+    if "LaunchTemplate" in asked:
+        template = named("launch-template", asked["LaunchTemplate"]["LaunchTemplateId"])
+        context |= {"ec2:IsLaunchTemplateResource": "true", "ec2:LaunchTemplate": template}
     profile = about["profile"]
     if profile is not None:
         context["ec2:InstanceProfile"] = arn(call, "iam", f"instance-profile/{profile}", region=False)
-    image = about["image"]
+    image = asked.get("ImageId", about["image"])
+    # What the request names is not the template's.
+    own = {"ec2:IsLaunchTemplateResource": "false"} if template else {}
     parameter = image.removeprefix("resolve:ssm:").split(":")[0] if image.startswith("resolve:ssm:") else None
 
     # Beside the context of all: what is known of each.
     of_template = {f"aws:ResourceTag/{key}": value for key, value in about["template_tags"].items()}
     resources = [
-        ("launch-template", template, of_template),
+        *([("launch-template", template, of_template)] if template else []),
         ("instance", named("instance"), {}),
         ("volume", named("volume"), {}),
         ("network-interface", named("network-interface"), {}),
-        ("image", named("image", "ami-0" if parameter else image), {}),
-        # What the request names is not the template's.
-        ("subnet", named("subnet", asked["SubnetId"]), {"ec2:IsLaunchTemplateResource": "false"}),
+        ("image", named("image", "ami-0" if parameter else image), own if "ImageId" in asked else {}),
+        ("subnet", named("subnet", asked["SubnetId"]), own),
         *(("security-group", named("security-group", group), {}) for group in about["security_groups"]),
     ]
     tags = {it["ResourceType"]: it["Tags"] for it in asked.get("TagSpecifications", [])}
@@ -280,6 +295,67 @@ def on_instances(call: Call) -> list[Request]:
     ]
 
 
+# Images and snapshots have no account in their ARN (service authorization reference).
+
+
+def image_arn(call: Call, resource: str) -> str:
+    return arn(call, "ec2", resource, account=False)
+
+
+def with_tags(tags: dict) -> dict:
+    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+
+
+def on_instance(call: Call) -> list[Request]:
+    """Of one that is not there nothing can be said: its tags are not known."""
+    instance, tags = call.input["InstanceId"], call.line["about"]["instances"]
+    if instance not in tags:
+        return []
+    return [one(call.name, arn(call, "ec2", f"instance/{instance}"), with_tags(tags[instance]))]
+
+
+def create_image(call: Call) -> list[Request]:
+    """The instance, and what comes of it, each with the tags that it gets."""
+    tags = {it["ResourceType"]: it["Tags"] for it in call.input.get("TagSpecifications", [])}
+    creation = {"ec2:CreateAction": "CreateImage"}
+    made = [(kind, tagging(tags.get(kind, []))) for kind in ("image", "snapshot")]
+    found = on_instance(call)
+    found += [one("ec2:CreateImage", image_arn(call, f"{kind}/*"), asked) for kind, asked in made]
+    found += [one("ec2:CreateTags", image_arn(call, f"{kind}/*"), creation | asked) for kind, asked in made if asked]
+    return found
+
+
+def on_tagged(kind: str, member: str):
+    def asked(call: Call) -> list[Request]:
+        name, tags = call.input[member], call.line["about"]["tags"]
+        # One that is not there has no tags that a policy could ask for.
+        return [one(call.name, image_arn(call, f"{kind}/{name}"), with_tags(tags[name]))] if name in tags else []
+
+    return asked
+
+
+def deregister_image(call: Call) -> list[Request]:
+    found = on_tagged("image", "ImageId")(call)
+    if call.input.get("DeleteAssociatedSnapshots"):
+        # EC2 guide, "Deregister an AMI": the snapshots are deleted with the caller's rights.
+        tags = call.line["about"]["tags"]
+        found += [
+            one("ec2:DeleteSnapshot", image_arn(call, f"snapshot/{name}"), with_tags(tags[name]))
+            for name in tags
+            if name.startswith("snap-")
+        ]
+    return found
+
+
+def create_tags(call: Call) -> list[Request]:
+    tags, new = call.line["about"]["tags"], tagging(call.input["Tags"])
+    return [
+        one("ec2:CreateTags", image_arn(call, f"image/{name}"), new | with_tags(tags[name]))
+        for name in call.input["Resources"]
+        if name in tags
+    ]
+
+
 TABLES = {
     "apigatewayv2": {
         "DeleteApi": on_api("apigateway:DELETE"),
@@ -313,12 +389,18 @@ TABLES = {
         "UpdateTable": on_table,
     },
     "ec2": {
+        "CreateImage": create_image,
+        "CreateTags": create_tags,
+        "DeleteSnapshot": on_tagged("snapshot", "SnapshotId"),
+        "DeregisterImage": deregister_image,
         "DescribeImages": everything,
         "DescribeInstances": everything,
         "DescribeLaunchTemplates": everything,
         "DescribeSecurityGroups": everything,
+        "DescribeSnapshots": everything,
         "DescribeSubnets": everything,
         "DescribeVpcs": everything,
+        "GetConsoleOutput": on_instance,
         "GetEbsDefaultKmsKeyId": everything,
         "GetEbsEncryptionByDefault": everything,
         "RunInstances": run_instances,
@@ -340,6 +422,7 @@ TABLES = {
         "DeleteLogGroup": on_log_group,
         "DescribeLogGroups": everything,
         "ListTagsForResource": on_arn("logs:ListTagsForResource", "resourceArn"),
+        "PutLogEvents": on_log_stream,
     },
     "s3": {
         "DeleteBucket": on_bucket("s3:DeleteBucket"),

@@ -1,4 +1,4 @@
-"""The judges: `judge.py requests|rights|policies …`. Each says what it judged and what it found; it fails if it found
+"""The judges: `judge.py requests|machines|rights|policies …`. Each says what it judged and what it found; it fails if it found
 something, if there was nothing to judge, or if it does not notice a fault that is planted."""
 
 import argparse
@@ -26,9 +26,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     of_requests = commands.add_parser("requests", help="recorded requests by the models of their services")
+    of_machines = commands.add_parser("machines", help="recorded requests of machines alone, in the same way")
     of_rights = commands.add_parser("rights", help="recorded calls by the policies of who sent them")
     of_policies = commands.add_parser("policies", help="rendered policies and templates by linters")
-    for command in (of_requests, of_rights):
+    for command in (of_requests, of_machines, of_rights):
         command.add_argument("recordings", type=Path, nargs="+", help="folders of recordings")
     for command in (of_rights, of_policies):
         command.add_argument("--rendered", type=Path, required=True, help="folder of rendered environments")
@@ -36,7 +37,7 @@ def main() -> int:
     of_rights.add_argument("--people", type=Path, required=True, help="policies of whoever deploys the lab's")
     of_rights.add_argument("--node", type=Path, required=True, help="where the simulator is installed")
     asked = parser.parse_args()
-    judges = {"requests": judge_requests, "rights": judge_rights, "policies": judge_policies}
+    judges = {"requests": judge_requests, "machines": judge_machines, "rights": judge_rights, "policies": judge_policies}
     try:
         return judges[asked.command](asked)
     except (recording.Broken, planted.Unnoticed, policies.Unresolved) as error:
@@ -54,11 +55,19 @@ def calls_of(asked) -> list[recording.Call]:
 
 def judge_requests(asked) -> int:
     calls = calls_of(asked)
+    return judge_calls(calls, planted.spoil_requests(calls))
+
+
+def judge_machines(asked) -> int:
+    calls = recording.calls_of(recording.lines_of(asked.recordings))
+    return judge_calls(calls, planted.spoil_machines(calls))
+
+
+def judge_calls(calls: list[recording.Call], faults: int) -> int:
     found, kinds = collections.Counter(), collections.Counter()
     for call in calls:
         kinds[call.name] += 1
         found.update(f"{call}: {it}" for it in shapes.judge(call) + signatures.judge(call))
-    faults = planted.spoil_requests(calls)
     print(f"{len(calls)} requests of {len(kinds)} kinds, each with its signature; {faults} planted faults found")
     return verdict([f"{text} ({count}×)" for text, count in found.most_common()])
 

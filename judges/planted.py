@@ -139,11 +139,38 @@ SIGNATURES = [
         "not what its digest says",
     ),
 ]
+# What machines alone send.
+MACHINES_SHAPES = [
+    SpoiledRequest(
+        "last words without a stream",
+        operation("logs:PutLogEvents"),
+        lambda line: line.update(body='{"logGroupName": "/x", "logEvents": []}'),
+        "Missing required parameter",
+    ),
+]
+MACHINES_SIGNATURES = [
+    SpoiledRequest(
+        "other last words",
+        operation("logs:PutLogEvents"),
+        lambda line: line.update(body_sha256="0" * 64),
+        "signs the same request otherwise",
+    ),
+    next(fault for fault in SIGNATURES if fault.says == "a header that is not signed"),
+]
 
 
 def spoil_requests(calls: list[Call]) -> int:
     """Every fault of a request is found, or an error; how many there were."""
-    for faults, judge in ((REQUESTS, shapes.judge), (SIGNATURES, signatures.judge)):
+    return spoil(calls, REQUESTS, SIGNATURES)
+
+
+def spoil_machines(calls: list[Call]) -> int:
+    """The same for what machines send."""
+    return spoil(calls, MACHINES_SHAPES, MACHINES_SIGNATURES)
+
+
+def spoil(calls: list[Call], of_shapes: list[SpoiledRequest], of_signatures: list[SpoiledRequest]) -> int:
+    for faults, judge in ((of_shapes, shapes.judge), (of_signatures, signatures.judge)):
         for fault in faults:
             call = first(calls, fault.fits, fault.says)
             if judge(call):
@@ -151,7 +178,7 @@ def spoil_requests(calls: list[Call]) -> int:
             line = copy.deepcopy(call.line)
             fault.spoil(line)
             must_find(fault.says, judge(call_of(line)), fault.must_say)
-    return len(REQUESTS) + len(SIGNATURES)
+    return len(of_shapes) + len(of_signatures)
 
 
 def first(calls: list[Call], fits, says: str) -> Call:

@@ -26,7 +26,7 @@ OPERATOR = "operator"
 OF_STACKS = "Stacks"
 STACK = re.compile(r"(?P<name>.+)-(state|runner|dispatch)")
 # Ids that EC2 makes up, and those of our launches.
-MADE_UP = re.compile(r"\b((?:lt|sg|i)-)?[0-9a-f]{17,24}\b")
+MADE_UP = re.compile(r"\b((?:lt|sg|i|ami|snap)-)?[0-9a-f]{17,24}\b")
 
 
 @dataclass

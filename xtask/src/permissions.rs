@@ -6,6 +6,7 @@
 //! templates like ours; what only [`FEATURES`] need that no template uses is left out.
 
 mod commands;
+mod images;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -66,6 +67,7 @@ fn policies(environment: &Environment) -> Result<Vec<(String, Value)>, Error> {
     let place = Place::of(environment);
     let types = types(environment)?;
     let mut statements = commands::statements(environment, &place);
+    statements.extend(images::statements(&place));
     statements.extend(of_stacks(&place, &types));
     let mut policies: Vec<Vec<Value>> = Vec::new();
     for statement in statements {
@@ -213,11 +215,11 @@ impl Place {
                 roles.chain(profiles).collect()
             }
             "lambda" => self.functions(),
-            "logs" => ["", ":*"]
-                .map(|suffix| {
-                    self.regional(service, &format!("log-group:{}{suffix}", names.log_group))
-                })
-                .into(),
+            "logs" => [&names.log_group, &names.machine_log_group]
+                .into_iter()
+                .flat_map(|group| ["", ":*"].map(|suffix| format!("log-group:{group}{suffix}")))
+                .map(|resource| self.regional(service, &resource))
+                .collect(),
             "s3" => self.buckets(),
             "scheduler" => vec![
                 self.regional(service, &format!("schedule-group/{}", names.name)),

@@ -9,6 +9,8 @@ use aws_sdk_ec2::types::{
     InstanceStateName, LaunchTemplateSpecification, MarketType, ResourceType, SpotInstanceType,
     SpotMarketOptions, Tag, TagSpecification,
 };
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use aws_smithy_types::retry::RetryConfig;
 
 use super::pages::Pages;
@@ -250,6 +252,7 @@ impl Aws {
             launch: tag(&self.names.tag_launch),
             max_lifetime_minutes: tag(&self.names.tag_max_lifetime_minutes)
                 .and_then(|v| v.parse().ok()),
+            expires_ms: tag(&self.names.tag_expires).and_then(|time| moment_ms(&time)),
             ended: state.is_some_and(|state| ended.contains(&state)),
             launched_ms: instance
                 .launch_time
@@ -257,6 +260,12 @@ impl Aws {
                 .unwrap_or_default(),
         })
     }
+}
+
+/// A moment as RFC 3339 writes it, in milliseconds since 1970.
+fn moment_ms(time: &str) -> Option<u64> {
+    let time = DateTime::from_str(time, Format::DateTime).ok()?;
+    u64::try_from(time.to_millis().ok()?).ok()
 }
 
 /// A one-time Spot request at the On-Demand price at most, which is EC2's default.

@@ -121,6 +121,8 @@ pub enum EndReason {
     Retired,
     /// It was there for a smoke test, which is over.
     SmokeTest,
+    /// EC2 took its machine back in the middle of its job, which it reported as failed.
+    Interrupted,
     /// EC2 says that it has ended.
     Ended,
     /// EC2 does not have it any more.
@@ -152,6 +154,7 @@ impl EndReason {
             | Self::Orphan
             | Self::JobCancelled
             | Self::Retired
+            | Self::Interrupted
             | Self::Ended
             | Self::Gone
             | Self::Said(_) => None,
@@ -170,6 +173,7 @@ impl EndReason {
             Self::Idle => "idle",
             Self::Retired => "retired",
             Self::SmokeTest => "smoke-test",
+            Self::Interrupted => "interrupted",
             Self::Ended => "ended",
             Self::Gone => "gone",
             Self::Said(words) => words,
@@ -185,7 +189,8 @@ impl From<EndReason> for String {
 
 impl From<String> for EndReason {
     fn from(word: String) -> Self {
-        let known = Self::OURS.into_iter().chain([Self::Ended, Self::Gone]);
+        let told = [Self::Interrupted, Self::Ended, Self::Gone];
+        let known = Self::OURS.into_iter().chain(told);
         known
             .into_iter()
             .find(|reason| reason.word() == word)
@@ -263,6 +268,7 @@ mod tests {
     #[test]
     fn a_reason_reads_back_as_it_was_written() {
         for reason in EndReason::OURS.into_iter().chain([
+            EndReason::Interrupted,
             EndReason::Ended,
             EndReason::Gone,
             EndReason::Said("boot failed: no route".to_owned()),

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use stacks::names::IMAGE_LAUNCH;
 use stacks::pool::Pool;
 use stacks::smoke_test::SMOKE_LAUNCH;
 
@@ -177,10 +178,21 @@ pub struct Instance {
     pub launch: Option<String>,
     /// The limit in its tag, in minutes, if it has one that can be read.
     pub max_lifetime_minutes: Option<u32>,
+    /// When the sweep may end it, if it makes or tries an image and says so in its tag.
+    pub expires_ms: Option<u64>,
     /// Whether it is past ending: shutting down or terminated.
     pub ended: bool,
     /// When it was launched.
     pub launched_ms: u64,
+}
+
+impl Instance {
+    /// Whether it makes or tries an image: it is no runner, and in no ledger.
+    #[must_use]
+    pub fn is_for_image(&self) -> bool {
+        let launch = self.launch.as_deref();
+        launch.is_some_and(|launch| launch.starts_with(IMAGE_LAUNCH))
+    }
 }
 
 impl Launch {

@@ -34,6 +34,15 @@ pub fn sweep<'a>(now_ms: u64, instances: &[Instance], ledger: Option<&'a World>)
             ended.insert(instance.id.as_str());
             continue;
         }
+        // What makes or tries an image is no runner: it has its own moment, running or stopped.
+        if instance.is_for_image() {
+            if is_expired(now_ms, instance) {
+                sweep
+                    .end
+                    .push((instance.id.clone(), EndReason::MaxLifetime));
+            }
+            continue;
+        }
         alive.insert(instance.id.as_str());
         if let Some(reason) = end_reason(now_ms, instance, ledger) {
             sweep.end.push((instance.id.clone(), reason));
@@ -48,6 +57,12 @@ pub fn sweep<'a>(now_ms: u64, instances: &[Instance], ledger: Option<&'a World>)
             ended.contains(id) || (old && !alive.contains(id))
         }));
     sweep
+}
+
+/// Whether the moment in its tag is over; without one that can be read, the limit of what has none.
+fn is_expired(now_ms: u64, instance: &Instance) -> bool {
+    let untagged_ms = instance.launched_ms + u64::from(UNTAGGED_LIMIT_MINUTES) * 60_000;
+    now_ms > instance.expires_ms.unwrap_or(untagged_ms)
 }
 
 fn end_reason(now_ms: u64, instance: &Instance, ledger: Option<&World>) -> Option<EndReason> {

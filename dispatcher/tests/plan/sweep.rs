@@ -12,6 +12,7 @@ fn instance(id: &str, age_minutes: u64) -> Instance {
         pool: "go".to_owned(),
         launch: Some("a".to_owned()),
         max_lifetime_minutes: Some(30),
+        expires_ms: None,
         ended: false,
         launched_ms: NOW_MS - age_minutes * MINUTE_MS,
     }
@@ -45,6 +46,30 @@ fn what_no_launch_of_ours_made_is_never_ended() {
     foreign.launch = None;
     assert!(ended(std::slice::from_ref(&foreign), None).is_empty());
     assert!(ended(&[foreign], Some(&world(vec![], vec![]))).is_empty());
+}
+
+#[test]
+fn a_machine_that_makes_an_image_lives_to_its_own_moment_and_is_no_orphan() {
+    let builder = |expires_in_minutes: Option<i64>, age_minutes| {
+        let now_ms = i64::try_from(NOW_MS).unwrap();
+        let minute_ms = i64::try_from(MINUTE_MS).unwrap();
+        let moment = expires_in_minutes.map(|minutes| now_ms + minutes * minute_ms);
+        Instance {
+            launch: Some("ami:0a1b2c".to_owned()),
+            max_lifetime_minutes: None,
+            expires_ms: moment.map(|ms| ms.try_into().unwrap()),
+            ..instance("i-1", age_minutes)
+        }
+    };
+    let empty = world(vec![], vec![]);
+    for ledger in [None, Some(&empty)] {
+        // Older than an orphan may be, and than what has no limit.
+        assert!(ended(&[builder(Some(1), 90)], ledger).is_empty());
+        assert!(ended(&[builder(None, 59)], ledger).is_empty());
+        let over = [end("i-1", EndReason::MaxLifetime)];
+        assert_eq!(ended(&[builder(Some(-1), 10)], ledger), over);
+        assert_eq!(ended(&[builder(None, 61)], ledger), over);
+    }
 }
 
 #[test]

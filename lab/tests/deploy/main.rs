@@ -7,6 +7,8 @@
 )]
 
 mod broken;
+mod broken_builds;
+mod images;
 mod limits;
 mod rights;
 #[path = "../support/mod.rs"]

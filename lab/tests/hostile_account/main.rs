@@ -29,7 +29,7 @@ const OURS: &str = "team-ci";
 const BESIDE: &str = "team";
 
 /// Calls of whoever deploys, each of which is refused once.
-const OF_OPERATOR: [&str; 44] = [
+const OF_OPERATOR: [&str; 45] = [
     "apigateway:DeleteApi",
     "apigateway:GetApis",
     "cloudformation:CreateChangeSet",
@@ -48,6 +48,7 @@ const OF_OPERATOR: [&str; 44] = [
     "ec2:DescribeInstances",
     "ec2:DescribeLaunchTemplates",
     "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSnapshots",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ec2:GetEbsEncryptionByDefault",
@@ -86,14 +87,16 @@ const OF_FUNCTION: [&str; 7] = [
     "ssm:GetParametersByPath",
 ];
 /// Lists that were read over short and empty pages.
-const LISTS: [&str; 13] = [
+const LISTS: [&str; 15] = [
     "apigateway:GetApis",
     "cloudformation:DescribeChangeSet",
     "cloudformation:DescribeStackEvents",
     "dynamodb:Query",
+    "ec2:DescribeImages",
     "ec2:DescribeInstances",
     "ec2:DescribeLaunchTemplates",
     "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSnapshots",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "iam:ListRoles",

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{DeviceType, Image as Ec2Image, ImageState};
 
+use stacks::names::Names;
+
 use super::Shell;
 use crate::aws::{CallError, failed};
 use crate::environment::{Environment, Image, Pool};
 use crate::error::Error;
-use crate::render::stock_image;
+use crate::images::BuiltImage;
+use crate::named_images::NamedImage;
 
 /// The account's own key for volumes is none that anybody has to be let use.
 const AWS_KEY: &str = "alias/aws/ebs";
@@ -19,10 +22,12 @@ impl Shell<'_> {
     pub(crate) async fn root_devices(
         &self,
         environment: &Environment,
+        known: &[NamedImage],
     ) -> Result<BTreeMap<String, String>, Error> {
+        let names = environment.names();
         let mut ids = BTreeMap::new();
         for pool in &environment.pools {
-            let id = self.image_id(pool).await?;
+            let id = self.image_id(pool, &names, known).await?;
             ids.insert(pool.document.name.as_str(), id);
         }
         let found = self.images(ids.values().cloned().collect()).await?;
@@ -45,21 +50,67 @@ impl Shell<'_> {
         environment.pools.iter().map(of).collect()
     }
 
-    async fn image_id(&self, pool: &Pool) -> Result<String, Error> {
+    /// The images that pools name: what their parameters say, and what they would start from.
+    pub(crate) async fn named_images(
+        &self,
+        environment: &Environment,
+    ) -> Result<Vec<NamedImage>, Error> {
+        let names = environment.names();
+        let mut found: Vec<NamedImage> = Vec::new();
+        let mut built = None;
+        for pool in &environment.pools {
+            let Image::Built { name, stock } = &pool.image else {
+                continue;
+            };
+            let parameter = names.image(name, pool.arch.name());
+            if found.iter().any(|one| one.parameter == parameter) {
+                continue;
+            }
+            let path = stock.parameter(pool.arch);
+            let stock_ami = self.parameter(&path).await?;
+            let stock_ami = stock_ami.ok_or_else(|| no_parameter(pool, path))?;
+            let value = self.parameter(&parameter).await?;
+            if built.is_none() {
+                built = Some(self.built_images(&names).await?);
+            }
+            let mut all = built.iter().flatten().filter(|one| one.is_usable());
+            let current = all.find(|one| value.as_ref() == Some(&one.id));
+            found.push(NamedImage {
+                is_built: current.is_some(),
+                age_days: current.map_or(0, BuiltImage::age_days),
+                image: name.clone(),
+                parameter,
+                stock: stock.word(),
+                stock_ami,
+                value,
+            });
+        }
+        Ok(found)
+    }
+
+    async fn image_id(
+        &self,
+        pool: &Pool,
+        names: &Names,
+        known: &[NamedImage],
+    ) -> Result<String, Error> {
         let path = match &pool.image {
             Image::Ami(id) => return Ok(id.clone()),
             Image::Parameter(path) => path.clone(),
-            Image::StockAl2023 => stock_image(pool.arch),
+            Image::Stock(stock) => stock.parameter(pool.arch),
+            Image::Built { name, .. } => {
+                let parameter = names.image(name, pool.arch.name());
+                match known.iter().find(|one| one.parameter == parameter) {
+                    Some(one) => return Ok(one.ami().to_owned()),
+                    None => parameter,
+                }
+            }
         };
         let value = self.parameter(&path).await?;
-        value.ok_or_else(|| Error::Image {
-            pool: pool.document.name.clone(),
-            image: path,
-            because: "there is no such parameter in this account and region".to_owned(),
-        })
+        value.ok_or_else(|| no_parameter(pool, path))
     }
 
-    async fn images(&self, mut ids: Vec<String>) -> Result<Vec<Ec2Image>, CallError> {
+    pub(super) async fn images(&self, mut ids: Vec<String>) -> Result<Vec<Ec2Image>, CallError> {
         ids.sort_unstable();
         ids.dedup();
         let images = self.ec2.describe_images().set_image_ids(Some(ids));
@@ -85,6 +136,14 @@ impl Shell<'_> {
             Err(error) if may_not(&error) => Ok(None),
             asked => Ok(asked?.kms_key_id.filter(|key| !key.ends_with(AWS_KEY))),
         }
+    }
+}
+
+fn no_parameter(pool: &Pool, path: String) -> Error {
+    Error::Image {
+        pool: pool.document.name.clone(),
+        image: path,
+        because: "there is no such parameter in this account and region".to_owned(),
     }
 }
 

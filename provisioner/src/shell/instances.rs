@@ -24,6 +24,10 @@ pub(crate) struct Instance {
     pub(crate) state: String,
     /// Value of the deployment's tag.
     pub(crate) pool: String,
+    /// Id of the launch that it came of.
+    pub(crate) launch: String,
+    /// The image that it was launched from.
+    pub(crate) image: String,
 }
 
 impl Shell<'_> {
@@ -55,7 +59,7 @@ impl Shell<'_> {
         Ok(reservations
             .into_iter()
             .flat_map(|one| one.instances.unwrap_or_default())
-            .filter_map(|found| instance(found, &names.tag))
+            .filter_map(|found| instance(found, names))
             .collect())
     }
 
@@ -89,7 +93,7 @@ impl Shell<'_> {
 
 impl Shell<'_> {
     /// One id that EC2 does not know any more fails the whole request: then each has its own.
-    async fn terminate(&self, ids: &[String]) -> Result<(), CallError> {
+    pub(crate) async fn terminate(&self, ids: &[String]) -> Result<(), CallError> {
         let ended = self.terminate_together(ids).await;
         match ended {
             Err(error) if error.is("InvalidInstanceID.NotFound") => {}
@@ -116,12 +120,17 @@ impl Shell<'_> {
     }
 }
 
-fn instance(found: Ec2Instance, tag: &str) -> Option<Instance> {
+fn instance(found: Ec2Instance, names: &Names) -> Option<Instance> {
     let tags = found.tags.unwrap_or_default();
-    let pool = tags.into_iter().find(|own| own.key.as_deref() == Some(tag));
+    let tag = |key: &str| {
+        let own = tags.iter().find(|own| own.key() == Some(key));
+        own.and_then(|tag| tag.value.clone()).unwrap_or_default()
+    };
     Some(Instance {
+        pool: tag(&names.tag),
+        launch: tag(&names.tag_launch),
+        image: found.image_id.unwrap_or_default(),
         id: found.instance_id?,
         state: found.state?.name?.as_str().to_owned(),
-        pool: pool.and_then(|tag| tag.value).unwrap_or_default(),
     })
 }

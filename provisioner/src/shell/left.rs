@@ -43,12 +43,19 @@ impl Shell<'_> {
         if self.is_ours(NamedKind::Table, &names.table, tag).await? {
             found.push(Found::new(Kind::Table, names.table.clone(), String::new()));
         }
-        let name = names.log_group.clone();
-        if self.is_ours(NamedKind::LogGroup, &name, tag).await? {
-            found.push(Found::new(Kind::LogGroup, name, String::new()));
+        for name in [&names.log_group, &names.machine_log_group] {
+            if self.is_ours(NamedKind::LogGroup, name, tag).await? {
+                found.push(Found::new(Kind::LogGroup, name.clone(), String::new()));
+            }
         }
         for id in self.apis(&names).await? {
             found.push(Found::new(Kind::Api, id, names.api.clone()));
+        }
+        for image in self.image_ids(&names).await? {
+            found.push(Found::new(Kind::Image, image, String::new()));
+        }
+        for snapshot in self.image_snapshots(&names).await? {
+            found.push(Found::new(Kind::Snapshot, snapshot, String::new()));
         }
         for path in self.own_parameters(&names).await? {
             found.push(Found::new(Kind::Parameter, path, String::new()));

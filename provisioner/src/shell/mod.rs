@@ -2,12 +2,14 @@
 //! are made here and nowhere else.
 
 mod account;
+mod amis;
 mod change_sets;
 mod function;
 mod images;
 mod instances;
 mod interruption;
 mod left;
+mod machines;
 mod observe;
 mod owner;
 mod parameters;
@@ -24,8 +26,10 @@ use aws_smithy_http_client::tls;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
 
+pub(crate) use amis::moment;
 pub(crate) use change_sets::{ChangeKind, Request};
 pub(crate) use interruption::{EXPERIMENT_LIMIT_S, ROLE_LIMIT_S};
+pub(crate) use machines::Machine;
 
 use crate::aws::{AwsEndpoint, CallError, NO_CREDENTIALS, chain};
 use crate::deployment::{Deployment, guard_account};

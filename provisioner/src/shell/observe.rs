@@ -33,11 +33,13 @@ impl Shell<'_> {
                 secrets_to_write.insert(*secret);
             }
         }
+        let named_images = self.named_images(environment).await?;
         let bucket = names.bucket(&self.account, &environment.region);
         Ok(World {
             code_uploaded: self.has_object(&bucket, code_key).await?,
             spot_role: !environment.uses_spot() || self.has_spot_role().await?,
-            root_devices: self.root_devices(environment).await?,
+            root_devices: self.root_devices(environment, &named_images).await?,
+            named_images,
             volume_key: self.volume_key().await?,
             account: self.account.clone(),
             network,

@@ -50,6 +50,7 @@ pub(super) fn statements(environment: &Environment, place: &Place) -> Vec<Value>
                 "ec2:DescribeInstances",
                 "ec2:DescribeLaunchTemplates",
                 "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSnapshots",
                 "ec2:DescribeSubnets",
                 "ec2:DescribeVpcs",
                 "ec2:GetEbsDefaultKmsKeyId",
@@ -135,7 +136,7 @@ fn image_parameters(environment: &Environment, place: &Place) -> Vec<String> {
     let pools = environment.pools.iter();
     let named = pools.filter_map(|pool| match &pool.image {
         Image::Parameter(path) => Some(place.regional("ssm", &format!("parameter{path}"))),
-        Image::Ami(_) | Image::StockAl2023 => None,
+        Image::Ami(_) | Image::Built { .. } | Image::Stock(_) => None,
     });
     // AWS's own have no account.
     let Place {

@@ -1,0 +1,183 @@
+//! Builds that break off: whatever ends one, nothing is left that costs money or that machines could start from.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use lab::{FaultInjection, RunError};
+use provisioner::ami::Manifest;
+use provisioner::images::{self, Asked, Made};
+use provisioner::progress::{Event, Silent};
+use provisioner::teardown::Kind;
+use provisioner::{Deployment, Error};
+use stacks::names::Names;
+use tokio::sync::Notify;
+
+use super::images::{PATIENCE, build, manifest, no_machine_is_left, with_image};
+use super::support::{self, Bench, forge};
+use super::{code, down, up};
+
+/// Nothing of a build is there: no machine, no image, no snapshot, and the parameter says what it said.
+async fn nothing_is_left(bench: &Bench, deployment: &Deployment, images: usize, parameter: &str) {
+    no_machine_is_left(bench).await;
+    let found = provisioner::survey(deployment).await.unwrap();
+    for kind in [Kind::Image, Kind::Snapshot] {
+        assert_eq!(found.of(kind).count(), images, "{kind}: {found:?}");
+    }
+    assert_eq!(found.of(Kind::Instance).count(), 0, "{found:?}");
+    let lab = bench.lab.file();
+    let ssm = aws_sdk_ssm::Client::new(&support::sdk_config(lab, &lab.aws_endpoint));
+    let path = deployment.environment.names().image("go", "x86_64");
+    let value = ssm.get_parameter().name(path).send().await.unwrap();
+    assert_eq!(value.parameter.unwrap().value.as_deref(), Some(parameter));
+}
+
+/// Stops a build as Ctrl-C does, as soon as it says these words of the image `go`, which are its first of a phase.
+async fn stopped_at(deployment: &Deployment, manifest: &Manifest, words: &str) {
+    let reached = Notify::new();
+    let told = Mutex::new(Vec::new());
+    let progress = |event: Event| {
+        if let Event::Step(step) = event {
+            if step.starts_with("go ") && step.contains(words) {
+                reached.notify_one();
+            }
+            told.lock().unwrap().push(step);
+        }
+    };
+    let made = Made::default();
+    let asked = Asked {
+        manifest,
+        image: Some("go"),
+        arch: None,
+        instance_type: None,
+        patience: PATIENCE,
+    };
+    tokio::select! {
+        biased;
+        () = reached.notified() => {}
+        done = images::build(deployment, &asked, &made, &progress) => panic!("{done:?} before {words:?}"),
+        () = tokio::time::sleep(Duration::from_mins(2)) => panic!("{words:?} was never said: {told:?}"),
+    }
+    assert!(
+        !made.left().is_empty(),
+        "nothing was under way at {words:?}"
+    );
+    images::take_away(deployment, &made, &Silent).await.unwrap();
+    assert!(made.left().is_empty(), "{:?}", made.left());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_stopped_in_any_phase_leaves_nothing() {
+    let Some(bench) = Bench::sharing(forge()).await else {
+        return;
+    };
+    let deployment = with_image(&bench, "stop-ci");
+    up(&deployment, &code("binary")).await;
+    // Its parent is built once, and stays.
+    let first = build(&deployment, &manifest("first", ":")).await.unwrap();
+    let current = first[1].built.id.clone();
+    for (number, words) in [
+        "starts, and ends at",
+        "mark done",
+        "making the image",
+        "trying a machine of it",
+        "publishing",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Slow enough that its steps are seen while they run.
+        let manifest = manifest(&format!("stop-{number}"), "sleep 1");
+        println!("stopping at {words:?}");
+        stopped_at(&deployment, &manifest, words).await;
+        nothing_is_left(&bench, &deployment, 2, &current).await;
+    }
+    down(&deployment).await;
+    bench.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_fails_says_where_and_leaves_nothing() {
+    let Some(bench) = Bench::sharing(forge()).await else {
+        return;
+    };
+    let deployment = with_image(&bench, "fail-ci");
+    let none = build(&deployment, &manifest("early", ":"))
+        .await
+        .unwrap_err();
+    assert!(matches!(none, Error::NotDeployed { .. }), "{none}");
+    up(&deployment, &code("binary")).await;
+    let first = build(&deployment, &manifest("first", ":")).await.unwrap();
+    let current = first[1].built.id.clone();
+    let answer_lost = FaultInjection {
+        lose_answers: 1,
+        ..FaultInjection::default()
+    };
+    let image_fails = FaultInjection {
+        failing_images: 1,
+        ..FaultInjection::default()
+    };
+    let refused = FaultInjection {
+        run_error: Some(RunError {
+            code: "UnauthorizedOperation".to_owned(),
+            message: None,
+            count: 1,
+        }),
+        ..FaultInjection::default()
+    };
+    let crashes = FaultInjection {
+        crash_boots: 1,
+        ..FaultInjection::default()
+    };
+    let good = ":";
+    for (mark, provision, faults, words) in [
+        (
+            "step",
+            "fail 'the tool is broken'",
+            FaultInjection::default(),
+            "the tool is broken",
+        ),
+        // It ends without a word, as one whose deadline came.
+        (
+            "mute",
+            "trap - EXIT\nsystemctl poweroff --force\nsleep 60",
+            FaultInjection::default(),
+            "ended without a verdict",
+        ),
+        ("image", good, image_fails, "is failed"),
+        ("refused", good, refused, "RunInstances failed"),
+        ("crash", good, crashes, "ended without a verdict"),
+        // What is in /tmp is not in the image.
+        (
+            "trial",
+            "touch /etc/ci-once /tmp/once",
+            FaultInjection::default(),
+            "trial: step mark: good on its builder only",
+        ),
+    ] {
+        println!("{mark}");
+        bench.faults(&faults);
+        let built = build(&deployment, &manifest(mark, provision)).await;
+        bench.faults(&FaultInjection::default());
+        let failed = built.unwrap_err().to_string();
+        assert!(failed.contains(words), "{mark}: {failed}");
+        nothing_is_left(&bench, &deployment, 2, &current).await;
+    }
+    // EC2 launched and nobody heard of it: the same request asks again, and gets the same machine.
+    bench.faults(&answer_lost);
+    let built = build(&deployment, &manifest("lost", good)).await.unwrap();
+    assert!(!built[1].was_there);
+    no_machine_is_left(&bench).await;
+    let launched = bench.lab.status().await.unwrap().instances;
+    let launch = format!("ami:{}", built[1].built.digest);
+    let key = Names::of("fail-ci").tag_launch;
+    let of_build = launched
+        .iter()
+        .filter(|one| one.tags.get(&key) == Some(&launch));
+    assert_eq!(
+        of_build.count(),
+        2,
+        "one that made it and one that tried it"
+    );
+    down(&deployment).await;
+    bench.down().await;
+}

@@ -1,0 +1,338 @@
+//! Images that EC2 has, as plain data, and what follows from them: which is current, which was before it,
+//! which may go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::keys;
+
+/// How many tested images of each kind are kept: the newest, and the one to go back to.
+pub const KEPT: usize = 2;
+/// How old an image may be before it is worth a word: its packages have had a month of security updates.
+pub const OLD_DAYS: u64 = 30;
+/// After which an image that nobody has tested is left over, in seconds: its build has ended, however it did.
+pub(super) const UNTESTED_S: u64 = 2 * 3600;
+
+/// One image that EC2 has, as its tags tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BuiltImage {
+    /// EC2's id.
+    pub id: String,
+    /// EC2's name for it.
+    pub name: String,
+    /// The image that it is of.
+    pub image: String,
+    /// For machines of this architecture.
+    pub arch: String,
+    /// The distribution that it stems from.
+    pub stock: String,
+    /// Its number among all builds of its image.
+    pub version: u32,
+    /// What decided its content.
+    pub digest: String,
+    /// The image that it was made of.
+    pub parent: String,
+    /// When it was made, in seconds since 1970.
+    pub created_s: u64,
+    /// Whether a machine of it has been tried, and was good.
+    pub tested: bool,
+    /// Whether EC2 would launch it.
+    pub available: bool,
+}
+
+/// How far EC2 is with an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ImageStatus {
+    /// It is being made.
+    Pending,
+    /// It can be launched.
+    Available,
+    /// It never will be; in EC2's word.
+    Broken(String),
+}
+
+/// What an image is in its deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The next machine starts from it.
+    Current,
+    /// `ami rollback` goes back to it.
+    Previous,
+    /// It could be promoted.
+    Other,
+    /// Its build broke off before it was tried: nothing starts from it.
+    Untested,
+}
+
+impl Role {
+    /// The word for people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Previous => "previous",
+            Self::Other => "",
+            Self::Untested => "untested",
+        }
+    }
+}
+
+/// An image and what it is in its deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The image.
+    #[serde(flatten)]
+    pub built: BuiltImage,
+    /// What it is.
+    pub role: Role,
+    /// How old it is, in days.
+    pub age_days: u64,
+}
+
+/// The parameters' values, by image and architecture.
+pub(crate) type Current = BTreeMap<(String, String), String>;
+
+impl BuiltImage {
+    /// Image and architecture: of each such pair one is current.
+    pub(crate) fn kind(&self) -> (String, String) {
+        (self.image.clone(), self.arch.clone())
+    }
+
+    /// Whether machines may start from it.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.tested && self.available
+    }
+
+    /// How old it is, in days.
+    pub(crate) fn age_days(&self) -> u64 {
+        self.age_days_at(keys::now_s())
+    }
+
+    fn age_days_at(&self, now_s: u64) -> u64 {
+        now_s.saturating_sub(self.created_s) / 86_400
+    }
+}
+
+/// The number of the next build of `image`.
+pub(crate) fn next_version(all: &[BuiltImage], image: &str) -> u32 {
+    let of_image = all.iter().filter(|one| one.image == image);
+    of_image.map(|one| one.version).max().unwrap_or(0) + 1
+}
+
+/// The finished image with this digest, if there is one.
+pub(crate) fn with_digest<'a>(all: &'a [BuiltImage], digest: &str) -> Option<&'a BuiltImage> {
+    let of_digest = all.iter().filter(|one| one.digest == digest);
+    let usable = of_digest.filter(|one| one.is_usable());
+    usable.max_by_key(|one| one.version)
+}
+
+/// The one to go back to from `current`: the newest before it of its kind.
+pub(crate) fn previous<'a>(all: &'a [BuiltImage], current: &BuiltImage) -> Option<&'a BuiltImage> {
+    let mut older: Vec<&BuiltImage> = all
+        .iter()
+        .filter(|one| one.kind() == current.kind() && one.is_usable())
+        .filter(|one| one.version < current.version)
+        .collect();
+    older.sort_by_key(|one| one.version);
+    older.pop()
+}
+
+/// Every image with what it is, by image and architecture, the newest first.
+pub(crate) fn listed(all: &[BuiltImage], current: &Current, now_s: u64) -> Vec<Listed> {
+    let is_current = |one: &BuiltImage| current.get(&one.kind()) == Some(&one.id);
+    let before: BTreeSet<&str> = all
+        .iter()
+        .filter(|one| is_current(one))
+        .filter_map(|one| Some(previous(all, one)?.id.as_str()))
+        .collect();
+    let role = |one: &BuiltImage| {
+        if is_current(one) {
+            Role::Current
+        } else if !one.is_usable() {
+            Role::Untested
+        } else if before.contains(one.id.as_str()) {
+            Role::Previous
+        } else {
+            Role::Other
+        }
+    };
+    let mut listed: Vec<Listed> = all
+        .iter()
+        .map(|one| Listed {
+            role: role(one),
+            age_days: one.age_days_at(now_s),
+            built: one.clone(),
+        })
+        .collect();
+    listed.sort_by(|a, b| {
+        let of = |it: &Listed| (it.built.kind(), std::cmp::Reverse(it.built.version));
+        of(a).cmp(&of(b))
+    });
+    listed
+}
+
+/// Why an image is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeptBecause {
+    /// The next machine starts from it.
+    Current,
+    /// A machine runs on it, or a pool names it by its id.
+    InUse,
+    /// It is one of the newest.
+    Recent,
+    /// Nobody has tested it yet, and somebody may be about to.
+    BeingBuilt,
+}
+
+impl KeptBecause {
+    /// For people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Current => "machines start from it",
+            Self::InUse => "a machine or a pool uses it",
+            Self::Recent => "it is one of the two newest",
+            Self::BeingBuilt => "it may be under way",
+        }
+    }
+}
+
+/// Why `one` must not go, if it must not. `in_use` are ids of images that machines run on or pools name.
+pub(crate) fn kept_because(
+    one: &BuiltImage,
+    all: &[BuiltImage],
+    current: &Current,
+    in_use: &BTreeSet<String>,
+    now_s: u64,
+) -> Option<KeptBecause> {
+    if current.get(&one.kind()) == Some(&one.id) {
+        return Some(KeptBecause::Current);
+    }
+    if in_use.contains(&one.id) {
+        return Some(KeptBecause::InUse);
+    }
+    if !one.is_usable() {
+        let is_young = now_s.saturating_sub(one.created_s) < UNTESTED_S;
+        return is_young.then_some(KeptBecause::BeingBuilt);
+    }
+    let newer = all
+        .iter()
+        .filter(|other| other.kind() == one.kind() && other.is_usable())
+        .filter(|other| other.version > one.version);
+    (newer.count() < KEPT).then_some(KeptBecause::Recent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_S: u64 = 1_800_000_000;
+
+    fn image(version: u32) -> BuiltImage {
+        BuiltImage {
+            id: format!("ami-{version}"),
+            name: format!("ci-runner-go-v{version}"),
+            image: "go".to_owned(),
+            arch: "x86_64".to_owned(),
+            stock: "al2023".to_owned(),
+            version,
+            digest: format!("d{version}"),
+            parent: "ami-0".to_owned(),
+            created_s: NOW_S - 86_400 * u64::from(10 - version),
+            tested: true,
+            available: true,
+        }
+    }
+
+    fn current(id: &str) -> Current {
+        let kind = ("go".to_owned(), "x86_64".to_owned());
+        Current::from([(kind, id.to_owned())])
+    }
+
+    #[test]
+    fn each_image_has_its_role_and_the_one_before_is_the_newest_that_is_older() {
+        let untested = BuiltImage {
+            tested: false,
+            ..image(5)
+        };
+        let arm = BuiltImage {
+            id: "ami-arm".to_owned(),
+            arch: "arm64".to_owned(),
+            ..image(2)
+        };
+        let all = [image(1), image(3), image(4), untested, arm];
+        let roles = |current: &Current| -> Vec<(u32, Role)> {
+            let listed = listed(&all, current, NOW_S);
+            let mut x86 = listed.iter().filter(|one| one.built.arch == "x86_64");
+            assert!(x86.all(|one| one.age_days == 10 - u64::from(one.built.version)));
+            let x86 = listed.iter().filter(|one| one.built.arch == "x86_64");
+            x86.map(|one| (one.built.version, one.role)).collect()
+        };
+        let expected = [
+            (5, Role::Untested),
+            (4, Role::Current),
+            (3, Role::Previous),
+            (1, Role::Other),
+        ];
+        assert_eq!(roles(&current("ami-4")), expected);
+        // After a rollback, and with a stock image as the current one.
+        let expected = [
+            (5, Role::Untested),
+            (4, Role::Other),
+            (3, Role::Current),
+            (1, Role::Previous),
+        ];
+        assert_eq!(roles(&current("ami-3")), expected);
+        assert!(
+            roles(&current("ami-stock"))
+                .iter()
+                .all(|(_, role)| *role != Role::Previous)
+        );
+        assert_eq!(previous(&all, &image(1)), None);
+        assert_eq!(next_version(&all, "go"), 6);
+        assert_eq!(next_version(&all, "node"), 1);
+    }
+
+    #[test]
+    fn two_are_kept_and_what_is_current_or_in_use() {
+        let all = [image(1), image(2), image(3), image(4)];
+        let kept = |version: u32, current_id: &str, in_use: &[&str]| {
+            let in_use = in_use.iter().map(|id| (*id).to_owned()).collect();
+            kept_because(&image(version), &all, &current(current_id), &in_use, NOW_S)
+        };
+        assert_eq!(kept(4, "ami-4", &[]), Some(KeptBecause::Current));
+        assert_eq!(kept(3, "ami-4", &[]), Some(KeptBecause::Recent));
+        assert_eq!(kept(2, "ami-4", &[]), None);
+        assert_eq!(kept(1, "ami-4", &["ami-1"]), Some(KeptBecause::InUse));
+        // Gone back to: it stays, and so do the newer ones.
+        assert_eq!(kept(1, "ami-1", &[]), Some(KeptBecause::Current));
+        assert_eq!(kept(2, "ami-1", &[]), None);
+        let fresh = BuiltImage {
+            tested: false,
+            created_s: NOW_S - 60,
+            ..image(5)
+        };
+        let none = BTreeSet::new();
+        let because = |one: &BuiltImage| kept_because(one, &all, &current("ami-4"), &none, NOW_S);
+        assert_eq!(because(&fresh), Some(KeptBecause::BeingBuilt));
+        let left_over = BuiltImage {
+            created_s: NOW_S - UNTESTED_S,
+            ..fresh
+        };
+        assert_eq!(because(&left_over), None);
+    }
+
+    #[test]
+    fn a_digest_is_built_once_it_is_tested() {
+        let untested = BuiltImage {
+            tested: false,
+            ..image(2)
+        };
+        let all = [image(1), untested];
+        assert_eq!(with_digest(&all, "d1").map(|one| one.version), Some(1));
+        assert_eq!(with_digest(&all, "d2"), None);
+    }
+}

@@ -1,0 +1,212 @@
+//! Which image machines start from is what a parameter says: launch templates name the parameter, so that what
+//! it says now holds for the next machine, and going back is one write.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use stacks::names::Names;
+
+use super::built::BuiltImage;
+use super::built::{self, Current, KeptBecause, Listed};
+use super::keys;
+use crate::deployment::Deployment;
+use crate::environment::{Arch, Environment, Image};
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::shell::Shell;
+
+/// How long AWS may take to believe an image, in seconds: it looks at it after it has said yes.
+const TAKEN_LIMIT_S: u64 = 60;
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The deployment's images and what they are in it.
+pub async fn list(deployment: &Deployment, progress: &dyn Progress) -> Result<Vec<Listed>, Error> {
+    let shell = Shell::open(deployment, progress).await?;
+    let names = deployment.environment.names();
+    let all = shell.built_images(&names).await?;
+    let current = current(&shell, &names, &all).await?;
+    Ok(built::listed(&all, &current, keys::now_s()))
+}
+
+/// Has machines start from `id`, an image of `image` that was built here: what they started from before.
+pub async fn promote(
+    deployment: &Deployment,
+    image: &str,
+    id: &str,
+    progress: &dyn Progress,
+) -> Result<Moved, Error> {
+    let shell = Shell::open(deployment, progress).await?;
+    let names = deployment.environment.names();
+    let all = shell.built_images(&names).await?;
+    let refused = |because: &str| Error::Build {
+        image: image.to_owned(),
+        phase: "promotion",
+        because: format!("{id} {because}; `cargo xtask ami list` shows those that can be"),
+    };
+    let found = all.iter().find(|one| one.id == id && one.image == image);
+    let found = found.ok_or_else(|| refused("is no image of it that this deployment has built"))?;
+    if !found.tested {
+        return Err(refused("was never tried"));
+    }
+    if !found.available {
+        return Err(refused("is not available"));
+    }
+    put_forward(&shell, &names, found).await
+}
+
+/// Has machines start from the image before the current one, for every architecture that has one.
+pub async fn rollback(
+    deployment: &Deployment,
+    image: &str,
+    arch: Option<Arch>,
+    progress: &dyn Progress,
+) -> Result<Vec<Moved>, Error> {
+    let shell = Shell::open(deployment, progress).await?;
+    let names = deployment.environment.names();
+    let all = shell.built_images(&names).await?;
+    let current = current(&shell, &names, &all).await?;
+    let of_image = all.iter().filter(|one| one.image == image);
+    let is_current = |one: &&BuiltImage| current.get(&one.kind()) == Some(&one.id);
+    let wanted = |one: &&BuiltImage| arch.is_none_or(|arch| arch.name() == one.arch);
+    let mut moved = Vec::new();
+    for one in of_image.filter(is_current).filter(wanted) {
+        if let Some(before) = built::previous(&all, one) {
+            moved.push(put_forward(&shell, &names, before).await?);
+        }
+    }
+    if moved.is_empty() {
+        return Err(Error::Build {
+            image: image.to_owned(),
+            phase: "rollback",
+            because:
+                "there is no image before the current one; `cargo xtask ami list` shows those \
+                      that there are"
+                    .to_owned(),
+        });
+    }
+    Ok(moved)
+}
+
+/// A parameter that names another image now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// The parameter.
+    pub parameter: String,
+    /// What it said before, if it was there.
+    pub from: Option<String>,
+    /// What it says now.
+    pub to: BuiltImage,
+}
+
+async fn put_forward(shell: &Shell<'_>, names: &Names, to: &BuiltImage) -> Result<Moved, Error> {
+    let parameter = names.image(&to.image, &to.arch);
+    let from = shell.parameter(&parameter).await?;
+    put(shell, &parameter, &to.id).await?;
+    Ok(Moved {
+        parameter,
+        from,
+        to: to.clone(),
+    })
+}
+
+/// Writes the parameter and reads it back until it says so: AWS answers before it has looked at the image, and
+/// keeps the old value if it does not like what it sees.
+pub(crate) async fn put(shell: &Shell<'_>, path: &str, image: &str) -> Result<(), Error> {
+    if shell.parameter(path).await?.as_deref() == Some(image) {
+        return Ok(());
+    }
+    shell.put_image(path, image).await?;
+    let begun = Instant::now();
+    loop {
+        if shell.parameter(path).await?.as_deref() == Some(image) {
+            return Ok(());
+        }
+        let seconds = begun.elapsed().as_secs();
+        if seconds > TAKEN_LIMIT_S {
+            return Err(Error::Build {
+                image: image.to_owned(),
+                phase: "publication",
+                because: format!(
+                    "AWS did not take it as the value of {path} within {TAKEN_LIMIT_S} seconds: it has \
+                     to be an image of this account and region"
+                ),
+            });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What the parameters of these kinds of images say.
+async fn current(shell: &Shell<'_>, names: &Names, all: &[BuiltImage]) -> Result<Current, Error> {
+    let kinds: BTreeSet<_> = all.iter().map(BuiltImage::kind).collect();
+    let mut current = Current::new();
+    for (image, arch) in kinds {
+        if let Some(id) = shell.parameter(&names.image(&image, &arch)).await? {
+            current.insert((image, arch), id);
+        }
+    }
+    Ok(current)
+}
+
+/// What came of a retirement.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// Images that are gone, with their snapshots.
+    pub gone: Vec<BuiltImage>,
+    /// Images that stay.
+    pub kept: Vec<(BuiltImage, KeptBecause)>,
+}
+
+/// Takes away what nobody needs any more: all but the two newest of each kind, the current one and what is in use,
+/// and what a build left that broke off. `id` is the only one that is meant, if it is given, and has to be one that
+/// may go.
+pub async fn retire(
+    deployment: &Deployment,
+    id: Option<&str>,
+    progress: &dyn Progress,
+) -> Result<Retired, Error> {
+    let shell = Shell::open(deployment, progress).await?;
+    let environment = &deployment.environment;
+    let names = environment.names();
+    let all = shell.built_images(&names).await?;
+    let current = current(&shell, &names, &all).await?;
+    let in_use = in_use(&shell, environment).await?;
+    let now_s = keys::now_s();
+    let mut retired = Retired::default();
+    for one in all.iter().filter(|one| id.is_none_or(|id| one.id == id)) {
+        if let Some(because) = built::kept_because(one, &all, &current, &in_use, now_s) {
+            retired.kept.push((one.clone(), because));
+            continue;
+        }
+        shell.step(&format!("taking away {} ({})", one.name, one.id));
+        shell.deregister(&one.id).await?;
+        retired.gone.push(one.clone());
+    }
+    let Some(id) = id else {
+        return Ok(retired);
+    };
+    let because = match retired.kept.first() {
+        Some((_, because)) => because.words(),
+        None if retired.gone.is_empty() => "it is no image that this deployment has built",
+        None => return Ok(retired),
+    };
+    Err(Error::Build {
+        image: id.to_owned(),
+        phase: "retirement",
+        because: because.to_owned(),
+    })
+}
+
+/// Images that machines of the deployment run on, and that its pools name by their ids.
+async fn in_use(shell: &Shell<'_>, environment: &Environment) -> Result<BTreeSet<String>, Error> {
+    let machines = shell.instances(&environment.names()).await?;
+    let machines = machines.into_iter().map(|one| one.image);
+    let pools = environment.pools.iter();
+    let named = pools.filter_map(|pool| match &pool.image {
+        Image::Ami(id) => Some(id.clone()),
+        Image::Parameter(_) | Image::Stock(_) | Image::Built { .. } => None,
+    });
+    Ok(machines.chain(named).collect())
+}

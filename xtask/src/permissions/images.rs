@@ -1,0 +1,85 @@
+//! What `ami build` and its like call: machines and images that carry the deployment's tags, from birth, and no
+//! others.
+
+use serde_json::{Value, json};
+
+use super::{Place, allow};
+
+/// The statements of `ami build`, `list`, `promote`, `rollback`, `retire`, and of `down` for images.
+pub(super) fn statements(place: &Place) -> Vec<Value> {
+    let names = &place.names;
+    let (partition, region) = (place.partition, &place.region);
+    let regional = |kind: &str| place.regional("ec2", &format!("{kind}/*"));
+    // Neither of them has an account in its ARN, and a shared subnet is another account's.
+    let [image, snapshot] =
+        ["image", "snapshot"].map(|kind| format!("arn:{partition}:ec2:{region}::{kind}/*"));
+    let subnet = format!("arn:{partition}:ec2:{region}:*:subnet/*");
+    let carries =
+        |kind: &str, key: &str| json!({ "Null": { format!("aws:{kind}/{key}"): "false" } });
+    let launched = carries("ResourceTag", &names.tag_launch);
+    let ours = carries("ResourceTag", &names.tag_image);
+    let with = |sid: &str, actions: &[&str], resources: &[String], condition: Option<Value>| {
+        let mut statement = allow(sid, &actions.iter().copied().collect(), resources);
+        if let Some(condition) = condition {
+            statement["Condition"] = condition;
+        }
+        statement
+    };
+    vec![
+        with(
+            "ImagesLaunch",
+            &["ec2:RunInstances"],
+            &[regional("instance"), regional("volume")],
+            Some(carries("RequestTag", &names.tag_launch)),
+        ),
+        with(
+            "ImagesLaunchWith",
+            &["ec2:RunInstances"],
+            &[
+                image.clone(),
+                subnet,
+                regional("launch-template"),
+                regional("network-interface"),
+                regional("security-group"),
+            ],
+            None,
+        ),
+        with(
+            "ImagesTagsAtBirth",
+            &["ec2:CreateTags"],
+            &[
+                image.clone(),
+                snapshot.clone(),
+                regional("instance"),
+                regional("volume"),
+            ],
+            Some(json!({
+                "StringEquals": { "ec2:CreateAction": ["CreateImage", "RunInstances"] }
+            })),
+        ),
+        with(
+            "ImagesTested",
+            &["ec2:CreateTags"],
+            std::slice::from_ref(&image),
+            Some(ours.clone()),
+        ),
+        with(
+            "ImagesOfMachines",
+            &["ec2:CreateImage", "ec2:GetConsoleOutput"],
+            &[regional("instance")],
+            Some(launched),
+        ),
+        with(
+            "ImagesCreate",
+            &["ec2:CreateImage"],
+            &[image.clone(), snapshot.clone()],
+            Some(carries("RequestTag", &names.tag_image)),
+        ),
+        with(
+            "ImagesDelete",
+            &["ec2:DeleteSnapshot", "ec2:DeregisterImage"],
+            &[image, snapshot],
+            Some(ours),
+        ),
+    ]
+}
