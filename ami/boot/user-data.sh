@@ -7,18 +7,22 @@
 #   is told to stop in the middle of a job reports that job as a success.
 # - No secret is in this file, in an argument list, in an environment or on a disk. Role keys and
 #   metadata tokens go to curl by standard input, the runner's credential lives in tmpfs.
-# - The job runs as the user ci, which can end neither the deadline nor this script. A pool whose
-#   image puts ci into the docker group gives its jobs root: there only the sweep is a real bound.
+# - Once the runner runs, root reads and writes nothing that lies in a folder of its user's: a link or
+#   a pipe that a job puts there meets nobody. systemd writes the runner's log into root's folder.
+# - The job runs as the user ci, which can end neither the deadline nor this script. A pool that gives
+#   its jobs sudo, Docker or root itself has no real bound but the sweep.
+# - What ends the machine asks no process to stop: `poweroff --force` alone waits 90 seconds for one
+#   that does not listen, which the first process of a container never does.
 #
-# A Tera template. The provisioner strips comment and blank lines, so no line of a here-document may
-# be one.
+# A Tera template. The provisioner strips comments, blank lines and indentation; in a here-document,
+# blank lines alone.
 
 # Before anything else, so that nothing that hangs or fails below can outlive it.
 systemd-run --quiet --collect --unit=ci-deadline --on-active={{ pool.max_lifetime_minutes }}min \
-  /bin/sh -c 'systemctl kill --signal=SIGKILL ci-runner.service; systemctl poweroff --force' ||
+  /bin/sh -c 'systemctl kill --signal=SIGKILL ci-runner.service; systemctl poweroff --force --force' ||
   {
     echo 'ci: no systemd arms the deadline, so this machine ends'
-    systemctl poweroff --force || poweroff -f || shutdown -h now
+    systemctl poweroff --force --force || poweroff -f || shutdown -h now
     exit 1
   }
 
@@ -33,10 +37,16 @@ region='{{ region }}'
 runner_url='{{ runner_url }}'
 boot_timeout_s=$(({{ pool.boot_timeout_minutes }} * 60))
 idle_timeout_s=$(({{ pool.idle_timeout_minutes }} * 60))
-home=/home/ci
-# tmpfs: what lies here is gone with the machine and never on a volume.
+user={{ host.user }}
+home={{ host.home }}
+forge='{{ forge_url }}'
+# Both are tmpfs: what lies there is gone with the machine and never on a volume. The first is root's
+# alone, the second is the runner's, and root does not look into it again once the runner runs.
 state=/run/ci
-log=$state/log/runner.log
+own=/run/ci-runner
+log=$state/runner.log
+mkdir -p "$state"
+: >"$state/secrets"
 
 # What the trap reports: where we are, and why we stop there.
 phase=start
@@ -44,7 +54,17 @@ words=
 # The mark that the end sends: a boot has failed until the runner had its job, or none came.
 last_mark=failed
 
-say() { printf 'ci %s/%s: %s\n' "$deployment" "$pool" "$*"; }
+# A line on the console, and one to be shipped at the end, which a job may have left no room for.
+say() {
+  printf 'ci %s/%s: %s\n' "$deployment" "$pool" "$*"
+  printf '%s %s\n' "$(date +%s%3N)" "$*" >>"$state/words" || :
+}
+
+# reached WORD: how far the machine is, and how long after its kernel started.
+reached() {
+  read -r up _ </proc/uptime
+  say "reached $1 after $up s"
+}
 
 fail() {
   words=$*
@@ -63,25 +83,53 @@ metadata() {
 }
 
 metadata_token() {
-  curl -fsS -m 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+  curl -fsS -m 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' \
     http://169.254.169.254/latest/api/token
 }
 
 field() { printf '%s' "$1" | sed -n 's/.*"'"$2"'" *: *"\([^"]*\)".*/\1/p'; }
 
-# route BODY FILE SECONDS: asks the dispatcher, signed as this instance; the answer goes to FILE, the
-# HTTP status to standard output. The API answers within 29 seconds or not at all. The role's keys are
-# read each time: they rotate while a job runs.
-route() (
+# signed SERVICE SECONDS FILE CURL-ARGUMENT…: a request that this instance signs; the answer goes to
+# FILE, the HTTP status to standard output. The role's keys are read each time: they rotate while a job
+# runs.
+signed() (
+  service=$1
+  seconds=$2
+  file=$3
+  shift 3
   token=$(metadata_token) || return 1
   role=$(metadata "$token" iam/security-credentials/) || return 1
   keys=$(metadata "$token" "iam/security-credentials/$role") || return 1
   printf 'user = "%s:%s"\nheader = "x-amz-security-token: %s"\n' \
     "$(field "$keys" AccessKeyId)" "$(field "$keys" SecretAccessKey)" "$(field "$keys" Token)" |
-    curl -sS -m "$3" --connect-timeout 5 -o "$2" -w '%{http_code}' -K - \
-      --aws-sigv4 "aws:amz:$region:execute-api" -H 'Content-Type: application/json' \
-      --data-binary "$1" "$runner_url"
+    curl -sS -m "$seconds" --connect-timeout 5 -o "$file" -w '%{http_code}' -K - \
+      --aws-sigv4 "aws:amz:$region:$service" "$@"
 )
+
+# route BODY FILE SECONDS: asks the dispatcher. The API answers within 29 seconds or not at all.
+route() {
+  signed execute-api "$3" "$2" -H 'Content-Type: application/json' --data-binary "$1" "$runner_url"
+}
+
+# ship: what this machine said and the last of what its runner said, as one request. Whatever comes of it.
+# A line of the runner's has no time that we could read, so all of them get this one's.
+ship() {
+  now_ms=$(date +%s%3N)
+  {
+    printf '{"logGroupName":"%s","logStreamName":"%s","logEvents":[\n' \
+      '{{ names.machine_log_group }}' "$pool"
+    {
+      tail -n 200 "$state/words"
+      tail -c 65536 "$log" 2>/dev/null | tail -n 300 | sed "s/^/$now_ms runner: /"
+    } | grep -a -v -F -f "$state/secrets" | tr -d '\r' | tr -c '\n -~' ' ' | tr '"\134' "'/" |
+      cut -c 1-500 | sort -s -n -k 1,1 |
+      sed -e "s|^\([0-9]*\) \(.*\)|{\"timestamp\":\1,\"message\":\"${instance:-unknown} \2\"},|" -e '$s/,$//'
+    echo ']}'
+  } >"$state/events"
+  signed logs 10 /dev/null -H 'Content-Type: application/x-amz-json-1.1' \
+    -H 'X-Amz-Target: Logs_20140328.PutLogEvents' --data-binary @"$state/events" '{{ logs_url }}' \
+    >/dev/null 2>&1
+}
 
 # mark WORD TEXT: tells the dispatcher; never fatal. TEXT loses what JSON would have to escape.
 mark() {
@@ -93,21 +141,24 @@ kill_runner() { systemctl kill --signal=SIGKILL ci-runner.service >/dev/null 2>&
 
 finish() {
   code=$?
+  set +e
   trap - EXIT
   trap '' INT TERM HUP
   kill_runner
+  reached end
   say "ends in phase $phase (exit $code) $words"
   # Where no word of a script reaches EC2's console by itself, and none reaches the dispatcher.
-  [ ! -w /dev/console ] || say "$phase: $words" 2>/dev/null >/dev/console || :
+  [ ! -w /dev/console ] || printf 'ci %s: %s\n' "$phase" "$words" 2>/dev/null >/dev/console
+  ship &
   mark "$last_mark" "$phase: ${words:-exit $code}"
   # For the marks that are still on their way.
   wait
-  rm -rf "$state"
-  systemctl poweroff --force || poweroff -f || shutdown -h now
+  systemctl poweroff --force --force || poweroff -f || shutdown -h now
 }
 trap finish EXIT
 trap 'words="told to stop"; exit 143' INT TERM HUP
 
+reached boot
 boot_end_s=$(($(now_s) + boot_timeout_s))
 # pause SECONDS: before the next try; ends the boot when its time is over.
 pause() {
@@ -118,7 +169,7 @@ pause() {
 phase=image
 # What the image has to have, before anything is asked for. A curl that can't sign would reach nobody,
 # so this stands on the console.
-for program in systemctl install sed{% if install %} dnf sha256sum{% endif %}; do
+for program in systemctl install sed{% if install %} {{ install.manager }} sha256sum{% endif %}{% if host.sudo %} sudo{% endif %}; do
   command -v "$program" >/dev/null || fail "the image has no $program"
 done
 curl --help all 2>/dev/null | grep -q -e --aws-sigv4 ||
@@ -147,8 +198,12 @@ done
 say "instance $instance"
 
 phase=user
-id ci >/dev/null 2>&1 || useradd --create-home --shell /bin/bash ci
-install -d -m 0700 -o ci "$state" "$state/log" "$home" "$home/work"
+id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
+install -d -m 0700 -o "$user" "$own" "$home" "$home/work"
+{% if host.sudo %}
+echo "$user ALL=(ALL:ALL) NOPASSWD: ALL" >/etc/sudoers.d/ci-runner
+chmod 0440 /etc/sudoers.d/ci-runner
+{% endif %}
 
 {% if forge_ca %}
 phase=ca
@@ -167,6 +222,7 @@ chmod 0644 "$anchors/ci-forge.crt"
 $update >/dev/null || fail "the forge's CA could not be installed"
 {% endif %}
 phase=credential
+reached credential
 delay_s=1
 while :; do
   status=$(route '{"ask":"credential"}' "$state/answer" 30) || status=000
@@ -180,11 +236,15 @@ while :; do
   [ "$delay_s" -ge 8 ] || delay_s=$((delay_s * 2))
 done
 words=
-sed -n 's/^runner //p' "$state/answer" >"$state/.runner"
-[ -s "$state/.runner" ] || fail 'the answer holds no runner document'
+reached registered
+credential=$(sed -n 's/^runner //p' "$state/answer")
+[ -n "$credential" ] || fail 'the answer holds no runner document'
+printf '%s\n' "$credential" >"$own/.runner"
+# No line with one of these is shipped.
+sed -n -e 's/^clone-token //p' -e 's/.*"token" *: *"\([^"]*\)".*/\1/p' "$state/answer" | sed '/^$/d' \
+  >"$state/secrets"
 {% if pool.clone_token %}
 phase=clone-token
-forge='{{ forge_url }}'
 clone_token=$(sed -n 's/^clone-token //p' "$state/answer")
 case $clone_token in
   *[!A-Za-z0-9._-]*) fail 'the answer holds no usable clone token' ;;
@@ -192,9 +252,9 @@ esac
 # Written by the shell itself: the token stands in no argument list and, by the include, on no disk.
 if [ -n "$clone_token" ]; then
   printf '[url "%s://ci:%s@%s/"]\n\tinsteadOf = %s/\n' \
-    "${forge%%://*}" "$clone_token" "${forge#*://}" "$forge" >"$state/gitconfig"
-  printf '[include]\n\tpath = %s/gitconfig\n' "$state" >"$home/.gitconfig"
-  chown ci: "$state/gitconfig" "$home/.gitconfig"
+    "${forge%%://*}" "$clone_token" "${forge#*://}" "$forge" >"$own/gitconfig"
+  printf '[include]\n\tpath = %s/gitconfig\n' "$own" >"$home/.gitconfig"
+  chown "$user": "$own/gitconfig" "$home/.gitconfig"
 else
   say 'no clone token is set: jobs reach public repositories only'
 fi
@@ -205,24 +265,58 @@ rm -f "$state/answer"
 
 phase=runner
 {% if install %}
-# A stock image: the pinned runner by checksum, git for the job's checkout, and the distribution's Node
-# for actions in JavaScript, of which checkout is one.
-set --
-command -v git >/dev/null || set -- git
-command -v node >/dev/null || set -- "$@" {{ install.node }}
-[ $# = 0 ] || timeout 300 dnf -q -y install "$@" || fail "could not install $*"
-if ! command -v "$program" >/dev/null; then
-  file={{ install.file }}
-  until curl -fsSL --proto '=https' -m 120 -o "/root/$file" "{{ install.url }}"; do
-    words="could not download $file"
+# A stock image: git for the job's checkout, Node for actions in JavaScript, of which checkout is one,
+# Docker where the pool asks for it, and the pinned runner.
+# fetch FILE URL SHA256: into root's home.
+fetch() {
+  until curl -fsSL --proto '=https' -m 120 -o "/root/$1" "$2"; do
+    words="could not download $1"
     pause 2
   done
-  echo '{{ install.sha256 }} ' "/root/$file" | sha256sum -c - >/dev/null ||
-    fail "$file has another checksum than the pinned one"
-  install -m 0755 "/root/$file" "/usr/local/bin/$program"
-  rm -f "/root/$file"
+  echo "$3  /root/$1" | sha256sum -c - >/dev/null ||
+    fail "$1 has another checksum than the pinned one"
+}
+set --
+command -v git >/dev/null || set -- git
+{% if install.node.package %}
+command -v node >/dev/null || set -- "$@" {{ install.node.package }}
+{% endif %}
+{% if host.docker %}
+command -v docker >/dev/null || set -- "$@" {{ install.docker }}
+{% endif %}
+{% if install.manager == "dnf" %}
+[ $# = 0 ] || timeout 300 dnf -q -y install "$@" || fail "could not install $*"
+{% else %}
+if [ $# != 0 ]; then
+  # The daily upgrade starts with the machine too. One that is at work is waited for, since it must not
+  # be torn; the lists have a lock of their own, for which apt does not wait.
+  systemctl stop apt-daily.timer apt-daily-upgrade.timer >/dev/null 2>&1 || :
+  export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+  until timeout 120 apt-get -qq update; do
+    words='could not read the lists of packages'
+    pause 3
+  done
+  words=
+  timeout 300 apt-get -qq -y -o DPkg::Lock::Timeout=120 --no-install-recommends install "$@" >/dev/null ||
+    fail "could not install $*"
+fi
+{% endif %}
+{% if install.node.file %}
+if ! command -v node >/dev/null; then
+  fetch {{ install.node.file }} {{ install.node.url }} {{ install.node.sha256 }}
+  tar -xzf /root/{{ install.node.file }} -C /usr/local --strip-components=1 --no-same-owner
+fi
+{% endif %}
+if ! command -v "$program" >/dev/null; then
+  fetch {{ install.file }} {{ install.url }} {{ install.sha256 }}
+  install -m 0755 /root/{{ install.file }} "/usr/local/bin/$program"
 fi
 runner=$(command -v "$program")
+{% endif %}
+{% if host.docker %}
+command -v docker >/dev/null || fail 'the image has no docker'
+systemctl start docker.service || fail 'Docker does not start'
+usermod -a -G docker "$user"
 {% endif %}
 
 # shutdown_timeout is the second shield: a runner that is told to stop all the same lets its job end
@@ -230,9 +324,14 @@ runner=$(command -v "$program")
 # timeout lies behind the deadline, because a job that the runner cancels itself may turn green too.
 # fetch_timeout: a forge gives a job away with its answer, and takes one that nobody heard of back after
 # ten minutes. A busy Gitea took ten seconds to answer (measured); by default a runner waits for five.
-cat >"$state/config.yaml" <<END
+# envs reach containers too.
+cat >"$own/config.yaml" <<END
 log:
   level: info
+cache:
+  enabled: false
+host:
+  workdir_parent: $home/work
 runner:
   file: .runner
   capacity: 1
@@ -241,18 +340,30 @@ runner:
   fetch_timeout: 30s
   fetch_interval: 1s
   fetch_interval_max: 1s
-cache:
-  enabled: false
-host:
-  workdir_parent: $home/work
+  envs:
 END
-chown ci: "$state/.runner" "$state/config.yaml"
+# The image's variables, each as a word of the shell, with the quotes around a value taken off, as PAM
+# does. Only the runner's configuration makes the folder of tools known to a job.
+image_env() {
+  sed -n -e 's/^[[:blank:]]*\(export[[:blank:]]\)*[[:blank:]]*//' -e 's/[[:blank:]]*$//' \
+    -e 's/^\([A-Za-z_][A-Za-z0-9_]*=\)"\(.*\)"$/\1\2/' \
+    -e "s/^\([A-Za-z_][A-Za-z0-9_]*=\)'\(.*\)'\$/\1\2/" -e "$1" /etc/environment 2>/dev/null || :
+}
+image_env "s/'/''/g; s/^RUNNER_TOOL_CACHE=\(.*\)/    RUNNER_TOOL_CACHE: '\1'/p" >>"$own/config.yaml"
+{% if host.container_env %}
+cat >>"$own/config.yaml" <<'END'
+{% for one in host.container_env %}
+    {{ one.name }}: '{{ one.value }}'
+{% endfor %}
+END
+{% endif %}
+chown "$user": "$own/.runner" "$own/config.yaml"
 
-work="$runner $task --config $state/config.yaml"
+work="$runner $task --config $own/config.yaml"
 # A smoke test: a look at what a job would find, in the runner's place. No job is asked for.
 if [ "$smoke_test" = 1 ]; then
   phase=smoke-test
-  cat >"$state/look" <<'END'
+  cat >/run/ci-look <<'END'
 forge=$(curl -sS -m 10 -o /dev/null -w '%{http_code}' '{{ forge_url }}/api/v1/version' 2>"$HOME/curl") ||
   forge=000
 docker=no
@@ -266,22 +377,37 @@ echo "forge=$forge;user=$(id -un);docker=$docker;curl=$(version curl --version);
 echo "systemd=$(version systemctl --version);git=$(version git --version);node=$(version node --version)"
 echo "runner=$(version "$1" --version)"
 END
-  chown ci: "$state/look"
-  work="sh $state/look $runner"
+  chmod 0755 /run/ci-look
+  work="/bin/sh /run/ci-look $runner"
 fi
+
+# Exactly this is the environment of a job on the machine itself, beside what the runner adds: the
+# runner's own is copied into every job.
+{
+  echo '#!/bin/sh'
+  echo "set -- LANG=C.UTF-8 'PATH=$PATH'"
+  image_env "s/'/'\\\\''/g; s/^[A-Za-z_][A-Za-z0-9_]*=.*/set -- \"\$@\" '&'/p"
+{% if host.env %}
+  cat <<'END'
+set -- "$@"{% for one in host.env %} '{{ one.name }}={{ one.value }}'{% endfor %}
+
+END
+{% endif %}
+  echo "exec env -i \"\$@\" HOME=$home USER=$user $work"
+} >/run/ci-start
+chmod 0755 /run/ci-start
 
 # KillSignal: whoever stops this unit, also the shutdown of the machine, kills runner and job
 # outright. OOMPolicy: a job that runs out of memory fails by itself and is reported by its runner.
-systemd-run --quiet --collect --unit=ci-runner --uid=ci --working-directory="$state" \
+systemd-run --quiet --collect --unit=ci-runner --uid="$user" --working-directory="$own" \
   --property=KillSignal=SIGKILL --property=OOMPolicy=continue \
-  /bin/sh -c "exec env -i HOME=$home LANG=C.UTF-8 PATH=$PATH USER=ci \
-    $work >>$log 2>&1"
+  --property=StandardOutput=append:"$log" --property=StandardError=append:"$log" /run/ci-start
 if [ "$smoke_test" = 1 ]; then
   look_end_s=$(($(now_s) + 60))
   while systemctl is-active ci-runner.service >/dev/null 2>&1 && [ "$(now_s)" -lt "$look_end_s" ]; do
     sleep 1
   done
-  found=$(tr '\n' ';' <"$log") || fail 'the look at it said nothing'
+  found=$(head -c 2000 "$log" | tr '\n' ';') || fail 'the look at it said nothing'
   say "smoke test: $found"
   # Said again in case nobody heard it. Whoever asked for the machine has it ended; ten minutes are enough
   # for EC2 to take it back, where that is what is tried.
@@ -302,9 +428,100 @@ has_job() { grep -q -e 'task [0-9][0-9]* repo is' -e 'fetched one task from' "$l
 started() {
   phase=job
   last_mark=ending
-  say 'job started'
+  reached job
   mark started &
 }
+
+# forge_rpc METHOD BODY: as the runner, whose credential goes to curl by standard input.
+forge_rpc() {
+  printf 'header = "x-runner-uuid: %s"\nheader = "x-runner-token: %s"\n' \
+    "$(field "$credential" uuid)" "$(field "$credential" token)" |
+    curl -sS -m 4 -K - -H 'Content-Type: application/json' --data-binary "$2" \
+      "$forge/api/actions/runner.v1.RunnerService/$1"
+}
+
+# The forge's id of the job. Its line stands before anything that the job can have caused to be said.
+job_id() {
+  sed -n '/task [0-9][0-9]* repo is/{s/.*task \([0-9][0-9]*\) repo is.*/\1/p;q;}' "$log" 2>/dev/null || :
+}
+
+# log_lines: how many lines the job's log has at the forge, which is a question that changes nothing.
+log_lines() { forge_rpc UpdateLog "{\"taskId\":\"$1\",\"index\":\"0\",\"rows\":[]}" 2>&1; }
+
+# Once a job has its result, or was cancelled, the forge knows its one-job runner no more. One that goes on
+# all the same, for half a minute, is held up by what its job left, or was never told.
+ask_at_s=0
+over_at_s=
+over() {
+  [ "$phase" = job ] && [ "$(now_s)" -ge "$ask_at_s" ] || return 0
+  ask_at_s=$(($(now_s) + 15))
+  job=$(job_id)
+  [ -n "$job" ] || return 0
+  case $(log_lines "$job") in
+    *'unregistered runner'*) : "${over_at_s:=$(($(now_s) + 30))}" ;;
+    *) over_at_s= ;;
+  esac
+  [ -z "$over_at_s" ] || [ "$(now_s)" -lt "$over_at_s" ] || {
+    words='the job is over at the forge, and its runner was not'
+    exit 0
+  }
+}
+{% if pool.capacity != "on-demand" %}
+
+# Spot: EC2 says two minutes ahead when it takes this machine back. A job that ends until then has its own
+# result. One that still runs 15 seconds before is killed outright and reported as failed, which takes a
+# second; nobody else would tell the forge for ten minutes.
+look_at_s=0
+kill_at_s=
+notice() {
+  notice=$(printf 'header = "X-aws-ec2-metadata-token: %s"\n' "$token" |
+    curl -s -m 2 -w ' %{http_code}' -K - http://169.254.169.254/latest/meta-data/spot/instance-action) ||
+    return 1
+  case $notice in
+    *' 200') return 0 ;;
+    *' 401') token=$(metadata_token) || : ;;
+  esac
+  return 1
+}
+
+interrupted() {
+  kill_runner
+  words='EC2 took this Spot machine back'
+  last_mark=ending
+  job=$(job_id)
+  [ -n "$job" ] || exit 0
+  phase=job
+  last_mark=interrupted
+  now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  # Ours is the last line.
+  lines=$(field "$(log_lines "$job")" ackIndex)
+  forge_rpc UpdateLog "{\"taskId\":\"$job\",\"index\":\"${lines:-0}\",\"noMore\":true,\"rows\":[{\"time\":\"$now\",\"content\":\"##[error]interrupted: $words\"}]}" >/dev/null || :
+  case $(forge_rpc UpdateTask "{\"state\":{\"id\":\"$job\",\"result\":\"RESULT_FAILURE\",\"stoppedAt\":\"$now\",\"steps\":[]}}" 2>&1) in
+    # It had its own result a moment before.
+    *'unregistered runner'*) last_mark=ending ;;
+    *'"code"'* | curl:*) words="$words, and the forge could not be told" ;;
+  esac
+  exit 0
+}
+
+spot() {
+  if [ -z "$kill_at_s" ]; then
+    [ "$(now_s)" -ge "$look_at_s" ] || return 0
+    look_at_s=$(($(now_s) + 5))
+    notice || return 0
+    at=$(field "$notice" time)
+    # Without a time that can be read: two minutes, less what a look may be late.
+    at_s=$(date -u -d "$at" +%s 2>/dev/null) || at_s=$(($(date +%s) + 110))
+    left_s=$((at_s - $(date +%s) - 15))
+    [ "$left_s" -le 105 ] || left_s=105
+    kill_at_s=$(($(now_s) + left_s))
+    say "EC2 takes this Spot machine back at $at"
+    # No job is to begin here any more.
+    [ "$phase" = job ] || interrupted
+  fi
+  [ "$(now_s)" -lt "$kill_at_s" ] || interrupted
+}
+{% endif %}
 
 idle_end_s=$(($(now_s) + idle_timeout_s))
 while systemctl is-active ci-runner.service >/dev/null 2>&1; do
@@ -316,9 +533,13 @@ while systemctl is-active ci-runner.service >/dev/null 2>&1; do
       fail "no job within $idle_timeout_s s"
     fi
   fi
+  over
+{% if pool.capacity != "on-demand" %}
+  spot
+{% endif %}
   sleep 1
 done
 # A job shorter than one look shows only now.
 [ "$phase" = job ] || ! has_job || started
-[ "$phase" = job ] || fail "the runner ended without a job: $(tail -n 1 "$log" 2>/dev/null)"
+[ "$phase" = job ] || fail "the runner ended without a job: $(tail -c 300 "$log" 2>/dev/null | tail -n 1)"
 words='ended'

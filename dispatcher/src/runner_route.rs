@@ -194,6 +194,13 @@ async fn note(
         Mark::Started => ledger.runner_started(instance, now_ms).await?,
         Mark::Found => ledger.runner_found(instance, &words, now_ms).await?,
         Mark::Ending => ledger.runner_ends_itself(instance, None, now_ms).await?,
+        Mark::Interrupted => {
+            // EC2's own warning may have been lost, and came up to two minutes earlier if it was not.
+            let note = RunnerNote::Interrupted;
+            ledger.runner_noted(instance, note, now_ms).await?;
+            let reason = Some(EndReason::Interrupted);
+            ledger.runner_ends_itself(instance, reason, now_ms).await?;
+        }
         Mark::Failed => {
             let reason = EndReason::Said(format!("boot failed: {words}"));
             ledger

@@ -6,6 +6,8 @@ use stacks::names;
 
 use crate::deployment::Deployment;
 use crate::error::Error;
+use crate::images;
+use crate::named_images::PlacedImage;
 use crate::package::Code;
 use crate::plan::{Action, ParameterValue, Plan, Repair, StackPlan};
 use crate::render::{Stack, stack_name};
@@ -50,6 +52,13 @@ pub(crate) async fn apply(
         // The code's bucket belongs to `state`, and the function of `dispatch` needs the code.
         if stack.stack == Stack::Dispatch && plan.upload_code.is_some() {
             upload(shell, deployment, plan, code).await?;
+        }
+        if stack.stack == Stack::Runner {
+            // Its launch templates name these.
+            for PlacedImage { parameter, ami } in &plan.place_images {
+                shell.step(&format!("having {parameter} name {ami}"));
+                images::put(shell, parameter, ami).await?;
+            }
         }
         apply_stack(shell, deployment, stack).await?;
         if stack.stack == Stack::State {

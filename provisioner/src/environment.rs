@@ -4,6 +4,7 @@
 //! checks again. All problems of a file are reported together, each with its line.
 
 mod check;
+mod host;
 mod parse;
 mod pool;
 mod read;
@@ -18,6 +19,9 @@ use std::time::Duration;
 use stacks::names::Names;
 use stacks::pool::{CapacityType, ForgeKind, Pool as PoolDocument, Scope};
 
+pub use crate::ami::Stock;
+pub use crate::arch::Arch;
+pub use host::{Host, RunAs};
 pub use read::Problem;
 
 /// Most pools of a deployment: the dispatcher reads a document of up to 4 KB for each, and its policy
@@ -151,6 +155,8 @@ pub struct Pool {
     pub root_volume_gb: u32,
     /// Name of its set of permissions.
     pub permissions: Option<String>,
+    /// What its jobs are on the machine, and what they find there.
+    pub host: Host,
 }
 
 /// Who can run jobs on a pool's runners, compared with what the pool names. The forge gives a runner
@@ -200,35 +206,31 @@ pub enum Image {
     Ami(String),
     /// The AMI that a parameter names.
     Parameter(String),
-    /// Amazon Linux 2023 as AWS ships it; boot installs the runner.
-    StockAl2023,
+    /// A system as its maker ships it; boot installs what jobs need.
+    Stock(Stock),
+    /// One of ours, by its name in `ami/images.toml`; a stock image until it is built.
+    Built {
+        /// Its name.
+        name: String,
+        /// The distribution that it is built on.
+        stock: Stock,
+    },
 }
 
-/// Processor architectures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Arch {
-    /// Intel and AMD.
-    X86_64,
-    /// Graviton.
-    Arm64,
-}
-
-impl Arch {
-    /// As AWS calls it.
+impl Image {
+    /// Whether it is the one of ours that is called `name`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Arm64 => "arm64",
-        }
+    pub fn is_named(&self, name: &str) -> bool {
+        matches!(self, Self::Built { name: own, .. } if own == name)
     }
 
-    /// As downloads of the runner call it.
+    /// The distribution that boot has to do with, if it installs anything.
     #[must_use]
-    pub const fn download_name(self) -> &'static str {
+    pub fn installs_on(&self) -> Option<Stock> {
         match self {
-            Self::X86_64 => "amd64",
-            Self::Arm64 => "arm64",
+            Self::Ami(_) | Self::Parameter(_) => None,
+            // Until it is built, its machines start from a stock image; what is there is not installed.
+            Self::Stock(stock) | Self::Built { stock, .. } => Some(*stock),
         }
     }
 }
@@ -310,6 +312,24 @@ impl Environment {
     pub fn uses_spot(&self) -> bool {
         let mut pools = self.pools.iter();
         pools.any(|pool| pool.document.capacity != CapacityType::OnDemand)
+    }
+
+    /// Whether boot installs packages of Ubuntu anywhere, which come over plain HTTP and are signed.
+    #[must_use]
+    pub fn uses_ubuntu(&self) -> bool {
+        let mut pools = self.pools.iter();
+        pools.any(|pool| pool.image.installs_on() == Some(Stock::Ubuntu))
+    }
+
+    /// The distribution that its images are built on: the same for all, which the checks see to.
+    #[must_use]
+    pub fn stock(&self) -> Stock {
+        let mut pools = self.pools.iter();
+        let stock = pools.find_map(|pool| match &pool.image {
+            Image::Built { stock, .. } => Some(*stock),
+            Image::Ami(_) | Image::Parameter(_) | Image::Stock(_) => None,
+        });
+        stock.unwrap_or(Stock::Al2023)
     }
 
     /// Whether any pool hands out the clone token.

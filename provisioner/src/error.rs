@@ -1,5 +1,6 @@
 //! Why a deployment could not be read, changed or ended: kind, cause, and what to do next.
 
+use crate::ami::AmiError;
 use crate::aws::CallError;
 use crate::environment::EnvironmentError;
 use crate::package::PackageError;
@@ -12,6 +13,9 @@ pub enum Error {
     /// The environment file.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// The images' manifest.
+    #[error(transparent)]
+    Ami(#[from] AmiError),
     /// The templates.
     #[error(transparent)]
     Render(#[from] RenderError),
@@ -58,6 +62,22 @@ pub enum Error {
         image: String,
         /// Why.
         because: String,
+    },
+    /// An image was not built, or not put in another's place.
+    #[error("image {image}, {phase}: {because}")]
+    Build {
+        /// The image, and for which machines.
+        image: String,
+        /// What was being done.
+        phase: &'static str,
+        /// Why it failed.
+        because: String,
+    },
+    /// Something of the deployment is not there yet.
+    #[error("{what} is not there: `cargo xtask up` makes it")]
+    NotDeployed {
+        /// What is missing.
+        what: &'static str,
     },
     /// A stack is in a state that needs a decision.
     #[error("stack {stack} can't be changed: {because}")]
@@ -116,6 +136,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::Environment(_)
+            | Self::Ami(_)
             | Self::Render(_)
             | Self::Package(_)
             | Self::Secret(_)
@@ -123,6 +144,8 @@ impl Error {
             | Self::WrongRegion { .. }
             | Self::Network(_)
             | Self::Image { .. }
+            | Self::Build { .. }
+            | Self::NotDeployed { .. }
             | Self::Blocked { .. }
             | Self::Function { .. }
             | Self::Experiment(_)

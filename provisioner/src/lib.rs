@@ -5,13 +5,17 @@
 //! alone calls AWS. `teardown` is the way back. Invariant: nothing here knows the lab; a [`AwsEndpoint`]
 //! says where AWS is.
 
+pub mod ami;
 mod apply;
+mod arch;
 pub mod ask;
 pub mod aws;
 mod deployment;
 pub mod differ;
 pub mod environment;
 mod error;
+pub mod images;
+pub mod named_images;
 pub mod occupied;
 pub mod package;
 pub mod plan;

@@ -10,6 +10,7 @@ use stacks::pool::Scope;
 
 use crate::differ::{self, Effect, PropertyChange, ResourceChange};
 use crate::environment::{Environment, Pool, Users};
+use crate::named_images::{NamedImage, PlacedImage};
 use crate::render::{Rendered, Stack, Template, stack_name};
 use crate::world::{Deployed, Remaining, StackCondition, World};
 
@@ -28,6 +29,8 @@ pub struct Plan {
     pub make_spot_role: bool,
     /// Key of the function's code, when it has to be uploaded.
     pub upload_code: Option<String>,
+    /// Parameters of images that are written, so that pools can start from them.
+    pub place_images: Vec<PlacedImage>,
     /// Secrets that are written from given values.
     pub write_secrets: Vec<&'static str>,
     /// Whether a webhook secret is made.
@@ -116,6 +119,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         !self.make_spot_role
             && self.upload_code.is_none()
+            && self.place_images.is_empty()
             && self.write_secrets.is_empty()
             && !self.make_webhook_secret
             && self.stacks.iter().all(StackPlan::is_empty)
@@ -179,6 +183,11 @@ pub fn plan(environment: &Environment, rendered: &Rendered, code_key: &str, worl
         stacks,
         make_spot_role: environment.uses_spot() && !world.spot_role,
         upload_code: (!world.code_uploaded).then(|| code_key.to_owned()),
+        place_images: world
+            .named_images
+            .iter()
+            .filter_map(NamedImage::placed)
+            .collect(),
         write_secrets: world
             .secrets_to_write
             .iter()
@@ -399,6 +408,7 @@ fn notices(environment: &Environment, world: &World) -> Vec<String> {
     reusable
         .into_iter()
         .chain(encrypted)
+        .chain(world.named_images.iter().filter_map(NamedImage::notice))
         .chain(trusting)
         .chain(private)
         .collect()

@@ -20,8 +20,9 @@ use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
 
 pub use document::flatten;
+pub(crate) use user_data::strip as without_comments;
 
-use crate::environment::{Arch, Environment};
+use crate::environment::Environment;
 
 /// Most bytes of a template that is sent inline; a larger one goes through the bucket, which the state
 /// stack makes, so that stack's own can't.
@@ -278,10 +279,4 @@ fn tag_list(tags: &BTreeMap<String, String>) -> Value {
     tags.iter()
         .map(|(key, value)| json_value!({"Key": key, "Value": value}))
         .collect()
-}
-
-/// Path of AWS's parameter that holds the stock image.
-pub(crate) fn stock_image(arch: Arch) -> String {
-    let arch = arch.name();
-    format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}")
 }

@@ -9,6 +9,7 @@ use stacks::rehearsal::{RehearsedCall, Verdict};
 use crate::apply::StackOutputs;
 use crate::differ::{Effect, PropertyChange, ResourceChange};
 use crate::environment::Environment;
+use crate::named_images::PlacedImage;
 use crate::plan::{Action, MissingSecret, Plan, Repair, StackPlan};
 use crate::rehearsal::Rehearsed;
 use crate::teardown::{Kind, Teardown};
@@ -80,6 +81,9 @@ pub fn plan(plan: &Plan, presentation: &Presentation) -> String {
     if let Some(key) = &plan.upload_code {
         let key = shortened(key);
         also.push(format!("upload the function's code as {key}"));
+    }
+    for PlacedImage { parameter, ami } in &plan.place_images {
+        also.push(format!("have {parameter} name {ami}"));
     }
     for secret in &plan.write_secrets {
         also.push(format!("write the secret {secret}"));
@@ -276,7 +280,9 @@ pub fn survey(teardown: &Teardown, palette: Palette) -> String {
             | Kind::Function
             | Kind::Role
             | Kind::LaunchTemplate
-            | Kind::SecurityGroup => "",
+            | Kind::SecurityGroup
+            | Kind::Image
+            | Kind::Snapshot => "",
         };
         let kind = found.kind.to_string();
         let row = format!("- {kind:<16} {:<44} {}", found.name, found.detail);

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use stacks::names::Names;
 
 use crate::deployment::Deployment;
 use crate::environment::Environment;
@@ -66,6 +67,10 @@ pub enum Kind {
     LaunchTemplate,
     /// The security group.
     SecurityGroup,
+    /// An image that was built here.
+    Image,
+    /// A snapshot that an image of ours rests or rested on.
+    Snapshot,
 }
 
 impl fmt::Display for Kind {
@@ -82,6 +87,8 @@ impl fmt::Display for Kind {
             Self::Role => "role",
             Self::LaunchTemplate => "launch template",
             Self::SecurityGroup => "security group",
+            Self::Image => "image",
+            Self::Snapshot => "snapshot",
         })
     }
 }
@@ -138,6 +145,7 @@ pub async fn down(
     // from here on there is no launch template to launch from.
     shell.end_instances(&names).await?;
 
+    delete_images(&shell, &names).await?;
     delete_state(&shell, environment).await?;
     let parameters = shell.own_parameters(&names).await?;
     if !parameters.is_empty() {
@@ -145,6 +153,21 @@ pub async fn down(
         shell.delete_parameters(&parameters).await?;
     }
     survey_with(&shell, deployment).await
+}
+
+/// Deletes the images that were built here and their snapshots, also those whose image is gone.
+async fn delete_images(shell: &Shell<'_>, names: &Names) -> Result<(), Error> {
+    let images = shell.image_ids(names).await?;
+    if !images.is_empty() {
+        shell.step(&format!("deleting {} images", images.len()));
+    }
+    for image in images {
+        shell.deregister(&image).await?;
+    }
+    for snapshot in shell.image_snapshots(names).await? {
+        shell.delete_snapshot(&snapshot).await?;
+    }
+    Ok(())
 }
 
 async fn survey_with(shell: &Shell<'_>, deployment: &Deployment) -> Result<Teardown, Error> {
@@ -217,9 +240,11 @@ async fn delete_state(shell: &Shell<'_>, environment: &Environment) -> Result<()
         shell.empty_bucket(&bucket).await?;
         shell.delete_bucket(&bucket).await?;
     }
-    if is_ours(NamedKind::LogGroup, &names.log_group).await? {
-        shell.step(&format!("deleting the log group {}", names.log_group));
-        shell.delete_log_group(&names.log_group).await?;
+    for group in [&names.log_group, &names.machine_log_group] {
+        if is_ours(NamedKind::LogGroup, group).await? {
+            shell.step(&format!("deleting the log group {group}"));
+            shell.delete_log_group(group).await?;
+        }
     }
     for id in shell.apis(&names).await? {
         shell.step(&format!("deleting the HTTP API {id}"));

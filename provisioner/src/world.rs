@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use stacks::names::SecretName;
 
+use crate::named_images::NamedImage;
 use crate::render::Stack;
 
 /// The account as it is now.
@@ -17,6 +18,8 @@ pub struct World {
     pub network: Network,
     /// The device of the root volume of each pool's image, by the pool's name.
     pub root_devices: BTreeMap<String, String>,
+    /// The images that pools name.
+    pub named_images: Vec<NamedImage>,
     /// The customer's key with which the account encrypts every volume.
     pub volume_key: Option<String>,
     /// The stacks that exist in any form.

@@ -84,6 +84,8 @@ pub struct Names {
     pub table: String,
     /// The dispatcher's log group.
     pub log_group: String,
+    /// The log group of the machines' last words, with a stream for each pool.
+    pub machine_log_group: String,
     /// The dispatcher's role.
     pub function_role: String,
     /// The role that Scheduler assumes to invoke the tick.
@@ -118,6 +120,10 @@ pub struct Names {
     pub tag_launch: String,
     /// Tag key of an instance's own time limit in minutes: the sweep needs nothing else to end it.
     pub tag_max_lifetime_minutes: String,
+    /// Tag key of the moment after which the sweep ends an instance that makes or tries an image.
+    pub tag_expires: String,
+    /// Tag key of the image that an AMI and its snapshot are of: by it they are found, and are ours.
+    pub tag_image: String,
     /// Root of the deployment's parameters, without a slash at its end.
     pub parameters: String,
     /// Parameter: the [`crate::pool::Settings`] document.
@@ -126,6 +132,8 @@ pub struct Names {
     pub parameter_pools: String,
     /// Parameter folder of the secrets, with a slash at its end.
     pub parameter_secrets: String,
+    /// Parameter folder of the images, with a slash at its end; see [`Names::image`].
+    pub parameter_images: String,
     /// Parameter: the forge's CA certificate as PEM, when it has one of its own.
     pub parameter_forge_ca: String,
 }
@@ -140,6 +148,7 @@ impl Names {
             function: with("dispatch"),
             table: with("runs"),
             log_group: format!("/aws/lambda/{name}-dispatch"),
+            machine_log_group: format!("/{name}/machines"),
             function_role: with("dispatch"),
             schedule_role: with("tick"),
             experiment_role: with("experiment"),
@@ -156,10 +165,13 @@ impl Names {
             tag: name.to_owned(),
             tag_launch: format!("{name}:launch"),
             tag_max_lifetime_minutes: format!("{name}:max-lifetime-minutes"),
+            tag_expires: format!("{name}:expires"),
+            tag_image: format!("{name}:image"),
             parameters: format!("/{name}"),
             parameter_settings: format!("/{name}/settings"),
             parameter_pools: format!("/{name}/pool/"),
             parameter_secrets: format!("/{name}/secret/"),
+            parameter_images: format!("/{name}/ami/"),
             parameter_forge_ca: format!("/{name}/forge-ca"),
         }
     }
@@ -204,13 +216,33 @@ impl Names {
     #[must_use]
     pub fn is_parameter(&self, path: &str) -> bool {
         let is_pool = |pool: &str| !pool.is_empty() && !pool.contains('/');
+        let is_image = |path: &str| match path.split_once('/') {
+            Some((image, arch)) => is_pool(image) && is_pool(arch),
+            None => false,
+        };
         [&self.parameter_settings, &self.parameter_forge_ca]
             .into_iter()
             .any(|own| own == path)
             || path
                 .strip_prefix(&self.parameter_pools)
                 .is_some_and(is_pool)
+            || path
+                .strip_prefix(&self.parameter_images)
+                .is_some_and(is_image)
             || SecretName::ALL.iter().any(|it| self.secret(*it) == path)
+    }
+
+    /// Parameter that holds the AMI that instances of `image` start from on machines of `arch`.
+    #[must_use]
+    pub fn image(&self, image: &str, arch: &str) -> String {
+        format!("{}{image}/{arch}", self.parameter_images)
+    }
+
+    /// Name of the AMI that is the `version` of `image`: every build has its own number, whatever its
+    /// architecture.
+    #[must_use]
+    pub fn ami(&self, image: &str, version: u32) -> String {
+        format!("{}-{image}-v{version}", self.runner)
     }
 
     /// Parameter of one pool's document.
@@ -219,6 +251,10 @@ impl Names {
         format!("{}{pool}", self.parameter_pools)
     }
 }
+
+/// What the launch of an instance begins with that makes or tries an image; the rest is the image's digest. No
+/// launch for a job has such an id.
+pub const IMAGE_LAUNCH: &str = "ami:";
 
 /// Id of a resource in a template, which has letters and digits only: `Pool` and `go-arm` give
 /// `PoolGoArm`.
@@ -317,6 +353,7 @@ mod tests {
             "/ci/pool/go",
             "/ci/secret/webhook",
             "/ci/forge-ca",
+            "/ci/ami/go/x86_64",
         ] {
             assert!(names.is_parameter(own), "{own}");
         }
@@ -325,6 +362,8 @@ mod tests {
             "/ci/pool/go/password",
             "/ci/pool/",
             "/ci/secret/database",
+            "/ci/ami/go",
+            "/ci/ami/go/x86_64/old",
             "/ci-two/settings",
         ] {
             assert!(!names.is_parameter(theirs), "{theirs}");

@@ -51,6 +51,8 @@ pub enum Mark {
     Ending,
     /// The boot failed; `text` says where.
     Failed,
+    /// EC2 takes the machine back, and its job was killed for that and reported as failed.
+    Interrupted,
     /// What a job would find, in `text`: for machines of a smoke test, and of no others noted.
     Found,
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use stacks::route::LINE_SMOKE_TEST;
 
 use crate::support::Bench;
-use crate::{Forge, boot_file, marks, user_data};
+use crate::{Forge, PLAIN, marks, user_data};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_what_a_job_would_find_takes_none_and_waits_for_its_end() {
@@ -17,7 +17,7 @@ async fn it_says_what_a_job_would_find_takes_none_and_waits_for_its_end() {
     let given = forge.credential("tempting").await;
     let lines = given[1].as_str().unwrap();
     let answers = json!([[200, format!("{lines}{LINE_SMOKE_TEST}\n")]]);
-    let id = bench.boot(&user_data(&boot_file(), &answers)).await;
+    let id = bench.boot(&user_data(&PLAIN.boot_file(), &answers)).await;
     let console = bench.wait_for_words(&id, "\"mark\": \"found\"").await;
     let found = console
         .lines()

@@ -163,6 +163,27 @@ async fn a_runner_of_one_repository_is_given_no_job_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_was_taken_in_the_middle_of_its_job_ends_as_interrupted() {
+    let Some((world, machine)) = one_machine(Shape::default()).await else {
+        return;
+    };
+    world.ask(&machine).await;
+    world.mark(&machine, &json!({"mark": "started"})).await;
+    let words = "job: EC2 took this Spot machine back";
+    let body = json!({"mark": "interrupted", "text": words});
+    assert_eq!(world.mark(&machine, &body).await.status, 200);
+    let row = world.runner(&machine).await;
+    assert_eq!(row["ending"]["reason"], "interrupted");
+    assert!(row["timeline"]["interrupted"].is_u64());
+    // Its trap says once more that it ends.
+    world.mark(&machine, &json!({"mark": "ending"})).await;
+    world.lose(&machine).await;
+    let ended = world.ended(&machine).await;
+    assert_eq!(ended["ending"]["reason"], "interrupted");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn marks_and_warnings_are_recorded_and_last_words_kept_short() {
     let Some((world, machine)) = one_machine(Shape::default()).await else {
         return;

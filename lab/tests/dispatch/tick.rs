@@ -1,5 +1,6 @@
 //! Nothing left, and nothing foreign touched.
 
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use dispatcher::aws::WriteResult;
 use dispatcher::plan::UNKNOWN_GRACE_MS;
 use lab::FaultInjection;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use stacks::pool::{Pool, Scope};
 
 use crate::delivery::Job;
-use crate::support::no_boot;
+use crate::support::{SUBNET_A, no_boot};
 use crate::world::{NAME, NO_FORGE, Shape, World, entries, now_ms};
 
 /// Instances that are as old as this.
@@ -324,5 +325,60 @@ async fn registrations_whose_answer_was_lost_are_deleted_by_their_name() {
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0]["name"], "i-0123456789abcdef0");
     assert!(world.live("registration").await.is_empty());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_makes_an_image_is_ended_past_its_own_moment_and_never_before() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let names = &world.names;
+    // Older than an orphan may be.
+    world.bench.faults(&aged(GRACE_S + 60));
+    let builder = async |expires: &str| {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::Instance)
+            .tags(tag(&names.tag, "image"))
+            .tags(tag(&names.tag_launch, "ami:0a1b2c"))
+            .tags(tag(&names.tag_expires, expires));
+        let request = world.bench.ec2.run_instances().min_count(1).max_count(1);
+        let made = request
+            .image_id("ami-0c1ab00000000c1ab")
+            .instance_type("t3.medium".into())
+            .subnet_id(SUBNET_A)
+            .tag_specifications(tags.build())
+            .send();
+        let id = made.await.unwrap().instances()[0]
+            .instance_id()
+            .unwrap()
+            .to_owned();
+        world.bench.wait_for(&id, "running").await;
+        id
+    };
+    let under_way = builder("2100-01-01T00:00:00Z").await;
+    let over = builder("2020-01-01T00:00:00Z").await;
+    let stopped = builder("2020-01-01T00:00:00Z").await;
+    let stop = world.bench.ec2.stop_instances().instance_ids(&stopped);
+    stop.send().await.unwrap();
+    world.bench.wait_for(&stopped, "stopped").await;
+
+    // No job counts on it. The job's own machine is a new one.
+    world.bench.faults(&entries());
+    let job = Job::new(1);
+    world.queue(std::slice::from_ref(&job)).await;
+    world.tick().await;
+    for id in [&over, &stopped] {
+        world.bench.wait_for(id, "terminated").await;
+    }
+    let living = world.living().await;
+    assert!(
+        living.contains(&under_way) && living.len() == 2,
+        "{living:?}"
+    );
+    assert_eq!(world.counters().await["all"], 1);
+    world.tick().await;
+    assert_eq!(world.living().await, living);
     world.end().await;
 }

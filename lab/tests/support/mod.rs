@@ -130,8 +130,14 @@ impl Bench {
             lab::REGION,
             self.lab.file().account
         );
+        let stream = format!(
+            "arn:aws:logs:{}:{}:log-group:/lab-ci/machines:log-stream:base",
+            lab::REGION,
+            self.lab.file().account
+        );
         let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [
-            { "Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource }
+            { "Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource },
+            { "Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": stream }
         ]});
         iam.put_role_policy()
             .role_name(ROLE)
@@ -283,13 +289,18 @@ impl Bench {
 
     /// `POST /_lab/instances/ID/WHAT`.
     pub fn strike(&self, id: &str, what: &str) {
+        self.befall(id, what, 0);
+    }
+
+    /// EC2 warns that it takes the instance back, `notice_s` later.
+    pub fn interrupt(&self, id: &str, notice_s: u64) {
+        self.befall(id, "interrupt", notice_s);
+    }
+
+    fn befall(&self, id: &str, what: &str, notice_s: u64) {
         let path = format!("/_lab/instances/{id}/{what}");
-        let (status, _) = post(
-            &self.lab.file().ec2_endpoint,
-            &path,
-            &[],
-            "{\"notice_s\":0}",
-        );
+        let body = format!("{{\"notice_s\":{notice_s}}}");
+        let (status, _) = post(&self.lab.file().ec2_endpoint, &path, &[], &body);
         assert_eq!(status, 204);
     }
 }

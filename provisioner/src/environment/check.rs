@@ -23,6 +23,7 @@ pub(super) fn pools(problems: &Problems<'_>, environment: &Environment, pools: &
         stock_containers(problems, found);
         unlabelled_at_forgejo(problems, environment, found);
     }
+    one_stock(problems, pools);
     shared_role(problems, pools);
     same_ids(problems, pools);
     same_role_ids(problems, pools);
@@ -119,7 +120,8 @@ fn reach(problems: &Problems<'_>, environment: &Environment, found: &Found) {
 
 fn stock_runner(problems: &Problems<'_>, environment: &Environment, found: &Found) {
     let (pool, runner) = (&found.pool, &environment.runner);
-    if pool.image == Image::StockAl2023 && !runner.sha256.contains_key(&pool.arch) {
+    let installs = pool.image.installs_on().is_some();
+    if installs && !runner.sha256.contains_key(&pool.arch) {
         let message = format_args!(
             "no checksum is known of runner {} for {arch}; write it as {arch} in [runner.sha256]",
             runner.version,
@@ -129,18 +131,39 @@ fn stock_runner(problems: &Problems<'_>, environment: &Environment, found: &Foun
     }
 }
 
+/// An image has one parameter, whatever it was built on.
+fn one_stock(problems: &Problems<'_>, pools: &[Found]) {
+    let built = pools.iter().filter_map(|found| match &found.pool.image {
+        Image::Built { stock, .. } => Some((found, *stock)),
+        Image::Ami(_) | Image::Parameter(_) | Image::Stock(_) => None,
+    });
+    let mut first = None;
+    for (found, stock) in built {
+        let other = *first.get_or_insert(stock);
+        if stock != other {
+            let message = format_args!(
+                "its image is built on {}, and that of another pool on {}: all of a deployment's images \
+                 are built on one",
+                stock.word(),
+                other.word()
+            );
+            found.problem(problems, "image", message);
+        }
+    }
+}
+
 /// A runner with a label for containers does not start where there is no Docker: each job would cost
 /// three machines and then be given up.
 fn stock_containers(problems: &Problems<'_>, found: &Found) {
-    if found.pool.image != Image::StockAl2023 {
+    if !matches!(found.pool.image, Image::Stock(_)) || found.pool.host.docker {
         return;
     }
     let document = &found.pool.document;
     for (label, line) in document.labels.iter().zip(&found.label_lines) {
         if label.serve.starts_with("docker://") {
             let message = format!(
-                "pool.{}.labels.{}: a stock image has no Docker: serve it as \"host\", or give the pool \
-                 an image of your own",
+                "pool.{}.labels.{}: a stock image has no Docker: say docker = true, serve it as \"host\", \
+                 or give the pool an image of your own",
                 document.name, label.name
             );
             problems.add(*line, message);

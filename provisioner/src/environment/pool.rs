@@ -5,7 +5,7 @@ use std::fmt::Display;
 use stacks::pool::{CapacityType, CpuCredits, Label, Pool as PoolDocument, Scope};
 
 use super::read::{Problems, Section};
-use super::{Arch, Image, Pool, syntax};
+use super::{Arch, Image, Pool, Stock, host, syntax};
 
 /// Most runners: what one ledger and one region's request quota are built for.
 pub(super) const RUNNERS_MAX: u32 = 1000;
@@ -113,6 +113,7 @@ fn one(name: String, mut section: Section<'_, '_>, max_runners: u32) -> Found {
         arch,
         root_volume_gb,
         permissions,
+        host: host::of(&mut section),
     };
     section.finish();
     Found {
@@ -170,29 +171,46 @@ fn check_types(section: &Section<'_, '_>, types: &[String], arch: Arch) {
 }
 
 fn image(section: &mut Section<'_, '_>) -> Image {
-    const SHAPE: &str =
-        "must be one of { ami = \"ami-…\" }, { ssm = \"/path\" } or { stock = \"al2023\" }";
+    const SHAPE: &str = "must be one of { name = \"go\" }, { ami = \"ami-…\" }, { ssm = \"/path\" }, \
+                         { stock = \"ubuntu\" } or { stock = \"al2023\" }";
+    const ELSE: Image = Image::Stock(Stock::Al2023);
     let Some(mut table) = section.section("image") else {
         section.problem("image", SHAPE);
-        return Image::StockAl2023;
+        return ELSE;
     };
-    let (ami, ssm, stock) = (
+    let (name, ami, ssm, stock) = (
+        table.string("name"),
         table.string("ami"),
         table.string("ssm"),
         table.string("stock"),
     );
     table.finish();
+    if let (Some(name), None, None) = (&name, &ami, &ssm)
+        && syntax::is_name(name, 24)
+        && let Some(stock) = stock.as_deref().map_or(Some(Stock::Al2023), Stock::parse)
+    {
+        return Image::Built {
+            name: name.clone(),
+            stock,
+        };
+    }
     match (ami, ssm, stock) {
+        _ if name.is_some() => {
+            section.problem("image", SHAPE);
+            ELSE
+        }
         (Some(ami), None, None) if syntax::is_ec2_id(&ami, "ami-") => Image::Ami(ami),
         (None, Some(path), None)
             if path.starts_with('/') && syntax::is_word(&path, "-._/", 1011) =>
         {
             Image::Parameter(path)
         }
-        (None, None, Some(stock)) if stock == "al2023" => Image::StockAl2023,
+        (None, None, Some(word)) if Stock::parse(&word).is_some() => {
+            Stock::parse(&word).map_or(ELSE, Image::Stock)
+        }
         _ => {
             section.problem("image", SHAPE);
-            Image::StockAl2023
+            ELSE
         }
     }
 }

@@ -1,20 +1,12 @@
 //! The runner that boot installs on stock images. Each forge has a program of its own, and neither
 //! takes the other's jobs for long: their protocols drift apart.
 
-use std::collections::BTreeMap;
-
 use stacks::pool::ForgeKind;
 
 use super::read::Section;
 use super::{Arch, RunnerBinary, syntax};
+use crate::ami::{self, Sum};
 
-/// Pinned gitea-runner: version and checksum of the amd64 binary.
-const GITEA_VERSION: &str = "3.3.2";
-const GITEA_SHA256_X86_64: &str =
-    "38b73d0d82172830c4f14f10d0300ab744914552f4dab1a972d177921faf0983";
-/// The forgejo-runner that is installed unless the file names another. Its checksum is not pinned
-/// here, because none was ever downloaded to be measured: the file has to say it.
-const FORGEJO_VERSION: &str = "12.8.0";
 /// Oldest forgejo-runner: those before it can't be told to wait for their one job.
 const FORGEJO_OLDEST: (u32, u32) = (12, 8);
 
@@ -57,16 +49,18 @@ pub(super) fn of(root: &mut Section<'_, '_>, forge: ForgeKind) -> RunnerBinary {
     runner
 }
 
+/// The version and the sha256 sums that the images' manifest pins: what boot installs is what images have.
+/// An architecture that is unpinned there has to be told by the file.
 fn pinned(forge: ForgeKind) -> RunnerBinary {
-    match forge {
-        ForgeKind::Gitea => RunnerBinary {
-            version: GITEA_VERSION.to_owned(),
-            sha256: BTreeMap::from([(Arch::X86_64, GITEA_SHA256_X86_64.to_owned())]),
-        },
-        ForgeKind::Forgejo => RunnerBinary {
-            version: FORGEJO_VERSION.to_owned(),
-            sha256: BTreeMap::new(),
-        },
+    let tool = ami::pinned_runner(forge);
+    let pins = tool.pins.iter();
+    let sums = pins.filter_map(|(arch, pin)| match &pin.sum {
+        Some(Sum::Sha256(digits)) => Some((*arch, digits.clone())),
+        Some(Sum::Sha512(_)) | None => None,
+    });
+    RunnerBinary {
+        sha256: sums.collect(),
+        version: tool.version,
     }
 }
 

@@ -8,8 +8,8 @@ use stacks::pool;
 use tera::Context;
 
 use super::{
-    DOCUMENT_MAX_BYTES, RenderError, Stack, UserData, alarms, document, pools, roles, stock_image,
-    tag_list, within,
+    DOCUMENT_MAX_BYTES, RenderError, Stack, UserData, alarms, document, pools, roles, tag_list,
+    within,
 };
 use crate::environment::{Environment, Image};
 
@@ -97,11 +97,13 @@ fn egress(environment: &Environment) -> Vec<Value> {
     const HTTPS: u16 = 443;
     let forge = environment.forge.port;
     let own = [(HTTPS, None, "HTTPS"), (forge, None, "The forge")];
+    let ubuntu = environment.uses_ubuntu();
+    let ubuntu = ubuntu.then_some((80, None, "Ubuntu's packages, which are signed"));
     let listed = environment.network.egress.iter();
     let listed = listed.map(|it| (it.port, it.cidr.as_deref(), "Listed in the environment"));
     let mut seen = BTreeSet::new();
     let mut rules = Vec::new();
-    for (port, cidr, why) in own.into_iter().chain(listed) {
+    for (port, cidr, why) in own.into_iter().chain(ubuntu).chain(listed) {
         for cidr in cidr.map_or_else(|| vec!["0.0.0.0/0", "::/0"], |cidr| vec![cidr]) {
             let is_v6 = cidr.contains(':');
             let family = if is_v6 { "CidrIpv6" } else { "CidrIp" };
@@ -151,7 +153,11 @@ fn image_parameters(environment: &Environment) -> BTreeSet<String> {
             Image::Ami(_) => None,
             Image::Parameter(path) if path.starts_with("/aws/service/") => Some(arn("", path)),
             Image::Parameter(path) => Some(arn("${AWS::AccountId}", path)),
-            Image::StockAl2023 => Some(arn("", &stock_image(pool.arch))),
+            Image::Stock(stock) => Some(arn("", &stock.parameter(pool.arch))),
+            Image::Built { name, .. } => {
+                let path = environment.names().image(name, pool.arch.name());
+                Some(arn("${AWS::AccountId}", &path))
+            }
         })
         .collect()
 }

@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 use stacks::names::{self, Names, logical_id};
 use stacks::pool::Pool as PoolDocument;
 
-use super::{
-    DOCUMENT_MAX_BYTES, RenderError, UserData, document, stock_image, tag_list, user_data, within,
-};
+use super::{DOCUMENT_MAX_BYTES, RenderError, UserData, document, tag_list, user_data, within};
 use crate::environment::{Environment, Image, Pool};
 
 pub(super) fn pools(
@@ -24,9 +22,13 @@ pub(super) fn pools(
             let image = match &pool.image {
                 Image::Ami(ami) => ami.clone(),
                 Image::Parameter(path) => format!("resolve:ssm:{path}"),
-                Image::StockAl2023 => format!("resolve:ssm:{}", stock_image(pool.arch)),
+                Image::Stock(stock) => format!("resolve:ssm:{}", stock.parameter(pool.arch)),
+                Image::Built { name, .. } => {
+                    format!("resolve:ssm:{}", names.image(name, pool.arch.name()))
+                }
             };
             Ok(json!({
+                "name": name,
                 "launch_template": names.launch_template(name),
                 "profile": names.runner_role(pool.permissions.as_deref()),
                 "image": image,

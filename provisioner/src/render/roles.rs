@@ -19,13 +19,17 @@ pub(super) fn roles(environment: &Environment, names: &Names) -> Vec<Value> {
             let id = role_id(set);
             let description = match set {
                 None => {
-                    "Runners without permissions: they may ask for their credential.".to_owned()
+                    "Runners without permissions: they may ask for their credential and say their last words.".to_owned()
                 }
                 Some(set) => format!("Runners with the permissions {set}."),
             };
             let pass_role_arns = arns(&permissions.pass_role_arns, "${AWS::AccountId}:role");
+            let pools = environment.pools.iter();
+            let pools = pools.filter(|pool| pool.permissions.as_deref() == set);
+            let streams = pools.map(|pool| stream(names, &pool.document.name));
             json!({
                 "id": format!("{id}Role"),
+                "streams": streams.collect::<Vec<_>>(),
                 "profile_id": format!("{id}Profile"),
                 "name": names.runner_role(set),
                 "description": description,
@@ -48,6 +52,12 @@ fn parameter_trees(permissions: &Permissions) -> Vec<String> {
     trees
         .map(|path| regional("ssm", "parameter", path))
         .collect()
+}
+
+/// Where the machines of a pool say their last words.
+fn stream(names: &Names, pool: &str) -> String {
+    let group = &names.machine_log_group;
+    regional("logs", "log-group:", &format!("{group}:log-stream:{pool}"))
 }
 
 /// The ARN of something that has a region and an account.

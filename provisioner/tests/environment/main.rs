@@ -4,7 +4,7 @@ mod pools;
 
 use std::path::Path;
 
-use provisioner::environment::{self, Environment, Problem};
+use provisioner::environment::{self, Environment, Problem, RunAs};
 
 const RIGHT: &str = r#"name = "my-ci"
 region = "eu-west-1"
@@ -36,6 +36,43 @@ fn the_right_one_is_right() {
     assert_eq!(environment.pools[0].document.repositories, ["*"]);
 }
 
+#[test]
+fn what_jobs_are_on_their_machine_is_as_the_pool_says_and_nothing_by_default() {
+    let parse = |source: &str| {
+        let environment = Environment::parse(source, Path::new(".")).unwrap();
+        environment.pools[0].clone()
+    };
+    let plain = parse(RIGHT);
+    assert_eq!((plain.host.run_as, plain.host.sudo), (RunAs::Ci, false));
+    assert!(!plain.host.docker && plain.host.env.is_empty());
+
+    let labels = "[pool.base.labels]";
+    let more = "sudo = true\ndocker = true\nrun_as = \"root\"\n[pool.base.env]\n\
+                PATH = \"/opt/bin:/bin\"\nRUNNER_TOOL_CACHE = \"/opt/tools\"\nA_1 = \"two $words \\\"\"\n";
+    let rich = parse(&changed(labels, &format!("{more}{labels}")));
+    let host = &rich.host;
+    assert!(host.sudo && host.docker);
+    assert_eq!(host.run_as.home(), "/root");
+    assert_eq!(host.env["A_1"], "two $words \"");
+    assert_eq!(host.env.len(), 3);
+
+    let many = (0..33).map(|at| format!("V{at} = \"x\"\n"));
+    let many = many.collect::<Vec<_>>().concat();
+    let found = problems(&changed(
+        labels,
+        &format!("[pool.base.env]\n{many}{labels}"),
+    ));
+    assert_eq!(found[0].message, "pool.base.env: may have 32 at most");
+}
+
+#[test]
+fn docker_on_a_stock_image_serves_labels_in_containers() {
+    let label = "linux = \"docker://node:24\"";
+    let source = changed("linux = \"host\"", label);
+    let source = source.replace("[pool.base.labels]", "docker = true\n[pool.base.labels]");
+    assert!(Environment::parse(&source, Path::new(".")).is_ok());
+}
+
 /// The line of `RIGHT` where something is wrong, what stands there instead (or before it, if that is
 /// another key), and how the problem begins that is found there.
 const MISTAKES: &str = r#"
@@ -60,8 +97,23 @@ const MISTAKES: &str = r#"
 9  | boot_timeout_minutes = 3 ↵ idle_timeout_minutes = 3 ↵ max_lifetime_minutes = 5 | pool.base.max_lifetime_minutes: is 5, which
 9  | capacity = "reserved"                   | pool.base.capacity: must be
 9  | scope = "everyone"                      | pool.base.scope: must be
-7  | image = { stock = "ubuntu" }            | pool.base.image: must be one of
+9  | sudo = "yes"                            | pool.base.sudo: must be true or false
+9  | run_as = "nobody"                       | pool.base.run_as: must be ci or root
+9  | env.HOME = "/x"                         | pool.base.env.HOME: is set by the runner
+9  | env.GITHUB_SHA = "x"                    | pool.base.env.GITHUB_SHA: is set by the runner
+9  | env.1ST = "x"                           | pool.base.env.1ST: must be letters, digits
+9  | env."A B" = "x"                         | pool.base.env.A B: must be letters, digits
+9  | env.NPM_TOKEN = "x"                     | pool.base.env.NPM_TOKEN: sounds like a secret
+9  | env.db_password = "x"                   | pool.base.env.db_password: sounds like a secret
+9  | env.A = "it's"                          | pool.base.env.A: must be at most 256 printable
+9  | env.A = "a\nb"                          | pool.base.env.A: must be at most 256 printable
+9  | env.A = "ü"                             | pool.base.env.A: must be at most 256 printable
+9  | env.A = 1                               | pool.base.env.A: must be a string
+7  | image = { stock = "debian" }            | pool.base.image: must be one of
 7  | image = { ami = "ami-0123456789abcdef0", ssm = "/x" } | pool.base.image: must be one of
+7  | image = { name = "go", ami = "ami-0123456789abcdef0" } | pool.base.image: must be one of
+7  | image = { name = "Go" }                 | pool.base.image: must be one of
+7  | image = { name = "go", stock = "debian" } | pool.base.image: must be one of
 10 | linux = "vm"                            | pool.base.labels.linux: must be served as
 10 | linux = "docker://node:24"              | pool.base.labels.linux: a stock image has no Docker
 10 | "linux:host" = "host"                   | pool.base.labels.linux:host: must be letters

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use provisioner::environment::Environment;
+use provisioner::ami::Stock;
+use provisioner::environment::{Environment, Image};
 
 use crate::{RIGHT, changed, problems};
 
@@ -34,6 +35,33 @@ fn a_label_has_one_pool_unless_no_repository_can_reach_both() {
     );
     assert!(Environment::parse(&apart, Path::new(".")).is_ok());
     assert!(Environment::parse(&second_pool("", "other"), Path::new(".")).is_ok());
+}
+
+#[test]
+fn an_image_of_ours_is_named_and_all_are_built_on_one_system() {
+    let named = |image: &str| changed("{ stock = \"al2023\" }", image);
+    let image = |source: &str| {
+        let environment = Environment::parse(source, Path::new(".")).unwrap();
+        (environment.stock(), environment.pools[0].image.clone())
+    };
+    for (text, stock) in [
+        ("{ name = \"go\" }", Stock::Al2023),
+        ("{ name = \"go\", stock = \"ubuntu\" }", Stock::Ubuntu),
+    ] {
+        let name = "go".to_owned();
+        assert_eq!(image(&named(text)), (stock, Image::Built { name, stock }));
+    }
+    let two = second_pool("", "other")
+        .replacen("{ stock = \"al2023\" }", "{ name = \"go\" }", 1)
+        .replace(
+            "{ stock = \"al2023\" }",
+            "{ name = \"node\", stock = \"ubuntu\" }",
+        );
+    let said = first(&two);
+    assert!(
+        said.starts_with("pool.second.image: its image is built on ubuntu"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -175,7 +203,7 @@ fn a_runner_without_a_known_checksum_is_not_installed() {
 #[test]
 fn a_forgejo_has_a_runner_of_its_own_and_no_pool_for_jobs_without_labels() {
     let forgejo = changed("[pool.base]\n", "kind = \"forgejo\"\n[pool.base]\n");
-    assert!(first(&forgejo).contains("no checksum is known of runner 12.8.0 for x86_64"));
+    assert!(first(&forgejo).contains("no checksum is known of runner 12.8.2 for x86_64"));
     let sum = "a".repeat(64);
     let with = |version: &str| {
         let runner =

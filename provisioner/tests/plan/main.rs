@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use provisioner::environment::{self, Environment};
-use provisioner::plan::{self, Action, ParameterValue, Plan};
+use provisioner::named_images::NamedImage;
+use provisioner::plan::{self, Action, ParameterValue, Plan, StackPlan};
 use provisioner::render::{self, Stack};
 use provisioner::show::{self, Palette, Presentation};
 use provisioner::world::{Deployed, Network, Subnet, World};
@@ -357,4 +358,37 @@ fn people_read_what_changes() {
         show::summary(&plan)
     );
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_parameter_of_an_image_that_was_never_built_is_written_and_said() {
+    let environment = lab();
+    let image = NamedImage {
+        image: "go".to_owned(),
+        parameter: "/lab-ci/ami/go/x86_64".to_owned(),
+        stock: "al2023",
+        stock_ami: "ami-1".to_owned(),
+        value: None,
+        is_built: false,
+        age_days: 0,
+    };
+    let with = |image: NamedImage| World {
+        named_images: vec![image],
+        ..executed(&environment, &nothing())
+    };
+    let plan = plan_of(&environment, &with(image.clone()));
+    assert_eq!(plan.place_images[0].ami, "ami-1");
+    assert!(!plan.is_empty() && plan.stacks.iter().all(StackPlan::is_empty));
+    assert!(
+        plan.notices
+            .iter()
+            .any(|it| it.contains("image go was never built"))
+    );
+    let built = NamedImage {
+        value: Some("ami-2".to_owned()),
+        is_built: true,
+        ..image
+    };
+    let plan = plan_of(&environment, &with(built));
+    assert!(plan.is_empty() && plan.place_images.is_empty(), "{plan:?}");
 }

@@ -209,6 +209,74 @@ fn nothing_reaches_a_runner_and_it_reaches_only_the_listed_ports() {
 }
 
 #[test]
+fn ubuntu_comes_by_canonicals_parameter_and_its_packages_over_a_port_of_their_own() {
+    let image = "image = { ami = \"ami-0c1ab00000000c1ab\" }";
+    let ubuntu = changed(image, "image = { stock = \"ubuntu\" }").unwrap();
+    let template = &ubuntu.template(Stack::Runner).value;
+    let launch = resources(template, "AWS::EC2::LaunchTemplate");
+    assert_eq!(
+        launch[0]["LaunchTemplateData"]["ImageId"],
+        "resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
+    );
+    let group = resources(template, "AWS::EC2::SecurityGroup")[0];
+    let rules = group["SecurityGroupEgress"].as_array().unwrap();
+    let ports: Vec<i64> = rules
+        .iter()
+        .map(|rule| rule["FromPort"].as_i64().unwrap())
+        .collect();
+    assert_eq!(ports, [443, 443, 3000, 3000, 80, 80]);
+    let dispatch = ubuntu.template(Stack::Dispatch).body.clone();
+    assert!(dispatch.contains(":parameter/aws/service/canonical/ubuntu/"));
+}
+
+/// A machine says its last words to the stream of its pool, and its role can say them nowhere else.
+#[test]
+fn each_pool_has_a_stream_for_last_words_that_its_role_alone_writes() {
+    for (name, environment, rendered) in rendered() {
+        let template = &rendered.template(Stack::Runner).value;
+        let names = environment.names();
+        let groups = resources(template, "AWS::Logs::LogGroup");
+        assert_eq!(groups.len(), 1, "{name}");
+        assert_eq!(groups[0]["LogGroupName"], names.machine_log_group);
+        assert_eq!(groups[0]["RetentionInDays"], 14);
+        let streams = resources(template, "AWS::Logs::LogStream");
+        let streams: Vec<&str> = streams
+            .iter()
+            .map(|stream| stream["LogStreamName"].as_str().unwrap())
+            .collect();
+        let mut written = Vec::new();
+        for role in resources(template, "AWS::IAM::Role") {
+            let policies = role["Policies"].as_array().unwrap();
+            let own = policies
+                .iter()
+                .find(|it| it["PolicyName"] == "say-last-words");
+            let statement = &own.unwrap()["PolicyDocument"]["Statement"][0];
+            assert_eq!(statement["Action"], "logs:PutLogEvents");
+            for resource in statement["Resource"].as_array().unwrap() {
+                let arn = resource["Fn::Sub"].as_str().unwrap();
+                let place = format!(":log-group:{}:log-stream:", names.machine_log_group);
+                written.push(arn.split_once(&place).unwrap().1);
+            }
+        }
+        let mut pools: Vec<&str> = environment
+            .pools
+            .iter()
+            .map(|pool| pool.document.name.as_str())
+            .collect();
+        for list in [&mut written, &mut pools] {
+            list.sort_unstable();
+        }
+        let mut streams = streams;
+        streams.sort_unstable();
+        assert_eq!((&written, &streams), (&pools, &pools), "{name}");
+        for data in rendered.user_data {
+            assert!(data.script.len() <= render::USER_DATA_MAX_BYTES, "{name}");
+            assert!(data.script.contains(&names.machine_log_group), "{name}");
+        }
+    }
+}
+
+#[test]
 fn what_holds_data_outlives_its_stack() {
     for (_, _, rendered) in rendered() {
         let resources = rendered.template(Stack::State).value["Resources"]
@@ -373,4 +441,26 @@ fn each_forges_machines_start_its_own_runner() {
         assert_eq!(script.contains("gitea-runner"), kind == "gitea", "{script}");
         assert!(script.contains("KillSignal=SIGKILL"), "{script}");
     }
+}
+
+#[test]
+fn an_image_of_ours_is_named_by_its_parameter_which_the_function_may_read() {
+    let source = "name = \"my-ci\"\nregion = \"eu-west-1\"\nmax_runners = 5\n\
+                  [forge]\nurl = \"https://git.example.com\"\n\
+                  [pool.base]\nimage = { name = \"go\" }\ninstance_types = [\"m7a.medium\"]\n\
+                  [pool.base.labels]\nlinux = \"host\"\n";
+    let environment = Environment::parse(source, std::path::Path::new(".")).unwrap();
+    let rendered = render::render(&environment).unwrap();
+    let runner = &rendered.template(Stack::Runner).body;
+    assert!(
+        runner.contains("resolve:ssm:/my-ci/ami/go/x86_64"),
+        "{runner}"
+    );
+    let dispatch = &rendered.template(Stack::Dispatch).body;
+    assert!(
+        dispatch.contains(":parameter/my-ci/ami/go/x86_64"),
+        "{dispatch}"
+    );
+    // Until it is built, it starts from a stock image.
+    assert!(rendered.user_data[0].script.contains("gitea-runner-"));
 }

@@ -1,0 +1,237 @@
+//! The boot file on real systemd, booted for each test: Debian 12 and 13 in containers, with their own
+//! logind, journald and shutdown. Their curl signs what is asked of AWS; the judges compare it with botocore's
+//! signatures (`cargo xtask test boot-suite`).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/boot_file.rs"]
+mod boot_file;
+mod machine;
+
+use std::time::Duration;
+
+use boot_file::{PLAIN, Wanted};
+use machine::{Boot, Ended, Root, TOKEN};
+use serde_json::{Value, json};
+
+/// Each test once on each system.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod debian_12 { $(#[test] fn $name() { super::$name(super::Root::Debian12); })* }
+        mod debian_13 { $(#[test] fn $name() { super::$name(super::Root::Debian13); })* }
+    };
+}
+
+on_both! {
+    what_a_job_leaves_ends_with_it_and_root_reads_nothing_of_it
+    a_hung_job_is_ended_by_the_deadline_and_never_told_to_stop
+    an_orderly_shutdown_in_the_middle_of_a_job_kills_the_runner_outright
+    a_boot_script_that_is_told_to_stop_ends_the_machine
+    a_machine_without_a_job_ends_itself
+    a_job_that_ec2_takes_the_machine_of_is_reported_as_failed
+    a_runner_that_goes_on_after_its_job_is_over_at_the_forge_is_killed
+    metadata_that_fails_at_first_is_asked_again_and_one_that_never_answers_ends_the_boot
+}
+
+/// Boots `wanted` with this job; `edit` changes the boot file.
+fn machine(
+    root: Root,
+    wanted: &Wanted,
+    job: &str,
+    plan: Value,
+    edit: impl FnOnce(String) -> String,
+) -> Option<Ended> {
+    let folder = root.folder()?;
+    let boot_file = edit(wanted.boot_file());
+    let boot = Boot {
+        user_data: &boot_file,
+        job,
+        has_job: !job.is_empty(),
+        plan,
+    };
+    Some(boot.run(root, &folder))
+}
+
+/// Replaces what must be there.
+fn with(from: &'static str, to: &'static str) -> impl FnOnce(String) -> String {
+    move |script| {
+        assert!(script.contains(from), "no {from}: {script}");
+        script.replace(from, to)
+    }
+}
+
+fn as_it_is(script: String) -> String {
+    script
+}
+
+fn what_a_job_leaves_ends_with_it_and_root_reads_nothing_of_it(root: Root) {
+    let wanted = Wanted {
+        keys: "sudo = true",
+        tables: "[pool.base.env]\nGREETING = \"two $words\"\n",
+        ..PLAIN
+    };
+    // What is no service of the machine's is killed with the runner's; what root made one is killed with
+    // the machine, which asks nobody to stop.
+    let job = "setsid sh -c 'trap : TERM HUP; exec sleep 600' &\n\
+        nohup sleep 600 &\n\
+        (exec 9</proc/$PPID/fd/1; exec sleep 600) &\n\
+        sudo -n systemd-run --quiet --unit=evil sh -c 'trap : TERM; while :; do sleep 1; done'\n\
+        rm -rf /run/ci/*\n\
+        mkfifo /run/ci/runner.log && echo 'made a pipe'\n\
+        rm -f .runner config.yaml; ln -s /etc/shadow .runner; mkfifo config.yaml\n\
+        env | cut -d= -f1 | sort | tr '\\n' ' '; echo\n\
+        echo \"$GREETING\"; sudo -n id -un\n\
+        ls /run/ci || echo 'is closed'\n";
+    let Some(ended) = machine(root, &wanted, job, json!({}), as_it_is) else {
+        return;
+    };
+    assert_eq!(ended.marks(), ["ending", "online", "started"]);
+    let lines: Vec<&str> = ended.job.lines().collect();
+    for line in [
+        // The shell's own is PWD.
+        "GREETING HOME LANG PATH PWD USER ",
+        "two $words",
+        "root",
+        "is closed",
+        "job ended with 0",
+    ] {
+        assert!(lines.contains(&line), "no {line}: {}", ended.job);
+    }
+    assert!(!ended.job.contains("made a pipe"), "{}", ended.job);
+    assert!(!ended.job.contains("told to stop"), "{}", ended.job);
+    let told = ended.told();
+    assert!(!told.contains("root:"), "{told}");
+    assert!(!told.contains(TOKEN), "{told}");
+    let shipped = format!("{:?}", ended.of_kind("logs"));
+    for words in [
+        "reached boot after",
+        "reached end after",
+        "runner: level=info",
+    ] {
+        assert!(shipped.contains(words), "no {words}: {shipped}");
+    }
+    // A minute is promised.
+    assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
+}
+
+fn a_hung_job_is_ended_by_the_deadline_and_never_told_to_stop(root: Root) {
+    let deadline = with("--on-active=10min", "--on-active=3s");
+    let job = "trap 'echo heard' TERM\necho begun\nwhile :; do sleep 1; done";
+    let Some(ended) = machine(root, &PLAIN, job, json!({}), deadline) else {
+        return;
+    };
+    assert_eq!(ended.job, "begun\n");
+    assert_eq!(ended.marks(), ["online", "started"]);
+    assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
+}
+
+fn an_orderly_shutdown_in_the_middle_of_a_job_kills_the_runner_outright(root: Root) {
+    let job = "echo begun\nwhile :; do sleep 1; done";
+    let plan = json!({"shut_down_at": "started"});
+    let Some(ended) = machine(root, &PLAIN, job, plan, as_it_is) else {
+        return;
+    };
+    assert_eq!(ended.job, "begun\n", "{}", ended.console);
+}
+
+fn a_boot_script_that_is_told_to_stop_ends_the_machine(root: Root) {
+    let stop = with("started() {\n", "started() {\n(sleep 1; kill -TERM $$) &\n");
+    let job = "echo begun\nwhile :; do sleep 1; done";
+    let Some(ended) = machine(root, &PLAIN, job, json!({}), stop) else {
+        return;
+    };
+    assert_eq!(ended.job, "begun\n");
+    assert!(
+        ended.console.contains("(exit 143) told to stop"),
+        "{}",
+        ended.console
+    );
+    assert_eq!(ended.marks(), ["ending", "online", "started"]);
+}
+
+fn a_machine_without_a_job_ends_itself(root: Root) {
+    let soon = with("idle_timeout_s=$((1 * 60))", "idle_timeout_s=2");
+    let Some(ended) = machine(root, &PLAIN, "", json!({}), soon) else {
+        return;
+    };
+    assert!(
+        ended.console.contains("no job within 2 s"),
+        "{}",
+        ended.console
+    );
+    assert_eq!(ended.marks(), ["ending", "online"]);
+}
+
+fn a_job_that_ec2_takes_the_machine_of_is_reported_as_failed(root: Root) {
+    let plan = json!({"notice": {"after_s": 1, "left_s": 19}});
+    let job = "echo begun\nwhile :; do sleep 1; done";
+    let Some(ended) = machine(root, &PLAIN, job, plan, as_it_is) else {
+        return;
+    };
+    assert_eq!(ended.job, "begun\n");
+    assert_eq!(ended.marks(), ["interrupted", "online", "started"]);
+    let calls = ended.of_kind("forge");
+    let methods: Vec<&str> = calls
+        .iter()
+        .filter_map(|it| it["method"].as_str())
+        .collect();
+    assert_eq!(methods, ["UpdateLog", "UpdateLog", "UpdateTask"]);
+    assert!(calls.iter().all(|call| call["token"] == TOKEN), "{calls:?}");
+    let row = &calls[1]["body"];
+    assert_eq!(row["index"], "3", "behind what the log has already");
+    let words = row["rows"][0]["content"].as_str().unwrap();
+    assert!(words.contains("interrupted: EC2 took"), "{words}");
+    let state = &calls[2]["body"]["state"];
+    assert_eq!(
+        (&state["id"], &state["result"]),
+        (&json!("7"), &json!("RESULT_FAILURE"))
+    );
+    let told = ended.told();
+    assert!(!told.contains(TOKEN), "{told}");
+}
+
+/// Its job stopped it, or the forge could not tell it that the job was cancelled.
+fn a_runner_that_goes_on_after_its_job_is_over_at_the_forge_is_killed(root: Root) {
+    let plan = json!({"job_is_over": true});
+    let job = "echo begun\nkill -STOP $PPID\nwhile :; do sleep 1; done";
+    let soon = |script: String| {
+        let script = with("ask_at_s=$(($(now_s) + 15))", "ask_at_s=$(($(now_s) + 1))")(script);
+        with("$(($(now_s) + 30))", "$(($(now_s) + 2))")(script)
+    };
+    let Some(ended) = machine(root, &PLAIN, job, plan, soon) else {
+        return;
+    };
+    assert_eq!(ended.job, "begun\n");
+    assert_eq!(ended.marks(), ["ending", "online", "started"]);
+    let words = "the job is over at the forge, and its runner was not";
+    assert!(ended.console.contains(words), "{}", ended.console);
+    let calls = ended.of_kind("forge");
+    assert!(calls.len() > 1, "asked twice at least: {calls:?}");
+    assert!(
+        calls.iter().all(|call| call["method"] == "UpdateLog"),
+        "{calls:?}"
+    );
+}
+
+fn metadata_that_fails_at_first_is_asked_again_and_one_that_never_answers_ends_the_boot(
+    root: Root,
+) {
+    let plan = json!({"metadata_failures": 3});
+    let Some(ended) = machine(root, &PLAIN, "echo done", plan, as_it_is) else {
+        return;
+    };
+    assert_eq!(ended.job, "done\njob ended with 0\n", "{}", ended.console);
+
+    let plan = json!({"metadata_failures": 1_000_000});
+    let soon = with("boot_timeout_s=$((1 * 60))", "boot_timeout_s=3");
+    let ended = machine(root, &PLAIN, "echo done", plan, soon).unwrap();
+    assert_eq!(ended.job, "");
+    assert!(
+        ended
+            .console
+            .contains("boot timeout of 3 s reached: metadata service does not answer"),
+        "{}",
+        ended.console
+    );
+    assert!(!ended.of_kind("metadata").is_empty());
+}
