@@ -19,6 +19,7 @@ use crate::forge::ADMIN;
 use crate::forge_program::{ForgeProgram, ForgeQueue};
 use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
+use crate::machine::docker::sweep_groups;
 use crate::real_forge::Programs;
 use crate::{Calls, Error, ministack, rights};
 
@@ -281,6 +282,7 @@ async fn sweep(folder: &Folder) -> Result<(), Error> {
         }
         sleep(LOOK).await;
     }
+    sweep_groups(folder);
     folder
         .clear()
         .map_err(|error| Error::file(folder.path(), error))

@@ -76,19 +76,40 @@ impl Keys {
     }
 }
 
+/// When EC2 takes which instance back, from its warning on.
+#[derive(Clone, Default)]
+pub(crate) struct Notices(Arc<Mutex<HashMap<String, Timestamp>>>);
+
+impl Notices {
+    /// EC2 takes `instance` back at `at`.
+    pub(crate) fn announce(&self, instance: &str, at: Timestamp) {
+        self.all().insert(instance.to_owned(), at);
+    }
+
+    fn of(&self, instance: &str) -> Option<Timestamp> {
+        self.all().get(instance).copied()
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Service {
     instance: Instance,
     keys: Keys,
+    notices: Notices,
     tokens: Mutex<Vec<(String, Timestamp)>>,
 }
 
 /// The service of `instance`.
-pub(crate) fn router(instance: &Instance, keys: &Keys) -> Router {
+pub(crate) fn router(instance: &Instance, keys: &Keys, notices: &Notices) -> Router {
     // Issued with the instance, so that they are there before anyone can be late for them.
     keys.issue(instance, Timestamp::now());
     let service = Arc::new(Service {
         instance: instance.clone(),
         keys: keys.clone(),
+        notices: notices.clone(),
         tokens: Mutex::default(),
     });
     Router::new()
@@ -148,9 +169,14 @@ impl Service {
         }
         let value = match path.strip_prefix("/latest/meta-data/")? {
             "instance-id" => id.clone(),
+            "ami-id" => blueprint.image.id.clone(),
             "instance-type" => blueprint.instance_type.clone(),
             "placement/region" => REGION.to_owned(),
             "placement/availability-zone" => blueprint.zone.clone(),
+            "spot/instance-action" => {
+                let at = time(self.notices.of(id)?);
+                json!({"action": "terminate", "time": at}).to_string()
+            }
             "iam/security-credentials/" => blueprint.profile.as_ref()?.role.clone(),
             other => {
                 let role = other.strip_prefix("iam/security-credentials/")?;

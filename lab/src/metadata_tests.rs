@@ -15,9 +15,11 @@ fn service() -> Service {
             launched: now,
             visible: now,
             running: None,
+            halted: None,
             ended: None,
         },
         keys: Keys::default(),
+        notices: Notices::default(),
         tokens: Mutex::default(),
     }
 }
@@ -86,4 +88,22 @@ fn revoked_keys_have_no_holder() {
     assert!(service.keys.holder(&issued.key.id).is_some());
     service.keys.revoke("i-1");
     assert!(service.keys.holder(&issued.key.id).is_none());
+}
+
+#[test]
+fn a_warning_is_told_from_when_ec2_gave_it() {
+    let service = service();
+    let life = Some(("x-aws-ec2-metadata-token-ttl-seconds", "60"));
+    let (_, token) = ask(&service, &Method::PUT, "/latest/api/token", life);
+    let get = || {
+        let token = Some(("x-aws-ec2-metadata-token", token.as_str()));
+        let path = "/latest/meta-data/spot/instance-action";
+        ask(&service, &Method::GET, path, token)
+    };
+    assert_eq!(get().0, 404);
+    service.notices.announce("i-2", Timestamp::UNIX_EPOCH);
+    assert_eq!(get().0, 404, "it is another's");
+    service.notices.announce("i-1", Timestamp::UNIX_EPOCH);
+    let told = r#"{"action":"terminate","time":"1970-01-01T00:00:00Z"}"#;
+    assert_eq!(get(), (200, told.to_owned()));
 }

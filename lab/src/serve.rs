@@ -24,9 +24,10 @@ use crate::front_door::FrontDoor;
 use crate::handle::{HOSTILE, Setup, SharedEmulator};
 use crate::hostile::{Hostile, as_account};
 use crate::ids::secret;
+use crate::machine::docker::Docker;
 use crate::machine::image::{self, Image};
-use crate::machine::{Forwarders, MachineHost, user_namespace};
-use crate::metadata::Keys;
+use crate::machine::{Forwarders, MachineHost, logs_host, user_namespace};
+use crate::metadata::{Keys, Notices};
 use crate::ministack::Surroundings;
 use crate::real_forge::{Programs, RealForge};
 use crate::recording::{Recording, key_secret};
@@ -102,7 +103,7 @@ fn start(folder: &Folder, setup: &Setup) -> Result<(), Error> {
 
 async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file(folder.path(), error);
-    let names = vec![format!("*.execute-api.{REGION}.amazonaws.com")];
+    let names = vec![format!("*.execute-api.{REGION}.amazonaws.com"), logs_host()];
     let (authority, tls) = tls::make(names)?;
     // Built by whoever starts the daemon, who can say how long it takes.
     let programs = Programs::of(&setup.forge, &mut |_| ())?;
@@ -155,7 +156,9 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let host = MachineHost {
         folder: folder.clone(),
         image,
+        docker: Docker::of_environment(folder)?,
         keys,
+        notices: Notices::default(),
         forwarders,
     };
     let cloud = Cloud::new(emulator, host);

@@ -4,12 +4,14 @@
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::init::complain;
+use crate::init::docker;
 use crate::init::socket::SOCKET;
 use crate::init::unit::{Force, KillMode, Reply, Request, Unit, User};
 
@@ -18,6 +20,11 @@ pub(super) fn main(program: &str, args: &[String]) -> ExitCode {
     if program == "systemctl" && args == ["--version"] {
         let _ = writeln!(io::stdout(), "systemd 0 (lab)");
         return ExitCode::SUCCESS;
+    }
+    if let ("systemctl", [verb, unit]) = (program, args)
+        && verb == "start"
+    {
+        return docker::start(unit);
     }
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let request = match parse(program, args, &passwd) {
@@ -63,8 +70,10 @@ fn parse(program: &str, args: &[String], passwd: &str) -> Result<Request, String
         ("systemctl", ["poweroff"]) | ("shutdown", ["-h", "now"]) | ("poweroff", []) => {
             Ok(Request::PowerOff(Force::No))
         }
-        // It calls the kernel at once, unlike `systemctl poweroff --force`.
-        ("poweroff", ["-f"]) => Ok(Request::PowerOff(Force::Twice)),
+        // They call the kernel at once, unlike `systemctl poweroff --force`.
+        ("systemctl", ["poweroff", "--force", "--force"]) | ("poweroff", ["-f"]) => {
+            Ok(Request::PowerOff(Force::Twice))
+        }
         (_, words) => Err(format!("the lab does not know {words:?}")),
     }
 }
@@ -86,6 +95,13 @@ fn systemd_run(mut words: &[&str], passwd: &str) -> Result<Request, String> {
             ("--working-directory", folder) => unit.folder = Some(folder.into()),
             ("--on-active", span) => on_active = Some(time_span(span).ok_or_else(wrong)?),
             ("--property", "KillMode=mixed") => unit.kill_mode = KillMode::Mixed,
+            ("--property", property) if property.starts_with("Standard") => {
+                let file = output(property).ok_or_else(wrong)?;
+                // Both go to one file, or somebody wants what is not known here.
+                if unit.output.get_or_insert_with(|| file.clone()) != &file {
+                    return Err(wrong());
+                }
+            }
             ("--property", property) => {
                 let sent = property.strip_prefix("KillSignal=").and_then(signal);
                 unit.kill_signal = sent.ok_or_else(wrong)?;
@@ -101,6 +117,13 @@ fn systemd_run(mut words: &[&str], passwd: &str) -> Result<Request, String> {
         unit: Box::new(unit),
         on_active,
     })
+}
+
+/// The file of `StandardOutput=append:FILE`, and of its like for errors.
+fn output(property: &str) -> Option<PathBuf> {
+    let of = |what: &str| property.strip_prefix(what)?.strip_prefix("=append:");
+    let file = of("StandardOutput").or_else(|| of("StandardError"))?;
+    file.starts_with('/').then(|| file.into())
 }
 
 /// `NAME` with the suffix of a service unless it has one.
@@ -151,14 +174,17 @@ mod tests {
 
     #[test]
     fn systemd_run_understands_what_boot_files_say() {
-        let text = "--quiet --collect --unit=ci-runner --uid=ci --working-directory=/run/ci \
-                    --property=KillSignal=SIGKILL --property=OOMPolicy=continue sh -c --unknown";
+        let text = "--quiet --collect --unit=ci-runner --uid=ci --working-directory=/run/ci-runner \
+                    --property=KillSignal=SIGKILL --property=OOMPolicy=continue \
+                    --property=StandardOutput=append:/run/ci/runner.log \
+                    --property=StandardError=append:/run/ci/runner.log sh -c --unknown";
         let mut unit = Unit::new(
             "ci-runner.service",
             ["sh", "-c", "--unknown"].map(str::to_owned).into(),
         );
         unit.kill_signal = 9;
-        unit.folder = Some("/run/ci".into());
+        unit.folder = Some("/run/ci-runner".into());
+        unit.output = Some("/run/ci/runner.log".into());
         unit.user = Some(User {
             name: "ci".to_owned(),
             uid: 1000,
@@ -188,6 +214,18 @@ mod tests {
             ("systemd-run", "--unit=x --property=KillSignal=SIGNONE sh"),
             ("systemd-run", "--unit=x --property=NoSuchThing=1 sh"),
             ("systemd-run", "--unit=x --uid=nobody-here sh"),
+            (
+                "systemd-run",
+                "--unit=x --property=StandardOutput=file:/x sh",
+            ),
+            (
+                "systemd-run",
+                "--unit=x --property=StandardOutput=append:x sh",
+            ),
+            (
+                "systemd-run",
+                "--unit=x --property=StandardOutput=append:/x --property=StandardError=append:/y sh",
+            ),
             ("systemd-run", "--unit=x --on-active=soon sh"),
             ("systemd-run", "--unit=x --on-active=min sh"),
             ("systemd-run", "--unit=x"),
@@ -218,6 +256,11 @@ mod tests {
                 Request::PowerOff(Force::Once),
             ),
             ("shutdown", "-h now", Request::PowerOff(Force::No)),
+            (
+                "systemctl",
+                "poweroff --force --force",
+                Request::PowerOff(Force::Twice),
+            ),
             ("poweroff", "-f", Request::PowerOff(Force::Twice)),
             ("systemctl", "kill --signal=SIGKILL ci-runner.service", kill),
         ] {

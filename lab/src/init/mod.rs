@@ -3,6 +3,7 @@
 //! `internal init --as PART …`.
 
 mod command;
+mod docker;
 mod pid1;
 mod process;
 mod socket;
@@ -32,6 +33,7 @@ pub fn main(args: &[String]) -> ExitCode {
         ("--as", "supervisor", command) => supervisor::main(command),
         ("--as", "init", [root]) => pid1::main(Path::new(root)),
         ("--as", "unit", []) => unit_supervisor::main(),
+        ("--as", "docker", []) => docker::main(),
         ("--as", "systemctl" | "systemd-run" | "shutdown" | "poweroff", rest) => {
             command::main(part, rest)
         }

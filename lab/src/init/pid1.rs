@@ -16,7 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::ids::random_hex;
 use crate::init::complain;
+use crate::init::docker;
 use crate::init::process::{descendants, first_child, others_alive, signal_all};
 use crate::init::socket::{ReplyTo, listen};
 use crate::init::unit::{Force, KillMode, Reply, Request, Unit};
@@ -54,7 +56,13 @@ async fn run() -> io::Result<()> {
     let mut reap = signal(SignalKind::child())?;
     let mut power = signal(SignalKind::from_raw(POWER))?;
     listen(sender)?;
+    if let Err(error) = give_an_id() {
+        log(&format!("machine-id: {error}"));
+    }
     let mut machine = Machine::default();
+    if let Some(docker) = docker::unit() {
+        machine.start(docker)?;
+    }
     match user_data::unit() {
         Ok(Some(unit)) => drop(machine.start(unit)),
         Ok(None) => log("no user-data"),
@@ -75,6 +83,15 @@ async fn run() -> io::Result<()> {
         machine.look();
     }
     Ok(())
+}
+
+/// A machine whose image has no id gets one of its own, as systemd does it.
+fn give_an_id() -> io::Result<()> {
+    const PATH: &str = "/etc/machine-id";
+    if fs::read_to_string(PATH).is_ok_and(|id| !id.trim().is_empty()) {
+        return Ok(());
+    }
+    fs::write(PATH, format!("{}\n", random_hex(16)))
 }
 
 #[derive(Default)]

@@ -59,6 +59,8 @@ pub(super) struct Unit {
     pub(super) command: Vec<String>,
     pub(super) user: Option<User>,
     pub(super) folder: Option<PathBuf>,
+    /// The file that its output is appended to, else the console.
+    pub(super) output: Option<PathBuf>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) kill_signal: i32,
     pub(super) kill_mode: KillMode,
@@ -71,6 +73,7 @@ impl Unit {
             command,
             user: None,
             folder: None,
+            output: None,
             environment: Vec::new(),
             kill_signal: Signal::SIGTERM as i32,
             kill_mode: KillMode::ControlGroup,

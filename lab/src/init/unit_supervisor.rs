@@ -2,6 +2,7 @@
 //! the unit is everything below it in the process tree, which no double fork escapes. (systemd has
 //! control groups for that; the lab must not need them.)
 
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
@@ -12,7 +13,7 @@ use nix::unistd::{Pid, getgid, getuid};
 
 use crate::init::complain;
 use crate::init::process::{kill_below, reap_until};
-use crate::init::unit::{KillMode, Unit};
+use crate::init::unit::{KillMode, Unit, User};
 use crate::machine::image::PATH;
 
 /// systemd's exit code for a program that can't be started.
@@ -55,7 +56,26 @@ fn command(unit: &Unit) -> io::Result<Command> {
         .command
         .split_first()
         .ok_or_else(|| io::Error::other("no command"))?;
-    let mut command = Command::new(program);
+    // Who is already who he shall be has nothing to change, and may have no right to.
+    let is_other = |user: &&User| getuid().as_raw() != user.uid || getgid().as_raw() != user.gid;
+    let other = unit.user.as_ref().filter(is_other);
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    // A user alone is changed to without help; with further groups it takes a program that sets them.
+    let further = other.filter(|user| has_further_groups(&user.name, &groups));
+    let mut command = match further {
+        None => Command::new(program),
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command
+                .args([
+                    format!("--reuid={}", user.uid),
+                    format!("--regid={}", user.gid),
+                ])
+                .args(["--init-groups", "--"])
+                .arg(program);
+            command
+        }
+    };
     command
         .args(arguments)
         .env_clear()
@@ -63,17 +83,47 @@ fn command(unit: &Unit) -> io::Result<Command> {
         .env("LANG", "C.UTF-8")
         .current_dir(unit.folder.as_deref().unwrap_or("/".as_ref()))
         .stdin(Stdio::null());
+    if let Some(path) = &unit.output {
+        // Opened by root, before the unit's user has any say.
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        command.stdout(file.try_clone()?).stderr(file);
+    }
     if let Some(user) = &unit.user {
         command
             .env("USER", &user.name)
             .env("LOGNAME", &user.name)
             .env("HOME", &user.home)
             .env("SHELL", &user.shell);
-        // Who is already who he shall be has nothing to change, and may have no right to.
-        if getuid().as_raw() != user.uid || getgid().as_raw() != user.gid {
-            command.gid(user.gid).uid(user.uid);
-        }
+    }
+    if let (Some(user), None) = (other, further) {
+        command.gid(user.gid).uid(user.uid);
     }
     command.envs(unit.environment.iter().cloned());
     Ok(command)
+}
+
+/// Whether `/etc/group`, this text, names the user in groups beside its own.
+fn has_further_groups(user: &str, groups: &str) -> bool {
+    let members = groups.lines().filter_map(|line| line.rsplit(':').next());
+    members
+        .flat_map(|names| names.split(','))
+        .any(|name| name == user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_further_groups;
+
+    #[test]
+    fn further_groups_are_those_that_name_the_user() {
+        for (groups, expected) in [
+            ("ci:x:1000:\ndocker:x:990:\n", false),
+            ("ci:x:1000:\ndocker:x:990:ci\n", true),
+            ("docker:x:990:other,ci\n", true),
+            ("docker:x:990:cilia\n", false),
+            ("", false),
+        ] {
+            assert_eq!(has_further_groups("ci", groups), expected, "{groups:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The enclosure: a process of the host that makes an instance's namespaces and root, starts
 //! process 1 in them and waits for it. It speaks with the daemon in lines: says `ready`, waits for
-//! `go`, says `init PID`, and at the end `exit CODE` or `signal NUMBER`.
+//! `go`, says `init PID`, and at the end `exit CODE` or `signal NUMBER`. If its disk is to be kept it stays
+//! until the daemon, which finds the disk by the enclosure's working folder, hangs up.
 //!
 //! Mounts are made in a private mount namespace: the host never sees them, and they are gone with
 //! the last process inside.
@@ -20,16 +21,27 @@ use nix::unistd::{chdir, pivot_root, sethostname};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::machine::docker::DockerOfMachine;
 use crate::machine::user_namespace::{self, in_user_namespace};
 use crate::machine::{image, netlink};
 
 /// What an instance may write to its root, in memory only as it is used.
 const DISK_MAX: &str = "size=2g,mode=755";
 
+/// The folder in which a machine's disk lives, in memory.
+const SCRATCH: &str = "scratch";
+/// The part of the disk that is not a folder of the host's.
+const ROOT_PART: &str = "root";
+
 /// What the daemon tells the enclosure, in `enclosure.json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) image: PathBuf,
+    /// Disks of stopped instances that its image was made of, the newest first.
+    pub(crate) layers: Vec<PathBuf>,
+    /// Whether the daemon fetches what was written to its disk.
+    pub(crate) keeps_disk: bool,
+    pub(crate) docker: Option<DockerOfMachine>,
     pub(crate) hostname: String,
     pub(crate) hosts: String,
 }
@@ -39,6 +51,11 @@ impl Spec {
         let path = folder.join("enclosure.json");
         let text = serde_json::to_vec(self).map_err(|error| Error::bug(&error))?;
         fs::write(&path, text).map_err(|error| Error::file(&path, error))
+    }
+
+    fn read(folder: &Path) -> io::Result<Self> {
+        let text = fs::read(folder.join("enclosure.json"))?;
+        serde_json::from_slice(&text).map_err(io::Error::other)
     }
 }
 
@@ -83,11 +100,12 @@ pub(crate) fn probe() -> Result<(), Error> {
 
 fn run(folder: &Path) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
-    let spec: Spec = serde_json::from_slice(&fs::read(folder.join("enclosure.json"))?)?;
+    let spec = Spec::read(folder)?;
     separate()?;
     sethostname(&spec.hostname)?;
     netlink::bring_up_loopback()?;
     let root = build_root(folder, &spec)?;
+    chdir(&folder.join(SCRATCH))?;
     say("ready")?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
@@ -102,16 +120,37 @@ fn run(folder: &Path) -> io::Result<()> {
         .spawn()?;
     say(&format!("init {}", init.id()))?;
     let status = init.wait()?;
+    if let Some(docker) = &spec.docker {
+        docker.remove_group();
+    }
     match (status.code(), status.signal()) {
         (Some(code), _) => say(&format!("exit {code}")),
         (None, signal) => say(&format!("signal {}", signal.unwrap_or_default())),
+    }?;
+    if spec.keeps_disk {
+        io::stdin().lock().read_line(&mut line)?;
     }
+    Ok(())
+}
+
+/// The disk's parts, as the overlay mount of that name over each of them has them.
+pub(crate) fn disk_parts() -> impl Iterator<Item = &'static str> {
+    std::iter::once(ROOT_PART).chain(image::HOST_FOLDERS)
+}
+
+/// What was written to the part called `name`, below the enclosure's working folder.
+pub(crate) fn upper(name: &str) -> String {
+    format!("{name}-upper")
 }
 
 /// Makes `root` the root of this mount namespace, with a `/proc` of this process namespace. To be
 /// called by process 1: before, because a new `/proc` is granted only while the old one is seen.
 pub(crate) fn enter_root(root: &Path) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
+    let spec = Spec::read(root.parent().unwrap_or(root))?;
+    if let Some(docker) = &spec.docker {
+        docker.enter_group(root)?;
+    }
     let proc = root.join("proc");
     mount(
         Some("proc"),
@@ -142,28 +181,42 @@ fn separate() -> io::Result<()> {
 
 /// The image with the host's programs under it, everything that is written in memory.
 fn build_root(folder: &Path, spec: &Spec) -> io::Result<PathBuf> {
-    let (root, scratch) = (folder.join("root"), folder.join("scratch"));
+    let (root, scratch) = (folder.join("root"), folder.join(SCRATCH));
     mount_tmpfs(&scratch, DISK_MAX)?;
     let layer = |name: &str, lower: &str, target: &Path| -> io::Result<()> {
         let (upper, work) = (
-            scratch.join(format!("{name}-upper")),
+            scratch.join(upper(name)),
             scratch.join(format!("{name}-work")),
         );
         fs::create_dir(&upper)?;
         fs::create_dir(&work)?;
-        overlay(lower, &upper, &work, target)
+        let images = spec.layers.iter().map(|disk| disk.join(name));
+        let mut lowers: Vec<String> = images
+            .filter(|part| part.is_dir())
+            .map(|part| part.display().to_string())
+            .collect();
+        lowers.push(lower.to_owned());
+        overlay(&lowers.join(":"), &upper, &work, target)
     };
-    layer("root", &spec.image.display().to_string(), &root)?;
+    layer(ROOT_PART, &spec.image.display().to_string(), &root)?;
     for name in image::HOST_FOLDERS {
         let host = Path::new("/").join(name);
         let own = spec.image.join(name);
         if !own.is_dir() || own.is_symlink() {
             continue;
         }
-        let lower = format!("{}:{}", own.display(), host.display());
-        layer(name, &lower, &root.join(name))?;
+        let docker = spec.docker.as_ref();
+        let programs = docker.and_then(|docker| docker.programs(name));
+        let lowers = std::iter::once(own).chain(programs).chain([host]);
+        let lowers: Vec<String> = lowers.map(|it| it.display().to_string()).collect();
+        layer(name, &lowers.join(":"), &root.join(name))?;
+    }
+    if let Some(docker) = &spec.docker {
+        docker.mount(&root)?;
     }
     build_dev(&root.join("dev"))?;
+    // What lies there is gone with the machine, and on no image.
+    mount_tmpfs(&root.join("run"), "mode=755")?;
     fs::write(root.join("etc/hosts"), &spec.hosts)?;
     fs::write(root.join("etc/hostname"), format!("{}\n", spec.hostname))?;
     Ok(root)

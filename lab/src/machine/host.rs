@@ -9,8 +9,9 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::folder::{FORGE_URL, Folder, REGION};
+use crate::machine::docker::Docker;
 use crate::machine::image::Image;
-use crate::metadata::Keys;
+use crate::metadata::{Keys, Notices};
 
 /// Where the forge's name points inside.
 pub(crate) const FORGE: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 1);
@@ -21,7 +22,9 @@ pub(crate) const DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 80, 2);
 pub(crate) struct MachineHost {
     pub(crate) folder: Folder,
     pub(crate) image: Image,
+    pub(crate) docker: Option<Docker>,
     pub(crate) keys: Keys,
+    pub(crate) notices: Notices,
     pub(crate) forwarders: Forwarders,
 }
 
@@ -40,6 +43,7 @@ impl Forwarders {
     pub(crate) fn hosts(apis: &[String]) -> String {
         let mut hosts = String::from("127.0.0.1 localhost\n");
         let _ = writeln!(hosts, "{FORGE} {}", forge_name().0);
+        let _ = writeln!(hosts, "{DOOR} {}", logs_host());
         for api in apis {
             let _ = writeln!(hosts, "{DOOR} {api}.execute-api.{REGION}.amazonaws.com");
         }
@@ -48,10 +52,20 @@ impl Forwarders {
 }
 
 impl MachineHost {
+    /// Where the disk of an instance is kept that is stopped: what it has over that of its image.
+    pub(crate) fn disk(&self, id: &str) -> PathBuf {
+        self.folder.instances().join(id).join("disk")
+    }
+
     /// Where the instance's console goes.
     pub(crate) fn console(&self, id: &str) -> PathBuf {
         self.folder.instances().join(id).join("console.log")
     }
+}
+
+/// Where `CloudWatch` Logs takes what machines have to say.
+pub(crate) fn logs_host() -> String {
+    format!("logs.{REGION}.amazonaws.com")
 }
 
 /// Host and port of the forge's address.

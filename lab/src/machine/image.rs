@@ -59,6 +59,8 @@ const BUNDLES: [&str; 3] = [
 ];
 /// The user that jobs run as.
 const CI: u32 = 1000;
+/// The group that may use Docker, as its package makes it. Boot puts the user into it.
+pub(crate) const DOCKER_GROUP: u32 = 990;
 
 /// The image of one lab.
 pub(crate) struct Image {
@@ -231,7 +233,8 @@ fn build_etc(etc: &Path) -> io::Result<()> {
          nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n\
          ci:x:{ci}:{ci}:runner:/home/ci:/bin/bash\n"
     );
-    let group = format!("root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\nci:x:{ci}:\n");
+    let group =
+        format!("root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\ndocker:x:{DOCKER_GROUP}:\nci:x:{ci}:\n");
     let names = "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n";
     for (name, text) in [
         ("passwd", passwd.as_str()),

@@ -5,6 +5,7 @@
 //! listeners bound inside its network namespace, which has nothing but a loopback: what is not
 //! forwarded here can't be reached.
 
+pub(crate) mod docker;
 pub(crate) mod enclosure;
 mod host;
 pub(crate) mod image;
@@ -21,17 +22,20 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Error;
-use crate::ec2::Instance;
+use crate::ec2::{Instance, Shutdown};
 use crate::folder::ENV_MARK;
+use crate::machine::docker::DockerOfMachine;
 use crate::machine::enclosure::Spec;
 
-pub(crate) use self::host::{Forwarders, MachineHost};
+pub(crate) use self::host::{Forwarders, MachineHost, logs_host};
 
 /// Mounts and namespaces take milliseconds; a machine under load gets this long.
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// Longest copy of one part of a disk, of two gigabytes at most.
+const SAVE_LIMIT: Duration = Duration::from_mins(2);
 /// Marks an enclosure and its process 1 with the instance's id.
 pub(crate) const ENV_INSTANCE: &str = "CI_LAB_INSTANCE";
 
@@ -48,11 +52,17 @@ pub(crate) enum Ended {
 pub(crate) struct Machine {
     id: String,
     enclosure: Child,
-    stdin: ChildStdin,
+    /// Closed, it lets the enclosure go.
+    stdin: Option<ChildStdin>,
+    /// Where its disk is to be kept, if it is.
+    disk: Option<PathBuf>,
+    /// The copy of its disk that is being made.
+    saving: Option<JoinHandle<std::io::Result<()>>>,
     lines: Lines<BufReader<ChildStdout>>,
     init: Pid,
     outcome: Ended,
     services: JoinSet<()>,
+    docker: Option<DockerOfMachine>,
 }
 
 impl Machine {
@@ -68,8 +78,10 @@ impl Machine {
             machine.expect("ready").await?;
             let pid = machine.enclosure.id().unwrap_or_default();
             machine.services = network::open(host, instance, pid).await?;
-            let go = machine.stdin.write_all(b"go\n").await;
-            go.map_err(|error| Error::machine(&instance.id, error))?;
+            if let Some(stdin) = &mut machine.stdin {
+                let go = stdin.write_all(b"go\n").await;
+                go.map_err(|error| Error::machine(&instance.id, error))?;
+            }
             let init = machine.expect("init").await?;
             let init: i32 = init.parse().map_err(|error| Error::bug(&error))?;
             machine.init = Pid::from_raw(init);
@@ -92,14 +104,35 @@ impl Machine {
 
     /// Waits until nothing of the machine is left. May be cancelled and called again.
     pub(crate) async fn ended(&mut self) -> Result<Ended, Error> {
-        while let Some(line) = self.next_line().await? {
+        loop {
+            if let Some(saving) = &mut self.saving {
+                let saved = saving.await;
+                self.saving = None;
+                self.stdin = None;
+                let saved = saved.map_err(|error| Error::bug(&error))?;
+                saved.map_err(|error| Error::machine(&self.id, error))?;
+            }
+            let Some(line) = self.next_line().await? else {
+                break;
+            };
             if line == "exit 0" {
                 self.outcome = Ended::PoweredOff;
             }
+            self.saving = match (&self.disk, self.enclosure.id()) {
+                (Some(disk), Some(enclosure)) => {
+                    Some(tokio::spawn(save_disk(enclosure, disk.clone())))
+                }
+                (_, _) => None,
+            };
         }
         self.services.abort_all();
         let wait = self.enclosure.wait().await;
         wait.map_err(|error| Error::machine(&self.id, error))?;
+        // An enclosure that was killed could not.
+        if let Some(docker) = self.docker.take() {
+            let removed = tokio::task::spawn_blocking(move || docker.remove_group());
+            removed.await.map_err(|error| Error::bug(&error))?;
+        }
         Ok(self.outcome)
     }
 
@@ -120,8 +153,14 @@ impl Machine {
             .open(&console_path)
             .map_err(|error| Error::file(&console_path, error))?;
         let program = image.join(image::PROGRAM);
+        let blueprint = &instance.blueprint;
+        let disk = (blueprint.shutdown == Shutdown::Stop).then(|| host.disk(id));
+        let docker = host.docker.as_ref().map(|docker| docker.for_machine(id));
         let spec = Spec {
             image,
+            layers: blueprint.image.layers.clone(),
+            keeps_disk: disk.is_some(),
+            docker: docker.clone(),
             hostname: id.clone(),
             hosts: Forwarders::hosts(apis),
         };
@@ -145,11 +184,14 @@ impl Machine {
         Ok(Self {
             id: id.clone(),
             enclosure,
-            stdin,
+            stdin: Some(stdin),
+            disk,
+            saving: None,
             lines: BufReader::new(stdout).lines(),
             init: Pid::from_raw(0),
             outcome: Ended::CutOff,
             services: JoinSet::new(),
+            docker,
         })
     }
 
@@ -175,4 +217,29 @@ impl Machine {
             let _ = kill(self.init, signal);
         }
     }
+}
+
+/// Copies what was written to the disk of the machine in this enclosure, with the marks of what was deleted.
+async fn save_disk(enclosure: u32, to: PathBuf) -> std::io::Result<()> {
+    fs::create_dir_all(&to)?;
+    for part in enclosure::disk_parts() {
+        let from = format!("/proc/{enclosure}/cwd/{}", enclosure::upper(part));
+        if !fs::exists(&from)? {
+            continue;
+        }
+        // `cp` knows device nodes and extended attributes, which is what such marks are.
+        let copy = Command::new("cp")
+            .args(["-a", "--", &from])
+            .arg(to.join(part))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output();
+        let copied = tokio::time::timeout(SAVE_LIMIT, copy).await??;
+        if !copied.status.success() {
+            let words = String::from_utf8_lossy(&copied.stderr);
+            return Err(std::io::Error::other(format!("its disk: {}", words.trim())));
+        }
+    }
+    Ok(())
 }

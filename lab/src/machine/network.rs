@@ -33,7 +33,7 @@ pub(crate) async fn open(
     let namespace = File::open(format!("/proc/{enclosure}/ns/net")).map_err(failed)?;
     let [metadata, forge, door] = bind_inside(namespace).await.map_err(failed)?;
     let mut services = JoinSet::new();
-    let router = metadata::router(instance, &host.keys);
+    let router = metadata::router(instance, &host.keys, &host.notices);
     services.spawn(async move {
         let _ = axum::serve(metadata, router).await;
     });
