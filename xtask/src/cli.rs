@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::ami::AmiCommand;
+use crate::env_arg::EnvArg;
 use crate::forge_arg::ForgeArg;
-use crate::{acceptance, differential, explain, judge, smoke_test, soak, test};
+use crate::{acceptance, differential, docker_jobs, explain, judge, smoke_test, soak, test};
 
 /// A self-cleaning CI fleet for Gitea and Forgejo on EC2 Spot.
 #[derive(Debug, Parser)]
@@ -33,6 +35,11 @@ pub enum Command {
         /// Folder to write to.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+    },
+    /// The images that pools start from: build them, try them, put one back.
+    Ami {
+        #[command(subcommand)]
+        command: AmiCommand,
     },
     /// Print the least policies of whoever deploys an environment.
     Permissions {
@@ -171,6 +178,10 @@ pub enum Played {
     /// lab, and count what got lost.
     #[command(hide = true)]
     Soak(soak::Asked),
+    /// Push jobs with `services:` and `container:` in the lab, whose machines have a real Docker, and hold what
+    /// came of them against the docs. `cargo xtask test docker-jobs` makes what it needs.
+    #[command(hide = true)]
+    DockerJobs(docker_jobs::Asked),
     /// Push and do other things at random at a real forge, and compare what it queues with what their
     /// deliveries foretell.
     #[command(hide = true)]
@@ -179,30 +190,6 @@ pub enum Played {
     /// files and events made at random.
     #[command(hide = true)]
     Judge(judge::Asked),
-}
-
-/// The environment that a command is about: the same two ways to name it in every command.
-#[derive(Debug, Args)]
-pub struct EnvArg {
-    /// The environment: a name in stacks/environments, or a path.
-    #[arg(value_name = "ENV")]
-    positional: Option<String>,
-    /// The same, as an option.
-    #[arg(
-        id = "env",
-        short,
-        long = "env",
-        value_name = "ENV",
-        conflicts_with = "positional"
-    )]
-    option: Option<String>,
-}
-
-impl EnvArg {
-    /// The name, if one was given.
-    pub fn name(self) -> Option<String> {
-        self.positional.or(self.option)
-    }
 }
 
 /// Whose jobs are paused: everybody's, unless it says whose.

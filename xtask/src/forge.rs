@@ -5,8 +5,9 @@ use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::Method;
-use lab::http::{HttpError, json as call, shaped};
+use lab::http::{HttpError, json as call, send, shaped};
 use lab::{Entry, ForgeProgram, InstanceReport, Lab, LabFile};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -30,6 +31,9 @@ pub enum Error {
     /// Its web page refused.
     #[error(transparent)]
     Lab(#[from] lab::Error),
+    /// A job without a log.
+    #[error("the forge gives no log of job {0}: status {1}")]
+    Log(u64, u16),
     /// git.
     #[error("git failed: {0}")]
     Git(String),
@@ -152,6 +156,35 @@ impl Forge {
             }
         }
         Ok(jobs)
+    }
+
+    /// What a job wrote to its log.
+    pub async fn log(&self, repository: &str, job: &ForgeJob) -> Result<String, Error> {
+        let file = self.lab.file();
+        let id = job.id;
+        let url = format!(
+            "{}/api/v1/repos/{repository}/actions/jobs/{id}/logs",
+            file.forge
+        );
+        let headers = [(
+            "authorization".to_owned(),
+            format!("token {}", file.forge_token),
+        )];
+        let (status, body) = send(Method::GET, &url, &headers, Bytes::new()).await?;
+        if status.is_success() {
+            return Ok(String::from_utf8_lossy(&body).into_owned());
+        }
+        Err(Error::Log(id, status.as_u16()))
+    }
+
+    /// The contexts of the statuses that call the newest commit of `repository` erroneous.
+    pub async fn errors(&self, repository: &str) -> Result<Vec<String>, Error> {
+        let path = format!("/repos/{repository}/commits/main/statuses?limit={PAGE_SIZE}");
+        let statuses = self.call(Method::GET, &path, Value::Null).await?;
+        let statuses = statuses.as_array().map_or(&[][..], Vec::as_slice).iter();
+        let errors = statuses.filter(|status| status["status"] == "error");
+        let contexts = errors.filter_map(|status| status["context"].as_str());
+        Ok(contexts.map(str::to_owned).collect())
     }
 
     /// How many runners are registered anywhere.

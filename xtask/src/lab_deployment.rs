@@ -63,6 +63,14 @@ pub enum PlayError {
         /// Why.
         source: std::io::Error,
     },
+    /// Nobody made what machines with Docker are made of.
+    #[error(
+        "{0} names no folder with Docker's programs and images: `cargo xtask test docker-jobs` makes one and names it"
+    )]
+    NoDocker(&'static str),
+    /// What is there can't be counted.
+    #[error("the kernel's lists can't be read: {0}")]
+    Uncounted(#[from] io::Error),
     /// The workflow.
     #[error("the workflow is no YAML map with jobs: {0}")]
     Workflow(String),
@@ -96,22 +104,31 @@ impl LabDeployment {
         folder: &Folder,
         setup: &Setup,
     ) -> Result<(Self, Forge), PlayError> {
+        Self::up_as(root, folder, setup, environments::LAB).await
+    }
+
+    /// The same with the stacks of this environment, a name or a path.
+    pub async fn up_as(
+        root: &Path,
+        folder: &Folder,
+        setup: &Setup,
+        environment: &str,
+    ) -> Result<(Self, Forge), PlayError> {
         let lab = Lab::up(folder, setup, |step| say(&format!("lab: {step}"))).await?;
         let version = &lab.file().forge_version;
         if Server::parse(version).is_some_and(|server| server.kind == ForgeKind::Forgejo) {
             return Err(PlayError::Unwatched(version.clone()));
         }
-        let deployment = Self::new(root, lab.file())?;
+        let deployment = Self::new(root, lab.file(), environment)?;
         deployment.stacks_up().await?;
         Ok((deployment, Forge::of(&lab)))
     }
 
-    fn new(root: &Path, lab: &LabFile) -> Result<Self, Error> {
-        let environment =
-            provisioner::environment::load(&environments::path(root, environments::LAB))
-                .map_err(provisioner::Error::from)?;
+    fn new(root: &Path, lab: &LabFile, name: &str) -> Result<Self, Error> {
+        let environment = provisioner::environment::load(&environments::path(root, name))
+            .map_err(provisioner::Error::from)?;
         let names = environment.names();
-        let target = target::in_lab(root, environments::LAB, environment, lab)?;
+        let target = target::in_lab(root, name, environment, lab)?;
         let (key, secret) = (&lab.access_key_id, &lab.secret_access_key);
         let witness = Some(lab::WITNESS_TOKEN.to_owned());
         let aws = Aws::new(

@@ -7,11 +7,14 @@
 )]
 
 mod acceptance;
+mod ami;
 mod cli;
 mod demo;
 mod diff;
 mod differential;
+mod docker_jobs;
 mod down;
+mod env_arg;
 mod environments;
 mod error;
 mod explain;
@@ -38,7 +41,8 @@ mod up;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, EnvArg, LabCommand, Played, SecretCommand};
+use crate::cli::{Cli, Command, LabCommand, Played, SecretCommand};
+use crate::env_arg::EnvArg;
 use crate::environments::Unnamed;
 use crate::output::{Failure, hinted, say};
 use crate::target::Target;
@@ -69,6 +73,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Render { env, out } => {
             let env = checkout.environment(env, "render", Unnamed::Default)?;
             render::run(&environments::path(root, &env), &out)?;
+        }
+        Command::Ami { command } => {
+            let target = |env, word| checkout.target(env, word, Unnamed::Default);
+            return ami::run(root, command, target).await;
         }
         Command::Permissions { env } => {
             let env = checkout.environment(env, "permissions", Unnamed::Default)?;
@@ -139,14 +147,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let target = checkout.target(env, "explain", Unnamed::Default)?;
             return Ok(explain::run(&target, &explain).await?);
         }
-        Command::Conformance { path } => {
-            let ok = if path.is_dir() {
-                conformance::verdicts::run(&path, say)?
-            } else {
-                conformance::cases::run(&path, say)?
-            };
-            return Ok(ExitCode::from(u8::from(!ok)));
-        }
+        Command::Conformance { path } => return conform(&path),
         Command::Lab { command } => match command {
             LabCommand::Up { forge } => lab_command::up(forge.program()).await?,
             LabCommand::Down => lab_command::down().await?,
@@ -156,6 +157,16 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tidy => return Ok(ExitCode::from(u8::from(tidy::print(root)? > 0))),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Compares the rules with a folder of verdicts, or with a file of cases.
+fn conform(path: &Path) -> Result<ExitCode, Failure> {
+    let ok = if path.is_dir() {
+        conformance::verdicts::run(path, say)?
+    } else {
+        conformance::cases::run(path, say)?
+    };
+    Ok(ExitCode::from(u8::from(!ok)))
 }
 
 /// What is played in a lab or with the rules, and ends with a report.
@@ -176,6 +187,11 @@ async fn play(root: &Path, what: Played) -> Result<ExitCode, Failure> {
                 soak::Played::Runs(report) => played(report.ok, json.then_some(&report)),
                 soak::Played::Update(report) => played(report.ok, json.then_some(&report)),
             }
+        }
+        Played::DockerJobs(asked) => {
+            let json = asked.json;
+            let report = docker_jobs::run(root, asked).await?;
+            played(report.ok, json.then_some(&report))
         }
         Played::Differential(asked) => {
             let json = asked.json;

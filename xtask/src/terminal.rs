@@ -24,16 +24,37 @@ pub struct Stop(watch::Receiver<bool>);
 impl Stop {
     /// Listens from now on. Without this Ctrl-C ends the program at once.
     pub fn listen() -> Result<Self, Error> {
-        let mut pressed = signal(SignalKind::interrupt()).map_err(|source| Error::File {
-            what: "listening for Ctrl-C".to_owned(),
-            source,
-        })?;
+        Self::listen_telling(|| None)
+    }
+
+    /// The same; whoever ends the program at once is told `last_words`. SIGTERM counts as Ctrl-C: that is how a
+    /// job is stopped that runs such a command.
+    pub fn listen_telling(
+        last_words: impl Fn() -> Option<String> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| Error::File {
+                what: "listening for Ctrl-C".to_owned(),
+                source,
+            })
+        };
+        let mut pressed = listen(SignalKind::interrupt())?;
+        let mut ended = listen(SignalKind::terminate())?;
         let (told, asked) = watch::channel(false);
         tokio::spawn(async move {
-            pressed.recv().await;
+            let mut next = async || {
+                tokio::select! {
+                    _ = pressed.recv() => {}
+                    _ = ended.recv() => {}
+                }
+            };
+            next().await;
             eprintln!("· stopping what is under way; Ctrl-C once more ends the command at once");
             told.send_replace(true);
-            pressed.recv().await;
+            next().await;
+            if let Some(words) = last_words() {
+                eprintln!("· {words}");
+            }
             std::process::exit(INTERRUPTED);
         });
         Ok(Self(asked))

@@ -46,6 +46,7 @@ fn help_names_the_program_and_lists_developers_commands_by_themselves() {
     let everybodys = [
         "demo",
         "render",
+        "ami",
         "permissions",
         "diff",
         "up",

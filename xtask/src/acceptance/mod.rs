@@ -300,8 +300,8 @@ fn report(target: &Target) -> Report {
         let markets = markets(&pool.document).iter().map(|spot| market(*spot));
         let markets = markets.collect::<Vec<_>>().join(" then ");
         let image = match pool.image {
-            Image::StockAl2023 => "stock image",
-            Image::Ami(_) | Image::Parameter(_) => "own image",
+            Image::Stock(_) => "stock image",
+            Image::Ami(_) | Image::Parameter(_) | Image::Built { .. } => "own image",
         };
         format!("{types}, {markets}, {image}")
     });

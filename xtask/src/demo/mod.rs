@@ -133,6 +133,7 @@ fn remains(left: &lab::Leftovers) -> Vec<String> {
         (left.processes, "processes of instances"),
         (left.mounts, "mounts"),
         (left.namespaces, "namespaces"),
+        (left.groups, "control groups"),
         (left.services, "processes of the lab"),
     ]
     .into_iter()

@@ -43,6 +43,12 @@ pub fn requests(run: &mut Run) -> Result<(), TestError> {
     pass("requests", with_recordings(run, &mut judge)?)
 }
 
+/// What machines on real systemd asked of AWS, in the same way.
+pub fn judge_machines(run: &mut Run, recordings: &Path) -> Result<(), TestError> {
+    let mut judge = judge(run, "machines")?;
+    pass("machines", judge.arg(recordings))
+}
+
 /// Every recorded call, by the policies of who sent it; then the same live, with rights taken out.
 pub fn rights(run: &mut Run) -> Result<(), TestError> {
     let simulator = from_lock(run, &run.root.join("judges"), NODE)?;

@@ -6,6 +6,7 @@ use conformance::judge;
 use lab::ForgeProgram;
 use lab::real_forge::{Programs, Release};
 
+use super::boot_suite;
 use super::code::{named, tests_of};
 use super::judges::{also_recorded, recorded};
 use super::run::{Run, TestError, holds, output, pass};
@@ -46,7 +47,9 @@ fn judged(run: &mut Run, command: &str) -> Result<(), TestError> {
 
 /// The lab's tests boot machines: one test binary at a time keeps two cores responsive.
 pub fn tests(run: &mut Run) -> Result<(), TestError> {
-    let tests = tests_of(&run.root.join("lab"));
+    let mut tests = tests_of(&run.root.join("lab"));
+    // It has a step of its own.
+    tests.remove(boot_suite::TEST);
     let mut command = run.cargo(["test", "--workspace"]);
     pass(
         "lab-tests",

@@ -4,9 +4,14 @@
 //! than the budget has room for is a step of `--long`. A step that can't run fails where `CI` is set;
 //! elsewhere it is skipped and said so, beside its name and at the end.
 
+mod ami_steps;
+mod boot_suite;
 mod code;
+mod docker_jobs;
 mod judges;
 mod lab_steps;
+mod machine;
+mod mirror;
 mod run;
 mod steps;
 mod summary;

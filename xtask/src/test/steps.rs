@@ -1,11 +1,11 @@
 //! The steps, and what each may take.
 
 use super::run::StepFn;
-use super::{code, judges, lab_steps, templates, tools};
+use super::{ami_steps, boot_suite, code, docker_jobs, judges, lab_steps, templates, tools};
 
 /// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
 /// patience. Seconds of a step are those of two cores with an empty `target/`.
-pub const BUDGET_S: u64 = 40 * 60;
+pub const BUDGET_S: u64 = 44 * 60;
 /// Of these, what `cargo xtask` compiles before the first step.
 pub const BUILD_S: u64 = 420;
 
@@ -43,23 +43,26 @@ pub const STEPS: &[Step] = &[
     Step { name: "typos", says: "spelling", when: When::Normal, budget_s: 5, run: tools::typos },
     Step { name: "machete", says: "dependencies that nobody uses", when: When::Normal, budget_s: 5, run: tools::machete },
     Step { name: "deny", says: "licences, sources and known holes of dependencies", when: When::Normal, budget_s: 15, run: tools::deny },
-    Step { name: "shellcheck", says: "the rendered boot file", when: When::Normal, budget_s: 10, run: templates::shellcheck },
+    Step { name: "shellcheck", says: "the rendered boot files and images' scripts", when: When::Normal, budget_s: 20, run: templates::shellcheck },
     Step { name: "cfn-lint", says: "the rendered templates", when: When::Normal, budget_s: 20, run: templates::cfn_lint },
     Step { name: "policies", says: "the rendered policies and templates once more, by parliament and checkov", when: When::Normal, budget_s: 30, run: judges::policies },
-    Step { name: "clippy", says: "clippy", when: When::Quick, budget_s: 195, run: code::clippy },
-    Step { name: "unit", says: "unit and table tests", when: When::Quick, budget_s: 135, run: code::unit },
+    Step { name: "clippy", says: "clippy", when: When::Quick, budget_s: 175, run: code::clippy },
+    Step { name: "unit", says: "unit and table tests", when: When::Quick, budget_s: 100, run: code::unit },
     Step { name: "doctest", says: "examples in the docs", when: When::Quick, budget_s: 15, run: code::doctest },
-    Step { name: "doc", says: "the docs", when: When::Normal, budget_s: 45, run: code::doc },
+    Step { name: "doc", says: "the docs", when: When::Normal, budget_s: 30, run: code::doc },
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
+    Step { name: "ami-steps", says: "the images' steps, run twice on a booted Debian, and what tries the images", when: When::Normal, budget_s: 110, run: ami_steps::run },
     Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 420, run: lab_steps::tests },
+    Step { name: "boot-suite", says: "the boot file on real systemd: Debian 12 and 13, each booted nine times", when: When::Normal, budget_s: 150, run: boot_suite::run },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 45, run: lab_steps::demo },
     Step { name: "acceptance", says: "what a real account is tried with, in the lab", when: When::Normal, budget_s: 60, run: lab_steps::acceptance },
     Step { name: "requests", says: "what these sent to AWS, by AWS's own models and signer", when: When::Normal, budget_s: 40, run: judges::requests },
-    Step { name: "rights", says: "the same, by the policies of who sent it; live, with each statement taken out", when: When::Normal, budget_s: 100, run: judges::rights },
+    Step { name: "rights", says: "the same, by the policies of who sent it; live, with each statement taken out", when: When::Normal, budget_s: 70, run: judges::rights },
     Step { name: "gitea", says: "a real Gitea, built once", when: When::Normal, budget_s: 5, run: lab_steps::gitea },
-    Step { name: "gitea-tests", says: "the lab's tests on it", when: When::Normal, budget_s: 480, run: lab_steps::tests_on_gitea },
+    Step { name: "gitea-tests", says: "the lab's tests on it", when: When::Normal, budget_s: 460, run: lab_steps::tests_on_gitea },
     Step { name: "gitea-demo", says: "the demo on it", when: When::Normal, budget_s: 20, run: lab_steps::demo_on_gitea },
     Step { name: "gitea-soak", says: "what makes trouble, one run of each kind", when: When::Normal, budget_s: 100, run: lab_steps::soak_on_gitea },
+    Step { name: "docker-jobs", says: "jobs with services and containers, in machines with a real Docker", when: When::Normal, budget_s: 90, run: docker_jobs::run },
     Step { name: "differential", says: "what it queues, foretold: 60 pushes and events", when: When::Normal, budget_s: 145, run: lab_steps::differential },
     Step { name: "judge", says: "Gitea's own rules, built once, beside ours: 2,000 cases for each version", when: When::Normal, budget_s: 60, run: lab_steps::judge },
     Step { name: "gitea-acceptance", says: "what a real account is tried with, on it", when: When::Long, budget_s: 90, run: lab_steps::acceptance_on_gitea },

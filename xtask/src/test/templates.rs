@@ -3,19 +3,27 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use super::ami_steps;
 use super::run::{Run, TestError, files, pass};
 use super::tools::{from_debian, from_pypi};
 
 /// What judges templates; pinned, since a newer one may know other rules.
 pub const CFN_LINT: &str = "cfn-lint==1.58.0";
 
-/// The boot file as it is after rendering: the template itself is no shell.
+/// The boot file as it is after rendering, since the template itself is no shell, and every script that
+/// makes or tries an image.
 pub fn shellcheck(run: &mut Run) -> Result<(), TestError> {
-    from_debian(run, "shellcheck")?;
-    each_rendered(run, "sh", |file| {
+    from_debian(run, "shellcheck", "shellcheck")?;
+    let check = |file: &Path| {
         let mut shellcheck = run.program("shellcheck", ["-s", "sh"]);
         pass("shellcheck", shellcheck.arg(file))
-    })
+    };
+    each_rendered(run, "sh", check)?;
+    for file in ami_steps::rendered(run)? {
+        check(&file)?;
+    }
+    check(&run.root.join(ami_steps::STAND_IN))?;
+    check(&run.root.join(ami_steps::AMAZON))
 }
 
 pub fn cfn_lint(run: &mut Run) -> Result<(), TestError> {

@@ -149,8 +149,8 @@ fn installed(
     Ok(path)
 }
 
-/// A Debian package's program, installed where we may.
-pub fn from_debian(run: &mut Run, program: &str) -> Result<(), TestError> {
+/// A program of a Debian package, installed where we may.
+pub fn from_debian(run: &mut Run, program: &str, package: &str) -> Result<(), TestError> {
     let is_there = || Command::new(program).arg("--version").output().is_ok();
     if is_there() {
         return Ok(());
@@ -162,7 +162,7 @@ pub fn from_debian(run: &mut Run, program: &str) -> Result<(), TestError> {
             apt_get.args(args).env("DEBIAN_FRONTEND", "noninteractive"),
         )
     };
-    let install = ["install", "-y", "-qq", program];
+    let install = ["install", "-y", "-qq", package];
     run.prepare(program, || {
         apt_get(&install).or_else(|_| apt_get(&["update", "-qq"]).and_then(|()| apt_get(&install)))
     })
