@@ -65,6 +65,7 @@ fn help_names_the_program_and_lists_developers_commands_by_themselves() {
     assert_eq!(listed(&help, "Commands:"), everybodys);
     let developers = [
         "soak",
+        "docker-jobs",
         "differential",
         "judge",
         "conformance",
