@@ -215,7 +215,10 @@ async fn a_pool_that_is_taken_out_leaves_its_stack() {
     assert_eq!(
         effects,
         [
+            // It names the streams that its machines write their last words to.
+            ("PlainRole", Effect::InPlace),
             ("PoolTeamDocument", Effect::Delete),
+            ("PoolTeamLogs", Effect::Delete),
             ("PoolTeamTemplate", Effect::Delete)
         ]
     );

@@ -23,6 +23,7 @@ use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_smithy_http_client::tls;
+use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
 
@@ -40,6 +41,9 @@ use crate::progress::{Event, Progress};
 const POLL: Duration = Duration::from_secs(1);
 /// Longest that one attempt may take: the slowest call uploads a few megabytes.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+/// Tries of one call. An account has one bucket of requests for all that people and programs do in it at
+/// once; the SDK's three tries are over in two seconds, these in about fifteen.
+const ATTEMPTS_MAX: u32 = 6;
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -102,6 +106,7 @@ impl<'p> Shell<'p> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(https)
             .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .region(Region::new(endpoint.region.clone()));
         if let Some((id, secret)) = &endpoint.credentials {
             let source = "environment of the lab";
