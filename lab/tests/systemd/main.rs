@@ -176,6 +176,7 @@ fn a_job_that_ec2_takes_the_machine_of_is_reported_as_failed(root: Root) {
     let told: Vec<&Value> = calls
         .iter()
         .filter(|call| call["body"]["rows"] != json!([]))
+        .copied()
         .collect();
     let methods: Vec<&str> = told.iter().filter_map(|it| it["method"].as_str()).collect();
     assert_eq!(methods, ["UpdateLog", "UpdateTask"]);
