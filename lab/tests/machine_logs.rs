@@ -5,7 +5,8 @@ mod support;
 
 use support::Bench;
 
-/// Sends one event to the stream `$1`, signed for the service `$2`, and says what was answered.
+/// `say` asks for the operation `$3` of the stream `$1`, signed for the service `$2`, with `$4` beside the
+/// stream's name, and says what was answered.
 const SCRIPT: &str = r#"#!/bin/sh
 imds=http://169.254.169.254/latest
 token=$(curl -fsS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $imds/api/token)
@@ -16,12 +17,13 @@ say() {
   curl -sS -m 10 --aws-sigv4 "aws:amz:eu-west-1:$2" --user "$(field AccessKeyId):$(field SecretAccessKey)" \
     -H "x-amz-security-token: $(field Token)" -H 'Content-Type: application/x-amz-json-1.1' \
     -H "X-Amz-Target: Logs_20140328.$3" -w ' %{http_code}' https://logs.eu-west-1.amazonaws.com/ \
-    --data-binary '{"logGroupName":"/lab-ci/machines","logStreamName":"'"$1"'","logEvents":[{"timestamp":'"$(date +%s%3N)"',"message":"last words"}]}'
+    --data-binary '{"logGroupName":"/lab-ci/machines","logStreamName":"'"$1"'"'"$4"'}'
 }
-echo "own: $(say base logs PutLogEvents)"
-echo "other: $(say other logs PutLogEvents)"
-echo "service: $(say base execute-api PutLogEvents)"
-echo "operation: $(say base logs DeleteLogStream)"
+events=',"logEvents":[{"timestamp":'"$(date +%s%3N)"',"message":"last words"}]'
+echo "own: $(say base logs PutLogEvents "$events")"
+echo "other: $(say other logs PutLogEvents "$events")"
+echo "service: $(say base execute-api PutLogEvents "$events")"
+echo "operation: $(say base logs DeleteLogStream '')"
 poweroff -f
 "#;
 
