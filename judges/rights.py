@@ -21,6 +21,8 @@ PLACE = Place(account="111111111111", region="eu-west-1")
 # The deployment of the environment `lab`, whose rendered templates are judged by.
 NAME = "lab-ci"
 MACHINE = "machine:"
+# How the name of a machine's role begins: `<deployment>-runner`.
+OF_MACHINES = re.compile(r"^.+?-runner")
 OPERATOR = "operator"
 # Statements for what CloudFormation calls, which the lab's emulator does without asking anybody.
 OF_STACKS = "Stacks"
@@ -77,7 +79,8 @@ class Judge:
     def principal(self, call: Call) -> str | None:
         """The name of the role whose policies hold, None if nobody's are judged here."""
         if call.caller.startswith(MACHINE):
-            return call.caller.removeprefix(MACHINE)
+            # Tests deploy under other names than the environment's.
+            return OF_MACHINES.sub(f"{NAME}-runner", call.caller.removeprefix(MACHINE))
         if call.caller == "function":
             return self.function
         return OPERATOR if self.has_people else None
@@ -185,7 +188,9 @@ def in_one_place(request: Request, call: Call, names: set[str]) -> Request:
         for name in sorted(names, key=len, reverse=True):
             text = re.sub(rf"\b{re.escape(name)}\b", NAME, text)
         text = MADE_UP.sub(r"\g<1>0", text.replace(call.account, PLACE.account))
-        return text.replace(call.line["about"]["api"], PLACE.api) if call.caller.startswith(MACHINE) else text
+        # A machine's last words go to CloudWatch itself, not through the API.
+        api = (call.line["about"] or {}).get("api") if call.caller.startswith(MACHINE) else None
+        return text.replace(api, PLACE.api) if api else text
 
     context = tuple((of_place(key), of_place(value)) for key, value in request.context)
     return Request(request.action, of_place(request.resource), context)

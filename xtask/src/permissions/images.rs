@@ -77,8 +77,14 @@ pub(super) fn statements(place: &Place) -> Vec<Value> {
         ),
         with(
             "ImagesDelete",
-            &["ec2:DeleteSnapshot", "ec2:DeregisterImage"],
-            &[image, snapshot],
+            &["ec2:DeregisterImage"],
+            &[image],
+            Some(ours.clone()),
+        ),
+        with(
+            "SnapshotsDelete",
+            &["ec2:DeleteSnapshot"],
+            &[snapshot],
             Some(ours),
         ),
     ]
