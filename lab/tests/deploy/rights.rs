@@ -122,7 +122,11 @@ impl FunctionRole {
 async fn deployed(bench: &Bench) -> Deployment {
     let lab = bench.lab.file();
     let ssm = aws_sdk_ssm::Client::new(&support::sdk_config(lab, &lab.aws_endpoint));
-    let image = ssm.put_parameter().name(IMAGE).value(AMI);
+    let image = ssm
+        .put_parameter()
+        .name(IMAGE)
+        .value(AMI)
+        .data_type("aws:ec2:image");
     let image = image.r#type(aws_sdk_ssm::types::ParameterType::String);
     image.send().await.unwrap();
     let mut secrets = Secrets::new();
