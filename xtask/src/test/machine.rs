@@ -21,6 +21,8 @@ const UNIT: &str = "[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\n\
 /// Where that unit lies.
 const UNITS: &str = "etc/systemd/system";
 const UNIT_NAME: &str = "user-data.service";
+/// The unit in the root.
+pub const USER_DATA: &str = "etc/systemd/system/user-data.service";
 /// Longest life of a machine, in seconds, and how long it has to go then.
 const LIFE_S: &str = "150";
 const GO_S: &str = "5";

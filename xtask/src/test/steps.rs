@@ -1,7 +1,9 @@
 //! The steps, and what each may take.
 
 use super::run::StepFn;
-use super::{ami_steps, boot_suite, code, docker_jobs, judges, lab_steps, templates, tools};
+use super::{
+    ami_steps, boot_suite, code, docker_jobs, image_lives, judges, lab_steps, templates, tools,
+};
 
 /// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
 /// patience. Seconds of a step are those of two cores with an empty `target/`.
@@ -52,6 +54,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "doc", says: "the docs", when: When::Normal, budget_s: 30, run: code::doc },
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
     Step { name: "ami-steps", says: "the images' steps, run twice on a booted Debian, and what tries the images", when: When::Normal, budget_s: 110, run: ami_steps::run },
+    Step { name: "image-lives", says: "every image in the lab: built, tried, put forward, run on, put back, run on", when: When::Long, budget_s: 240, run: image_lives::run },
     Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 420, run: lab_steps::tests },
     Step { name: "boot-suite", says: "the boot file on real systemd: Debian 12 and 13, each booted nine times", when: When::Normal, budget_s: 150, run: boot_suite::run },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 45, run: lab_steps::demo },
