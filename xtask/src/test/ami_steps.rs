@@ -86,6 +86,7 @@ pub fn run(run: &mut Run) -> Result<(), TestError> {
     let debian = machine::debian(run)?;
     let folder = tempfile::tempdir().map_err(|source| file_error(Path::new("/tmp"), source))?;
     let folder = folder.path();
+    let packages = machine::packages(run, &debian)?;
     let stand_ins = StandIns::serve(run, &folder.join("mirror"))?;
     let manifest = stand_ins.manifest(run, &[])?;
     let stock = folder.join("stock");
@@ -93,7 +94,7 @@ pub fn run(run: &mut Run) -> Result<(), TestError> {
     let fleet = Fleet {
         run,
         folder,
-        below: vec![stock, debian],
+        below: vec![stock, packages, debian],
         manifest,
     };
     for image in fleet.manifest.images() {

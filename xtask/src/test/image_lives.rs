@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lab::{Debian, Folder, ForgeProgram, InstanceReport, Leftovers, Setup};
@@ -17,10 +17,9 @@ use provisioner::progress::Silent;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::machine::{self, Disk};
-use super::run::{Run, TestError, holds, pass};
+use super::machine;
+use super::run::{Run, TestError, holds};
 use super::stand_ins::{ARCH, STOCK, StandIns, file_error};
-use super::tools::{from_debian, written};
 use crate::error::Error;
 use crate::forge::{Checkout, Forge, ForgeJob};
 use crate::lab_deployment::{LabDeployment, PlayError, then_lab_down};
@@ -29,16 +28,15 @@ use crate::output::say;
 const STEP: &str = "image-lives";
 /// The deployment, below the checkout's root.
 const ENVIRONMENT: &str = "xtask/tests/ami/environment.toml";
-/// What fetches the packages.
-pub const PACKAGES: &str = "xtask/tests/ami/packages.sh";
 const ORGANIZATION: &str = "images";
 const REPOSITORY: &str = "images/app";
 const WORKFLOW: &str = ".gitea/workflows/ci.yml";
 /// Images that others stand on are built with those.
 const LEAVES: [&str; 4] = ["go", "node", "deploy", "godot"];
-/// A lab's EC2 does in a second what takes the real one a minute.
+/// A lab's EC2 does in a second what takes the real one a minute, and refuses four builds beside each other that
+/// look more often.
 const PATIENCE: Patience = Patience {
-    look: Duration::from_millis(300),
+    look: Duration::from_secs(1),
     posted: Duration::from_secs(3),
 };
 /// Longest for six jobs, each with the boot of its machine, on two cores.
@@ -72,7 +70,7 @@ type Built = BTreeMap<String, String>;
 /// Builds every image twice, and runs jobs on both.
 pub fn run(run: &mut Run) -> Result<(), TestError> {
     let debian = machine::debian(run)?;
-    let packages = packages(run, &debian)?;
+    let packages = machine::packages(run, &debian)?;
     let scratch = tempfile::tempdir().map_err(|source| file_error(Path::new("/tmp"), source))?;
     let scratch = scratch.path();
     let stand_ins = StandIns::serve(run, &scratch.join("mirror"))?;
@@ -101,26 +99,6 @@ pub fn run(run: &mut Run) -> Result<(), TestError> {
         "an account and a machine with nothing left on them",
         left.is_empty() && leftovers == Leftovers::default(),
     )
-}
-
-/// What the steps ask of Debian, as a layer over it that needs no network: fetched once by the recipe as it is now.
-fn packages(run: &mut Run, debian: &Path) -> Result<PathBuf, TestError> {
-    let recipe = run.root.join(PACKAGES);
-    let folder = lab::cache_folder_for("packages", &recipe);
-    let folder = folder.map_err(|source| file_error(&recipe, source))?;
-    let done = folder.join("srv/packages/made");
-    if !done.exists() {
-        from_debian(run, "dpkg-deb", "dpkg")?;
-        run.prepare("the packages of images", || {
-            let place = tempfile::tempdir().map_err(|source| file_error(&folder, source))?;
-            let top = place.path().join("top");
-            let disk = Disk::mount(place.path(), &top, &[debian.to_owned()])?;
-            let mut make = std::process::Command::new("sh");
-            pass(PACKAGES, make.arg(&recipe).arg(&disk.root).arg(&folder))?;
-            written(&done, "")
-        })?;
-    }
-    Ok(folder)
 }
 
 /// Masks the unit that runs what is mounted for it elsewhere: in the lab user-data comes from EC2.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::run::{Run, TestError, files, pass};
 use super::tools::{from_debian, from_pypi};
-use super::{ami_steps, image_lives, stand_ins};
+use super::{ami_steps, machine, stand_ins};
 
 /// What judges templates; pinned, since a newer one may know other rules.
 pub const CFN_LINT: &str = "cfn-lint==1.58.0";
@@ -25,7 +25,7 @@ pub fn shellcheck(run: &mut Run) -> Result<(), TestError> {
     for script in [
         stand_ins::STAND_IN,
         ami_steps::AMAZON,
-        image_lives::PACKAGES,
+        machine::PACKAGES_RECIPE,
     ] {
         check(&run.root.join(script))?;
     }
