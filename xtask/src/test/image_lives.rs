@@ -40,7 +40,7 @@ const PATIENCE: Patience = Patience {
     posted: Duration::from_secs(3),
 };
 /// Longest for six jobs, each with the boot of its machine, on two cores.
-const JOBS_LIMIT: Duration = Duration::from_secs(120);
+const JOBS_LIMIT: Duration = Duration::from_mins(2);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(300);
 
@@ -295,8 +295,14 @@ fn workflow(manifest: &Manifest) -> Result<String, PlayError> {
     Ok(text)
 }
 
+/// Where no lab is possible, the step can't run.
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn told(error: PlayError) -> TestError {
+    if let PlayError::Lab(error) = &error
+        && error.is_lack()
+    {
+        return TestError::Unavailable(error.to_string());
+    }
     say(&error.to_string());
     TestError::Step(STEP.to_owned())
 }
