@@ -152,14 +152,14 @@ impl LabDeployment {
         })
     }
 
-    /// What is deployed.
-    pub fn deployment(&self) -> &Deployment {
-        &self.target.deployment
-    }
-
     /// Where the forge sends its deliveries.
     pub fn hook_url(&self) -> String {
         self.target.hook_url.clone().unwrap_or_default()
+    }
+
+    /// What is deployed.
+    pub fn deployment(&self) -> &Deployment {
+        &self.target.deployment
     }
 
     async fn stacks_up(&self) -> Result<(), Error> {
