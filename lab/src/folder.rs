@@ -101,6 +101,11 @@ impl Folder {
         self.0.join("image")
     }
 
+    /// What the lab lays over a Debian.
+    pub(crate) fn debian(&self) -> PathBuf {
+        self.0.join("debian")
+    }
+
     /// One folder per instance.
     pub(crate) fn instances(&self) -> PathBuf {
         self.0.join("instances")
@@ -125,6 +130,7 @@ impl Folder {
     pub(crate) fn clear(&self) -> io::Result<()> {
         for gone in [
             self.image(),
+            self.debian(),
             self.instances(),
             self.emulator(),
             self.forge(),

@@ -19,7 +19,8 @@ use crate::forge::ADMIN;
 use crate::forge_program::{ForgeProgram, ForgeQueue};
 use crate::http::HttpClient;
 use crate::leftovers::{Leftovers, leftovers, processes};
-use crate::machine::docker::sweep_groups;
+use crate::machine::debian::{Debian, ENV_DEBIAN};
+use crate::machine::groups::sweep_groups;
 use crate::real_forge::Programs;
 use crate::{Calls, Error, ministack, rights};
 
@@ -59,6 +60,8 @@ pub struct Setup {
     /// Whether its account can be told to be a hostile one: [`crate::HostileAccount`]. Not with somebody
     /// else's emulator, which is nobody's alone.
     pub hostile: bool,
+    /// What machines of Ubuntu's stock images are instead of the host's programs.
+    pub debian: Option<Debian>,
 }
 
 impl From<ForgeProgram> for Setup {
@@ -319,6 +322,11 @@ fn spawn(folder: &Folder, program: &Path, setup: &Setup) -> Result<Child, Error>
         .emulator
         .iter()
         .map(|own| [&own.endpoint, &own.account]);
+    let debian = setup.debian.iter().map(|debian| {
+        let text = serde_json::to_string(debian).map_err(|error| Error::bug(&error));
+        Ok((ENV_DEBIAN, text?))
+    });
+    let debian: Vec<_> = debian.collect::<Result<_, Error>>()?;
     Command::new(program)
         .args(["internal", "serve"])
         .arg(folder.path())
@@ -327,6 +335,7 @@ fn spawn(folder: &Folder, program: &Path, setup: &Setup) -> Result<Child, Error>
         .args(shared.flatten())
         .args(setup.hostile.then_some(HOSTILE))
         .env(ENV_MARK, folder.path())
+        .envs(debian)
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(failed)?)
         .stderr(log)

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{ENV_MARK, Folder};
-use crate::machine::docker::groups_of;
+use crate::machine::groups::groups_of;
 
 /// What was counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Leftovers {
     pub mounts: usize,
     /// Network namespaces of instances.
     pub namespaces: usize,
-    /// Control groups of instances with Docker.
+    /// Control groups of instances with Docker or a systemd.
     pub groups: usize,
     /// The lab's own processes: daemon, emulator, functions. None after `down`.
     pub services: usize,

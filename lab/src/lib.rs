@@ -52,6 +52,7 @@ pub use handle::{Lab, Setup, SharedEmulator, Status};
 pub use hostile::{HostileAccount, HostileReport};
 pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
+pub use machine::debian::Debian;
 pub use machine::docker::ENV_DOCKER;
 pub use ministack::StandaloneEmulator;
 pub use recording::{ENV_RECORDING, FUNCTION_TOKEN, WITNESS_TOKEN};

@@ -24,7 +24,9 @@ use crate::front_door::FrontDoor;
 use crate::handle::{HOSTILE, Setup, SharedEmulator};
 use crate::hostile::{Hostile, as_account};
 use crate::ids::secret;
+use crate::machine::debian::Debian;
 use crate::machine::docker::Docker;
+use crate::machine::groups::Groups;
 use crate::machine::image::{self, Image};
 use crate::machine::{Forwarders, MachineHost, logs_host, user_namespace};
 use crate::metadata::{Keys, Notices};
@@ -79,6 +81,8 @@ fn parse(args: &[String]) -> Result<(Folder, Setup), Error> {
         queue: queue.parse().map_err(|error| Error::bug(&error))?,
         emulator,
         hostile: args.last().is_some_and(|word| word == HOSTILE),
+        // By the environment.
+        debian: None,
     };
     Ok((Folder::at(Path::new(folder)), setup))
 }
@@ -108,9 +112,12 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     // Built by whoever starts the daemon, who can say how long it takes.
     let programs = Programs::of(&setup.forge, &mut |_| ())?;
     let runner = programs.as_ref().map(|it| it.runner().clone());
-    let image = Image::of(folder, authority, runner)?;
     let program = std::env::current_exe().map_err(failed)?;
     image::install_program(folder, &program)?;
+    let debian = Debian::of_environment(folder, &authority)?;
+    let docker = Docker::of_environment()?;
+    let wants_groups = debian.is_some() || docker.is_some();
+    let image = Image::of(folder, authority, runner)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
 
@@ -156,7 +163,9 @@ async fn run(folder: &Folder, setup: &Setup) -> Result<(), Error> {
     let host = MachineHost {
         folder: folder.clone(),
         image,
-        docker: Docker::of_environment(folder)?,
+        docker,
+        debian,
+        groups: wants_groups.then(|| Groups::of(folder)).transpose()?,
         keys,
         notices: Notices::default(),
         forwarders,

@@ -8,6 +8,7 @@ use dispatcher::aws::{Aws, AwsEndpoint};
 use dispatcher::ledger::Ledger;
 use lab::http::HttpError;
 use lab::{Folder, Lab, LabFile, Leftovers, Setup};
+use provisioner::Deployment;
 use provisioner::progress::{Event, Progress};
 use provisioner::teardown::{self, Found};
 use stacks::names::Names;
@@ -83,6 +84,9 @@ pub enum PlayError {
     /// It took too long.
     #[error("after {0} s: {1}")]
     TooLong(u64, String),
+    /// Something went on, and was not as it should be.
+    #[error("{0}")]
+    Wrong(String),
     /// Somebody pressed Ctrl-C.
     #[error("stopped; everything was cleaned up")]
     Stopped,
@@ -151,6 +155,11 @@ impl LabDeployment {
     /// Where the forge sends its deliveries.
     pub fn hook_url(&self) -> String {
         self.target.hook_url.clone().unwrap_or_default()
+    }
+
+    /// What is deployed.
+    pub fn deployment(&self) -> &Deployment {
+        &self.target.deployment
     }
 
     async fn stacks_up(&self) -> Result<(), Error> {

@@ -52,6 +52,11 @@ pub(crate) const IMAGES: [Image; 7] = [
     ("ami-0c2404a1b2c3d4e60", "arm64", "/dev/sda1", 8),
 ];
 
+/// Whether `id` is one of Canonical's stock images.
+pub(crate) fn is_ubuntu(id: &str) -> bool {
+    id.starts_with("ami-0c2404")
+}
+
 /// The image called `id`.
 pub(crate) fn image(id: &str) -> Option<&'static Image> {
     IMAGES.iter().find(|image| image.0 == id)

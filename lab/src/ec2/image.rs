@@ -12,6 +12,8 @@ pub(crate) type Tags = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Image {
     pub(crate) id: String,
+    /// The image of the catalog that it was made on, over however many others.
+    pub(crate) stock: String,
     pub(crate) arch: String,
     pub(crate) root_device: String,
     pub(crate) size_gb: u32,
@@ -25,6 +27,7 @@ impl Image {
         let (id, arch, root_device, size_gb) = *catalog::image(id)?;
         Some(Self {
             id: id.to_owned(),
+            stock: id.to_owned(),
             arch: arch.to_owned(),
             root_device: root_device.to_owned(),
             size_gb,

@@ -4,7 +4,7 @@
 mod about;
 mod api_error;
 mod calls;
-mod catalog;
+pub(crate) mod catalog;
 mod console;
 mod describe;
 mod describe_images;

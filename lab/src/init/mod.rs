@@ -34,6 +34,7 @@ pub fn main(args: &[String]) -> ExitCode {
         ("--as", "init", [root]) => pid1::main(Path::new(root)),
         ("--as", "unit", []) => unit_supervisor::main(),
         ("--as", "docker", []) => docker::main(),
+        ("--as", "user-data", []) => user_data::main(),
         ("--as", "systemctl" | "systemd-run" | "shutdown" | "poweroff", rest) => {
             command::main(part, rest)
         }

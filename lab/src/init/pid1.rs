@@ -23,6 +23,7 @@ use crate::init::process::{descendants, first_child, others_alive, signal_all};
 use crate::init::socket::{ReplyTo, listen};
 use crate::init::unit::{Force, KillMode, Reply, Request, Unit};
 use crate::init::user_data;
+use crate::machine::debian::Debian;
 use crate::machine::enclosure::enter_root;
 use crate::machine::image::{PATH, PROGRAM};
 
@@ -38,8 +39,13 @@ const POWER: i32 = Signal::SIGPWR as i32;
 
 /// Takes `root` for its own and runs the machine.
 pub(super) fn main(root: &Path) -> ExitCode {
-    if let Err(error) = enter_root(root) {
-        return complain(&format!("init: can't enter the root: {error}"));
+    match enter_root(root) {
+        Ok(spec) if spec.debian.is_some() => {
+            let error = Debian::become_process_1();
+            return complain(&format!("init: can't become systemd: {error}"));
+        }
+        Ok(_) => {}
+        Err(error) => return complain(&format!("init: can't enter the root: {error}")),
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

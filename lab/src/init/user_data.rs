@@ -4,9 +4,12 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use crate::init::complain;
 use crate::init::unit::{KillMode, Unit};
 
 /// cloud-init's unit that runs user-data.
@@ -18,6 +21,26 @@ const ANSWER_MAX_BYTES: u64 = 64 * 1024;
 
 /// The user-data as a unit, if there is a script.
 pub(super) fn unit() -> io::Result<Option<Unit>> {
+    if !fetch()? {
+        return Ok(None);
+    }
+    let mut unit = Unit::new(USER_DATA, vec![SCRIPT.to_owned()]);
+    unit.kill_mode = KillMode::Process;
+    unit.environment = vec![("HOME".to_owned(), "/root".to_owned())];
+    Ok(Some(unit))
+}
+
+/// Becomes the script, where systemd has a unit for it.
+pub(super) fn main() -> ExitCode {
+    match fetch() {
+        Ok(true) => complain(&format!("{SCRIPT}: {}", Command::new(SCRIPT).exec())),
+        Ok(false) => complain("no user-data"),
+        Err(error) => complain(&format!("user-data: {error}")),
+    }
+}
+
+/// Fetches the script, if there is one.
+fn fetch() -> io::Result<bool> {
     let (status, token) = metadata(
         "PUT /latest/api/token",
         "X-aws-ec2-metadata-token-ttl-seconds: 60",
@@ -28,17 +51,14 @@ pub(super) fn unit() -> io::Result<Option<Unit>> {
     let header = format!("X-aws-ec2-metadata-token: {token}");
     let (status, script) = metadata("GET /latest/user-data", &header)?;
     if status == 404 || !script.starts_with("#!") {
-        return Ok(None);
+        return Ok(false);
     }
     if let Some(folder) = Path::new(SCRIPT).parent() {
         fs::create_dir_all(folder)?;
     }
     fs::write(SCRIPT, script)?;
     fs::set_permissions(SCRIPT, fs::Permissions::from_mode(0o700))?;
-    let mut unit = Unit::new(USER_DATA, vec![SCRIPT.to_owned()]);
-    unit.kill_mode = KillMode::Process;
-    unit.environment = vec![("HOME".to_owned(), "/root".to_owned())];
-    Ok(Some(unit))
+    Ok(true)
 }
 
 fn metadata(request: &str, header: &str) -> io::Result<(u16, String)> {

@@ -21,7 +21,9 @@ use nix::unistd::{chdir, pivot_root, sethostname};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::machine::docker::DockerOfMachine;
+use crate::machine::debian::Debian;
+use crate::machine::docker::Docker;
+use crate::machine::groups::Group;
 use crate::machine::user_namespace::{self, in_user_namespace};
 use crate::machine::{image, netlink};
 
@@ -32,6 +34,8 @@ const DISK_MAX: &str = "size=2g,mode=755";
 const SCRATCH: &str = "scratch";
 /// The part of the disk that is not a folder of the host's.
 const ROOT_PART: &str = "root";
+/// See `reboot(2)` about process namespaces.
+const POWERED_OFF: i32 = Signal::SIGINT as i32;
 
 /// What the daemon tells the enclosure, in `enclosure.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,7 +45,12 @@ pub(crate) struct Spec {
     pub(crate) layers: Vec<PathBuf>,
     /// Whether the daemon fetches what was written to its disk.
     pub(crate) keeps_disk: bool,
-    pub(crate) docker: Option<DockerOfMachine>,
+    pub(crate) docker: Option<Docker>,
+    /// What it has instead of the lab's image and the host's programs.
+    pub(crate) debian: Option<Debian>,
+    pub(crate) group: Option<Group>,
+    /// The file that its console is.
+    pub(crate) console: PathBuf,
     pub(crate) hostname: String,
     pub(crate) hosts: String,
 }
@@ -120,10 +129,12 @@ fn run(folder: &Path) -> io::Result<()> {
         .spawn()?;
     say(&format!("init {}", init.id()))?;
     let status = init.wait()?;
-    if let Some(docker) = &spec.docker {
-        docker.remove_group();
+    if let Some(group) = &spec.group {
+        group.remove();
     }
     match (status.code(), status.signal()) {
+        // How the kernel ends a process 1 that has switched its machine off.
+        (None, Some(POWERED_OFF)) if spec.debian.is_some() => say("exit 0"),
         (Some(code), _) => say(&format!("exit {code}")),
         (None, signal) => say(&format!("signal {}", signal.unwrap_or_default())),
     }?;
@@ -144,12 +155,16 @@ pub(crate) fn upper(name: &str) -> String {
 }
 
 /// Makes `root` the root of this mount namespace, with a `/proc` of this process namespace. To be
-/// called by process 1: before, because a new `/proc` is granted only while the old one is seen.
-pub(crate) fn enter_root(root: &Path) -> io::Result<()> {
+/// called by process 1: before, because a new `/proc` is granted only while the old one is seen. Says what the
+/// machine is.
+pub(crate) fn enter_root(root: &Path) -> io::Result<Spec> {
     set_pdeathsig(Signal::SIGKILL)?;
     let spec = Spec::read(root.parent().unwrap_or(root))?;
-    if let Some(docker) = &spec.docker {
-        docker.enter_group(root)?;
+    if let Some(group) = &spec.group {
+        group.enter(root)?;
+        if spec.debian.is_none() {
+            Group::make_room(root)?;
+        }
     }
     let proc = root.join("proc");
     mount(
@@ -159,11 +174,14 @@ pub(crate) fn enter_root(root: &Path) -> io::Result<()> {
         MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
         None::<&str>,
     )?;
+    if spec.debian.is_some() {
+        Debian::shield(&proc)?;
+    }
     chdir(root)?;
     pivot_root(".", ".")?;
     umount2(".", MntFlags::MNT_DETACH)?;
     chdir("/")?;
-    Ok(())
+    Ok(spec)
 }
 
 fn separate() -> io::Result<()> {
@@ -179,7 +197,7 @@ fn separate() -> io::Result<()> {
     Ok(())
 }
 
-/// The image with the host's programs under it, everything that is written in memory.
+/// The image with the host's programs under it, or a Debian, everything that is written in memory.
 fn build_root(folder: &Path, spec: &Spec) -> io::Result<PathBuf> {
     let (root, scratch) = (folder.join("root"), folder.join(SCRATCH));
     mount_tmpfs(&scratch, DISK_MAX)?;
@@ -198,8 +216,13 @@ fn build_root(folder: &Path, spec: &Spec) -> io::Result<PathBuf> {
         lowers.push(lower.to_owned());
         overlay(&lowers.join(":"), &upper, &work, target)
     };
-    layer(ROOT_PART, &spec.image.display().to_string(), &root)?;
-    for name in image::HOST_FOLDERS {
+    if let Some(debian) = &spec.debian {
+        layer(ROOT_PART, &debian.lowers(), &root)?;
+    } else {
+        layer(ROOT_PART, &spec.image.display().to_string(), &root)?;
+    }
+    let hosts_folders = image::HOST_FOLDERS.iter();
+    for name in hosts_folders.filter(|_| spec.debian.is_none()) {
         let host = Path::new("/").join(name);
         let own = spec.image.join(name);
         if !own.is_dir() || own.is_symlink() {
@@ -211,12 +234,18 @@ fn build_root(folder: &Path, spec: &Spec) -> io::Result<PathBuf> {
         let lowers: Vec<String> = lowers.map(|it| it.display().to_string()).collect();
         layer(name, &lowers.join(":"), &root.join(name))?;
     }
+    if spec.group.is_some() {
+        Group::mount_sys(&root)?;
+    }
     if let Some(docker) = &spec.docker {
         docker.mount(&root)?;
     }
     build_dev(&root.join("dev"))?;
     // What lies there is gone with the machine, and on no image.
     mount_tmpfs(&root.join("run"), "mode=755")?;
+    if spec.debian.is_some() {
+        Debian::connect_console(&root, &spec.console)?;
+    }
     fs::write(root.join("etc/hosts"), &spec.hosts)?;
     fs::write(root.join("etc/hostname"), format!("{}\n", spec.hostname))?;
     Ok(root)

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::folder::{FORGE_URL, Folder, REGION};
+use crate::machine::debian::Debian;
 use crate::machine::docker::Docker;
+use crate::machine::groups::Groups;
 use crate::machine::image::Image;
 use crate::metadata::{Keys, Notices};
 
@@ -23,6 +25,9 @@ pub(crate) struct MachineHost {
     pub(crate) folder: Folder,
     pub(crate) image: Image,
     pub(crate) docker: Option<Docker>,
+    pub(crate) debian: Option<Debian>,
+    /// Where machines with one of these two have their control groups.
+    pub(crate) groups: Option<Groups>,
     pub(crate) keys: Keys,
     pub(crate) notices: Notices,
     pub(crate) forwarders: Forwarders,

@@ -5,8 +5,10 @@
 //! listeners bound inside its network namespace, which has nothing but a loopback: what is not
 //! forwarded here can't be reached.
 
+pub(crate) mod debian;
 pub(crate) mod docker;
 pub(crate) mod enclosure;
+pub(crate) mod groups;
 mod host;
 pub(crate) mod image;
 mod netlink;
@@ -25,10 +27,10 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Error;
-use crate::ec2::{Instance, Shutdown};
+use crate::ec2::{Instance, Shutdown, catalog};
 use crate::folder::ENV_MARK;
-use crate::machine::docker::DockerOfMachine;
 use crate::machine::enclosure::Spec;
+use crate::machine::groups::Group;
 
 pub(crate) use self::host::{Forwarders, MachineHost, logs_host};
 
@@ -62,7 +64,7 @@ pub(crate) struct Machine {
     init: Pid,
     outcome: Ended,
     services: JoinSet<()>,
-    docker: Option<DockerOfMachine>,
+    group: Option<Group>,
 }
 
 impl Machine {
@@ -129,8 +131,8 @@ impl Machine {
         let wait = self.enclosure.wait().await;
         wait.map_err(|error| Error::machine(&self.id, error))?;
         // An enclosure that was killed could not.
-        if let Some(docker) = self.docker.take() {
-            let removed = tokio::task::spawn_blocking(move || docker.remove_group());
+        if let Some(group) = self.group.take() {
+            let removed = tokio::task::spawn_blocking(move || group.remove());
             removed.await.map_err(|error| Error::bug(&error))?;
         }
         Ok(self.outcome)
@@ -155,12 +157,20 @@ impl Machine {
         let program = image.join(image::PROGRAM);
         let blueprint = &instance.blueprint;
         let disk = (blueprint.shutdown == Shutdown::Stop).then(|| host.disk(id));
-        let docker = host.docker.as_ref().map(|docker| docker.for_machine(id));
+        let debian = host.debian.as_ref();
+        let debian = debian.filter(|_| catalog::is_ubuntu(&blueprint.image.stock));
+        let docker = host.docker.as_ref().filter(|_| debian.is_none());
+        let wants_group = debian.is_some() || docker.is_some();
+        let groups = host.groups.as_ref().filter(|_| wants_group);
+        let group = groups.map(|groups| groups.of_machine(id));
         let spec = Spec {
             image,
             layers: blueprint.image.layers.clone(),
             keeps_disk: disk.is_some(),
-            docker: docker.clone(),
+            docker: docker.cloned(),
+            debian: debian.cloned(),
+            group: group.clone(),
+            console: console_path,
             hostname: id.clone(),
             hosts: Forwarders::hosts(apis),
         };
@@ -191,7 +201,7 @@ impl Machine {
             init: Pid::from_raw(0),
             outcome: Ended::CutOff,
             services: JoinSet::new(),
-            docker,
+            group,
         })
     }
 

@@ -2,7 +2,7 @@
 //! bound by a thread that joined the machine's network namespace and served by the daemon.
 
 use std::fs::File;
-use std::net::{SocketAddr, SocketAddrV4, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::Error;
-use crate::ec2::Instance;
+use crate::ec2::{Instance, catalog};
 use crate::machine::host::{DOOR, FORGE, MachineHost, forge_name};
 use crate::machine::netlink::METADATA;
 use crate::metadata;
@@ -31,13 +31,30 @@ pub(crate) async fn open(
 ) -> Result<JoinSet<()>, Error> {
     let failed = |error: std::io::Error| Error::machine(&instance.id, error);
     let namespace = File::open(format!("/proc/{enclosure}/ns/net")).map_err(failed)?;
-    let [metadata, forge, door] = bind_inside(namespace).await.map_err(failed)?;
+    let debian = host.debian.as_ref();
+    let mirror = debian.filter(|_| catalog::is_ubuntu(&instance.blueprint.image.stock));
+    let mirror = mirror.map(|debian| debian.mirror);
+    let mut addresses = vec![
+        SocketAddr::from((METADATA, 80)),
+        SocketAddr::from((FORGE, forge_name().1)),
+        SocketAddr::from((DOOR, 443)),
+    ];
+    addresses.extend(mirror);
+    let bound = bind_inside(namespace, addresses).await.map_err(failed)?;
+    let mut bound = bound.into_iter();
+    let (Some(metadata), Some(forge), Some(door)) = (bound.next(), bound.next(), bound.next())
+    else {
+        return Err(failed(std::io::Error::other("not all listeners are there")));
+    };
     let mut services = JoinSet::new();
     let router = metadata::router(instance, &host.keys, &host.notices);
     services.spawn(async move {
         let _ = axum::serve(metadata, router).await;
     });
     services.spawn(forward(forge, host.forwarders.forge));
+    for (listener, mirror) in bound.zip(mirror) {
+        services.spawn(forward(listener, mirror));
+    }
     let door = TlsListener {
         inner: door,
         acceptor: TlsAcceptor::from(Arc::clone(&host.forwarders.tls)),
@@ -49,12 +66,10 @@ pub(crate) async fn open(
     Ok(services)
 }
 
-async fn bind_inside(namespace: File) -> std::io::Result<[TcpListener; 3]> {
-    let addresses = [
-        SocketAddrV4::new(METADATA, 80),
-        SocketAddrV4::new(FORGE, forge_name().1),
-        SocketAddrV4::new(DOOR, 443),
-    ];
+async fn bind_inside(
+    namespace: File,
+    addresses: Vec<SocketAddr>,
+) -> std::io::Result<Vec<TcpListener>> {
     let (sender, receiver) = oneshot::channel();
     // A thread of its own: it never returns to the host's network and must not serve anything else.
     std::thread::spawn(move || {
@@ -72,8 +87,7 @@ async fn bind_inside(namespace: File) -> std::io::Result<[TcpListener; 3]> {
         listener.set_nonblocking(true)?;
         listeners.push(TcpListener::from_std(listener)?);
     }
-    <[TcpListener; 3]>::try_from(listeners)
-        .map_err(|_| std::io::Error::other("not three listeners"))
+    Ok(listeners)
 }
 
 async fn forward(listener: TcpListener, to: SocketAddr) {

@@ -6,25 +6,19 @@
 //! dnf on the same Debian, against a repository of empty packages with Amazon's names: what is asked for is
 //! there by that name, and dnf takes the words. What Amazon's own packages do is not seen.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use provisioner::ami::pins::{self, Change};
 use provisioner::ami::script::{self, Verdict};
-use provisioner::ami::{AmiError, Image, Manifest, PATH, Sources, Stock, Sum};
-use provisioner::environment::Arch;
-use sha2::{Digest as _, Sha256};
+use provisioner::ami::{AmiError, Image, Manifest, Stock};
 
 use super::machine::{self, Disk};
-use super::mirror::Mirror;
 use super::run::{Run, TestError, files, holds, pass};
-use super::tools::{from_debian, read, written};
+use super::stand_ins::{ARCH, STOCK, StandIns, file_error, wrong};
+use super::tools::{from_debian, written};
 use crate::output::say;
 
-/// What makes the stand-ins.
-pub const STAND_IN: &str = "xtask/tests/ami/stand-in.sh";
 const STEP: &str = "ami-steps";
 /// What makes Amazon's repository.
 pub const AMAZON: &str = "xtask/tests/ami/amazon.sh";
@@ -50,9 +44,6 @@ const AMAZON_IMAGES: [(&str, &str); 3] = [
     ("docker", "docker"),
     ("godot", "fontconfig"),
 ];
-/// The one architecture that this can run, and the stock whose packages Debian's are.
-const ARCH: Arch = Arch::X86_64;
-const STOCK: Stock = Stock::Ubuntu;
 /// Longest time for a machine, in minutes: the harness cuts it off before.
 const DEADLINE_MINUTES: u32 = 10;
 
@@ -88,26 +79,22 @@ pub fn rendered(run: &Run) -> Result<Vec<PathBuf>, TestError> {
 
 /// Makes every image twice, tries it, and looks that what is wrong is found.
 pub fn run(run: &mut Run) -> Result<(), TestError> {
-    for (package, program) in [
-        ("zip", "zip"),
-        ("binutils", "ar"),
-        ("xz-utils", "xz"),
-        ("rpm", "rpmbuild"),
-        ("createrepo-c", "createrepo_c"),
-    ] {
+    for (package, program) in [("rpm", "rpmbuild"), ("createrepo-c", "createrepo_c")] {
         from_debian(run, program, package)?;
     }
     from_debian(run, "shellcheck", "shellcheck")?;
     let debian = machine::debian(run)?;
     let folder = tempfile::tempdir().map_err(|source| file_error(Path::new("/tmp"), source))?;
     let folder = folder.path();
-    let (manifest, mirror) = mirrored(run, folder)?;
+    let packages = machine::packages(run, &debian)?;
+    let stand_ins = StandIns::serve(run, &folder.join("mirror"))?;
+    let manifest = stand_ins.manifest(run, &[])?;
     let stock = folder.join("stock");
-    trust(&debian, &stock, &mirror.authority)?;
+    stand_ins.trusted(&debian, &stock)?;
     let fleet = Fleet {
         run,
         folder,
-        below: vec![stock, debian],
+        below: vec![stock, packages, debian],
         manifest,
     };
     for image in fleet.manifest.images() {
@@ -117,40 +104,6 @@ pub fn run(run: &mut Run) -> Result<(), TestError> {
     fleet.wrong_checksum()?;
     fleet.broken_image()?;
     fleet.deadline()
-}
-
-/// The manifest with the stand-ins' checksums, and what serves them.
-fn mirrored(run: &Run, folder: &Path) -> Result<(Manifest, Mirror), TestError> {
-    let served = folder.join("mirror");
-    let mut changes = Vec::new();
-    for tool in Manifest::read(&run.root).map_err(wrong)?.tools() {
-        let url = tool.url(&tool.version, ARCH).unwrap_or_default();
-        let file = served.join(url.trim_start_matches("https://"));
-        let mut make = run.program("sh", [STAND_IN, &tool.name, &tool.version]);
-        pass(STAND_IN, make.arg(&file))?;
-        let bytes = fs::read(&file).map_err(|source| file_error(&file, source))?;
-        let sum = Sum::Sha256(hex::encode(Sha256::digest(bytes)));
-        changes.push(Change {
-            tool: tool.name.clone(),
-            before: tool.version.clone(),
-            version: tool.version.clone(),
-            pins: BTreeMap::from([(ARCH, (sum, url))]),
-            is_first: false,
-        });
-    }
-    let text = read(&run.root.join(PATH))?;
-    let sources = || Sources::read(&run.root).map_err(wrong);
-    let text = pins::rewrite(&text, &changes, "2026-11-30", sources()?).map_err(wrong)?;
-    let mirror = Mirror::serve(&served).map_err(|source| file_error(&served, source))?;
-    let manifest = Manifest::parse(&text, sources()?).and_then(|it| it.mirrored(&mirror.url));
-    Ok((manifest.map_err(wrong)?, mirror))
-}
-
-/// A layer over Debian, whose machines trust the mirror.
-fn trust(debian: &Path, layer: &Path, authority: &str) -> Result<(), TestError> {
-    let bundle = "etc/ssl/certs/ca-certificates.crt";
-    let known = read(&debian.join(bundle))?;
-    written(&layer.join(bundle), &format!("{known}{authority}"))
 }
 
 /// The images that were made, as layers.
@@ -338,19 +291,6 @@ fn expect_failed(console: &str, wanted_step: &str, wanted_words: &str) -> Result
     holds(STEP, false)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
-fn wrong(error: AmiError) -> TestError {
-    say(&error.to_string());
-    TestError::Step(STEP.to_owned())
-}
-
 fn none() -> TestError {
     TestError::Step(format!("{STEP}: no such tool in its image"))
-}
-
-fn file_error(path: &Path, source: std::io::Error) -> TestError {
-    TestError::File {
-        path: path.to_owned(),
-        source,
-    }
 }

@@ -14,6 +14,8 @@ use super::tools::{from_debian, written};
 const RELEASE: &str = "bookworm";
 const PACKAGES: &str =
     "systemd,systemd-sysv,dbus,ca-certificates,curl,dnf,openssh-server,passwd,procps,iproute2";
+/// What fetches the packages.
+pub const PACKAGES_RECIPE: &str = "xtask/tests/ami/packages.sh";
 /// Runs the user-data as cloud-init does: late, as root, its output on the console.
 const UNIT: &str = "[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\n\
                     ExecStart=/bin/sh /mnt/user-data\nStandardOutput=journal+console\n\
@@ -21,6 +23,8 @@ const UNIT: &str = "[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\n\
 /// Where that unit lies.
 const UNITS: &str = "etc/systemd/system";
 const UNIT_NAME: &str = "user-data.service";
+/// The unit in the root.
+pub const USER_DATA: &str = "etc/systemd/system/user-data.service";
 /// Longest life of a machine, in seconds, and how long it has to go then.
 const LIFE_S: &str = "150";
 const GO_S: &str = "5";
@@ -54,6 +58,31 @@ fn make(root: &Path) -> Result<(), TestError> {
     std::os::unix::fs::symlink(format!("/{UNITS}/{UNIT_NAME}"), &link)
         .map_err(|source| failed(&link, source))?;
     fs::rename(&half, root).map_err(|source| failed(root, source))
+}
+
+/// What the images' steps ask of Debian, as a layer over the root `debian` that needs no network: fetched once, by the
+/// recipe as it is now.
+pub fn packages(run: &mut Run, debian: &Path) -> Result<PathBuf, TestError> {
+    let recipe = run.root.join(PACKAGES_RECIPE);
+    // They fit this root alone: some want the very versions that are in it.
+    let root = debian.file_name().unwrap_or_default().display();
+    let folder = lab::cache_folder_for(&format!("{root}-packages"), &recipe);
+    let folder = folder.map_err(|source| failed(&recipe, source))?;
+    let done = folder.join("srv/packages/made");
+    if !done.exists() {
+        run.prepare("the packages of images", || {
+            let place = tempfile::tempdir().map_err(|source| failed(&folder, source))?;
+            let top = place.path().join("top");
+            let disk = Disk::mount(place.path(), &top, &[debian.to_owned()])?;
+            let mut make = Command::new("sh");
+            pass(
+                PACKAGES_RECIPE,
+                make.arg(&recipe).arg(&disk.root).arg(&folder),
+            )?;
+            written(&done, "")
+        })?;
+    }
+    Ok(folder)
 }
 
 /// The file system of one machine, mounted as long as this lives.

@@ -1,7 +1,7 @@
 //! A server of files by HTTPS, whose authority only a test's own machines trust.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -20,6 +20,8 @@ const REQUEST_MAX_BYTES: u64 = 8192;
 pub struct Mirror {
     /// Where, without a slash at its end.
     pub url: String,
+    /// Where, as an address.
+    pub address: SocketAddr,
     /// The authority's certificate as PEM.
     pub authority: String,
 }
@@ -29,7 +31,8 @@ impl Mirror {
     pub fn serve(folder: &Path) -> io::Result<Self> {
         let (authority, config) = certificate().map_err(io::Error::other)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let url = format!("https://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        let url = format!("https://{address}");
         let folder = folder.to_owned();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -38,7 +41,11 @@ impl Mirror {
                 thread::spawn(move || answer(stream, &folder, config));
             }
         });
-        Ok(Self { url, authority })
+        Ok(Self {
+            url,
+            address,
+            authority,
+        })
     }
 }
 

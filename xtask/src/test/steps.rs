@@ -1,7 +1,9 @@
 //! The steps, and what each may take.
 
 use super::run::StepFn;
-use super::{ami_steps, boot_suite, code, docker_jobs, judges, lab_steps, templates, tools};
+use super::{
+    ami_steps, boot_suite, code, docker_jobs, image_lives, judges, lab_steps, templates, tools,
+};
 
 /// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
 /// patience. Seconds of a step are those of two cores with an empty `target/`.
@@ -39,23 +41,24 @@ pub struct Step {
 pub const STEPS: &[Step] = &[
     Step { name: "format", says: "rustfmt", when: When::Quick, budget_s: 5, run: code::format },
     Step { name: "tidy", says: "the rules of the house", when: When::Quick, budget_s: 10, run: code::tidy },
-    Step { name: "one-build", says: "cargo's commands share one build", when: When::Quick, budget_s: 5, run: code::one_build },
-    Step { name: "typos", says: "spelling", when: When::Normal, budget_s: 5, run: tools::typos },
-    Step { name: "machete", says: "dependencies that nobody uses", when: When::Normal, budget_s: 5, run: tools::machete },
+    Step { name: "one-build", says: "cargo's commands share one build", when: When::Quick, budget_s: 2, run: code::one_build },
+    Step { name: "typos", says: "spelling", when: When::Normal, budget_s: 2, run: tools::typos },
+    Step { name: "machete", says: "dependencies that nobody uses", when: When::Normal, budget_s: 2, run: tools::machete },
     Step { name: "deny", says: "licences, sources and known holes of dependencies", when: When::Normal, budget_s: 15, run: tools::deny },
-    Step { name: "shellcheck", says: "the rendered boot files and images' scripts", when: When::Normal, budget_s: 20, run: templates::shellcheck },
-    Step { name: "cfn-lint", says: "the rendered templates", when: When::Normal, budget_s: 20, run: templates::cfn_lint },
-    Step { name: "policies", says: "the rendered policies and templates once more, by parliament and checkov", when: When::Normal, budget_s: 30, run: judges::policies },
+    Step { name: "shellcheck", says: "the rendered boot files and images' scripts", when: When::Normal, budget_s: 10, run: templates::shellcheck },
+    Step { name: "cfn-lint", says: "the rendered templates", when: When::Normal, budget_s: 14, run: templates::cfn_lint },
+    Step { name: "policies", says: "the rendered policies and templates once more, by parliament and checkov", when: When::Normal, budget_s: 20, run: judges::policies },
     Step { name: "clippy", says: "clippy", when: When::Quick, budget_s: 175, run: code::clippy },
     Step { name: "unit", says: "unit and table tests", when: When::Quick, budget_s: 100, run: code::unit },
     Step { name: "doctest", says: "examples in the docs", when: When::Quick, budget_s: 15, run: code::doctest },
     Step { name: "doc", says: "the docs", when: When::Normal, budget_s: 30, run: code::doc },
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
-    Step { name: "ami-steps", says: "the images' steps, run twice on a booted Debian, and what tries the images", when: When::Normal, budget_s: 110, run: ami_steps::run },
+    Step { name: "ami-steps", says: "the images' steps, run twice on a booted Debian, and what tries the images", when: When::Normal, budget_s: 60, run: ami_steps::run },
     Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 420, run: lab_steps::tests },
     Step { name: "boot-suite", says: "the boot file on real systemd: Debian 12 and 13, each booted nine times", when: When::Normal, budget_s: 150, run: boot_suite::run },
-    Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 45, run: lab_steps::demo },
-    Step { name: "acceptance", says: "what a real account is tried with, in the lab", when: When::Normal, budget_s: 60, run: lab_steps::acceptance },
+    Step { name: "image-lives", says: "every image in the lab: built, tried, put forward, run on, put back, run on", when: When::Normal, budget_s: 100, run: image_lives::run },
+    Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 40, run: lab_steps::demo },
+    Step { name: "acceptance", says: "what a real account is tried with, in the lab", when: When::Normal, budget_s: 50, run: lab_steps::acceptance },
     Step { name: "requests", says: "what these sent to AWS, by AWS's own models and signer", when: When::Normal, budget_s: 40, run: judges::requests },
     Step { name: "rights", says: "the same, by the policies of who sent it; live, with each statement taken out", when: When::Normal, budget_s: 70, run: judges::rights },
     Step { name: "gitea", says: "a real Gitea, built once", when: When::Normal, budget_s: 5, run: lab_steps::gitea },

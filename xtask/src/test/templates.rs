@@ -3,9 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::ami_steps;
 use super::run::{Run, TestError, files, pass};
 use super::tools::{from_debian, from_pypi};
+use super::{ami_steps, machine, stand_ins};
 
 /// What judges templates; pinned, since a newer one may know other rules.
 pub const CFN_LINT: &str = "cfn-lint==1.58.0";
@@ -22,8 +22,14 @@ pub fn shellcheck(run: &mut Run) -> Result<(), TestError> {
     for file in ami_steps::rendered(run)? {
         check(&file)?;
     }
-    check(&run.root.join(ami_steps::STAND_IN))?;
-    check(&run.root.join(ami_steps::AMAZON))
+    for script in [
+        stand_ins::STAND_IN,
+        ami_steps::AMAZON,
+        machine::PACKAGES_RECIPE,
+    ] {
+        check(&run.root.join(script))?;
+    }
+    Ok(())
 }
 
 pub fn cfn_lint(run: &mut Run) -> Result<(), TestError> {

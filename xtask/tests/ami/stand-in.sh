@@ -30,7 +30,17 @@ END
 }
 
 case $tool in
-  gitea-runner) program file "gitea-runner version v$version" ;;
+  gitea-runner)
+    # In a machine of the lab it runs jobs as the lab's runner does.
+    cat >file <<END
+#!/bin/sh
+case \$1 in
+  --version) echo "gitea-runner version v$version" ;;
+  *) exec /usr/local/lib/lab/lab internal gitea-runner "\$@" ;;
+esac
+END
+    chmod 0755 file
+    ;;
   forgejo-runner) program file "forgejo-runner version v$version" ;;
   docker-buildx) plugin "github.com/docker/buildx v$version stand-in" ;;
   docker-compose) plugin "Docker Compose version v$version" ;;
