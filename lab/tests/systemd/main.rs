@@ -179,13 +179,20 @@ fn a_job_that_ec2_takes_the_machine_of_is_reported_as_failed(root: Root) {
         .iter()
         .filter_map(|it| it["method"].as_str())
         .collect();
-    assert_eq!(methods, ["UpdateLog", "UpdateLog", "UpdateTask"]);
+    // Before that the machine may have asked whether the job is over, by the same call.
+    let last = methods.len().saturating_sub(3);
+    assert_eq!(methods[last..], ["UpdateLog", "UpdateLog", "UpdateTask"]);
+    assert!(
+        methods[..last].iter().all(|method| *method == "UpdateLog"),
+        "{methods:?}"
+    );
+    let calls_of_end = &calls[last..];
     assert!(calls.iter().all(|call| call["token"] == TOKEN), "{calls:?}");
-    let row = &calls[1]["body"];
+    let row = &calls_of_end[1]["body"];
     assert_eq!(row["index"], "3", "behind what the log has already");
     let words = row["rows"][0]["content"].as_str().unwrap();
     assert!(words.contains("interrupted: EC2 took"), "{words}");
-    let state = &calls[2]["body"]["state"];
+    let state = &calls_of_end[2]["body"]["state"];
     assert_eq!(
         (&state["id"], &state["result"]),
         (&json!("7"), &json!("RESULT_FAILURE"))
