@@ -60,10 +60,14 @@ say() {
   printf '%s %s\n' "$(date +%s%3N)" "$*" >>"$state/words" || :
 }
 
-# reached WORD: how far the machine is, and how long after its kernel started.
+# reached WORD: how far the machine is, how long after its kernel started, and what it had opened and
+# received by then.
 reached() {
   read -r up _ </proc/uptime
-  say "reached $1 after $up s"
+  opened=0 received=0
+  while read -r of _ _ _ _ number _; do [ "$of" != Tcp: ] || opened=$number; done </proc/net/snmp
+  while read -r of _ _ _ _ _ _ number _; do [ "$of" != IpExt: ] || received=$number; done </proc/net/netstat
+  say "reached $1 after $up s, $opened connections, $received bytes"
 }
 
 fail() {
@@ -98,8 +102,7 @@ signed() (
   file=$3
   shift 3
   token=$(metadata_token) || return 1
-  role=$(metadata "$token" iam/security-credentials/) || return 1
-  keys=$(metadata "$token" "iam/security-credentials/$role") || return 1
+  keys=$(metadata "$token" 'iam/security-credentials/{{ host.role }}') || return 1
   printf 'user = "%s:%s"\nheader = "x-amz-security-token: %s"\n' \
     "$(field "$keys" AccessKeyId)" "$(field "$keys" SecretAccessKey)" "$(field "$keys" Token)" |
     curl -sS -m "$seconds" --connect-timeout 5 -o "$file" -w '%{http_code}' -K - \
@@ -133,7 +136,7 @@ ship() {
 
 # mark WORD TEXT: tells the dispatcher; never fatal. TEXT loses what JSON would have to escape.
 mark() {
-  text=$(printf '%s' "${2-}" | tr -c 'A-Za-z0-9 .,:;/_=()+@-' ' ' | cut -c 1-300)
+  text=$(printf '%s' "${2-}" | tr -c 'A-Za-z0-9 .,:;/_=()+@-' ' ' | cut -c 1-500)
   route "{\"mark\":\"$1\",\"text\":\"$text\"}" /dev/null 8 >/dev/null 2>&1 || :
 }
 
@@ -169,7 +172,7 @@ pause() {
 phase=image
 # What the image has to have, before anything is asked for. A curl that can't sign would reach nobody,
 # so this stands on the console.
-for program in systemctl install sed{% if install %} {{ install.manager }} sha256sum{% endif %}{% if host.sudo %} sudo{% endif %}; do
+for program in systemctl install sed{% if install %} sha256sum{% endif %}{% if host.sudo %} sudo{% endif %}{% if host.metadata_is_closed %} ip{% endif %}; do
   command -v "$program" >/dev/null || fail "the image has no $program"
 done
 curl --help all 2>/dev/null | grep -q -e --aws-sigv4 ||
@@ -197,6 +200,20 @@ until token=$(metadata_token) && instance=$(metadata "$token" instance-id); do
 done
 say "instance $instance"
 
+{% if host.metadata_is_closed %}
+phase=metadata
+# What lies there is the machine's role, which this pool gives no job. Root's own processes alone get there
+# from now on: no other user's, and nothing that is forwarded for a container.
+only_root() {
+  {
+    ip "$1" rule add pref 100 to "$2" iif lo uidrange 0-0 goto 32766 &&
+      ip "$1" rule add pref 101 to "$2" prohibit
+  } || fail "ip can't close $2 to jobs"
+}
+only_root -4 169.254.169.254
+[ ! -e /proc/net/if_inet6 ] || only_root -6 fd00:ec2::254
+
+{% endif %}
 phase=user
 id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
 install -d -m 0700 -o "$user" "$own" "$home" "$home/work"
@@ -315,7 +332,8 @@ runner=$(command -v "$program")
 {% endif %}
 {% if host.docker %}
 command -v docker >/dev/null || fail 'the image has no docker'
-systemctl start docker.service || fail 'Docker does not start'
+# The daemon itself starts with the first use, which waits for it: a job that has none is not kept.
+systemctl start docker.socket 2>/dev/null || systemctl start docker.service || fail 'Docker does not start'
 usermod -a -G docker "$user"
 {% endif %}
 
@@ -372,7 +390,9 @@ if command -v docker >/dev/null; then
   timeout 10 docker version >/dev/null 2>&1 && docker=usable
 fi
 version() { command -v "$1" >/dev/null && "$@" 2>&1 | head -n 1 | tr -d ';' | cut -c 1-40 || echo none; }
-echo "forge=$forge;user=$(id -un);docker=$docker;curl=$(version curl --version);path=$PATH"
+metadata=open
+curl -s -m 2 -o /dev/null http://169.254.169.254/ || metadata=closed
+echo "forge=$forge;user=$(id -un);docker=$docker;metadata=$metadata;curl=$(version curl --version);path=$PATH"
 [ ! -s "$HOME/curl" ] || echo "said=$(head -n 1 "$HOME/curl" | tr -d ';' | cut -c 1-80)"
 echo "systemd=$(version systemctl --version);git=$(version git --version);node=$(version node --version)"
 echo "runner=$(version "$1" --version)"
@@ -402,12 +422,15 @@ chmod 0755 /run/ci-start
 systemd-run --quiet --collect --unit=ci-runner --uid="$user" --working-directory="$own" \
   --property=KillSignal=SIGKILL --property=OOMPolicy=continue \
   --property=StandardOutput=append:"$log" --property=StandardError=append:"$log" /run/ci-start
+reached online
 if [ "$smoke_test" = 1 ]; then
   look_end_s=$(($(now_s) + 60))
   while systemctl is-active ci-runner.service >/dev/null 2>&1 && [ "$(now_s)" -lt "$look_end_s" ]; do
     sleep 1
   done
   found=$(head -c 2000 "$log" | tr '\n' ';') || fail 'the look at it said nothing'
+  found=$(sed -n 's/.* reached \([a-z]*\) after \(.*\) s, \(.*\) connections, \(.*\) bytes/\1=\2 \3 \4;/p' \
+    "$state/words" | tr -d '\n')$found
   say "smoke test: $found"
   # Said again in case nobody heard it. Whoever asked for the machine has it ended; ten minutes are enough
   # for EC2 to take it back, where that is what is tried.

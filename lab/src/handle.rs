@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How the daemon is told of an account that can be hostile.
 pub(crate) const HOSTILE: &str = "hostile";
 /// What instances need of the host.
-const PROGRAMS: [&str; 4] = ["bash", "curl", "git", "sed"];
+const PROGRAMS: [&str; 5] = ["bash", "curl", "git", "ip", "sed"];
 
 /// A running lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -298,7 +298,7 @@ fn check_machine(program: &Path) -> Result<(), Error> {
         if !there.contains(&true) {
             return Err(Error::Missing {
                 program: needed,
-                hint: "instances use the host's programs; `apt-get install bash curl git sed`",
+                hint: "instances use the host's programs; `apt-get install bash curl git iproute2 sed`",
             });
         }
     }

@@ -45,6 +45,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(15);
 /// name, until SIGTERM or Ctrl-C.
 #[must_use]
 pub fn main(args: &[String]) -> ExitCode {
+    close_inherited();
     let _ = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(false)
@@ -56,6 +57,20 @@ pub fn main(args: &[String]) -> ExitCode {
             let _ = writeln!(io::stderr(), "{}", chain(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Closes what whoever called `up` had open, beside the standard streams: a lock would be held, and a pipe's
+/// reader would wait, for as long as the lab runs.
+fn close_inherited() {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let open = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    // The list itself is one of them, and is closed by now.
+    let open: Vec<i32> = open.collect();
+    for number in open.into_iter().filter(|number| *number > 2) {
+        let _ = nix::unistd::close(number);
     }
 }
 

@@ -11,6 +11,7 @@ use aws_sdk_ec2::types::{
     ResourceType, ShutdownBehavior, Tag, TagSpecification,
 };
 use lab::{Calls, Capacity, FaultInjection, RunError};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use support::{Bench, SUBNET_A, SUBNET_B, forge, no_boot, post, template_data};
 
 fn code(error: &impl ProvideErrorMetadata) -> String {
@@ -42,6 +43,23 @@ async fn a_client_token_is_zonal_and_idempotent() {
     assert_eq!(code(&mismatch), "IdempotentParameterMismatch");
     let elsewhere = launch(SUBNET_B, 2).await.unwrap();
     assert_ne!(elsewhere, first);
+    bench.down().await;
+}
+
+/// Such as a lock that a script holds while it calls `lab up`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_keeps_nothing_open_that_whoever_started_it_had() {
+    let held = tempfile::NamedTempFile::new().unwrap();
+    fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let Some(bench) = Bench::sharing(forge()).await else {
+        return;
+    };
+    let own = std::fs::read_dir(format!("/proc/{}/fd", bench.lab.file().pid)).unwrap();
+    let own: Vec<_> = own
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .collect();
+    assert!(own.len() > 3, "{own:?}");
+    assert!(!own.contains(&held.path().to_owned()), "{own:?}");
     bench.down().await;
 }
 

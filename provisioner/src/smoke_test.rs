@@ -84,6 +84,8 @@ pub struct SmokeTested {
     pub machine: Option<(String, String)>,
     /// Seconds from EC2's yes to each stage that came, in order.
     pub seconds: Vec<(Stage, f64)>,
+    /// How its boot went, in order.
+    pub marks: Vec<BootMark>,
     /// What the machine said of itself: names and words.
     pub found: Vec<(String, String)>,
     /// Whether the function may end machines, where it was told to.
@@ -92,6 +94,32 @@ pub struct SmokeTested {
     pub refused: bool,
     /// Which stage did not come, and why.
     pub failed: Option<(Stage, String)>,
+}
+
+/// A mark in the boot of a machine, as it says of itself: `reached` in `ami/boot/user-data.sh`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BootMark {
+    /// How far it was: `boot`, `credential`, `registered`, `online`.
+    pub word: String,
+    /// How long after its kernel had started, in seconds.
+    pub after_s: f64,
+    /// Connections that it had opened by then.
+    pub connections: u64,
+    /// What it had received by then, in bytes.
+    pub bytes: u64,
+}
+
+impl BootMark {
+    /// `None` for what a machine says of itself otherwise.
+    fn of((word, said): &(String, String)) -> Option<Self> {
+        let mut figures = said.split(' ');
+        Some(Self {
+            word: word.clone(),
+            after_s: figures.next()?.parse().ok()?,
+            connections: figures.next()?.parse().ok()?,
+            bytes: figures.next()?.parse().ok()?,
+        })
+    }
 }
 
 impl SmokeTested {
@@ -183,8 +211,15 @@ impl Life {
         (!is_reached).then_some((Stage::Found, why))
     }
 
-    /// What it said of itself, name by name.
-    pub(crate) fn found(&self) -> Vec<(String, String)> {
+    /// How its boot went, and what else it said of itself, name by name.
+    pub(crate) fn told(&self) -> (Vec<BootMark>, Vec<(String, String)>) {
+        let mut told = self.found();
+        let marks = told.iter().filter_map(BootMark::of).collect();
+        told.retain(|one| BootMark::of(one).is_none());
+        (marks, told)
+    }
+
+    fn found(&self) -> Vec<(String, String)> {
         let found = self.machine.as_ref().map(|machine| machine.found.as_str());
         let words = found.unwrap_or_default().split(';');
         let pairs = words.filter_map(|word| word.trim().split_once('='));
@@ -287,6 +322,19 @@ mod tests {
         let seconds = life(&states, "forge=200").seconds();
         let asked = (Stage::Asked, 1.0);
         assert!(seconds.contains(&asked) && seconds.is_sorted_by_key(|(stage, _)| *stage));
+    }
+
+    #[test]
+    fn the_marks_of_its_boot_are_told_apart_from_what_it_found() {
+        let said = "boot=3.10 2 900;online=3.95 9 24000;forge=200;path=/bin;odd=1 2";
+        let (marks, found) = life(&["registering"], said).told();
+        let marks: Vec<(&str, u64)> = marks
+            .iter()
+            .map(|mark| (mark.word.as_str(), mark.bytes))
+            .collect();
+        assert_eq!(marks, [("boot", 900), ("online", 24_000)]);
+        let found: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(found, ["forge", "path", "odd"]);
     }
 
     #[test]

@@ -401,11 +401,13 @@ impl<'a> Watch<'a> {
     }
 
     fn tested(self, failed: Failed) -> SmokeTested {
+        let (marks, found) = self.life.told();
         SmokeTested {
             pool: self.asked.pool.clone(),
             spot: self.asked.spot,
             seconds: self.life.seconds(),
-            found: self.life.found(),
+            marks,
+            found,
             machine: self
                 .life
                 .machine

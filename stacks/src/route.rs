@@ -63,5 +63,5 @@ pub const LINE_RUNNER: &str = "runner";
 pub const LINE_CLONE_TOKEN: &str = "clone-token";
 /// The answer's line that makes the machine one of a smoke test.
 pub const LINE_SMOKE_TEST: &str = "smoke-test";
-/// Longest `text` of a mark that is kept, in characters: a last line, not a log.
-pub const TEXT_MAX_CHARS: usize = 300;
+/// Longest `text` of a mark that is kept, in characters: a last line, or what a smoke test found, not a log.
+pub const TEXT_MAX_CHARS: usize = 500;

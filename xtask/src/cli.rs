@@ -7,7 +7,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::ami::AmiCommand;
 use crate::env_arg::EnvArg;
 use crate::forge_arg::ForgeArg;
-use crate::{acceptance, differential, docker_jobs, explain, judge, smoke_test, soak, test};
+use crate::{
+    acceptance, boot_bench, differential, docker_jobs, explain, judge, smoke_test, soak, test,
+};
 
 /// A self-cleaning CI fleet for Gitea and Forgejo on EC2 Spot.
 #[derive(Debug, Parser)]
@@ -93,6 +95,13 @@ pub enum Command {
         env: EnvArg,
         #[command(flatten)]
         which: smoke_test::Which,
+    },
+    /// Measure where the seconds go, from the webhook to a job's first step. With --lab: in a lab of its own.
+    BootBench {
+        #[command(flatten)]
+        env: EnvArg,
+        #[command(flatten)]
+        asked: boot_bench::Asked,
     },
     /// Try all that only a real account can prove, within a bound of money, and write a report of it.
     Acceptance {

@@ -42,6 +42,9 @@ pub enum Error {
     /// Steps of the acceptance failed.
     #[error("{0} steps failed; they are told above and in the report")]
     Acceptance(usize),
+    /// What a bench measures did not come.
+    #[error("nothing is measured: {0}")]
+    Unmeasured(String),
     /// The bound can't be kept.
     #[error("what an hour of {0} costs is not known here; say it: --usd-per-hour N")]
     UnknownPrice(String),
@@ -98,6 +101,7 @@ impl Error {
             Self::NobodyToAsk
             | Self::Smoke { .. }
             | Self::Acceptance(_)
+            | Self::Unmeasured(_)
             | Self::UnknownPrice(_)
             | Self::Stopped(_)
             | Self::NoLab

@@ -42,10 +42,30 @@ pub enum Error {
     File(#[from] std::io::Error),
 }
 
-/// The forge, as its administrator sees it.
+/// The lab's forge, as its administrator sees it.
 #[derive(Debug, Clone)]
 pub struct Forge {
     lab: Lab,
+    /// The same, as any of its users does.
+    pub site: Site,
+}
+
+/// A forge as somebody with a token uses it.
+#[derive(Clone)]
+pub struct Site {
+    /// Its address.
+    pub url: String,
+    /// Whose calls and pushes these are.
+    pub token: String,
+}
+
+/// The token is in no log.
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A job as the forge's API shows it.
@@ -79,7 +99,14 @@ impl Forge {
     /// The forge of `lab`.
     #[must_use]
     pub fn of(lab: &Lab) -> Self {
-        Self { lab: lab.clone() }
+        let file = lab.file();
+        Self {
+            lab: lab.clone(),
+            site: Site {
+                url: file.forge.clone(),
+                token: file.forge_token.clone(),
+            },
+        }
     }
 
     /// How the lab is reached.
@@ -95,9 +122,7 @@ impl Forge {
     }
 
     async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, HttpError> {
-        let file = self.lab.file();
-        let url = format!("{}/api/v1{path}", file.forge);
-        call(method, &url, Some(&file.forge_token), &body).await
+        self.site.call(method, path, body).await
     }
 
     async fn post(&self, path: &str, body: Value) -> Result<(), Error> {
@@ -144,37 +169,12 @@ impl Forge {
 
     /// All jobs of `repository`, oldest first.
     pub async fn jobs(&self, repository: &str) -> Result<Vec<ForgeJob>, Error> {
-        let mut jobs = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let path = format!("/repos/{repository}/actions/jobs?limit={PAGE_SIZE}&page={page}");
-            let answer = self.call(Method::GET, &path, Value::Null).await?;
-            let some: Vec<ForgeJob> = shaped(&path, answer["jobs"].clone())?;
-            let last = some.len() < PAGE_SIZE;
-            jobs.extend(some);
-            if last {
-                break;
-            }
-        }
-        Ok(jobs)
+        self.site.jobs(repository).await
     }
 
     /// What a job wrote to its log.
     pub async fn log(&self, repository: &str, job: &ForgeJob) -> Result<String, Error> {
-        let file = self.lab.file();
-        let id = job.id;
-        let url = format!(
-            "{}/api/v1/repos/{repository}/actions/jobs/{id}/logs",
-            file.forge
-        );
-        let headers = [(
-            "authorization".to_owned(),
-            format!("token {}", file.forge_token),
-        )];
-        let (status, body) = send(Method::GET, &url, &headers, Bytes::new()).await?;
-        if status.is_success() {
-            return Ok(String::from_utf8_lossy(&body).into_owned());
-        }
-        Err(Error::Log(id, status.as_u16()))
+        self.site.log(repository, job).await
     }
 
     /// The contexts of the statuses that call the newest commit of `repository` erroneous.
@@ -207,6 +207,29 @@ impl Forge {
         let url = format!("{}/_lab/instances", self.lab.file().ec2_endpoint);
         let machines = call(Method::GET, &url, None, &Value::Null).await?;
         Ok(shaped(&url, machines)?)
+    }
+
+    /// The machine on which the newest job of `repository` that was told of runs or ran.
+    pub async fn machine_of(&self, repository: &str) -> Result<Option<String>, Error> {
+        let entries = self.deliveries(0).await?;
+        let mut bodies = entries.iter().rev().filter_map(|entry| {
+            let body: Value = serde_json::from_str(&entry.body).ok()?;
+            (body["repository"]["full_name"] == repository).then_some(body)
+        });
+        Ok(bodies.find_map(|body| {
+            let runner = body["workflow_job"]["runner_name"].as_str();
+            let runner = runner.filter(|name| !name.is_empty());
+            runner.map(str::to_owned)
+        }))
+    }
+
+    /// EC2 takes `instance` back, `notice_s` after its warning.
+    pub async fn interrupt(&self, instance: &str, notice_s: u64) -> Result<(), Error> {
+        let ec2 = &self.lab.file().ec2_endpoint;
+        let url = format!("{ec2}/_lab/instances/{instance}/interrupt");
+        let body = json!({ "notice_s": notice_s });
+        call(Method::POST, &url, None, &body).await?;
+        Ok(())
     }
 
     /// What the dispatcher answered to the deliveries about `repository`.
@@ -248,11 +271,53 @@ impl Forge {
 
     /// A new clone of the empty `repository`.
     pub async fn checkout(&self, repository: &str) -> Result<Checkout, Error> {
-        let file = self.lab.file();
-        let user = format!("{USER}:{}", file.forge_token);
+        self.site.checkout(repository).await
+    }
+}
+
+impl Site {
+    async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, HttpError> {
+        let url = format!("{}/api/v1{path}", self.url);
+        call(method, &url, Some(&self.token), &body).await
+    }
+
+    /// All jobs of `repository`, oldest first.
+    pub async fn jobs(&self, repository: &str) -> Result<Vec<ForgeJob>, Error> {
+        let mut jobs = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let path = format!("/repos/{repository}/actions/jobs?limit={PAGE_SIZE}&page={page}");
+            let answer = self.call(Method::GET, &path, Value::Null).await?;
+            let some: Vec<ForgeJob> = shaped(&path, answer["jobs"].clone())?;
+            let last = some.len() < PAGE_SIZE;
+            jobs.extend(some);
+            if last {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// What a job wrote to its log.
+    pub async fn log(&self, repository: &str, job: &ForgeJob) -> Result<String, Error> {
+        let id = job.id;
+        let url = format!(
+            "{}/api/v1/repos/{repository}/actions/jobs/{id}/logs",
+            self.url
+        );
+        let headers = [("authorization".to_owned(), format!("token {}", self.token))];
+        let (status, body) = send(Method::GET, &url, &headers, Bytes::new()).await?;
+        if status.is_success() {
+            return Ok(String::from_utf8_lossy(&body).into_owned());
+        }
+        Err(Error::Log(id, status.as_u16()))
+    }
+
+    /// A new, empty history, to be pushed to `repository`.
+    pub async fn checkout(&self, repository: &str) -> Result<Checkout, Error> {
+        let user = format!("{USER}:{}", self.token);
         let checkout = Checkout {
             folder: tempfile::tempdir()?,
-            remote: format!("{}/{repository}.git", file.forge),
+            remote: format!("{}/{repository}.git", self.url),
             authorization: format!("Authorization: Basic {}", STANDARD.encode(user)),
         };
         let init = ["init", "--quiet", "--initial-branch=main"];
@@ -264,6 +329,26 @@ impl Forge {
 impl Checkout {
     /// Writes `files`, path and text each, commits and pushes them.
     pub async fn push(&self, message: &str, files: &[(&str, &str)]) -> Result<(), Error> {
+        self.push_as("main", message, files).await
+    }
+
+    /// The same to the branch `to`, over whatever is there.
+    pub async fn push_over(
+        &self,
+        to: &str,
+        message: &str,
+        files: &[(&str, &str)],
+    ) -> Result<(), Error> {
+        self.push_as(&format!("+main:refs/heads/{to}"), message, files)
+            .await
+    }
+
+    async fn push_as(
+        &self,
+        refspec: &str,
+        message: &str,
+        files: &[(&str, &str)],
+    ) -> Result<(), Error> {
         for (path, text) in files {
             let path = self.folder.path().join(path);
             if let Some(parent) = path.parent() {
@@ -273,7 +358,7 @@ impl Checkout {
         }
         self.git(&["add", "."]).await?;
         self.git(&["commit", "--quiet", "-m", message]).await?;
-        self.git(&["push", "--quiet", &self.remote, "main"]).await
+        self.git(&["push", "--quiet", &self.remote, refspec]).await
     }
 
     /// Runs git without the user's settings; the token travels in the environment.

@@ -152,6 +152,11 @@ impl LabDeployment {
         })
     }
 
+    /// The deployment as commands have it.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Where the forge sends its deliveries.
     pub fn hook_url(&self) -> String {
         self.target.hook_url.clone().unwrap_or_default()

@@ -8,6 +8,7 @@
 
 mod acceptance;
 mod ami;
+mod boot_bench;
 mod cli;
 mod demo;
 mod diff;
@@ -113,6 +114,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let target = checkout.target(env, "smoke-test", Unnamed::Default)?;
             smoke_test::run(&target, &which).await.map_err(hinted)?;
         }
+        Command::BootBench { env, asked } => checkout.boot_bench(env, &asked).await?,
         Command::Acceptance { env, asked } => {
             let unnamed = Unnamed::Ask { yes: asked.yes };
             let target = checkout.target(env, "acceptance", unnamed)?;
@@ -229,6 +231,17 @@ struct Checkout {
 }
 
 impl Checkout {
+    /// Measures a deployment on AWS, or the lab's, in a lab of its own.
+    async fn boot_bench(&self, env: EnvArg, asked: &boot_bench::Asked) -> Result<(), Failure> {
+        if self.lab {
+            boot_bench::in_lab(&self.root, asked).await?;
+        } else {
+            let target = self.target(env, "boot-bench", Unnamed::Default)?;
+            boot_bench::run(&target, asked).await.map_err(hinted)?;
+        }
+        Ok(())
+    }
+
     fn environment(
         &self,
         env: EnvArg,

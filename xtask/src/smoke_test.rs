@@ -163,6 +163,12 @@ pub fn lines(tested: &SmokeTested) -> Vec<String> {
         let stages = seconds.map(|(stage, at)| format!("{} {at:.1} s", stage.word()));
         lines.push(stages.collect::<Vec<_>>().join(", "));
     }
+    if !tested.marks.is_empty() {
+        let marks = tested.marks.iter();
+        let marks = marks.map(|mark| format!("{} {:.1} s", mark.word, mark.after_s));
+        let marks = marks.collect::<Vec<_>>().join(", ");
+        lines.push(format!("after its kernel started: {marks}"));
+    }
     if !tested.found.is_empty() {
         let found = tested.found.iter().map(|(name, word)| {
             // Programs say who they are before their version.

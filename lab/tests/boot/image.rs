@@ -132,7 +132,7 @@ async fn ubuntu_waits_for_apts_lock_and_gets_node_docker_and_sudo() {
         "called: apt-get -qq update\ncalled: apt-get -qq update\n",
         "--no-install-recommends install git docker.io docker-buildx docker-compose-v2\n",
         "called: noninteractive: noninteractive",
-        "called: systemctl start docker.service",
+        "called: systemctl start docker.socket",
     ] {
         assert!(console.contains(call), "no {call}: {console}");
     }

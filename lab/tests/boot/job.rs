@@ -121,7 +121,7 @@ fn says_its_phases_and_no_secret(console: &str, given: &str) {
         .filter_map(|line| line.strip_prefix("shipped signed "))
         .collect();
     let mut places = Vec::new();
-    for phase in ["boot", "credential", "registered", "job", "end"] {
+    for phase in ["boot", "credential", "registered", "online", "job", "end"] {
         let words = format!("reached {phase} after ");
         let place = shipped.iter().position(|line| line.contains(&words));
         places.push(place.unwrap_or_else(|| panic!("{phase} is not shipped: {console}")));

@@ -8,6 +8,7 @@ mod boot_file;
 mod ends;
 mod image;
 mod job;
+mod metadata;
 mod rendered;
 mod smoke_test;
 mod spot;

@@ -45,6 +45,11 @@ fn every_kind_of_pool_has_a_short_script_that_a_shell_can_read() {
         let is_stock = wanted.image.contains("stock");
         assert_eq!(script.contains("sha256sum -c"), is_stock);
         assert_eq!(script.contains("NOPASSWD"), wanted.keys.contains("sudo"));
+        // Where jobs are root there is nothing to close.
+        assert_eq!(
+            script.contains("ip \"$1\" rule add"),
+            !wanted.keys.contains("run_as")
+        );
         assert_eq!(
             script.contains("spot/instance-action"),
             !wanted.keys.contains("on-demand")

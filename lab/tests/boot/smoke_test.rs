@@ -25,7 +25,10 @@ async fn it_says_what_a_job_would_find_takes_none_and_waits_for_its_end() {
         .unwrap()
         .1;
     for word in [
+        "boot=",
+        ";online=",
         "forge=200;user=ci;",
+        ";metadata=closed;",
         ";curl=curl ",
         ";path=/usr/local/sbin:",
         "systemd=systemd ",

@@ -120,6 +120,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
 
+# On AWS this address is none of the machine's own, so that each rule of its routing applies: here it is looked
+# up among those last.
+for words in ("add pref 32767 lookup local", "del pref 0", "add pref 0 not to 169.254.169.254 lookup local"):
+    subprocess.run(["ip", "rule", *words.split()], check=True)
+
 BEGIN_WALL = time.time()
 PLACES = [(("169.254.169.254", 80), Metadata), (("127.0.0.1", 8088), Aws), (("127.0.0.1", 3000), Forge)]
 SERVERS = [Server(address, handler) for address, handler in PLACES]

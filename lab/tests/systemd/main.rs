@@ -81,7 +81,9 @@ fn what_a_job_leaves_ends_with_it_and_root_reads_nothing_of_it(root: Root) {
         rm -f .runner config.yaml; ln -s /etc/shadow .runner; mkfifo config.yaml\n\
         env | cut -d= -f1 | sort | tr '\\n' ' '; echo\n\
         echo \"$GREETING\"; sudo -n id -un\n\
-        ls /run/ci || echo 'is closed'\n";
+        ls /run/ci || echo 'is closed'\n\
+        curl -s -m 2 http://169.254.169.254/ || echo 'metadata is closed'\n\
+        sudo -n curl -s -m 2 -o /dev/null http://169.254.169.254/ && echo 'not to root'\n";
     let Some(ended) = machine(root, &wanted, job, json!({}), as_it_is) else {
         return;
     };
@@ -93,6 +95,8 @@ fn what_a_job_leaves_ends_with_it_and_root_reads_nothing_of_it(root: Root) {
         "two $words",
         "root",
         "is closed",
+        "metadata is closed",
+        "not to root",
         "job ended with 0",
     ] {
         assert!(lines.contains(&line), "no {line}: {}", ended.job);

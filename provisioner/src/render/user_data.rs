@@ -5,7 +5,7 @@ use stacks::pool::ForgeKind;
 use tera::Context;
 
 use super::{RenderError, USER_DATA_MAX_BYTES, UserData, document, within};
-use crate::environment::{Arch, Environment, Image, Pool, Stock};
+use crate::environment::{Arch, Environment, Image, Pool, RunAs, Stock};
 
 const NAME: &str = "ami/boot/user-data.sh";
 const SOURCE: &str = include_str!("../../../ami/boot/user-data.sh");
@@ -33,7 +33,8 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
     );
     context.insert("logs_url", &format!("https://logs.{region}.amazonaws.com/"));
     context.insert("pool", &pool.document);
-    context.insert("host", &host(pool));
+    let role = environment.names().runner_role(pool.permissions.as_deref());
+    context.insert("host", &host(pool, &role));
     let script = strip(&super::tera(NAME, SOURCE, &context)?);
     within(
         &format!("the user-data of pool {}", pool.document.name),
@@ -48,13 +49,16 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
 }
 
 /// What jobs are on the machine. The search path is the shell's alone: containers have their own.
-fn host(pool: &Pool) -> Value {
+fn host(pool: &Pool, role: &str) -> Value {
     let host = &pool.host;
     let pair = |(name, value): (&String, &String)| json!({"name": name, "value": value});
     let is_no_path = |(name, _): &(&String, &String)| *name != "PATH";
     json!({
         "user": host.run_as.user(),
         "home": host.run_as.home(),
+        // A job of root's could open it again.
+        "metadata_is_closed": pool.permissions.is_none() && host.run_as != RunAs::Root,
+        "role": role,
         "sudo": host.sudo,
         "docker": host.docker,
         "env": host.env.iter().map(pair).collect::<Vec<_>>(),

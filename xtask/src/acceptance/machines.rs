@@ -116,6 +116,7 @@ mod tests {
             spot: false,
             machine: Some(("t3.small".to_owned(), "i-1".to_owned())),
             seconds: vec![(Stage::Launched, 0.0), (Stage::Gone, 3600.0)],
+            marks: Vec::new(),
             found: Vec::new(),
             end: None,
             refused: false,

@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: many runs of what makes trouble (reruns, cancellations, concurrency groups,
 //! needs, a large matrix), against the whole deployment, and a count of what got lost.
 
+mod kind;
 mod reruns;
 mod scenario;
 mod update;
@@ -15,7 +16,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use self::scenario::{Kind, Told, play};
+use self::kind::Kind;
+use self::scenario::{Told, play};
 use self::watch::{Seen, Watch};
 use crate::forge::Forge;
 use crate::forge_arg::ForgeArg;
@@ -46,9 +48,12 @@ pub struct Asked {
     /// level, the default of Gitea and Forgejo, with which hooks come late.
     #[arg(long, value_name = "QUEUE", default_value = "channel")]
     pub forge_queue: ForgeQueue,
-    /// How many; eleven kinds take turns.
-    #[arg(long, default_value_t = 11)]
+    /// How many; thirteen kinds take turns.
+    #[arg(long, default_value_t = Kind::ALL.len())]
     pub runs: usize,
+    /// These kinds alone, more than one with commas.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub only: Vec<Kind>,
     /// Print the report as one JSON object on the last line.
     #[arg(long)]
     pub json: bool,
@@ -94,14 +99,20 @@ pub async fn run(root: &Path, asked: Asked) -> Result<Played, PlayError> {
         queue: asked.forge_queue,
         ..program.into()
     };
-    Ok(Played::Runs(play_runs(root, &setup, asked.runs).await?))
+    let all = if asked.only.is_empty() {
+        &Kind::ALL
+    } else {
+        asked.only.as_slice()
+    };
+    let kinds: Vec<Kind> = all.iter().copied().cycle().take(asked.runs).collect();
+    Ok(Played::Runs(play_runs(root, &setup, &kinds).await?))
 }
 
-/// Plays `runs` scenarios, the kinds in turn, and cleans up whatever happens.
-async fn play_runs(root: &Path, setup: &Setup, runs: usize) -> Result<Report, PlayError> {
+/// Plays these scenarios, and cleans up whatever happens.
+async fn play_runs(root: &Path, setup: &Setup, kinds: &[Kind]) -> Result<Report, PlayError> {
     let start = Instant::now();
     let folder = Folder::default_one();
-    let whole = whole(root, &folder, setup, runs);
+    let whole = whole(root, &folder, setup, kinds);
     let (mut report, left) = then_lab_down(&folder, whole).await?;
     if left.total() > 0 {
         report.left.push(format!("{left:?}"));
@@ -119,11 +130,11 @@ async fn whole(
     root: &Path,
     folder: &Folder,
     setup: &Setup,
-    runs: usize,
+    kinds: &[Kind],
 ) -> Result<Report, PlayError> {
     let (deployment, forge) = deploy(root, folder, setup).await?;
     let mut watch = Watch::new(&forge);
-    let told = play_all(&forge, runs, &mut watch).await?;
+    let told = play_all(&forge, kinds, &mut watch).await?;
     let mut problems: Vec<String> = told
         .iter()
         .flat_map(|told| {
@@ -136,6 +147,7 @@ async fn whole(
     problems.extend(settle(&deployment, &forge, &mut watch).await?);
     problems.extend(watch.doubled());
     problems.extend(watch.idled());
+    problems.extend(watch.late());
 
     let left = deployment.down(&forge).await?;
     Ok(Report {
@@ -167,11 +179,15 @@ async fn deploy(
     Ok((deployment, forge))
 }
 
-async fn play_all(forge: &Forge, runs: usize, watch: &mut Watch) -> Result<Vec<Told>, PlayError> {
+async fn play_all(
+    forge: &Forge,
+    kinds: &[Kind],
+    watch: &mut Watch,
+) -> Result<Vec<Told>, PlayError> {
+    let runs = kinds.len();
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut playing = JoinSet::new();
-    for number in 0..runs {
-        let kind = Kind::ALL[number % Kind::ALL.len()];
+    for (number, &kind) in kinds.iter().enumerate() {
         let name = format!("{}-{number}", kind.word());
         let (forge, places) = (forge.clone(), Arc::clone(&places));
         playing.spawn(async move {
@@ -247,8 +263,8 @@ fn tell(report: &Report) {
     let seen = &report.seen;
     say(&format!(
         "\n  {} runs on {}, {} jobs, {} attempts taken by {} machines; {} machines ended without a \
-         job, {} jobs were cancelled before they had one, {} were taken back by the forge\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a cancelled job's machine \
-         was gone after {:.2} s at most",
+         job, {} jobs were cancelled before they had one, {} were taken back by the forge\n  queued to started: p50 {:.2} s, p95 {:.2} s, max {:.2} s; a machine was \
+         gone {:.2} s after its job's end at most, {:.2} s after its cancellation",
         report.runs,
         report.forge,
         report.jobs,
@@ -260,6 +276,7 @@ fn tell(report: &Report) {
         seen.queued_to_started_p50_s,
         seen.queued_to_started_p95_s,
         seen.queued_to_started_max_s,
+        seen.ended_to_gone_max_s,
         seen.cancelled_to_gone_max_s,
     ));
     tell_problems(&report.problems, &report.left, report.seconds);

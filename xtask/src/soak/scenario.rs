@@ -1,8 +1,9 @@
-//! What people do to a CI, one kind of trouble each, and how every job of it must end.
+//! One kind of trouble played, and how every job of it must end.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::kind::Kind;
 use super::reruns::Reruns;
 use crate::forge::{Checkout, Forge, ForgeJob};
 use crate::lab_deployment::PlayError;
@@ -15,133 +16,15 @@ const ADMIT_LIMIT: Duration = Duration::from_secs(15);
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 /// Longest until a hook has come: they wait for those before them.
 const HOOK_LIMIT: Duration = Duration::from_mins(1);
+/// How long ahead EC2 tells that it takes a machine back, in seconds.
+const NOTICE_S: u64 = 25;
+/// Longest from then until the job has failed at the forge: a machine kills it 15 seconds before its end, at one
+/// of its looks of a second, and tells the forge within two.
+const FAILED_LIMIT: Duration = Duration::from_secs(NOTICE_S - 15 + 1 + 2);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// What is pushed.
 pub const FILE: &str = ".gitea/workflows/soak.yml";
-
-/// One kind of trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// One job of a finished run again.
-    RerunJob,
-    /// A whole finished run again.
-    RerunRun,
-    /// The failed jobs of a finished run again.
-    RerunFailed,
-    /// Cancelled before a machine can have it.
-    CancelWaiting,
-    /// Cancelled while it runs.
-    CancelRunning,
-    /// Cancelled, and at once run again.
-    CancelAndRerun,
-    /// A second push that cancels the first by its concurrency group.
-    Concurrency,
-    /// Jobs behind `needs` and `if`.
-    Needs,
-    /// Twenty jobs at once.
-    Matrix,
-    /// Two jobs with different labels of one pool: a runner may take the other's.
-    Swap,
-    /// The labels of a pool that serves another organization: the one gets its machine, the other
-    /// nothing but the reason.
-    Scope,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 11] = [
-        Self::RerunJob,
-        Self::RerunRun,
-        Self::RerunFailed,
-        Self::CancelWaiting,
-        Self::CancelRunning,
-        Self::CancelAndRerun,
-        Self::Concurrency,
-        Self::Needs,
-        Self::Matrix,
-        Self::Swap,
-        Self::Scope,
-    ];
-
-    /// Its name in reports.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::RerunJob => "rerun-job",
-            Self::RerunRun => "rerun-run",
-            Self::RerunFailed => "rerun-failed",
-            Self::CancelWaiting => "cancel-waiting",
-            Self::CancelRunning => "cancel-running",
-            Self::CancelAndRerun => "cancel-and-rerun",
-            Self::Concurrency => "concurrency",
-            Self::Needs => "needs",
-            Self::Matrix => "matrix",
-            Self::Swap => "swap",
-            Self::Scope => "scope",
-        }
-    }
-
-    const fn workflow(self) -> &'static str {
-        match self {
-            Self::RerunJob | Self::RerunRun | Self::CancelAndRerun => {
-                "on: push\n\
-                 jobs:\n  \
-                 a: {runs-on: base, steps: [{run: echo a}]}\n  \
-                 b: {runs-on: go, steps: [{run: echo b}]}\n"
-            }
-            Self::RerunFailed => {
-                "on: push\n\
-                 jobs:\n  \
-                 a: {runs-on: base, steps: [{run: echo a}]}\n  \
-                 b: {runs-on: go, steps: [{run: exit 3}]}\n"
-            }
-            Self::CancelWaiting | Self::CancelRunning => {
-                "on: push\n\
-                 jobs:\n  \
-                 long: {runs-on: base, steps: [{run: sleep 300}]}\n"
-            }
-            Self::Concurrency => {
-                "on: push\n\
-                 concurrency: {group: one, cancel-in-progress: true}\n\
-                 jobs:\n  \
-                 only:\n    \
-                 runs-on: base\n    \
-                 env: {PUSH: '${{ github.event.head_commit.message }}'}\n    \
-                 steps: [{run: 'case $PUSH in first*) sleep 240;; esac'}]\n"
-            }
-            Self::Needs => {
-                "on: push\n\
-                 jobs:\n  \
-                 build: {runs-on: base, steps: [{run: echo built}]}\n  \
-                 fails: {needs: build, runs-on: go, steps: [{run: exit 3}]}\n  \
-                 after: {needs: fails, runs-on: base, steps: [{run: echo never}]}\n  \
-                 always: {needs: fails, if: always(), runs-on: base, steps: [{run: echo always}]}\n  \
-                 never: {if: false, runs-on: go, steps: [{run: echo never}]}\n"
-            }
-            Self::Matrix => {
-                "on: push\n\
-                 jobs:\n  \
-                 many:\n    \
-                 runs-on: base\n    \
-                 strategy: {matrix: {n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, \
-                 18, 19, 20]}}\n    \
-                 steps: [{run: 'echo ${{ matrix.n }}'}]\n"
-            }
-            Self::Swap => {
-                "on: push\n\
-                 jobs:\n  \
-                 base: {runs-on: base, steps: [{run: sleep 1}]}\n  \
-                 lab: {runs-on: [self-hosted, lab], steps: [{run: sleep 1}]}\n"
-            }
-            Self::Scope => {
-                "on: push\n\
-                 jobs:\n  \
-                 ours: {runs-on: team, steps: [{run: echo ours}]}\n"
-            }
-        }
-    }
-}
 
 /// What a scenario came to.
 #[derive(Debug)]
@@ -255,6 +138,13 @@ impl Scene<'_> {
             Kind::Swap => {
                 expected.extend([("base", vec!["success"]), ("lab", vec!["success"])]);
             }
+            Kind::Leavings => {
+                expected.insert("leaves", vec!["success"]);
+            }
+            Kind::Interrupted => {
+                told.problems.extend(self.interrupted().await?);
+                expected.insert("long", vec!["failure"]);
+            }
             Kind::Scope => {
                 told.problems.extend(self.scope(run).await?);
                 expected.insert("ours", vec!["cancelled"]);
@@ -287,6 +177,32 @@ impl Scene<'_> {
         }
         problems.extend(self.refused().await?);
         self.cancel(run).await?;
+        Ok(problems)
+    }
+
+    /// EC2 takes the machine of the one job back: what is wrong with what the job's owner sees of that.
+    async fn interrupted(&self) -> Result<Vec<String>, PlayError> {
+        self.jobs_where(|jobs| jobs[0].status == "in_progress")
+            .await?;
+        let machine = loop {
+            if let Some(machine) = self.forge.machine_of(self.repository).await? {
+                break machine;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        self.forge.interrupt(&machine, NOTICE_S).await?;
+        let warned = Instant::now();
+        let ended = self.all_ended().await?;
+        let after = warned.elapsed();
+        let log = self.forge.log(self.repository, &ended[0]).await?;
+        let mut problems = Vec::new();
+        if after > FAILED_LIMIT {
+            let after = after.as_secs_f64();
+            problems.push(format!("failed {after:.1} s after EC2's warning"));
+        }
+        if !log.contains("interrupted: EC2 took this Spot machine back") {
+            problems.push("its log does not say that it was interrupted".to_owned());
+        }
         Ok(problems)
     }
 

@@ -10,6 +10,10 @@ use super::reruns::Reruns;
 use crate::forge::{Error, Forge};
 use crate::output::seconds;
 
+/// Longest that a machine outlives the end of its job, cancelled or not, in seconds: a tick of the lab's
+/// deployment.
+const GONE_MAX_S: f64 = 60.0;
+
 /// One attempt of one job.
 type Attempt = (String, u64, u64);
 
@@ -32,7 +36,9 @@ pub struct Seen {
     pub queued_to_started_p95_s: f64,
     /// The slowest.
     pub queued_to_started_max_s: f64,
-    /// Longest from a running job's cancellation to the end of its machine, in seconds.
+    /// Longest from a job's end to that of its machine, in seconds.
+    pub ended_to_gone_max_s: f64,
+    /// The same where somebody cancelled it while it ran.
     pub cancelled_to_gone_max_s: f64,
 }
 
@@ -45,7 +51,8 @@ pub struct Watch {
     queued: BTreeMap<Attempt, u64>,
     started: BTreeMap<Attempt, BTreeMap<String, u64>>,
     ended: BTreeMap<Attempt, BTreeSet<String>>,
-    cancelled: BTreeMap<String, u64>,
+    /// When each machine's job ended, and whether it was cancelled.
+    over: BTreeMap<String, (u64, bool)>,
     cancelled_waiting: BTreeSet<Attempt>,
     instances: Vec<InstanceReport>,
 }
@@ -61,7 +68,7 @@ impl Watch {
             queued: BTreeMap::new(),
             started: BTreeMap::new(),
             ended: BTreeMap::new(),
-            cancelled: BTreeMap::new(),
+            over: BTreeMap::new(),
             cancelled_waiting: BTreeSet::new(),
             instances: Vec::new(),
         }
@@ -113,10 +120,8 @@ impl Watch {
                 by.entry(runner.to_owned()).or_insert(entry.received_ms);
             }
             (Some("completed"), Some(runner)) => {
-                if job["conclusion"] == "cancelled" {
-                    let cancelled = self.cancelled.entry(runner.to_owned());
-                    cancelled.or_insert(entry.received_ms);
-                }
+                let end = (entry.received_ms, job["conclusion"] == "cancelled");
+                self.over.entry(runner.to_owned()).or_insert(end);
                 let by = self.ended.entry(key).or_default();
                 by.insert(runner.to_owned());
             }
@@ -178,6 +183,30 @@ impl Watch {
         instances.filter(move |instance| !busy.contains(&instance.id))
     }
 
+    /// Machines that outlived their jobs for too long.
+    #[must_use]
+    pub fn late(&self) -> Vec<String> {
+        let outlived = self.outlived().filter(|(_, _, after)| *after > GONE_MAX_S);
+        let told = outlived.map(|(machine, _, after)| {
+            format!("{machine} was gone {after:.1} s after its job's end")
+        });
+        told.collect()
+    }
+
+    /// Each machine that is gone, whether its job was cancelled, and by how many seconds it outlived that.
+    fn outlived(&self) -> impl Iterator<Item = (&str, bool, f64)> {
+        self.instances.iter().filter_map(|instance| {
+            let (over, cancelled) = self.over.get(&instance.id)?;
+            let gone = u64::try_from(instance.ended?.as_millisecond()).ok()?;
+            Some((instance.id.as_str(), *cancelled, seconds(*over, gone)))
+        })
+    }
+
+    fn longest(&self, of_cancelled: bool) -> f64 {
+        let those = self.outlived().filter(|one| one.1 == of_cancelled);
+        those.map(|(_, _, after)| after).fold(0.0, f64::max)
+    }
+
     /// The figures.
     #[must_use]
     pub fn into_seen(self) -> Seen {
@@ -195,11 +224,6 @@ impl Watch {
             let index = (waits.len() * per_cent / 100).min(waits.len().saturating_sub(1));
             waits.get(index).copied().unwrap_or_default()
         };
-        let cancelled_to_gone = self.instances.iter().filter_map(|instance| {
-            let cancelled = self.cancelled.get(&instance.id)?;
-            let ended = u64::try_from(instance.ended?.as_millisecond()).ok()?;
-            Some(seconds(*cancelled, ended))
-        });
         // From 1.27 on Gitea tells of a start before the runner has heard of it, and takes the job back
         // without a word where that fails.
         let taken_back = self.started.iter().map(|(attempt, by)| {
@@ -217,7 +241,8 @@ impl Watch {
             queued_to_started_p50_s: at(50),
             queued_to_started_p95_s: at(95),
             queued_to_started_max_s: at(100),
-            cancelled_to_gone_max_s: cancelled_to_gone.fold(0.0, f64::max),
+            ended_to_gone_max_s: self.longest(false),
+            cancelled_to_gone_max_s: self.longest(true),
         }
     }
 }
