@@ -110,9 +110,14 @@ def on_path(call: Call) -> list[Request]:
 def put_parameter(call: Call) -> list[Request]:
     tags = tagging(call.input.get("Tags") or [])
     resource = parameter_arn(call, call.input["Name"])
-    put = one("ssm:PutParameter", resource, tags)
-    # Service authorization reference: tags at creation need the right to tag.
-    return [put, one("ssm:AddTagsToResource", resource, tags)] if tags else [put]
+    asked = [one("ssm:PutParameter", resource, tags)]
+    if tags:
+        # Service authorization reference: tags at creation need the right to tag.
+        asked.append(one("ssm:AddTagsToResource", resource, tags))
+    if call.input.get("DataType") == "aws:ec2:image":
+        # Systems Manager guide, "Native parameter support for Amazon Machine Image IDs".
+        asked.append(one("ec2:DescribeImages", "*"))
+    return asked
 
 
 # Lambda

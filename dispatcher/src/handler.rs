@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::aws::{Aws, Failure, WriteResult};
 use crate::clock::now_ms;
-use crate::config::cache::{ConfigCache, KEEP};
+use crate::config::cache::{ConfigCache, KEEP, RECHECK};
 use crate::config::{BadConfig, Config};
 use crate::forge::ForgeError;
 use crate::invocation::{BadInvocation, Invocation};
@@ -226,7 +226,9 @@ impl Handler {
         let Some(runner) = self.ledger.runner(instance).await? else {
             return Ok("not ours");
         };
-        let config = self.config().await?;
+        // One that had no job may not have come up, and its image may have been put forward a moment ago.
+        let keep = if runner.had_a_job() { KEEP } else { RECHECK };
+        let config = self.parameters.get(&self.aws, keep).await?;
         let context = self.context(&config, deadline);
         context.close(&runner, EndReason::Ended).await?;
         drain(context, request_id, Woken::ByAnEnd, None).await?;

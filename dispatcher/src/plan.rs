@@ -5,6 +5,7 @@
 //! pool needs as many free runners as it has waiting jobs, whoever was launched for whom.
 
 mod pause;
+mod put_back;
 mod scale_in;
 mod sweep;
 
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stacks::pool::Pool;
 
+use crate::model::image::{BootFailures, Image};
 use crate::model::job::JobKey;
 use crate::model::launch;
 use crate::model::runner::{EndReason, Runner, RunnerState};
@@ -57,6 +59,13 @@ pub struct Plan {
 /// One step of a drain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Machines of a new image do not come up: have the next ones start from the image before it.
+    PutBack {
+        /// The image.
+        image: Image,
+        /// How its machines fared.
+        failures: BootFailures,
+    },
     /// An earlier drain claimed this launch and did not record its outcome: send it again.
     Reissue(Launch),
     /// Claim these jobs and launch an instance for each.
@@ -113,6 +122,12 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it decides what machines start from, and so comes before every launch.
+    #[must_use]
+    pub fn is_put_back(&self) -> bool {
+        matches!(self, Self::PutBack { .. })
+    }
+
     /// Whether it asks EC2 for machines.
     #[must_use]
     pub fn launches(&self) -> bool {
@@ -182,6 +197,7 @@ impl Because {
 #[must_use]
 pub fn drain(world: &World) -> Plan {
     let mut plan = Plan::default();
+    plan.actions.extend(put_back::put_back(world));
     let open = world.launches.iter().cloned();
     plan.actions.extend(open.map(Action::Reissue));
     plan.actions.extend(unended(world));

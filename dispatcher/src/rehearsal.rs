@@ -63,7 +63,14 @@ pub(crate) async fn rehearse(
     let listed = aws.instances().await.map(drop);
     calls.push(call("ec2:DescribeInstances", machines.to_owned(), listed));
     match pools {
-        Ok(context) => rehearse_launches(context, &mut calls).await,
+        Ok(context) => {
+            // The right is one for all of them.
+            if let Some(image) = context.config.images.first() {
+                let tried = aws.rehearse_put_image(&image.parameter, &image.ami).await;
+                calls.push(call("ssm:PutParameter", image.parameter.clone(), tried));
+            }
+            rehearse_launches(context, &mut calls).await;
+        }
         Err(_) => calls.push(unknown(
             "ec2:RunInstances",
             "every pool",

@@ -5,6 +5,8 @@ use dispatcher::model::runner::{EndReason, RunnerState};
 use dispatcher::model::world::{ForgeJobState, Pause, WaitingJob};
 use dispatcher::plan::{self, ALONE_MAX, Action, Because, LAUNCHES_MAX};
 
+#[path = "plan/put_back.rs"]
+mod put_back;
 #[path = "plan/scale_in.rs"]
 mod scale_in;
 #[path = "plan/story.rs"]

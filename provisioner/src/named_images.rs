@@ -5,8 +5,7 @@
 //! time it names the stock image that the build would start from.
 
 use serde::Serialize;
-
-use crate::images::OLD_DAYS;
+use stacks::images::OLD_DAYS;
 
 /// An image that pools name, for machines of one architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]

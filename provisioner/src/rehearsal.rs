@@ -20,7 +20,7 @@ const ENCODED: &str = "Encoded authorization failure message: ";
 
 /// Which statement of the function's role allows what: action, kind of resource (any, where it is
 /// empty), `Sid`. `RunInstances` is allowed where each of its resources is.
-pub const STATEMENTS: [(&str, &str, &str); 18] = [
+pub const STATEMENTS: [(&str, &str, &str); 20] = [
     ("ec2:RunInstances", "launch-template", "OurTemplates"),
     ("ec2:RunInstances", "image", "AsTheTemplateSays"),
     ("ec2:RunInstances", "security-group", "AsTheTemplateSays"),
@@ -33,11 +33,13 @@ pub const STATEMENTS: [(&str, &str, &str); 18] = [
     ("ssm:GetParameters", "", "ImageParameters"),
     ("ec2:TerminateInstances", "", "OnlyOurs"),
     ("ec2:DescribeInstances", "", "Look"),
+    ("ec2:DescribeImages", "", "Look"),
     ("dynamodb:Query", "", "Ledger"),
     ("dynamodb:PutItem", "", "Ledger"),
     ("dynamodb:UpdateItem", "", "Ledger"),
     ("dynamodb:DeleteItem", "", "Ledger"),
     ("ssm:GetParametersByPath", "", "Parameters"),
+    ("ssm:PutParameter", "", "Images"),
     ("lambda:InvokeFunction", "", "Nudge"),
 ];
 

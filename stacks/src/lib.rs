@@ -8,6 +8,7 @@
 //!
 //! Invariant: nothing in this crate talks to a network, reads a clock or knows an SDK.
 
+pub mod images;
 pub mod names;
 pub mod pool;
 pub mod rehearsal;

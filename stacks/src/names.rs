@@ -46,6 +46,16 @@ pub const LOG_OLDEST_WAITING_S: &str = "oldest_waiting_s";
 /// Metric that a filter makes of that field, in the namespace of the deployment's name.
 pub const METRIC_OLDEST_WAITING: &str = "OldestWaitingSeconds";
 
+/// Field of the tick's log line, only while an image that machines start from is old: its age, in days.
+pub const LOG_IMAGE_AGE_DAYS: &str = "image_age_days";
+/// Metric that a filter makes of that field, in the namespace of the deployment's name.
+pub const METRIC_IMAGE_AGE: &str = "ImageAgeDays";
+
+/// Field of the log line that tells of a new image whose machines did not come up: how many.
+pub const LOG_BOOT_FAILURES: &str = "boot_failures";
+/// Metric that a filter makes of that field, in the namespace of the deployment's name.
+pub const METRIC_BOOT_FAILURES: &str = "BootFailures";
+
 /// Parameter of the `runner` and `dispatch` templates: id of the HTTP API that `state` owns.
 pub const PARAM_API_ID: &str = "ApiId";
 /// Parameter of the `runner` and `dispatch` templates: subnets to launch in, separated by commas.
@@ -216,9 +226,10 @@ impl Names {
     #[must_use]
     pub fn is_parameter(&self, path: &str) -> bool {
         let is_pool = |pool: &str| !pool.is_empty() && !pool.contains('/');
-        let is_image = |path: &str| match path.split_once('/') {
-            Some((image, arch)) => is_pool(image) && is_pool(arch),
-            None => false,
+        let is_image = |path: &str| {
+            let path = path.strip_suffix(IMAGE_RECORD).unwrap_or(path);
+            path.split_once('/')
+                .is_some_and(|(image, arch)| is_pool(image) && is_pool(arch))
         };
         [&self.parameter_settings, &self.parameter_forge_ca]
             .into_iter()
@@ -238,6 +249,12 @@ impl Names {
         format!("{}{image}/{arch}", self.parameter_images)
     }
 
+    /// Parameter beside it: the [`crate::images::ImageRecord`].
+    #[must_use]
+    pub fn image_record(&self, image: &str, arch: &str) -> String {
+        self.image(image, arch) + IMAGE_RECORD
+    }
+
     /// Name of the AMI that is the `version` of `image`: every build has its own number, whatever its
     /// architecture.
     #[must_use]
@@ -251,6 +268,9 @@ impl Names {
         format!("{}{pool}", self.parameter_pools)
     }
 }
+
+/// What the path of an image's record adds to that of its parameter.
+pub const IMAGE_RECORD: &str = "/record";
 
 /// What the launch of an instance begins with that makes or tries an image; the rest is the image's digest. No
 /// launch for a job has such an id.
@@ -354,6 +374,7 @@ mod tests {
             "/ci/secret/webhook",
             "/ci/forge-ca",
             "/ci/ami/go/x86_64",
+            "/ci/ami/go/x86_64/record",
         ] {
             assert!(names.is_parameter(own), "{own}");
         }
@@ -363,6 +384,8 @@ mod tests {
             "/ci/pool/",
             "/ci/secret/database",
             "/ci/ami/go",
+            "/ci/ami/go/record",
+            "/ci/ami/go/x86_64/record/old",
             "/ci/ami/go/x86_64/old",
             "/ci-two/settings",
         ] {

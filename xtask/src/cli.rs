@@ -47,6 +47,9 @@ pub enum Command {
     Permissions {
         #[command(flatten)]
         env: EnvArg,
+        /// Those of whoever builds its images, and does nothing else.
+        #[arg(long)]
+        images: bool,
     },
     /// Show what `up` would change. Exit code 0: nothing, 2: something, 1: error.
     Diff {

@@ -79,9 +79,9 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let target = |env, word| checkout.target(env, word, Unnamed::Default);
             return ami::run(root, command, target).await;
         }
-        Command::Permissions { env } => {
+        Command::Permissions { env, images } => {
             let env = checkout.environment(env, "permissions", Unnamed::Default)?;
-            permissions::run(&environments::path(root, &env))?;
+            permissions::run(&environments::path(root, &env), images)?;
         }
         Command::Diff { env, json } => {
             let target = checkout.target(env, "diff", Unnamed::Default)?;

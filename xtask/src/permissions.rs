@@ -53,10 +53,18 @@ struct Handlers {
     unbound: BTreeSet<String>,
 }
 
-/// Prints the policies of the environment file, by name.
-pub fn run(path: &Path) -> Result<(), Error> {
+/// Prints the policies of the environment file, by name: of who deploys it, or of who builds its images.
+pub fn run(path: &Path, images: bool) -> Result<(), Error> {
     let environment = environment::load(path).map_err(provisioner::Error::from)?;
-    let policies = policies(&environment)?;
+    let policies = if images {
+        let statements = images::alone(&Place::of(&environment));
+        vec![(
+            format!("{}-images", environment.name),
+            document(&statements),
+        )]
+    } else {
+        policies(&environment)?
+    };
     let policies: serde_json::Map<_, _> = policies.into_iter().collect();
     say(&format!("{:#}", Value::Object(policies)));
     Ok(())
@@ -179,11 +187,16 @@ impl Place {
         let Names {
             function_role,
             schedule_role,
-            runner,
             ..
         } = &self.names;
-        let of_set = format!("{runner}-*");
-        let all = [function_role, schedule_role, runner, &of_set];
+        let own = [function_role, schedule_role].map(|name| self.global(&format!("role/{name}")));
+        own.into_iter().chain(self.runner_roles()).collect()
+    }
+
+    /// Of machines.
+    fn runner_roles(&self) -> Vec<String> {
+        let runner = &self.names.runner;
+        let all = [runner.clone(), format!("{runner}-*")];
         all.map(|name| self.global(&format!("role/{name}"))).into()
     }
 
@@ -315,6 +328,38 @@ mod tests {
             for kind in types(&environment).unwrap() {
                 assert!(handlers.types.contains_key(&kind), "{kind}");
                 assert!(place.own(&service_of(&kind)).is_some(), "{kind}");
+            }
+        }
+    }
+
+    /// Of a statement, each of its actions on each of its resources.
+    fn granted(statement: &Value) -> Vec<(String, String)> {
+        let words = |name: &str| statement[name].as_array().unwrap().clone();
+        let pairs = words("Action").into_iter().flat_map(|action| {
+            let on = |resource: Value| (action.to_string(), resource.to_string());
+            words("Resource").into_iter().map(on).collect::<Vec<_>>()
+        });
+        pairs.collect()
+    }
+
+    #[test]
+    fn who_builds_images_may_do_a_part_of_what_who_deploys_may() {
+        for environment in environments() {
+            let all = policies(&environment).unwrap();
+            let all = all
+                .iter()
+                .flat_map(|it| it.1["Statement"].as_array().unwrap());
+            let all: BTreeSet<_> = all.flat_map(granted).collect();
+            let statements = images::alone(&Place::of(&environment));
+            assert!(length(&statements) <= POLICY_MAX_CHARS);
+            let below = environment.names().parameter_images;
+            for (action, resource) in statements.iter().flat_map(granted) {
+                let is_narrower = resource.contains(&below);
+                let known = all
+                    .iter()
+                    .any(|(own, on)| *own == action && (is_narrower || *on == resource));
+                assert!(known, "{action} on {resource}");
+                assert!(!action.contains("cloudformation") && !action.contains("lambda"));
             }
         }
     }

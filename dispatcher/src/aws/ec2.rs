@@ -250,6 +250,7 @@ impl Aws {
             id: instance.instance_id?,
             pool: tag(&self.names.tag).unwrap_or_default(),
             launch: tag(&self.names.tag_launch),
+            image: instance.image_id,
             max_lifetime_minutes: tag(&self.names.tag_max_lifetime_minutes)
                 .and_then(|v| v.parse().ok()),
             expires_ms: tag(&self.names.tag_expires).and_then(|time| moment_ms(&time)),

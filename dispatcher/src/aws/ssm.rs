@@ -9,10 +9,14 @@ use super::pages::Pages;
 use super::raw_call::Call;
 use super::{Aws, Failure};
 
-/// Most parameters of a deployment: sixteen pools, four secrets and two documents are twenty-two.
+/// Most parameters of a deployment: sixteen pools, each with an image of two parameters, four secrets and two
+/// documents are fifty-four.
 const PARAMETERS_MAX: usize = 100;
 
 const CALL: &str = "ssm:GetParametersByPath";
+const PUT: &str = "ssm:PutParameter";
+/// The only kind of parameter that EC2 takes an image from.
+const IMAGE: &str = "aws:ec2:image";
 
 /// Values by full path.
 pub type Parameters = BTreeMap<String, String>;
@@ -65,6 +69,52 @@ impl Aws {
             versions.insert(one.name.clone(), one.version());
         }
         Ok(versions)
+    }
+
+    /// What the parameter of an image says now.
+    pub(crate) async fn image(&self, parameter: &str) -> Result<Option<String>, Failure> {
+        let mut all = self.parameters_as(Ask::Versions).await?.into_iter();
+        Ok(all.find(|one| one.name == parameter).map(|one| one.value))
+    }
+
+    /// Has the parameter of an image name `ami`. AWS says yes before it has looked at it.
+    pub(crate) async fn put_image(&self, parameter: &str, ami: &str) -> Result<(), Failure> {
+        self.put_image_as(parameter, ami, true).await
+    }
+
+    /// The same without effect: AWS does not overwrite what is there, and says so to whom it would let.
+    pub(crate) async fn rehearse_put_image(
+        &self,
+        parameter: &str,
+        ami: &str,
+    ) -> Result<(), Failure> {
+        match self.put_image_as(parameter, ami, false).await {
+            Err(failure) if failure.code == "ParameterAlreadyExists" => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn put_image_as(
+        &self,
+        parameter: &str,
+        ami: &str,
+        overwrite: bool,
+    ) -> Result<(), Failure> {
+        let call = Call {
+            path: "/".to_owned(),
+            headers: &[
+                ("content-type", "application/x-amz-json-1.1"),
+                ("x-amz-target", "AmazonSSM.PutParameter"),
+            ],
+            body: json!({
+                "Name": parameter,
+                "Value": ami,
+                "Type": "String",
+                "DataType": IMAGE,
+                "Overwrite": overwrite,
+            }),
+        };
+        self.ssm().send(PUT, call).await.map(drop)
     }
 
     async fn parameters_as(&self, ask: Ask) -> Result<Vec<Parameter>, Failure> {

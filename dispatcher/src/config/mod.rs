@@ -6,13 +6,14 @@ pub mod no_pool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use stacks::names::{Names, SecretName};
+use stacks::names::{IMAGE_RECORD, Names, SecretName};
 use stacks::pool::{ForgeKind, Pool, Settings};
 use tokio::time::Instant;
 
 use self::no_pool::why_no_pool;
 use crate::aws::{Failure, Parameters, Versions};
 use crate::forge::{Forge, ForgeConfig, ForgeError, Known};
+use crate::model::image::Image;
 use crate::model::job::Job;
 use crate::model::secret::Secret;
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub settings: Settings,
     /// The pools, by name.
     pub pools: Vec<Pool>,
+    /// The images that machines start from, of those that this deployment makes.
+    pub(crate) images: Vec<Image>,
     /// Signs the deliveries.
     pub webhook: Option<Secret>,
     /// Read-only token for pools that ask.
@@ -79,6 +82,7 @@ impl Config {
                 pool.accepts_unlabelled = false;
             }
         }
+        let images = images(names, &parameters);
         let ca = parameters.remove(&names.parameter_forge_ca);
         let mut secret = |name| parameters.remove(&names.secret(name)).and_then(Secret::new);
         let labels = pools.iter().flat_map(|pool| &pool.labels);
@@ -97,6 +101,7 @@ impl Config {
             clone_token: secret(SecretName::CloneToken),
             settings,
             pools,
+            images,
             forge,
             versions,
             read_at: Mutex::new(read_at),
@@ -141,6 +146,24 @@ impl Config {
 /// any runner may take it.
 fn gives_unlabelled_to_none(forge: ForgeKind) -> bool {
     forge == ForgeKind::Forgejo
+}
+
+/// The images whose parameter and record agree. No job rests on them, so one that can't be read is passed over.
+fn images(names: &Names, parameters: &Parameters) -> Vec<Image> {
+    let records = parameters.iter().filter_map(|(path, record)| {
+        let parameter = path.strip_suffix(IMAGE_RECORD)?;
+        let is_image = parameter.starts_with(&names.parameter_images);
+        Some((parameter, record)).filter(|_| is_image)
+    });
+    let image = |(parameter, record): (&str, &String)| {
+        let record = serde_json::from_str(record)
+            .inspect_err(
+                |error| tracing::warn!(parameter, %error, "an image's record can't be read"),
+            )
+            .ok()?;
+        Image::of(parameter, parameters.get(parameter)?, record)
+    };
+    records.filter_map(image).collect()
 }
 
 fn document<T: serde::de::DeserializeOwned>(

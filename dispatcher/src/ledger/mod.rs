@@ -1,7 +1,7 @@
 //! The ledger: one DynamoDB table, and every write that keeps it true.
 //!
-//! Layout: the partition `live` is the world as it is now, in the order of its sort keys: counters, jobs
-//! that wait, launches, the lease, looks, pauses, pending events, stale registrations, runners, status updates. See
+//! Layout: the partition `live` is the world as it is now, in the order of its sort keys: boot failures, counters,
+//! jobs that wait, launches, the lease, looks, pauses, pending events, stale registrations, runners, status updates. See
 //! [`crate::model::world`] for why that order matters. Everything else is history that people read: one
 //! partition a repository for its jobs, one a runner that ended. History expires by itself; the live
 //! partition empties itself.
@@ -10,6 +10,7 @@
 //! ledger is an operation here.
 
 mod birth;
+mod boot_failures;
 mod change;
 mod history;
 mod jobs;
@@ -34,6 +35,7 @@ use self::change::{Change, Item, Key, key_item, text};
 use crate::aws::dynamo::Table;
 use crate::aws::pages::Pages;
 use crate::aws::{Aws, Failure, WriteResult};
+use crate::model::image::BootFailures;
 use crate::model::job::JobKey;
 use crate::model::runner::Runner;
 use crate::model::world::{Launch, Pause, WaitingJob};
@@ -85,6 +87,8 @@ pub struct Live {
     pub(crate) birth: Option<Birth>,
     /// What somebody has paused.
     pub pauses: Vec<Pause>,
+    /// Machines of new images that did not come up.
+    pub boot_failures: Vec<BootFailures>,
     /// When an event was last evaluated, by the sort key of its scope's look.
     evaluated_ms: BTreeMap<String, u64>,
 }
@@ -203,6 +207,8 @@ impl Live {
             };
         } else if sk == birth::SK {
             self.birth = Some(read(item)?);
+        } else if sk.starts_with("boot-failures#") {
+            self.boot_failures.push(read(item)?);
         } else if sk.starts_with("pause#") {
             self.pauses.push(read(item)?);
         } else if sk.starts_with("job#") {

@@ -4,13 +4,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use stacks::pool::Scope;
 use stacks::smoke_test::SMOKE_LAUNCH;
 
+use super::boot_failures;
 use super::change::{Change, Key, number, text};
 use super::launches::give_back;
 use super::stale_registrations::stale_of;
 use super::{HISTORY_S, Ledger, item, read, runner_key};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::{ForgeRunner, JobKey};
-use crate::model::runner::{EndReason, Ending, Runner, RunnerEvent, RunnerState};
+use crate::model::runner::{EndReason, Ending, INTERRUPTED, Runner, RunnerEvent, RunnerState};
 
 /// The key of what is kept of a runner that ended.
 fn ended_key(instance: &str) -> Key {
@@ -247,11 +248,13 @@ impl Ledger {
 
     /// Closes a runner's row exactly once: history, counters, and what remains of it at the forge.
     /// Refused when the row is gone, or is not as it was read any more: what it registered or took
-    /// since must not be forgotten. `keeps_used`: the forge deletes no registration by itself.
+    /// since must not be forgotten. `keeps_used`: the forge deletes no registration by itself. `failed`: the
+    /// new image to which it is counted that the machine did not come up.
     pub(crate) async fn close_runner(
         &self,
         runner: &Runner,
         keeps_used: bool,
+        failed: Option<&str>,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let maybe = AttributeValue::Bool(runner.maybe_registered);
@@ -272,6 +275,8 @@ impl Ledger {
         let mut changes = vec![row, Change::put(ended)];
         changes.extend(give_back(&runner.pool, 1));
         changes.extend(stale_of(runner, keeps_used, now_ms).map(|stale| stale.put()));
+        let instance = &runner.instance;
+        changes.extend(failed.map(|ami| boot_failures::one_more(ami, instance, now_ms)));
         self.write_all(changes).await
     }
 }
@@ -289,7 +294,7 @@ impl RunnerNote {
     const fn word(self) -> &'static str {
         match self {
             Self::Online => "online",
-            Self::Interrupted => "interrupted",
+            Self::Interrupted => INTERRUPTED,
         }
     }
 }

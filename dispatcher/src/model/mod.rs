@@ -1,5 +1,6 @@
 //! What the dispatcher knows and decides about, as plain data: no clock, network or log.
 
+pub mod image;
 pub mod job;
 pub mod launch;
 pub mod launch_error;

@@ -13,6 +13,9 @@ use stacks::smoke_test::SMOKE_LAUNCH;
 
 use super::job::JobKey;
 
+/// The moment of EC2's warning in a runner's timeline.
+pub(crate) const INTERRUPTED: &str = "interrupted";
+
 /// An instance that we launched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
@@ -24,6 +27,9 @@ pub struct Runner {
     pub launch: String,
     /// Instance type.
     pub instance_type: String,
+    /// The AMI that it started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Whether as Spot.
     pub spot: bool,
     /// When EC2 said yes.
@@ -255,6 +261,37 @@ impl Runner {
         stamp.copied().unwrap_or(self.launched_ms)
     }
 
+    /// Whether it has told of a job, or the forge has.
+    pub(crate) fn had_a_job(&self) -> bool {
+        self.state == RunnerState::Busy || self.job.is_some()
+    }
+
+    fn has_been(&self, what: &str) -> bool {
+        self.timeline.contains_key(what)
+    }
+
+    /// Whether it ended before its runner was up, by nobody's wish: its image may be the cause. Not if it asked
+    /// for its credential and the forge registered none.
+    pub(crate) fn failed_to_boot(&self) -> bool {
+        let asked = self.has_been(RunnerState::Registering.word());
+        match self.end_reason() {
+            _ if self.has_been(INTERRUPTED) || self.had_a_job() => false,
+            Some(EndReason::BootTimeout | EndReason::Ended | EndReason::Gone) => !asked,
+            Some(EndReason::Said(_)) => !asked || self.has_been(RunnerState::Idle.word()),
+            Some(
+                EndReason::MaxLifetime
+                | EndReason::Orphan
+                | EndReason::JobCancelled
+                | EndReason::Surplus
+                | EndReason::Idle
+                | EndReason::Retired
+                | EndReason::SmokeTest
+                | EndReason::Interrupted,
+            )
+            | None => false,
+        }
+    }
+
     /// Why it ends, if it does and somebody said why.
     pub(crate) fn end_reason(&self) -> Option<&EndReason> {
         self.ending.as_ref()?.reason.as_ref()
@@ -274,6 +311,40 @@ mod tests {
             EndReason::Said("boot failed: no route".to_owned()),
         ]) {
             assert_eq!(EndReason::from(String::from(reason.clone())), reason);
+        }
+    }
+
+    #[test]
+    fn a_boot_has_failed_that_nobody_wanted_to_end_and_that_came_to_no_runner() {
+        const ASKED: &[&str] = &["registering"];
+        const REGISTERED: &[&str] = &["registering", "idle"];
+        let said = || EndReason::Said("boot failed: no dnf".to_owned());
+        for (failed, reason, timeline, state) in [
+            (true, EndReason::BootTimeout, &[][..], RunnerState::Booting),
+            (true, EndReason::Ended, &[], RunnerState::Booting),
+            (true, said(), &[], RunnerState::Booting),
+            (true, said(), REGISTERED, RunnerState::Idle),
+            // The forge registered none.
+            (false, said(), ASKED, RunnerState::Booting),
+            (false, EndReason::BootTimeout, ASKED, RunnerState::Booting),
+            (false, EndReason::Ended, REGISTERED, RunnerState::Idle),
+            (false, said(), REGISTERED, RunnerState::Busy),
+            (false, EndReason::Surplus, &[], RunnerState::Booting),
+            (
+                false,
+                EndReason::Ended,
+                &[INTERRUPTED],
+                RunnerState::Booting,
+            ),
+        ] {
+            let runner: Runner = serde_json::from_value(serde_json::json!({
+                "instance": "i-1", "pool": "go", "launch": "a", "instance_type": "t3.small", "spot": true,
+                "launched_ms": 0, "max_lifetime_minutes": 30, "runner_state": state,
+                "timeline": timeline.iter().map(|what| (*what, 1)).collect::<BTreeMap<_, _>>(),
+                "ending": { "since_ms": 2, "reason": reason },
+            }))
+            .unwrap();
+            assert_eq!(runner.failed_to_boot(), failed, "{runner:?}");
         }
     }
 }

@@ -8,10 +8,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use stacks::images::OLD_DAYS;
 use stacks::names::IMAGE_LAUNCH;
 use stacks::pool::Pool;
 use stacks::smoke_test::SMOKE_LAUNCH;
 
+use super::image::{BootFailures, Image};
 use super::job::JobKey;
 use super::runner::Runner;
 
@@ -45,6 +47,10 @@ pub struct World {
     pub pauses: Vec<Pause>,
     /// How many jobs of each pool were just taken off the list because the forge does not have them.
     pub denied: BTreeMap<String, usize>,
+    /// The images that machines start from, of those that this deployment makes.
+    pub images: Vec<Image>,
+    /// Whose machines did not come up.
+    pub boot_failures: Vec<BootFailures>,
 }
 
 /// A job on the list of those that wait for a runner.
@@ -176,6 +182,8 @@ pub struct Instance {
     pub pool: String,
     /// The launch in its tag, if it has one.
     pub launch: Option<String>,
+    /// The AMI that it started from.
+    pub image: Option<String>,
     /// The limit in its tag, in minutes, if it has one that can be read.
     pub max_lifetime_minutes: Option<u32>,
     /// When the sweep may end it, if it makes or tries an image and says so in its tag.
@@ -241,5 +249,14 @@ impl World {
     pub fn oldest_waiting_s(&self) -> Option<u64> {
         let oldest_ms = self.jobs.iter().map(|job| job.recorded_ms).min()?;
         Some(self.now_ms.saturating_sub(oldest_ms) / 1000)
+    }
+
+    /// The oldest image and its age in days, if it has an age of which people should know.
+    #[must_use]
+    pub fn old_image(&self) -> Option<(&Image, u64)> {
+        let images = self.images.iter();
+        let oldest = images.min_by_key(|image| image.made_ms)?;
+        let days = oldest.age_days(self.now_ms);
+        (days >= OLD_DAYS).then_some((oldest, days))
     }
 }

@@ -1,6 +1,7 @@
 //! Acts on what the planner decided: one match, each arm repeatable. An action whose conditions no
 //! longer hold does nothing; the next round sees the new world.
 
+mod put_back;
 mod scale_in;
 mod terminate;
 mod verify;
@@ -36,6 +37,7 @@ impl Context<'_> {
     /// Carries out one action of a drain.
     pub async fn apply(&self, action: Action, world: &World) -> Result<Progress, Failure> {
         match action {
+            Action::PutBack { image, failures } => self.put_back(&image, &failures).await,
             Action::Reissue(launch) => self.issue(launch).await,
             Action::Launch { launch, claims } => {
                 self.claim_and_issue(launch, &claims, world, None).await
@@ -286,6 +288,7 @@ impl Context<'_> {
                     reason: None,
                 }),
                 instance: launched.id.clone(),
+                image: launched.image.clone(),
                 pool: launch.pool.clone(),
                 launch: launch.id.clone(),
                 instance_type: candidate

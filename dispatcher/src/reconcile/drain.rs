@@ -245,13 +245,15 @@ fn failed(failure: Failure) -> Failure {
     failure
 }
 
-/// Launches first and several at a time, since somebody waits for each; then all else, in order.
+/// What machines start from first; then launches, several at a time, since somebody waits for each; then all else,
+/// in order.
 /// Nothing is begun when the time is nearly out.
 async fn apply_all(
     context: Context<'_>,
     actions: Vec<Action>,
     world: &World,
 ) -> Vec<Result<Progress, Failure>> {
+    let (images, actions): (Vec<_>, Vec<_>) = actions.into_iter().partition(Action::is_put_back);
     let (launches, others): (Vec<_>, Vec<_>) = actions.into_iter().partition(Action::launches);
     let begin = |action| async move {
         if context.out_of_time() {
@@ -259,10 +261,12 @@ async fn apply_all(
         }
         context.apply(action, world).await
     };
-    let mut done: Vec<_> = stream::iter(launches.into_iter().map(begin))
-        .buffer_unordered(LAUNCHES_AT_ONCE)
-        .collect()
-        .await;
+    let mut done = Vec::new();
+    for action in images {
+        done.push(begin(action).await);
+    }
+    let launched = stream::iter(launches.into_iter().map(begin)).buffer_unordered(LAUNCHES_AT_ONCE);
+    done.extend(launched.collect::<Vec<_>>().await);
     for action in others {
         done.push(begin(action).await);
     }

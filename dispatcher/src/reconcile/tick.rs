@@ -1,7 +1,7 @@
 //! The tick: ends what is over its limit, sweeps what nobody tracks, closes what is gone, and lets
 //! the drain re-issue and launch. Ending by tag and age works with the ledger and the forge down.
 
-use stacks::names::LOG_OLDEST_WAITING_S;
+use stacks::names::{LOG_IMAGE_AGE_DAYS, LOG_OLDEST_WAITING_S};
 
 use super::context::{Context, Woken};
 use super::drain::drain;
@@ -26,6 +26,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
     let birth = seen.as_ref().and_then(|seen| seen.live.birth);
     if let Some(seen) = &seen {
         report_waiting(&seen.world);
+        report_old_image(&seen.world);
     }
     let swept = match instances {
         Ok(instances) => {
@@ -63,6 +64,17 @@ fn report_waiting(world: &World) {
             { LOG_OLDEST_WAITING_S } = oldest_waiting_s,
             waiting,
             "jobs wait"
+        );
+    }
+}
+
+/// Says how old the oldest image is that machines start from, for the alarm, once it is old.
+fn report_old_image(world: &World) {
+    if let Some((image, image_age_days)) = world.old_image() {
+        tracing::warn!(
+            { LOG_IMAGE_AGE_DAYS } = image_age_days,
+            parameter = image.parameter,
+            "an image is old and lacks the updates since: `cargo xtask ami build --all`"
         );
     }
 }

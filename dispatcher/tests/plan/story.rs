@@ -75,6 +75,7 @@ pub(crate) fn runner(instance: &str, launch: &str) -> Runner {
         pool: "go".to_owned(),
         launch: launch.to_owned(),
         instance_type: "m7a.medium".to_owned(),
+        image: None,
         spot: true,
         launched_ms: NOW_MS - MINUTE_MS,
         max_lifetime_minutes: 30,
@@ -149,6 +150,11 @@ pub(crate) fn told(world: &World) -> Vec<String> {
         .actions
         .iter()
         .map(|action| match action {
+            Action::PutBack { image, .. } => format!(
+                "put {} back to {}",
+                image.ami,
+                image.previous.as_deref().unwrap_or("none")
+            ),
             Action::Reissue(launch) => format!("reissue {}", launch.id),
             Action::Launch { claims, .. } => {
                 let jobs: Vec<_> = claims.iter().map(|claim| &claim.job).collect();

@@ -11,6 +11,7 @@ fn instance(id: &str, age_minutes: u64) -> Instance {
         id: id.to_owned(),
         pool: "go".to_owned(),
         launch: Some("a".to_owned()),
+        image: None,
         max_lifetime_minutes: Some(30),
         expires_ms: None,
         ended: false,

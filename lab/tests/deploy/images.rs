@@ -6,7 +6,7 @@ use std::time::Duration;
 use provisioner::ami::{Manifest, Sources};
 use provisioner::environment::Arch;
 use provisioner::images::{self, Asked, Made, Outcome, Patience, Role};
-use provisioner::package;
+use provisioner::package::{self, Code};
 use provisioner::progress::{Event, Silent};
 use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::teardown::Kind;
@@ -102,8 +102,16 @@ async fn forge(bench: &Bench, method: &str, path: &str, body: &Value) -> Value {
     answer
 }
 
-/// Pushes a job for the pool `go` that wants this mark on its machine, and gives the image that it ran on.
+/// Pushes a job for the pool `go` that wants this mark on its machine, and gives the image that it ran on, on the
+/// only machine that was launched for it.
 async fn job_finds(bench: &Bench, mark: &str, pushes: u64) -> String {
+    let mut images = images_of_job(bench, mark, pushes).await;
+    assert_eq!(images.len(), 1, "one job, one machine");
+    images.remove(0)
+}
+
+/// Pushes such a job, and gives the images of the machines that were launched until it was over, in that order.
+pub(super) async fn images_of_job(bench: &Bench, mark: &str, pushes: u64) -> Vec<String> {
     let before = bench.lab.status().await.unwrap().instances.len();
     let workflow = format!(
         "on: push\njobs:\n  look:\n    runs-on: go\n    steps:\n\
@@ -127,9 +135,11 @@ async fn job_finds(bench: &Bench, mark: &str, pushes: u64) -> String {
             && job["status"] == "completed"
         {
             assert_eq!(job["conclusion"], "success", "{job}");
-            assert_eq!(all.len(), before + 1, "one job, one machine");
-            bench.wait_for(&all[before].id, "terminated").await;
-            return all[before].image.clone();
+            let its = &all[before..];
+            for one in its {
+                bench.wait_for(&one.id, "terminated").await;
+            }
+            return its.iter().map(|one| one.image.clone()).collect();
         }
         let consoles = all[before..].iter().map(|one| bench.console(&one.id));
         assert!(
@@ -151,7 +161,7 @@ pub(super) async fn no_machine_is_left(bench: &Bench) {
 }
 
 /// A repository whose hook leads to the function.
-async fn make_repository(bench: &Bench) {
+pub(super) async fn make_repository(bench: &Bench) {
     let file = bench.lab.file();
     forge(bench, "POST", "orgs", &json!({ "username": "acme" })).await;
     forge(bench, "POST", "orgs/acme/repos", &json!({ "name": "app" })).await;
@@ -165,12 +175,8 @@ async fn make_repository(bench: &Bench) {
     forge(bench, "POST", "orgs/acme/hooks", &hook).await;
 }
 
-#[tokio::test]
-async fn the_next_job_runs_on_the_image_that_was_built_and_after_a_rollback_on_the_one_before() {
-    const NAME: &str = "image-ci";
-    let Some(bench) = Bench::up().await else {
-        return;
-    };
+/// Those of the lab's forge.
+pub(super) fn secrets(bench: &Bench) -> Secrets {
     let file = bench.lab.file();
     let secrets = [
         (SecretName::Webhook, &file.webhook_secret),
@@ -178,9 +184,23 @@ async fn the_next_job_runs_on_the_image_that_was_built_and_after_a_rollback_on_t
         (SecretName::RegistrationToken, &file.registration_token),
     ];
     let secrets = secrets.map(|(name, value)| (name, SecretValue::new(name, value).unwrap()));
-    let deployment = with_image(&bench, NAME).with_secrets(Secrets::from(secrets));
+    Secrets::from(secrets)
+}
+
+/// The dispatcher as the lab's functions run it.
+pub(super) async fn function() -> Code {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let code = package::build(&root, package::Profile::Lab).await.unwrap();
+    package::build(&root, package::Profile::Lab).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_next_job_runs_on_the_image_that_was_built_and_after_a_rollback_on_the_one_before() {
+    const NAME: &str = "image-ci";
+    let Some(bench) = Bench::up().await else {
+        return;
+    };
+    let deployment = with_image(&bench, NAME).with_secrets(secrets(&bench));
+    let code = function().await;
 
     // Never built: it starts from the stock image, and `up` says so.
     let plan = up(&deployment, &code).await;

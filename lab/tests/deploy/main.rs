@@ -10,6 +10,7 @@ mod broken;
 mod broken_builds;
 mod images;
 mod limits;
+mod put_back;
 mod rights;
 #[path = "../support/mod.rs"]
 mod support;

@@ -51,13 +51,10 @@ pub fn builder(
     arch: Arch,
     deadline_minutes: u32,
 ) -> Result<String, AmiError> {
+    let digest = manifest.digest(image, stock, arch)?;
     let facts = Facts {
-        mode: "build",
-        stock,
-        arch,
-        digest: &manifest.digest(image, stock, arch)?,
-        deadline_minutes,
         mirror: manifest.mirror.as_deref(),
+        ..Facts::of("build", (stock, arch), &digest, deadline_minutes)
     };
     short_enough(image, build_script(manifest, image, &facts)?)
 }
@@ -71,14 +68,8 @@ pub fn self_test(
     arch: Arch,
     deadline_minutes: u32,
 ) -> Result<String, AmiError> {
-    let facts = Facts {
-        mode: "check",
-        stock,
-        arch,
-        digest: &manifest.digest(image, stock, arch)?,
-        deadline_minutes,
-        mirror: None,
-    };
+    let digest = manifest.digest(image, stock, arch)?;
+    let facts = Facts::of("check", (stock, arch), &digest, deadline_minutes);
     let mut script = head(manifest, image, &facts);
     let lineage = manifest.lineage(image);
     let mut steps: Vec<&str> = Vec::new();
@@ -113,14 +104,7 @@ impl Manifest {
     pub fn digest(&self, image: &Image, stock: Stock, arch: Arch) -> Result<String, AmiError> {
         let mut hash = Sha256::new();
         for image in self.lineage(image) {
-            let facts = Facts {
-                mode: "build",
-                stock,
-                arch,
-                digest: "",
-                deadline_minutes: 0,
-                mirror: None,
-            };
+            let facts = Facts::of("build", (stock, arch), "", 0);
             let script = build_script(self, image, &facts)?;
             hash.update(format!("{} {}\n", image.root_volume_gb, script.len()));
             hash.update(script);
@@ -177,6 +161,25 @@ struct Facts<'a> {
     digest: &'a str,
     deadline_minutes: u32,
     mirror: Option<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    /// With the vendors' own addresses.
+    fn of(
+        mode: &'static str,
+        (stock, arch): (Stock, Arch),
+        digest: &'a str,
+        deadline_minutes: u32,
+    ) -> Self {
+        Self {
+            mode,
+            stock,
+            arch,
+            digest,
+            deadline_minutes,
+            mirror: None,
+        }
+    }
 }
 
 fn build_script(manifest: &Manifest, image: &Image, facts: &Facts<'_>) -> Result<String, AmiError> {

@@ -135,7 +135,7 @@ impl Build<'_, '_> {
             let path = names.image(&self.image.name, self.arch.name());
             let current = self.shell.parameter(&path).await?;
             if !current.is_some_and(|id| all.iter().any(|one| one.id == id)) {
-                publish::put(self.shell, &path, &there.id).await?;
+                publish::put_forward(self.shell, names, &all, there).await?;
             }
             return Ok(Outcome {
                 built: there.clone(),
@@ -159,11 +159,16 @@ impl Build<'_, '_> {
             tested: false,
             available: false,
         };
-        self.make(built, &of_manifest).await
+        self.make(built, &of_manifest, &all).await
     }
 
     /// Every phase that makes something notes it first.
-    async fn make(&self, mut built: BuiltImage, of_manifest: &str) -> Result<Outcome, Error> {
+    async fn make(
+        &self,
+        mut built: BuiltImage,
+        of_manifest: &str,
+        all: &[BuiltImage],
+    ) -> Result<Outcome, Error> {
         let builder = self.run_steps(&built, of_manifest).await?;
         self.step(&format!("making the image {}", built.name));
         let nonce = keys::nonce();
@@ -180,7 +185,7 @@ impl Build<'_, '_> {
         let path = self.bench.names.image(&built.image, &built.arch);
         self.step(&format!("publishing {} as {path}", built.id));
         self.made.publishes(&built.id, &path);
-        publish::put(self.shell, &path, &built.id).await?;
+        publish::put_forward(self.shell, &self.bench.names, all, &built).await?;
         self.made.hand_over(&built.id);
         // The machines have ended by themselves or are asked to once more.
         self.made.take_away(self.shell).await?;

@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use stacks::images::ImageRecord;
 
 use super::keys;
 
 /// How many tested images of each kind are kept: the newest, and the one to go back to.
 pub const KEPT: usize = 2;
-/// How old an image may be before it is worth a word: its packages have had a month of security updates.
-pub const OLD_DAYS: u64 = 30;
 /// After which an image that nobody has tested is left over, in seconds: its build has ended, however it did.
 pub(super) const UNTESTED_S: u64 = 2 * 3600;
 
@@ -137,6 +136,23 @@ pub(crate) fn previous<'a>(all: &'a [BuiltImage], current: &BuiltImage) -> Optio
         .collect();
     older.sort_by_key(|one| one.version);
     older.pop()
+}
+
+/// The one to go back to from `current`: the one that its record names, of those that there still are, else the
+/// newest before it. After an image was put back, a newer one has that before it and not the bad one.
+pub(crate) fn before<'a>(
+    all: &'a [BuiltImage],
+    current: &BuiltImage,
+    record: Option<&ImageRecord>,
+) -> Option<&'a BuiltImage> {
+    let recorded = record.filter(|record| record.current.ami == current.id);
+    let Some(recorded) = recorded else {
+        return previous(all, current);
+    };
+    let named = recorded.previous.as_ref()?;
+    let mut usable = all.iter().filter(|one| one.is_usable());
+    let found = usable.find(|one| one.id == named.ami);
+    found.or_else(|| previous(all, current))
 }
 
 /// Every image with what it is, by image and architecture, the newest first.
@@ -294,6 +310,29 @@ mod tests {
         assert_eq!(previous(&all, &image(1)), None);
         assert_eq!(next_version(&all, "go"), 6);
         assert_eq!(next_version(&all, "node"), 1);
+    }
+
+    #[test]
+    fn the_record_says_which_one_to_go_back_to_as_long_as_it_is_there() {
+        let all = [image(1), image(2), image(4)];
+        let made = |version: u32| stacks::images::Made {
+            ami: format!("ami-{version}"),
+            made_s: 0,
+        };
+        let record = |current: u32, previous: Option<u32>| ImageRecord {
+            current: made(current),
+            previous: previous.map(made),
+        };
+        let before = |record: Option<ImageRecord>| {
+            before(&all, &image(4), record.as_ref()).map(|one| one.version)
+        };
+        assert_eq!(before(None), Some(2));
+        // The second was bad, and the first put back before the fourth was built.
+        assert_eq!(before(Some(record(4, Some(1)))), Some(1));
+        assert_eq!(before(Some(record(4, None))), None);
+        // Retired since, and of another image than the current one.
+        assert_eq!(before(Some(record(4, Some(3)))), Some(2));
+        assert_eq!(before(Some(record(2, Some(1)))), Some(2));
     }
 
     #[test]

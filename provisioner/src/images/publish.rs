@@ -1,10 +1,12 @@
 //! Which image machines start from is what a parameter says: launch templates name the parameter, so that what
-//! it says now holds for the next machine, and going back is one write.
+//! it says now holds for the next machine, and going back is one write. A second parameter beside it records which
+//! one was before: the deployed function goes by it when machines of a new image do not come up.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use stacks::images::{ImageRecord, Made};
 use stacks::names::Names;
 
 use super::built::BuiltImage;
@@ -53,7 +55,7 @@ pub async fn promote(
     if !found.available {
         return Err(refused("is not available"));
     }
-    put_forward(&shell, &names, found).await
+    put_forward(&shell, &names, &all, found).await
 }
 
 /// Has machines start from the image before the current one, for every architecture that has one.
@@ -72,8 +74,16 @@ pub async fn rollback(
     let wanted = |one: &&BuiltImage| arch.is_none_or(|arch| arch.name() == one.arch);
     let mut moved = Vec::new();
     for one in of_image.filter(is_current).filter(wanted) {
-        if let Some(before) = built::previous(&all, one) {
-            moved.push(put_forward(&shell, &names, before).await?);
+        let recorded = shell.image_record(&names, one).await?;
+        if let Some(before) = built::before(&all, one, recorded.as_ref()) {
+            let parameter = names.image(&before.image, &before.arch);
+            record(&shell, &names, before, built::previous(&all, before)).await?;
+            put(&shell, &parameter, &before.id).await?;
+            moved.push(Moved {
+                parameter,
+                from: Some(one.id.clone()),
+                to: before.clone(),
+            });
         }
     }
     if moved.is_empty() {
@@ -100,15 +110,46 @@ pub struct Moved {
     pub to: BuiltImage,
 }
 
-async fn put_forward(shell: &Shell<'_>, names: &Names, to: &BuiltImage) -> Result<Moved, Error> {
+/// Has machines start from `to`, and records what they started from until now as the one to go back to: its machines
+/// came up.
+pub(super) async fn put_forward(
+    shell: &Shell<'_>,
+    names: &Names,
+    all: &[BuiltImage],
+    to: &BuiltImage,
+) -> Result<Moved, Error> {
     let parameter = names.image(&to.image, &to.arch);
     let from = shell.parameter(&parameter).await?;
+    let is_other = from.as_ref() != Some(&to.id);
+    let mut others = all.iter().filter(|one| is_other && one.is_usable());
+    let was = others.find(|one| Some(&one.id) == from.as_ref());
+    record(shell, names, to, was.or_else(|| built::previous(all, to))).await?;
     put(shell, &parameter, &to.id).await?;
     Ok(Moved {
         parameter,
         from,
         to: to.clone(),
     })
+}
+
+/// Before the parameter itself: what it says of another image than that names holds for nothing.
+async fn record(
+    shell: &Shell<'_>,
+    names: &Names,
+    current: &BuiltImage,
+    previous: Option<&BuiltImage>,
+) -> Result<(), Error> {
+    let made = |one: &BuiltImage| Made {
+        ami: one.id.clone(),
+        made_s: one.created_s,
+    };
+    let record = ImageRecord {
+        current: made(current),
+        previous: previous.map(made),
+    };
+    let path = names.image_record(&current.image, &current.arch);
+    shell.put_image_record(&path, &record).await?;
+    Ok(())
 }
 
 /// Writes the parameter and reads it back until it says so: AWS answers before it has looked at the image, and

@@ -1,13 +1,16 @@
-//! The alarms: each says what is wrong and where to look.
+//! The alarms, each of which says what is wrong and where to look, and the metrics of our own that some read.
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use stacks::images::{BOOT_FAILURES_MAX, OLD_DAYS};
 use stacks::names::{self, Names};
 
 use crate::environment::Environment;
 
 /// Shortest period in which one event of a kind is worth a mail, in seconds.
 const PERIOD_S: u32 = 300;
+/// Period of what is told at each tick and changes by the day, in seconds: longer than any tick.
+const DAILY_PERIOD_S: u32 = 86_400;
 
 #[derive(Serialize)]
 struct Alarm {
@@ -52,13 +55,41 @@ pub(super) fn alarms(environment: &Environment, names: &Names) -> Value {
         },
         silence(environment, names),
         waiting(environment, names),
+        boot_failures(names),
+        old_image(names),
     ];
     json!(alarms)
 }
 
-/// Finds the tick's line that says how long jobs have waited.
-pub(super) fn waiting_pattern() -> String {
-    format!("{{ $.{} >= 0 }}", names::LOG_OLDEST_WAITING_S)
+/// The metrics that filters make of fields of the log: each field is in the lines that tell of it alone, so that
+/// where there is nothing to tell there is no metric to pay for.
+pub(super) fn metrics() -> Value {
+    let metrics = [
+        (
+            "OldestWaiting",
+            names::LOG_OLDEST_WAITING_S,
+            names::METRIC_OLDEST_WAITING,
+        ),
+        (
+            "BootFailures",
+            names::LOG_BOOT_FAILURES,
+            names::METRIC_BOOT_FAILURES,
+        ),
+        (
+            "ImageAge",
+            names::LOG_IMAGE_AGE_DAYS,
+            names::METRIC_IMAGE_AGE,
+        ),
+    ];
+    let metric = |(id, field, metric): (&str, &str, &str)| {
+        json!({
+            "id": id,
+            "name": metric,
+            "value": format!("$.{field}"),
+            "pattern": format!("{{ $.{field} >= 0 }}"),
+        })
+    };
+    metrics.map(metric).into_iter().collect()
 }
 
 fn function(
@@ -112,14 +143,54 @@ fn waiting(environment: &Environment, names: &Names) -> Alarm {
             "A job waits for a machine for more than {minutes} minutes: caps, capacity or a boot \
              that fails; see the lines `job waits` and `job refused` in the log."
         ),
-        namespace: names.name.clone(),
         metric: names::METRIC_OLDEST_WAITING,
-        dimension: None,
         statistic: "Maximum",
         period_s: environment.tick_minutes * 60,
         comparison: "GreaterThanThreshold",
         threshold: minutes * 60,
-        missing: "notBreaching",
-        rings_when_silent: false,
+        ..of_log(names)
+    }
+}
+
+/// What alarms over a metric of our own have in common with one of the function's: no line, nothing wrong.
+fn of_log(names: &Names) -> Alarm {
+    Alarm {
+        namespace: names.name.clone(),
+        dimension: None,
+        ..function(names, ("", "", ""), "")
+    }
+}
+
+/// The line is written once, when what there was to do about it is done.
+fn boot_failures(names: &Names) -> Alarm {
+    Alarm {
+        id: "BootFailuresAlarm",
+        name: format!("{}-image", names.function),
+        description: format!(
+            "{BOOT_FAILURES_MAX} machines of a new image did not come up: see `machines of a new image do not \
+             come up` in the log, which says whether the one before was put back."
+        ),
+        metric: names::METRIC_BOOT_FAILURES,
+        statistic: "Sum",
+        period_s: PERIOD_S,
+        comparison: "GreaterThanOrEqualToThreshold",
+        threshold: 1,
+        ..of_log(names)
+    }
+}
+
+fn old_image(names: &Names) -> Alarm {
+    Alarm {
+        id: "ImageAgeAlarm",
+        name: format!("{}-image-age", names.function),
+        description: format!(
+            "An image is {OLD_DAYS} days old or older and lacks the updates since: `cargo xtask ami build --all`."
+        ),
+        metric: names::METRIC_IMAGE_AGE,
+        statistic: "Maximum",
+        period_s: DAILY_PERIOD_S,
+        comparison: "GreaterThanOrEqualToThreshold",
+        threshold: u32::try_from(OLD_DAYS).unwrap_or(u32::MAX),
+        ..of_log(names)
     }
 }

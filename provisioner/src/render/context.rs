@@ -71,7 +71,7 @@ pub(super) fn of(
     );
     context.insert("image_parameters", &image_parameters(environment));
     context.insert("alarms", &alarms::alarms(environment, &names));
-    context.insert("waiting_pattern", &alarms::waiting_pattern());
+    context.insert("metrics", &alarms::metrics());
     context.insert("names", &names);
     Ok(context)
 }
@@ -86,8 +86,6 @@ fn contract() -> Value {
         "attribute_partition": names::ATTRIBUTE_PARTITION,
         "attribute_sort": names::ATTRIBUTE_SORT,
         "attribute_ttl": names::ATTRIBUTE_TTL,
-        "log_oldest_waiting": names::LOG_OLDEST_WAITING_S,
-        "metric_oldest_waiting": names::METRIC_OLDEST_WAITING,
     })
 }
 

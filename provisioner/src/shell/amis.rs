@@ -3,6 +3,7 @@
 use aws_sdk_ec2::types::{Filter, Image, ImageState, ResourceType, Tag, TagSpecification};
 use aws_sdk_ssm::types::ParameterType;
 use aws_smithy_types::date_time::{DateTime, Format};
+use stacks::images::ImageRecord;
 use stacks::names::Names;
 
 use super::Shell;
@@ -158,6 +159,28 @@ impl Shell<'_> {
     ) -> Result<(), CallError> {
         let asked = self.ec2.create_tags().resources(id).tags(tag(key, value));
         asked.send().await.map(drop).map_err(failed("CreateTags"))
+    }
+
+    /// What is recorded beside the parameter of that image; nothing if nobody can read it.
+    pub(crate) async fn image_record(
+        &self,
+        names: &Names,
+        of: &BuiltImage,
+    ) -> Result<Option<ImageRecord>, CallError> {
+        let path = names.image_record(&of.image, &of.arch);
+        let record = self.parameter(&path).await?;
+        Ok(record.and_then(|record| serde_json::from_str(&record).ok()))
+    }
+
+    pub(crate) async fn put_image_record(
+        &self,
+        path: &str,
+        record: &ImageRecord,
+    ) -> Result<(), CallError> {
+        let text = serde_json::to_string(record).expect("a plain struct");
+        let put = self.ssm.put_parameter().name(path).value(text);
+        let put = put.r#type(ParameterType::String).overwrite(true);
+        put.send().await.map(drop).map_err(failed("PutParameter"))
     }
 
     /// Has the parameter name `image` from now on. AWS says yes before it has looked at the value: whoever

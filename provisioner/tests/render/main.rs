@@ -234,24 +234,33 @@ fn the_function_knows_its_name_and_nothing_secret() {
 }
 
 #[test]
-fn how_long_the_oldest_job_waits_goes_from_the_log_to_an_alarm() {
+fn what_the_log_tells_in_numbers_goes_to_an_alarm() {
     for (name, environment, rendered) in rendered() {
         let template = &rendered.template(Stack::Dispatch).value;
         let filters = resources(template, "AWS::Logs::MetricFilter");
-        assert_eq!(filters.len(), 1, "{name}");
-        assert_eq!(filters[0]["LogGroupName"], environment.names().log_group);
-        assert_eq!(filters[0]["FilterPattern"], "{ $.oldest_waiting_s >= 0 }");
-        let made = &filters[0]["MetricTransformations"][0];
-        assert_eq!(made["MetricValue"], "$.oldest_waiting_s");
-        let alarm = resources(template, "AWS::CloudWatch::Alarm")
-            .into_iter()
-            .find(|alarm| alarm["MetricName"] == names::METRIC_OLDEST_WAITING)
-            .unwrap();
-        assert_eq!(alarm["Namespace"], made["MetricNamespace"]);
-        assert_eq!(alarm["MetricName"], made["MetricName"]);
-        assert!(alarm.get("Dimensions").is_none(), "the filter gives none");
-        assert_eq!(alarm["Threshold"], 15 * 60);
-        assert_eq!(alarm["Statistic"], "Maximum");
+        let told = [
+            ("oldest_waiting_s", names::METRIC_OLDEST_WAITING, 15 * 60),
+            ("boot_failures", names::METRIC_BOOT_FAILURES, 1),
+            ("image_age_days", names::METRIC_IMAGE_AGE, 30),
+        ];
+        assert_eq!(filters.len(), told.len(), "{name}");
+        for (field, metric, threshold) in told {
+            let of_metric = |it: &&&Value| it["MetricTransformations"][0]["MetricName"] == metric;
+            let filter = filters.iter().find(of_metric).unwrap();
+            assert_eq!(filter["LogGroupName"], environment.names().log_group);
+            let pattern = format!("{{ $.{field} >= 0 }}");
+            assert_eq!(filter["FilterPattern"], pattern);
+            let made = &filter["MetricTransformations"][0];
+            assert_eq!(made["MetricValue"], format!("$.{field}"));
+            let alarm = resources(template, "AWS::CloudWatch::Alarm")
+                .into_iter()
+                .find(|alarm| alarm["MetricName"] == metric)
+                .unwrap();
+            assert_eq!(alarm["Namespace"], made["MetricNamespace"]);
+            assert!(alarm.get("Dimensions").is_none(), "the filter gives none");
+            assert_eq!(alarm["Threshold"], threshold);
+            assert_eq!(alarm["TreatMissingData"], "notBreaching");
+        }
     }
 }
 

@@ -130,8 +130,10 @@ fn the_dispatcher_has_the_rights_of_the_calls_that_it_makes_and_no_others() {
         ("AmazonSSM.PutParameter", "ssm:PutParameter"),
         ("/invocations", "lambda:InvokeFunction"),
     ];
-    // What AWS asks for beside a call: tags and the role of RunInstances, images by parameter, logs.
-    const BESIDE: [&str; 5] = [
+    // What AWS asks for beside a call: tags and the role of RunInstances, images by parameter and what such a
+    // parameter is to name, logs.
+    const BESIDE: [&str; 6] = [
+        "ec2:DescribeImages",
         "ec2:CreateTags",
         "iam:PassRole",
         "logs:CreateLogStream",

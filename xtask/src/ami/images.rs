@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use clap::{Subcommand, ValueEnum};
 use provisioner::ami::Manifest;
 use provisioner::environment::Arch;
-use provisioner::images::{self, Asked, Listed, Made, Moved, OLD_DAYS, Outcome, Patience, Role};
+use provisioner::images::{self, Asked, Listed, Made, Moved, Outcome, Patience, Role};
+use stacks::images::OLD_DAYS;
 
 use crate::env_arg::EnvArg;
 use crate::error::Error;

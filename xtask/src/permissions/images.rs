@@ -5,6 +5,52 @@ use serde_json::{Value, json};
 
 use super::{Place, allow};
 
+/// The statements of who builds images and does nothing else: what changes something is bound to machines, images and
+/// parameters of the deployment. Machines that try an image have a pool's role, so all roles of pools can be passed.
+pub(super) fn alone(place: &Place) -> Vec<Value> {
+    let Place {
+        partition, region, ..
+    } = place;
+    let below = &place.names.parameter_images;
+    let own = place.regional("ssm", &format!("parameter{below}*"));
+    let public = format!("arn:{partition}:ssm:{region}::parameter/aws/service/*");
+    let mut end = allow(
+        "ImagesEnd",
+        &["ec2:TerminateInstances"].into(),
+        &[place.regional("ec2", "instance/*")],
+    );
+    let launched = format!("aws:ResourceTag/{}", place.names.tag_launch);
+    end["Condition"] = json!({ "Null": { launched: "false" } });
+    let mut pass = allow(
+        "ImagesPassRoles",
+        &["iam:PassRole"].into(),
+        &place.runner_roles(),
+    );
+    pass["Condition"] = json!({ "StringEquals": { "iam:PassedToService": "ec2.amazonaws.com" } });
+    let look = allow(
+        "ImagesLook",
+        &[
+            "ec2:DescribeImages",
+            "ec2:DescribeInstances",
+            "ec2:DescribeLaunchTemplates",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        ]
+        .into(),
+        &["*".to_owned()],
+    );
+    let read = allow(
+        "ImagesRead",
+        &["ssm:GetParameter"].into(),
+        &[own.clone(), public],
+    );
+    let put = allow("ImagesPut", &["ssm:PutParameter"].into(), &[own]);
+    let mut all = statements(place);
+    all.extend([look, read, put, end, pass]);
+    all
+}
+
 /// The statements of `ami build`, `list`, `promote`, `rollback`, `retire`, and of `down` for images.
 pub(super) fn statements(place: &Place) -> Vec<Value> {
     let names = &place.names;

@@ -90,7 +90,9 @@ impl Context<'_> {
             });
             ending.reason.get_or_insert(reason.clone());
             let keeps_used = self.config.forge.keeps_used_runners();
-            let closed = self.ledger.close_runner(&ended, keeps_used, now_ms).await?;
+            let failed = self.failed_image(&ended);
+            let closed = self.ledger.close_runner(&ended, keeps_used, failed, now_ms);
+            let closed = closed.await?;
             if closed == WriteResult::Written {
                 tracing::info!(
                     instance = ended.instance,
@@ -108,6 +110,14 @@ impl Context<'_> {
             "runner's row kept changing; the next reconcile closes it"
         );
         Ok(())
+    }
+
+    /// The new image to which it counts that this machine did not come up.
+    fn failed_image<'r>(&self, ended: &'r Runner) -> Option<&'r str> {
+        let ami = ended.image.as_deref().filter(|_| ended.failed_to_boot())?;
+        let mut images = self.config.images.iter();
+        let is_new = images.any(|image| image.ami == ami && image.is_new(self.now_ms()));
+        is_new.then_some(ami)
     }
 
     /// Tells a job that its machine is gone. Refused when the forge has reported its end already,

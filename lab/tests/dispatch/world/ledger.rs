@@ -92,6 +92,8 @@ impl World {
             denied: BTreeMap::new(),
             pauses: Vec::new(),
             superseded: Vec::new(),
+            images: Vec::new(),
+            boot_failures: Vec::new(),
         };
         let mut actions = plan::drain(&seen).actions;
         match actions.pop() {

@@ -1,0 +1,108 @@
+//! New images whose machines do not come up.
+
+use dispatcher::model::image::{BootFailures, Image};
+use dispatcher::model::world::World;
+
+use super::story::{MINUTE_MS, NOW_MS, told, waiting, world};
+
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+/// Late enough for images of some age.
+const LATER_MS: u64 = NOW_MS + 100 * DAY_MS;
+
+fn image(age_ms: u64, previous: Option<&str>) -> Image {
+    Image {
+        parameter: "/ci/ami/go/x86_64".to_owned(),
+        ami: "ami-new".to_owned(),
+        made_ms: LATER_MS - age_ms,
+        previous: previous.map(str::to_owned),
+    }
+}
+
+fn failed(ami: &str, count: u32, settled_ms: Option<u64>) -> BootFailures {
+    BootFailures {
+        ami: ami.to_owned(),
+        count,
+        instance: "i-1".to_owned(),
+        settled_ms,
+    }
+}
+
+/// With a job that waits: what machines start from is decided before it gets one.
+fn with(image: Image, failures: BootFailures) -> World {
+    World {
+        now_ms: LATER_MS,
+        images: vec![image],
+        boot_failures: vec![failures],
+        ..world(vec![waiting(1)], vec![])
+    }
+}
+
+#[test]
+fn two_machines_of_a_new_image_that_do_not_come_up_have_the_one_before_put_back_once() {
+    let launch = "launch for 1";
+    let back = "put ami-new back to ami-old";
+    let none = "put ami-new back to none";
+    let new = || image(MINUTE_MS, Some("ami-old"));
+    for (why, image, failures, planned) in [
+        ("one", new(), failed("ami-new", 1, None), vec![launch]),
+        ("two", new(), failed("ami-new", 2, None), vec![back, launch]),
+        (
+            "five at once",
+            new(),
+            failed("ami-new", 5, None),
+            vec![back, launch],
+        ),
+        (
+            "of another",
+            new(),
+            failed("ami-old", 2, None),
+            vec![launch],
+        ),
+        (
+            "done already",
+            new(),
+            failed("ami-new", 3, Some(NOW_MS)),
+            vec![launch],
+        ),
+        (
+            "nothing before it",
+            image(MINUTE_MS, None),
+            failed("ami-new", 2, None),
+            vec![none, launch],
+        ),
+        (
+            "almost a day old",
+            image(DAY_MS - 1, Some("ami-old")),
+            failed("ami-new", 2, None),
+            vec![back, launch],
+        ),
+        (
+            "a day old",
+            image(DAY_MS, Some("ami-old")),
+            failed("ami-new", 2, None),
+            vec![launch],
+        ),
+    ] {
+        assert_eq!(told(&with(image, failures)), planned, "{why}");
+    }
+}
+
+#[test]
+fn only_an_image_of_a_month_is_old_and_the_oldest_is_told_of() {
+    let story = World {
+        now_ms: LATER_MS,
+        ..world(vec![], vec![])
+    };
+    let made = |days: u64| image(days * DAY_MS, None);
+    let told = |images: Vec<Image>| {
+        let story = World {
+            images,
+            ..story.clone()
+        };
+        story.old_image().map(|(_, days)| days)
+    };
+    assert_eq!(told(vec![]), None);
+    assert_eq!(told(vec![made(29)]), None);
+    assert_eq!(told(vec![made(30)]), Some(30));
+    assert_eq!(told(vec![made(1), made(41), made(30)]), Some(41));
+}
