@@ -265,8 +265,8 @@ async fn apply_all(
     for action in images {
         done.push(begin(action).await);
     }
-    let launched = stream::iter(launches.into_iter().map(begin)).buffer_unordered(LAUNCHES_AT_ONCE);
-    done.extend(launched.collect::<Vec<_>>().await);
+    let tried = stream::iter(launches.into_iter().map(begin)).buffer_unordered(LAUNCHES_AT_ONCE);
+    done.extend(tried.collect::<Vec<_>>().await);
     for action in others {
         done.push(begin(action).await);
     }

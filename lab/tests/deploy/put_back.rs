@@ -1,5 +1,6 @@
 //! A new image whose machines do not come up, though the machine that tried it did.
 
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
 use provisioner::images::{self, Role};
 use provisioner::progress::Silent;
 use serde_json::Value;
@@ -20,7 +21,7 @@ async fn log(bench: &Bench, names: &Names) -> Vec<Value> {
     let pages: Vec<_> = found.into_paginator().send().try_collect().await.unwrap();
     let lines = pages
         .iter()
-        .flat_map(|page| page.events())
+        .flat_map(FilterLogEventsOutput::events)
         .filter_map(|event| event.message());
     lines
         .filter_map(|line| serde_json::from_str(line.trim()).ok())
