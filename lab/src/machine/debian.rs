@@ -118,6 +118,11 @@ impl Debian {
             mount(Some(&own), &own, none, MsFlags::MS_BIND, none)?;
             mount(none, &own, none, read_only, none)?;
         }
+        // These are its own: Docker sets some.
+        let network = proc.join("sys/net");
+        mount(Some(&network), &network, none, MsFlags::MS_BIND, none)?;
+        let writable = MsFlags::MS_BIND | MsFlags::MS_REMOUNT;
+        mount(none, &network, none, writable, none)?;
         Ok(())
     }
 
