@@ -1,8 +1,6 @@
 //! The workflow that builds our images, as the forges' rules read it: the clock alone starts it, never a push, and
 //! its job goes to the pool that may build.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use serde_json::json;
 use workflow::discovery::FoundFiles;
 use workflow::expression::Resolved;
