@@ -54,6 +54,7 @@ fn help_names_the_program_and_lists_developers_commands_by_themselves() {
         "resume",
         "rehearse",
         "smoke-test",
+        "boot-bench",
         "acceptance",
         "down",
         "secret",
