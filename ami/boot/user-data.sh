@@ -361,13 +361,16 @@ runner:
   envs:
 END
 # The image's variables, each as a word of the shell, with the quotes around a value taken off, as PAM
-# does. Only the runner's configuration makes the folder of tools known to a job.
+# does.
 image_env() {
   sed -n -e 's/^[[:blank:]]*\(export[[:blank:]]\)*[[:blank:]]*//' -e 's/[[:blank:]]*$//' \
     -e 's/^\([A-Za-z_][A-Za-z0-9_]*=\)"\(.*\)"$/\1\2/' \
     -e "s/^\([A-Za-z_][A-Za-z0-9_]*=\)'\(.*\)'\$/\1\2/" -e "$1" /etc/environment 2>/dev/null || :
 }
+# The folder of tools, by the runner's configuration, and where runner 1.0 looks for it, whatever that says.
 image_env "s/'/''/g; s/^RUNNER_TOOL_CACHE=\(.*\)/    RUNNER_TOOL_CACHE: '\1'/p" >>"$own/config.yaml"
+tools=$(image_env 's/^RUNNER_TOOL_CACHE=//p' | tail -n 1)
+[ -z "$tools" ] || ln -sfn "$tools" "$home/work/tool_cache"
 {% if host.container_env %}
 cat >>"$own/config.yaml" <<'END'
 {% for one in host.container_env %}

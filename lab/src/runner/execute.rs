@@ -49,7 +49,7 @@ pub(super) async fn execute(
     let files = Files::new(&folder);
     let mut context = Context {
         contexts: contexts(task, job, runner, &workspace),
-        env: environment(task, &workspace, &files),
+        env: environment(task, config, &workspace, &files),
         job,
         progress,
         cancelled,
@@ -271,6 +271,7 @@ fn arch() -> &'static str {
 
 fn environment(
     task: &Task,
+    config: &Config,
     workspace: &std::path::Path,
     files: &Files,
 ) -> BTreeMap<String, String> {
@@ -280,6 +281,9 @@ fn environment(
     }
     env.insert("RUNNER_OS".to_owned(), std::env::consts::OS.to_owned());
     env.insert("RUNNER_ARCH".to_owned(), arch().to_owned());
+    // As runner 1.0.8 does, whatever its configuration says.
+    let tools = config.work_folder.join("tool_cache").display().to_string();
+    env.insert("RUNNER_TOOL_CACHE".to_owned(), tools);
     for key in [
         "actor",
         "api_url",
