@@ -203,11 +203,12 @@ say "instance $instance"
 {% if host.metadata_is_closed %}
 phase=metadata
 # What lies there is the machine's role, which this pool gives no job. Root's own processes alone get there
-# from now on: no other user's, and nothing that is forwarded for a container.
+# from now on: no other user's, and nothing that is forwarded for a container. systemd-networkd takes away
+# every rule that is neither its own nor the kernel's, whenever it starts or reads its files again.
 only_root() {
   {
-    ip "$1" rule add pref 100 to "$2" iif lo uidrange 0-0 goto 32766 &&
-      ip "$1" rule add pref 101 to "$2" prohibit
+    ip "$1" rule add pref 100 to "$2" iif lo uidrange 0-0 protocol kernel goto 32766 &&
+      ip "$1" rule add pref 101 to "$2" protocol kernel prohibit
   } || fail "ip can't close $2 to jobs"
 }
 only_root -4 169.254.169.254
@@ -304,10 +305,11 @@ command -v docker >/dev/null || set -- "$@" {{ install.docker }}
 {% if install.manager == "dnf" %}
 [ $# = 0 ] || timeout 300 dnf -q -y install "$@" || fail "could not install $*"
 {% else %}
+# The daily upgrade starts with the machine too, and would hold apt's locks against the job.
+systemctl stop apt-daily.timer apt-daily-upgrade.timer >/dev/null 2>&1 || :
 if [ $# != 0 ]; then
-  # The daily upgrade starts with the machine too. One that is at work is waited for, since it must not
-  # be torn; the lists have a lock of their own, for which apt does not wait.
-  systemctl stop apt-daily.timer apt-daily-upgrade.timer >/dev/null 2>&1 || :
+  # An upgrade that is at work is waited for, since it must not be torn; the lists have a lock of their
+  # own, for which apt does not wait.
   export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
   until timeout 120 apt-get -qq update; do
     words='could not read the lists of packages'
@@ -368,9 +370,12 @@ image_env() {
     -e "s/^\([A-Za-z_][A-Za-z0-9_]*=\)'\(.*\)'\$/\1\2/" -e "$1" /etc/environment 2>/dev/null || :
 }
 # The folder of tools, by the runner's configuration, and where runner 1.0 looks for it, whatever that says.
-image_env "s/'/''/g; s/^RUNNER_TOOL_CACHE=\(.*\)/    RUNNER_TOOL_CACHE: '\1'/p" >>"$own/config.yaml"
-tools=$(image_env 's/^RUNNER_TOOL_CACHE=//p' | tail -n 1)
-[ -z "$tools" ] || ln -sfn "$tools" "$home/work/tool_cache"
+tools={% if host.tools %}'{{ host.tools }}'{% else %}$(image_env 's/^RUNNER_TOOL_CACHE=//p' | tail -n 1){% endif %}
+
+if [ -n "$tools" ]; then
+  printf "    RUNNER_TOOL_CACHE: '%s'\n" "$(printf '%s' "$tools" | sed "s/'/''/g")" >>"$own/config.yaml"
+  ln -sfn "$tools" "$home/work/tool_cache"
+fi
 {% if host.container_env %}
 cat >>"$own/config.yaml" <<'END'
 {% for one in host.container_env %}
@@ -424,7 +429,7 @@ chmod 0755 /run/ci-start
 # outright. OOMPolicy: a job that runs out of memory fails by itself and is reported by its runner.
 systemd-run --quiet --collect --unit=ci-runner --uid="$user" --working-directory="$own" \
   --property=KillSignal=SIGKILL --property=OOMPolicy=continue \
-  --property=StandardOutput=append:"$log" --property=StandardError=append:"$log" /run/ci-start
+  --property=StandardOutput=append:"$log" --property=StandardError=append:"$log" /bin/sh /run/ci-start
 reached online
 if [ "$smoke_test" = 1 ]; then
   look_end_s=$(($(now_s) + 60))

@@ -21,6 +21,7 @@ use stacks::pool::{CapacityType, ForgeKind, Pool as PoolDocument, Scope};
 
 pub use crate::ami::Stock;
 pub use crate::arch::Arch;
+pub(crate) use host::TOOL_CACHE;
 pub use host::{Host, RunAs};
 pub use read::Problem;
 

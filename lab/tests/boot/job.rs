@@ -23,7 +23,7 @@ chmod +x /opt/tool/bin/tool
 "#;
 
 const WITH_ENV: Wanted = Wanted {
-    tables: "[pool.base.env]\nGREETING = \"two $words and a \\\"\"\n",
+    tables: "[pool.base.env]\nGREETING = \"two $words and a \\\"\"\nRUNNER_TOOL_CACHE = \"/opt/pool tools\"\n",
     ..PLAIN
 };
 
@@ -92,7 +92,7 @@ async fn it_asks_again_runs_its_one_job_in_a_clean_environment_and_powers_off() 
         "HOME=/home/ci",
         "USER=ci",
         "LANG=C.UTF-8",
-        "tools in /opt/hostedtoolcache",
+        "tools in /opt/pool tools",
         "the tool runs",
     ] {
         assert!(is_line(line), "no {line}: {log}");

@@ -14,7 +14,7 @@ const TAKEN: [&str; 4] = ["HOME", "USER", "CI", "PWD"];
 /// Beginnings of names that the runner sets in every job. One of the last has a use: with
 /// `RUNNER_TOOL_CACHE` actions find what an image brings.
 const TAKEN_PREFIXES: [&str; 5] = ["GITHUB_", "GITEA_", "FORGEJO_", "ACTIONS_", "RUNNER_"];
-const TOOL_CACHE: &str = "RUNNER_TOOL_CACHE";
+pub(crate) const TOOL_CACHE: &str = "RUNNER_TOOL_CACHE";
 /// What names of secrets are made of.
 const SECRET_WORDS: [&str; 5] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "ACCESS_KEY"];
 

@@ -5,7 +5,7 @@ use stacks::pool::ForgeKind;
 use tera::Context;
 
 use super::{RenderError, USER_DATA_MAX_BYTES, UserData, document, within};
-use crate::environment::{Arch, Environment, Image, Pool, RunAs, Stock};
+use crate::environment::{Arch, Environment, Image, Pool, RunAs, Stock, TOOL_CACHE};
 
 const NAME: &str = "ami/boot/user-data.sh";
 const SOURCE: &str = include_str!("../../../ami/boot/user-data.sh");
@@ -48,11 +48,13 @@ pub(super) fn render(environment: &Environment, pool: &Pool) -> Result<UserData,
     })
 }
 
-/// What jobs are on the machine. The search path is the shell's alone: containers have their own.
+/// What jobs are on the machine. The search path is the shell's alone: containers have their own. The folder of
+/// tools stands by itself, since an image has one too and the runner's configuration takes each name once.
 fn host(pool: &Pool, role: &str) -> Value {
     let host = &pool.host;
     let pair = |(name, value): (&String, &String)| json!({"name": name, "value": value});
-    let is_no_path = |(name, _): &(&String, &String)| *name != "PATH";
+    let is_containers =
+        |(name, _): &(&String, &String)| ![TOOL_CACHE, "PATH"].contains(&name.as_str());
     json!({
         "user": host.run_as.user(),
         "home": host.run_as.home(),
@@ -61,8 +63,9 @@ fn host(pool: &Pool, role: &str) -> Value {
         "role": role,
         "sudo": host.sudo,
         "docker": host.docker,
+        "tools": host.env.get(TOOL_CACHE),
         "env": host.env.iter().map(pair).collect::<Vec<_>>(),
-        "container_env": host.env.iter().filter(is_no_path).map(pair).collect::<Vec<_>>(),
+        "container_env": host.env.iter().filter(is_containers).map(pair).collect::<Vec<_>>(),
     })
 }
 
