@@ -42,6 +42,13 @@ impl AwsEndpoint {
 /// Our own code beside AWS's: there was nothing to sign with.
 pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
 
+/// Codes that AWS gives when it failed itself; what was asked for may have been done.
+const FAILED_THERE: [&str; 4] = [
+    "InternalError",
+    "InternalFailure",
+    "ServiceUnavailable",
+    "Unavailable",
+];
 /// Codes of calls that whoever calls may not make.
 const DENIED: [&str; 3] = [
     "AccessDenied",
@@ -66,6 +73,12 @@ impl CallError {
     #[must_use]
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+
+    /// Whether AWS has refused the call, so that nothing came of it. Where it says nothing, or that it failed
+    /// itself, nobody knows.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.code.is_some() && !FAILED_THERE.iter().any(|code| self.is(code))
     }
 
     /// Whether AWS says that whoever called may not.

@@ -19,6 +19,8 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::shell::{Shell, moment};
 
+/// What `CreateImage` says of a name that an image has.
+const NAME_TAKEN: &str = "InvalidAMIName.Duplicate";
 /// How long the steps may take, in minutes: the machine's own deadline. Ten are usual.
 const BUILD_MINUTES: u32 = 45;
 /// How long the machine that tries the image may take, in minutes.
@@ -283,19 +285,25 @@ impl Build<'_, '_> {
         ];
         self.made.ask(Thing::Image {
             name: built.name.clone(),
-            tag: (keys.build, nonce.to_owned()),
+            tag: (keys.build.clone(), nonce.to_owned()),
             id: None,
             parameter: None,
         });
-        let made = self.shell.create_image(builder, &built.name, &tags).await;
+        let made = match self.shell.create_image(builder, &built.name, &tags).await {
+            // The call has no token: ours, whose answer was lost, or another build's.
+            Err(error) if error.is(NAME_TAKEN) => {
+                let found = self.shell.images_with(&keys.build, nonce).await?;
+                found.into_iter().next().ok_or(error)
+            }
+            made => made,
+        };
         match made {
             Ok(id) => {
                 self.made.came(&id);
                 Ok(id)
             }
-            // Without a code nobody knows what came of it.
             Err(error) => {
-                if error.code.is_some() {
+                if error.is_refusal() && !error.is(NAME_TAKEN) {
                     self.made.refused();
                 }
                 Err(error.into())

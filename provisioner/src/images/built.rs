@@ -197,6 +197,8 @@ pub enum KeptBecause {
     Current,
     /// A machine runs on it, or a pool names it by its id.
     InUse,
+    /// `ami rollback` and the function go back to it.
+    GoneBackTo,
     /// It is one of the newest.
     Recent,
     /// Nobody has tested it yet, and somebody may be about to.
@@ -210,18 +212,21 @@ impl KeptBecause {
         match self {
             Self::Current => "machines start from it",
             Self::InUse => "a machine or a pool uses it",
+            Self::GoneBackTo => "it is the one to go back to",
             Self::Recent => "it is one of the two newest",
             Self::BeingBuilt => "it may be under way",
         }
     }
 }
 
-/// Why `one` must not go, if it must not. `in_use` are ids of images that machines run on or pools name.
+/// Why `one` must not go, if it must not. `in_use` are ids of images that machines run on or pools name,
+/// `recorded` those that the records of the current images name.
 pub(crate) fn kept_because(
     one: &BuiltImage,
     all: &[BuiltImage],
     current: &Current,
     in_use: &BTreeSet<String>,
+    recorded: &BTreeSet<String>,
     now_s: u64,
 ) -> Option<KeptBecause> {
     if current.get(&one.kind()) == Some(&one.id) {
@@ -229,6 +234,9 @@ pub(crate) fn kept_because(
     }
     if in_use.contains(&one.id) {
         return Some(KeptBecause::InUse);
+    }
+    if recorded.contains(&one.id) {
+        return Some(KeptBecause::GoneBackTo);
     }
     if !one.is_usable() {
         let is_young = now_s.saturating_sub(one.created_s) < UNTESTED_S;
@@ -340,12 +348,16 @@ mod tests {
         let all = [image(1), image(2), image(3), image(4)];
         let kept = |version: u32, current_id: &str, in_use: &[&str]| {
             let in_use = in_use.iter().map(|id| (*id).to_owned()).collect();
-            kept_because(&image(version), &all, &current(current_id), &in_use, NOW_S)
+            let recorded = BTreeSet::from(["ami-0".to_owned()]);
+            let current = current(current_id);
+            kept_because(&image(version), &all, &current, &in_use, &recorded, NOW_S)
         };
         assert_eq!(kept(4, "ami-4", &[]), Some(KeptBecause::Current));
         assert_eq!(kept(3, "ami-4", &[]), Some(KeptBecause::Recent));
         assert_eq!(kept(2, "ami-4", &[]), None);
         assert_eq!(kept(1, "ami-4", &["ami-1"]), Some(KeptBecause::InUse));
+        // A newer one was bad, and the current one has this before it.
+        assert_eq!(kept(0, "ami-4", &[]), Some(KeptBecause::GoneBackTo));
         // Gone back to: it stays, and so do the newer ones.
         assert_eq!(kept(1, "ami-1", &[]), Some(KeptBecause::Current));
         assert_eq!(kept(2, "ami-1", &[]), None);
@@ -355,7 +367,8 @@ mod tests {
             ..image(5)
         };
         let none = BTreeSet::new();
-        let because = |one: &BuiltImage| kept_because(one, &all, &current("ami-4"), &none, NOW_S);
+        let current = current("ami-4");
+        let because = |one: &BuiltImage| kept_because(one, &all, &current, &none, &none, NOW_S);
         assert_eq!(because(&fresh), Some(KeptBecause::BeingBuilt));
         let left_over = BuiltImage {
             created_s: NOW_S - UNTESTED_S,

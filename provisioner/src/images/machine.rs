@@ -207,8 +207,8 @@ async fn launch(
                     return Ok(id);
                 }
                 Err(error) => {
-                    // Without a code nobody knows what came of it: then it is looked for.
-                    if error.code.is_some() {
+                    // Else it is looked for.
+                    if error.is_refusal() {
                         made.refused();
                     }
                     if !ELSEWHERE.iter().any(|code| error.is(code)) {

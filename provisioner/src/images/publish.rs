@@ -2,7 +2,7 @@
 //! it says now holds for the next machine, and going back is one write. A second parameter beside it records which
 //! one was before: the deployed function goes by it when machines of a new image do not come up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -200,8 +200,8 @@ pub struct Retired {
     pub kept: Vec<(BuiltImage, KeptBecause)>,
 }
 
-/// Takes away what nobody needs any more: all but the two newest of each kind, the current one and what is in use,
-/// and what a build left that broke off. `id` is the only one that is meant, if it is given, and has to be one that
+/// Takes away what nobody needs any more: all but the two newest of each kind, the current one, the one to go back to
+/// and what is in use, and what a build left that broke off. `id` is the only one that is meant, if it is given, and has to be one that
 /// may go.
 pub async fn retire(
     deployment: &Deployment,
@@ -214,10 +214,11 @@ pub async fn retire(
     let all = shell.built_images(&names).await?;
     let current = current(&shell, &names, &all).await?;
     let in_use = in_use(&shell, environment).await?;
+    let recorded = recorded(&shell, &names, &all).await?;
     let now_s = keys::now_s();
     let mut retired = Retired::default();
     for one in all.iter().filter(|one| id.is_none_or(|id| one.id == id)) {
-        if let Some(because) = built::kept_because(one, &all, &current, &in_use, now_s) {
+        if let Some(because) = built::kept_because(one, &all, &current, &in_use, &recorded, now_s) {
             retired.kept.push((one.clone(), because));
             continue;
         }
@@ -238,6 +239,23 @@ pub async fn retire(
         phase: "retirement",
         because: because.to_owned(),
     })
+}
+
+/// Images that the records of these kinds of images name.
+async fn recorded(
+    shell: &Shell<'_>,
+    names: &Names,
+    all: &[BuiltImage],
+) -> Result<BTreeSet<String>, Error> {
+    let kinds: BTreeMap<_, _> = all.iter().map(|one| (one.kind(), one)).collect();
+    let mut recorded = BTreeSet::new();
+    for of_kind in kinds.into_values() {
+        if let Some(record) = shell.image_record(names, of_kind).await? {
+            recorded.insert(record.current.ami);
+            recorded.extend(record.previous.map(|previous| previous.ami));
+        }
+    }
+    Ok(recorded)
 }
 
 /// Images that machines of the deployment run on, and that its pools name by their ids.

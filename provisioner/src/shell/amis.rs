@@ -1,6 +1,9 @@
 //! Images and their snapshots: made, found, tagged, and taken away.
 
-use aws_sdk_ec2::types::{Filter, Image, ImageState, ResourceType, Tag, TagSpecification};
+use aws_sdk_ec2::operation::deregister_image::DeregisterImageOutput;
+use aws_sdk_ec2::types::{
+    Filter, Image, ImageState, ResourceType, SnapshotReturnCodes, Tag, TagSpecification,
+};
 use aws_sdk_ssm::types::ParameterType;
 use aws_smithy_types::date_time::{DateTime, Format};
 use stacks::images::ImageRecord;
@@ -10,6 +13,7 @@ use super::Shell;
 use crate::aws::{CallError, failed};
 use crate::images::{BuiltImage, ImageStatus, Keys};
 
+const DEREGISTER: &str = "DeregisterImage";
 /// The only kind of parameter that EC2 takes an image from. AWS refuses one that names no image.
 const IMAGE_PARAMETER: &str = "aws:ec2:image";
 
@@ -110,7 +114,10 @@ impl Shell<'_> {
     pub(crate) async fn deregister(&self, id: &str) -> Result<(), CallError> {
         let asked = self.ec2.deregister_image().image_id(id);
         let asked = asked.delete_associated_snapshots(true).send().await;
-        match asked.map_err(failed("DeregisterImage")) {
+        match asked
+            .map_err(failed(DEREGISTER))
+            .and_then(|answer| all_gone(&answer))
+        {
             Err(error)
                 if error
                     .code
@@ -119,7 +126,7 @@ impl Shell<'_> {
             {
                 Ok(())
             }
-            answer => answer.map(drop),
+            answer => answer,
         }
     }
 
@@ -231,6 +238,29 @@ fn built(image: &Image, keys: &Keys) -> Option<BuiltImage> {
             .unwrap_or(0),
         tested: tag(&keys.tested).is_some(),
         available: image.state.as_ref() == Some(&ImageState::Available),
+    })
+}
+
+/// EC2 says yes to the image, and of each snapshot by itself what became of it: one that stays costs money.
+fn all_gone(answer: &DeregisterImageOutput) -> Result<(), CallError> {
+    let stays = answer.delete_snapshot_results().iter().find(|one| {
+        let code = one.return_code();
+        // Skipped: another image has it too.
+        !matches!(
+            code,
+            None | Some(SnapshotReturnCodes::Success | SnapshotReturnCodes::WarnSkipped)
+        )
+    });
+    stays.map_or(Ok(()), |one| {
+        let why = one.return_code().map_or("", SnapshotReturnCodes::as_str);
+        Err(CallError {
+            call: DEREGISTER,
+            code: Some(why.to_owned()),
+            message: format!(
+                "the image is gone, its snapshot {} is not and costs money: delete it in EC2's console",
+                one.snapshot_id().unwrap_or_default()
+            ),
+        })
     })
 }
 

@@ -22,7 +22,11 @@ impl Context<'_> {
         image: &Image,
         failures: &BootFailures,
     ) -> Result<Progress, Failure> {
+        let named = self.aws.image(&image.parameter).await?;
         let outcome = match &image.previous {
+            _ if named.as_ref() != Some(&image.ami) => {
+                "somebody has named another image meanwhile, which stays"
+            }
             None => "there is none before it to put back; build another, or name one",
             Some(previous) if self.put_image(&image.parameter, previous).await? => {
                 "the one before it is put back"
