@@ -425,6 +425,7 @@ TABLES = {
     },
     "logs": {
         "DeleteLogGroup": on_log_group,
+        "DeleteLogStream": on_log_stream,
         "DescribeLogGroups": everything,
         "ListTagsForResource": on_arn("logs:ListTagsForResource", "resourceArn"),
         "PutLogEvents": on_log_stream,
