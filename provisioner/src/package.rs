@@ -3,6 +3,7 @@
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
@@ -114,9 +115,11 @@ pub async fn build(root: &Path, profile: Profile) -> Result<Code, PackageError> 
     Ok(Code { zip, sha256 })
 }
 
-/// A file of this process alone, to be renamed to `path`: others never see half of it.
+/// A file of this call alone, to be renamed to `path`: others never see half of it.
 fn aside(path: &Path) -> PathBuf {
-    path.with_extension(format!("{}.new", std::process::id()))
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("{}-{number}.new", std::process::id()))
 }
 
 fn read(bootstrap: &Path) -> Result<Vec<u8>, PackageError> {
