@@ -109,7 +109,13 @@ pub(crate) fn ending(
 
 fn check_filters(filters: &[Filter]) -> Result<(), ApiError> {
     for filter in filters {
-        let known = ["tag-key", "client-token", "instance-state-name", "image-id"];
+        let known = [
+            "tag-key",
+            "client-token",
+            "instance-state-name",
+            "image-id",
+            "instance-id",
+        ];
         if !known.contains(&filter.name.as_str()) && !filter.name.starts_with("tag:") {
             return Err(ApiError::client(
                 "InvalidParameterValue",
@@ -132,6 +138,7 @@ fn matches(one: &Instance, filter: &Filter) -> bool {
             "tag-key" => tags.contains_key(value),
             "client-token" => one.token == *value,
             "image-id" => one.blueprint.image.id == *value,
+            "instance-id" => one.id == *value,
             _ => one.state.name() == value,
         }),
     }
