@@ -230,7 +230,11 @@ impl Handler {
         let keep = if runner.had_a_job() { KEEP } else { RECHECK };
         let config = self.parameters.get(&self.aws, keep).await?;
         let context = self.context(&config, deadline);
-        context.close(&runner, EndReason::Ended).await?;
+        let state_reason = context.state_reason(&runner).await;
+        let state_reason = state_reason.as_deref();
+        context
+            .close(&runner, EndReason::Ended, state_reason)
+            .await?;
         drain(context, request_id, Woken::ByAnEnd, None).await?;
         Ok("closed")
     }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 pub const OLD_DAYS: u64 = 30;
 /// How long an image is new, in milliseconds: one whose machines have come up for a day is not what is wrong.
 pub const NEW_MS: u64 = 24 * 3600 * 1000;
-/// So many machines of a new image that did not come up have the one before it put back. One may be bad luck,
-/// and each costs its job a launch, of which it has three.
+/// So many machines of a new image that did not come up, before one did, have the one before it put back. One may
+/// be bad luck, and each costs its job a launch, of which it has three.
 pub const BOOT_FAILURES_MAX: u32 = 2;
 
 /// The document at [`crate::names::Names::image_record`]. It is written before the image's own parameter; where the

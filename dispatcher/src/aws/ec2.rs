@@ -142,6 +142,12 @@ impl Aws {
             .await
     }
 
+    /// `instance` as EC2 shows it, if it does (yet, or any more).
+    pub(crate) async fn instance(&self, instance: &str) -> Result<Option<Instance>, Failure> {
+        let shown = self.instances_where("instance-id", instance).await?;
+        Ok(shown.into_iter().next())
+    }
+
     async fn instances_where(&self, what: &str, is: &str) -> Result<Vec<Instance>, Failure> {
         const CALL: &str = "ec2:DescribeInstances";
         let mut all = Vec::new();
@@ -246,6 +252,7 @@ impl Aws {
             InstanceStateName::ShuttingDown,
             InstanceStateName::Terminated,
         ];
+        let ended = state.is_some_and(|state| ended.contains(&state));
         Some(Instance {
             id: instance.instance_id?,
             pool: tag(&self.names.tag).unwrap_or_default(),
@@ -254,7 +261,11 @@ impl Aws {
             max_lifetime_minutes: tag(&self.names.tag_max_lifetime_minutes)
                 .and_then(|v| v.parse().ok()),
             expires_ms: tag(&self.names.tag_expires).and_then(|time| moment_ms(&time)),
-            ended: state.is_some_and(|state| ended.contains(&state)),
+            ended,
+            state_reason: instance
+                .state_reason
+                .filter(|_| ended)
+                .and_then(|reason| reason.code),
             launched_ms: instance
                 .launch_time
                 .and_then(|time| u64::try_from(time.to_millis().ok()?).ok())

@@ -1,25 +1,35 @@
-//! Machines of a new image that did not come up, counted by AMI. The rows go by themselves once the image is not
-//! new any more.
+//! Machines of a new image that did not come up, counted by AMI, and that one did. The rows go by themselves once
+//! the image is not new any more.
 
 use stacks::images::NEW_MS;
 
 use super::change::{Change, Key, number, text};
 use super::{Ledger, live_key};
 use crate::aws::Failure;
+use crate::model::runner::Boot;
 
 fn key_of(ami: &str) -> Key {
     live_key(format!("boot-failures#{ami}"))
 }
 
-/// One more of `ami`.
-pub(super) fn one_more(ami: &str, instance: &str, now_ms: u64) -> Change {
-    Change::update(key_of(ami))
-        .assign("boot_failures = if_not_exists(boot_failures, :none) + :one".to_owned())
-        .value(":none", number(0))
-        .value(":one", number(1))
+/// What a machine of `ami` that ended tells of it.
+pub(super) fn told(ami: &str, boot: Boot, instance: &str, now_ms: u64) -> Option<Change> {
+    let row = Change::update(key_of(ami))
         .set("ami", text(ami))
-        .set("instance", text(instance))
-        .kept_for(NEW_MS / 1000, now_ms)
+        .kept_for(NEW_MS / 1000, now_ms);
+    match boot {
+        Boot::CameUp => {
+            let first = "came_up_ms = if_not_exists(came_up_ms, :now)".to_owned();
+            Some(row.assign(first).value(":now", number(now_ms)))
+        }
+        Boot::Failed => Some(
+            row.assign("boot_failures = if_not_exists(boot_failures, :none) + :one".to_owned())
+                .value(":none", number(0))
+                .value(":one", number(1))
+                .set("instance", text(instance)),
+        ),
+        Boot::Unexplained | Boot::Nothing => None,
+    }
 }
 
 impl Ledger {

@@ -87,7 +87,7 @@ pub struct Live {
     pub(crate) birth: Option<Birth>,
     /// What somebody has paused.
     pub pauses: Vec<Pause>,
-    /// Machines of new images that did not come up.
+    /// How machines of new images came up, and did not.
     pub boot_failures: Vec<BootFailures>,
     /// When an event was last evaluated, by the sort key of its scope's look.
     evaluated_ms: BTreeMap<String, u64>,

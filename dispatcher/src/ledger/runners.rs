@@ -11,7 +11,9 @@ use super::stale_registrations::stale_of;
 use super::{HISTORY_S, Ledger, item, read, runner_key};
 use crate::aws::{Failure, WriteResult};
 use crate::model::job::{ForgeRunner, JobKey};
-use crate::model::runner::{EndReason, Ending, INTERRUPTED, Runner, RunnerEvent, RunnerState};
+use crate::model::runner::{
+    Boot, EndReason, Ending, INTERRUPTED, Runner, RunnerEvent, RunnerState,
+};
 
 /// The key of what is kept of a runner that ended.
 fn ended_key(instance: &str) -> Key {
@@ -248,13 +250,13 @@ impl Ledger {
 
     /// Closes a runner's row exactly once: history, counters, and what remains of it at the forge.
     /// Refused when the row is gone, or is not as it was read any more: what it registered or took
-    /// since must not be forgotten. `keeps_used`: the forge deletes no registration by itself. `failed`: the
-    /// new image to which it is counted that the machine did not come up.
+    /// since must not be forgotten. `keeps_used`: the forge deletes no registration by itself. `boot`: the new
+    /// image from which it started, and what it tells of that.
     pub(crate) async fn close_runner(
         &self,
         runner: &Runner,
         keeps_used: bool,
-        failed: Option<&str>,
+        boot: Option<(&str, Boot)>,
         now_ms: u64,
     ) -> Result<WriteResult, Failure> {
         let maybe = AttributeValue::Bool(runner.maybe_registered);
@@ -276,7 +278,8 @@ impl Ledger {
         changes.extend(give_back(&runner.pool, 1));
         changes.extend(stale_of(runner, keeps_used, now_ms).map(|stale| stale.put()));
         let instance = &runner.instance;
-        changes.extend(failed.map(|ami| boot_failures::one_more(ami, instance, now_ms)));
+        let told = boot.and_then(|(ami, boot)| boot_failures::told(ami, boot, instance, now_ms));
+        changes.extend(told);
         self.write_all(changes).await
     }
 }

@@ -22,10 +22,14 @@ pub struct BootFailures {
     /// The AMI.
     pub ami: String,
     /// How many did not.
-    #[serde(rename = "boot_failures")]
+    #[serde(rename = "boot_failures", default)]
     pub count: u32,
-    /// The last one's id.
+    /// The last one's id; empty where there is none.
+    #[serde(default)]
     pub instance: String,
+    /// When one was closed that did come up, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came_up_ms: Option<u64>,
     /// When it was acted on, in milliseconds since 1970. From then on it is for people to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_ms: Option<u64>,

@@ -16,6 +16,15 @@ use super::job::JobKey;
 /// The moment of EC2's warning in a runner's timeline.
 pub(crate) const INTERRUPTED: &str = "interrupted";
 
+/// Whatever else EC2 says of an end (`StateReason` of `DescribeInstances`), no image can bring it about: what EC2
+/// or the account lacks, a Spot machine that is taken back, somebody who ends it by hand.
+const BY_THE_IMAGE: [&str; 2] = [
+    // From inside: the boot gives up, or the deadline comes.
+    "Client.InstanceInitiatedShutdown",
+    // No volume but the image's own is made of a snapshot.
+    "Client.InvalidSnapshot.NotFound",
+];
+
 /// An instance that we launched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
@@ -80,6 +89,19 @@ pub enum RunnerState {
     Disabled,
     /// It has a job.
     Busy,
+}
+
+/// What a machine that ended tells of the image that it started from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Boot {
+    /// It was registered: whatever came then, its image brings a machine up.
+    CameUp,
+    /// It had not asked for its credential in time, and we ended it.
+    Failed,
+    /// It ended before it asked, and not by us: only EC2 can say whether that was its own doing.
+    Unexplained,
+    /// Nothing: it was ended for another reason.
+    Nothing,
 }
 
 /// What happens to a runner.
@@ -221,6 +243,19 @@ impl RunnerEvent {
     }
 }
 
+impl Boot {
+    /// The same with what EC2 says of the end. Where it says nothing, its image is blamed for nothing.
+    pub(crate) fn explained(self, state_reason: Option<&str>) -> Self {
+        match self {
+            Self::Unexplained if state_reason.is_some_and(|it| BY_THE_IMAGE.contains(&it)) => {
+                Self::Failed
+            }
+            Self::Unexplained => Self::Nothing,
+            Self::CameUp | Self::Failed | Self::Nothing => self,
+        }
+    }
+}
+
 impl RunnerState {
     /// Those in which nothing has told of a job.
     pub const WITHOUT_JOB: [Self; 4] =
@@ -270,14 +305,20 @@ impl Runner {
         self.timeline.contains_key(what)
     }
 
-    /// Whether it ended before its runner was up, by nobody's wish: its image may be the cause. Not if it asked
-    /// for its credential and the forge registered none.
-    pub(crate) fn failed_to_boot(&self) -> bool {
-        let asked = self.has_been(RunnerState::Registering.word());
+    /// What it tells of its image, if it has ended. One that asked for its credential has come so far as its
+    /// image brings it: what fails then is the forge, a download, or a pool's setting.
+    pub(crate) fn boot(&self) -> Boot {
+        if self.has_been(RunnerState::Idle.word()) || self.had_a_job() {
+            return Boot::CameUp;
+        }
+        if self.has_been(RunnerState::Registering.word()) || self.has_been(INTERRUPTED) {
+            return Boot::Nothing;
+        }
         match self.end_reason() {
-            _ if self.has_been(INTERRUPTED) || self.had_a_job() => false,
-            Some(EndReason::BootTimeout | EndReason::Ended | EndReason::Gone) => !asked,
-            Some(EndReason::Said(_)) => !asked || self.has_been(RunnerState::Idle.word()),
+            Some(EndReason::BootTimeout) => Boot::Failed,
+            Some(EndReason::Ended | EndReason::Gone | EndReason::Said(_)) | None => {
+                Boot::Unexplained
+            }
             Some(
                 EndReason::MaxLifetime
                 | EndReason::Orphan
@@ -287,8 +328,7 @@ impl Runner {
                 | EndReason::Retired
                 | EndReason::SmokeTest
                 | EndReason::Interrupted,
-            )
-            | None => false,
+            ) => Boot::Nothing,
         }
     }
 
@@ -314,37 +354,78 @@ mod tests {
         }
     }
 
+    /// One that got as far as `timeline` tells, in `state`, ending for `reason`.
+    fn ended(reason: Option<EndReason>, timeline: &[&str], state: RunnerState) -> Runner {
+        serde_json::from_value(serde_json::json!({
+            "instance": "i-1", "pool": "go", "launch": "a", "instance_type": "t3.small", "spot": true,
+            "launched_ms": 0, "max_lifetime_minutes": 30, "runner_state": state,
+            "timeline": timeline.iter().map(|what| (*what, 1)).collect::<BTreeMap<_, _>>(),
+            "ending": reason.map(|reason| Ending { since_ms: 2, reason: Some(reason) }),
+        }))
+        .unwrap()
+    }
+
     #[test]
-    fn a_boot_has_failed_that_nobody_wanted_to_end_and_that_came_to_no_runner() {
+    fn an_image_is_told_of_by_what_came_up_and_by_what_ended_before_it_asked() {
+        use Boot::{CameUp, Failed, Nothing, Unexplained};
+        use RunnerState::{Booting, Busy, Idle};
         const ASKED: &[&str] = &["registering"];
         const REGISTERED: &[&str] = &["registering", "idle"];
-        let said = || EndReason::Said("boot failed: no dnf".to_owned());
-        for (failed, reason, timeline, state) in [
-            (true, EndReason::BootTimeout, &[][..], RunnerState::Booting),
-            (true, EndReason::Ended, &[], RunnerState::Booting),
-            (true, said(), &[], RunnerState::Booting),
-            (true, said(), REGISTERED, RunnerState::Idle),
+        let said = || Some(EndReason::Said("boot failed: no dnf".to_owned()));
+        for (boot, reason, timeline, state) in [
+            (Failed, Some(EndReason::BootTimeout), &[][..], Booting),
+            (Unexplained, Some(EndReason::Ended), &[], Booting),
+            (Unexplained, Some(EndReason::Gone), &[], Booting),
+            (Unexplained, said(), &[], Booting),
+            (Unexplained, None, &[], Booting),
             // The forge registered none.
-            (false, said(), ASKED, RunnerState::Booting),
-            (false, EndReason::BootTimeout, ASKED, RunnerState::Booting),
-            (false, EndReason::Ended, REGISTERED, RunnerState::Idle),
-            (false, said(), REGISTERED, RunnerState::Busy),
-            (false, EndReason::Surplus, &[], RunnerState::Booting),
+            (Nothing, said(), ASKED, Booting),
+            (Nothing, Some(EndReason::BootTimeout), ASKED, Booting),
+            (Nothing, Some(EndReason::Ended), ASKED, Booting),
+            (Nothing, Some(EndReason::Surplus), &[], Booting),
+            (Nothing, Some(EndReason::Ended), &[INTERRUPTED], Booting),
             (
-                false,
-                EndReason::Ended,
+                Nothing,
+                Some(EndReason::BootTimeout),
                 &[INTERRUPTED],
-                RunnerState::Booting,
+                Booting,
             ),
+            // Whatever became of it.
+            (CameUp, said(), REGISTERED, Idle),
+            (CameUp, Some(EndReason::Ended), REGISTERED, Idle),
+            (CameUp, None, REGISTERED, Idle),
+            (CameUp, said(), REGISTERED, Busy),
+            (CameUp, Some(EndReason::Ended), &["busy"], Busy),
         ] {
-            let runner: Runner = serde_json::from_value(serde_json::json!({
-                "instance": "i-1", "pool": "go", "launch": "a", "instance_type": "t3.small", "spot": true,
-                "launched_ms": 0, "max_lifetime_minutes": 30, "runner_state": state,
-                "timeline": timeline.iter().map(|what| (*what, 1)).collect::<BTreeMap<_, _>>(),
-                "ending": { "since_ms": 2, "reason": reason },
-            }))
-            .unwrap();
-            assert_eq!(runner.failed_to_boot(), failed, "{runner:?}");
+            let runner = ended(reason, timeline, state);
+            assert_eq!(runner.boot(), boot, "{runner:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_end_that_an_image_can_bring_about_is_its_failure() {
+        // EC2's whole list, and none.
+        for (failed, code) in [
+            (true, Some("Client.InstanceInitiatedShutdown")),
+            (true, Some("Client.InvalidSnapshot.NotFound")),
+            (false, Some("Client.InstanceTerminated")),
+            (false, Some("Client.InternalError")),
+            (false, Some("Client.UserInitiatedHibernate")),
+            (false, Some("Client.UserInitiatedShutdown")),
+            (false, Some("Client.VolumeLimitExceeded")),
+            (false, Some("Server.InsufficientInstanceCapacity")),
+            (false, Some("Server.InternalError")),
+            (false, Some("Server.ScheduledStop")),
+            (false, Some("Server.SpotInstanceShutdown")),
+            (false, Some("Server.SpotInstanceTermination")),
+            (false, None),
+        ] {
+            let boot = if failed { Boot::Failed } else { Boot::Nothing };
+            assert_eq!(Boot::Unexplained.explained(code), boot, "{code:?}");
+            // What is known without EC2 stays.
+            for known in [Boot::CameUp, Boot::Failed, Boot::Nothing] {
+                assert_eq!(known.explained(code), known, "{code:?}");
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ pub struct World {
     pub denied: BTreeMap<String, usize>,
     /// The images that machines start from, of those that this deployment makes.
     pub images: Vec<Image>,
-    /// Whose machines did not come up.
+    /// How machines of new images came up, and did not.
     pub boot_failures: Vec<BootFailures>,
 }
 
@@ -190,6 +190,8 @@ pub struct Instance {
     pub expires_ms: Option<u64>,
     /// Whether it is past ending: shutting down or terminated.
     pub ended: bool,
+    /// EC2's code for why it ended, if it has and EC2 says that.
+    pub state_reason: Option<String>,
     /// When it was launched.
     pub launched_ms: u64,
 }

@@ -1,6 +1,6 @@
 //! The tick's sweep: what EC2 has, held against what the ledger knows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::runner::{EndReason, Runner, RunnerState};
 use crate::model::world::{Instance, World};
@@ -17,21 +17,21 @@ pub const UNTAGGED_LIMIT_MINUTES: u32 = 60;
 pub struct Sweep<'a> {
     /// Instances to end, each with the reason.
     pub end: Vec<(String, EndReason)>,
-    /// Runners that EC2 does not have any more: their rows are closed.
-    pub close: Vec<&'a Runner>,
+    /// Runners that EC2 does not have any more: their rows are closed, each with EC2's code for its end.
+    pub close: Vec<(&'a Runner, Option<&'a str>)>,
 }
 
 /// Plans the sweep. `ledger` is `None` while it can't be read: then age and tags alone decide, so
 /// that nothing outlives its limit whatever is down.
 #[must_use]
-pub fn sweep<'a>(now_ms: u64, instances: &[Instance], ledger: Option<&'a World>) -> Sweep<'a> {
+pub fn sweep<'a>(now_ms: u64, instances: &'a [Instance], ledger: Option<&'a World>) -> Sweep<'a> {
     let mut sweep = Sweep::default();
-    let (mut alive, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    let (mut alive, mut ended) = (BTreeSet::new(), BTreeMap::new());
     // What no launch of ours made is somebody else's, however it is tagged.
     let ours = instances.iter().filter(|it| it.launch.is_some());
     for instance in ours {
         if instance.ended {
-            ended.insert(instance.id.as_str());
+            ended.insert(instance.id.as_str(), instance.state_reason.as_deref());
             continue;
         }
         // What makes or tries an image is no runner: it has its own moment, running or stopped.
@@ -49,13 +49,15 @@ pub fn sweep<'a>(now_ms: u64, instances: &[Instance], ledger: Option<&'a World>)
         }
     }
     let runners = ledger.map(|world| world.runners.iter());
-    sweep
-        .close
-        .extend(runners.into_iter().flatten().filter(|runner| {
-            let id = runner.instance.as_str();
-            let old = now_ms.saturating_sub(runner.launched_ms) > UNKNOWN_GRACE_MS;
-            ended.contains(id) || (old && !alive.contains(id))
-        }));
+    let gone = runners.into_iter().flatten().filter_map(|runner| {
+        let id = runner.instance.as_str();
+        let old = now_ms.saturating_sub(runner.launched_ms) > UNKNOWN_GRACE_MS;
+        match ended.get(id) {
+            Some(state_reason) => Some((runner, *state_reason)),
+            None => (old && !alive.contains(id)).then_some((runner, None)),
+        }
+    });
+    sweep.close.extend(gone);
     sweep
 }
 

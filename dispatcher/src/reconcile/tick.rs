@@ -101,7 +101,7 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
         .collect();
     context.end(&instances, &EndReason::Retired).await?;
     for runner in context.ledger.live().await?.runners {
-        context.close(&runner, EndReason::Retired).await?;
+        context.close(&runner, EndReason::Retired, None).await?;
     }
     // Each round settles some of it; one that settles nothing is the last.
     let mut before = usize::MAX;
@@ -142,8 +142,9 @@ async fn apply_sweep(context: Context<'_>, sweep: Sweep<'_>) -> Result<(), Failu
         let instances: Vec<String> = of_reason.map(|(instance, _)| instance.clone()).collect();
         result = result.and(context.end(&instances, &reason).await);
     }
-    for runner in sweep.close {
-        result = result.and(context.close(runner, EndReason::Gone).await);
+    for (runner, state_reason) in sweep.close {
+        let closed = context.close(runner, EndReason::Gone, state_reason);
+        result = result.and(closed.await);
     }
     result
 }

@@ -1,9 +1,10 @@
 //! New images whose machines do not come up.
 
 use dispatcher::model::image::{BootFailures, Image};
+use dispatcher::model::runner::{EndReason, Runner, RunnerState};
 use dispatcher::model::world::World;
 
-use super::story::{MINUTE_MS, NOW_MS, told, waiting, world};
+use super::story::{MINUTE_MS, NOW_MS, ending, in_state, runner, told, waiting, world};
 
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 /// Late enough for images of some age.
@@ -23,6 +24,7 @@ fn failed(ami: &str, count: u32, settled_ms: Option<u64>) -> BootFailures {
         ami: ami.to_owned(),
         count,
         instance: "i-1".to_owned(),
+        came_up_ms: None,
         settled_ms,
     }
 }
@@ -84,6 +86,67 @@ fn two_machines_of_a_new_image_that_do_not_come_up_have_the_one_before_put_back_
         ),
     ] {
         assert_eq!(told(&with(image, failures)), planned, "{why}");
+    }
+}
+
+#[test]
+fn once_a_machine_came_up_nothing_that_fails_later_is_the_images_fault() {
+    let launch = "launch for 1";
+    let back = "put ami-new back to ami-old";
+    let failed_twice = |came_up_ms: Option<u64>| BootFailures {
+        came_up_ms,
+        ..failed("ami-new", 2, None)
+    };
+    let machine = |ami: &str, state: RunnerState| Runner {
+        image: Some(ami.to_owned()),
+        // Another pool's: it takes no job of this story, and is its image's all the same.
+        pool: "rust".to_owned(),
+        ..in_state(runner("i-9", "b"), state, LATER_MS - 1)
+    };
+    let ended = Runner {
+        ending: Some(ending(Some(EndReason::Ended))),
+        ..machine("ami-new", RunnerState::Idle)
+    };
+    for (why, came_up_ms, runners, planned) in [
+        ("none did", None, vec![], vec![back, launch]),
+        ("one is closed", Some(NOW_MS), vec![], vec![launch]),
+        (
+            "one is registered",
+            None,
+            vec![machine("ami-new", RunnerState::Idle)],
+            vec![launch],
+        ),
+        (
+            "one has a job",
+            None,
+            vec![machine("ami-new", RunnerState::Busy)],
+            vec![launch],
+        ),
+        ("one ends", None, vec![ended], vec![launch]),
+        (
+            "one only boots",
+            None,
+            vec![machine("ami-new", RunnerState::Booting)],
+            vec![back, launch],
+        ),
+        (
+            "the forge has registered none",
+            None,
+            vec![machine("ami-new", RunnerState::Registering)],
+            vec![back, launch],
+        ),
+        (
+            "another image's did",
+            None,
+            vec![machine("ami-old", RunnerState::Idle)],
+            vec![back, launch],
+        ),
+    ] {
+        let story = World {
+            runners,
+            ..with(image(MINUTE_MS, Some("ami-old")), failed_twice(came_up_ms))
+        };
+        assert_eq!(told(&story), planned, "{why}");
     }
 }
 

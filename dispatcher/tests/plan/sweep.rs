@@ -15,6 +15,7 @@ fn instance(id: &str, age_minutes: u64) -> Instance {
         max_lifetime_minutes: Some(30),
         expires_ms: None,
         ended: false,
+        state_reason: None,
         launched_ms: NOW_MS - age_minutes * MINUTE_MS,
     }
 }
@@ -111,11 +112,14 @@ fn a_row_whose_machine_is_gone_is_closed_but_not_before_ec2_can_show_it() {
     let ledger = world(vec![], vec![old, young, ended]);
     let mut shown_ended = instance("i-3", 1);
     shown_ended.ended = true;
-    let sweep = plan::sweep(NOW_MS, &[shown_ended], Some(&ledger));
-    let closed: Vec<&str> = sweep
-        .close
-        .iter()
-        .map(|one| one.instance.as_str())
+    shown_ended.state_reason = Some("Server.InternalError".to_owned());
+    let shown = [shown_ended];
+    let sweep = plan::sweep(NOW_MS, &shown, Some(&ledger));
+    let closed = sweep.close.iter();
+    let closed: Vec<_> = closed
+        .map(|(runner, code)| (runner.instance.as_str(), *code))
         .collect();
-    assert_eq!((closed, sweep.end), (vec!["i-1", "i-3"], vec![]));
+    let why = Some("Server.InternalError");
+    assert_eq!(closed, [("i-1", None), ("i-3", why)]);
+    assert_eq!(sweep.end, []);
 }

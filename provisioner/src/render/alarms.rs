@@ -167,8 +167,8 @@ fn boot_failures(names: &Names) -> Alarm {
         id: "BootFailuresAlarm",
         name: format!("{}-image", names.function),
         description: format!(
-            "{BOOT_FAILURES_MAX} machines of a new image did not come up: see `machines of a new image do not \
-             come up` in the log, which says whether the one before was put back."
+            "{BOOT_FAILURES_MAX} machines of a new image did not come up, and none had: see `machines of a new \
+             image do not come up` in the log, which says whether the one before was put back."
         ),
         metric: names::METRIC_BOOT_FAILURES,
         statistic: "Sum",

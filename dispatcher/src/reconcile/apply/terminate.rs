@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::aws::{Failure, WriteResult};
 use crate::ledger::Note;
 use crate::model::job::JobEvent;
-use crate::model::runner::{EndReason, Ending, Runner};
+use crate::model::runner::{Boot, EndReason, Ending, Runner};
 use crate::reconcile::context::Context;
 
 /// Most tries to close a row that changes meanwhile: a runner registers once and starts once.
@@ -17,6 +17,10 @@ const CLOSE_TRIES: u32 = 4;
 const NOTES_LIMIT: Duration = Duration::from_secs(3);
 /// Notes at a time: hundreds of machines may be at their limit at once.
 const NOTES_AT_ONCE: usize = 16;
+/// How long EC2 may take to say why a machine ended, after its event has come: it shows new things late.
+const SAID_LIMIT: Duration = Duration::from_secs(3);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(500);
 
 impl Context<'_> {
     /// Ends instances for one reason and writes it where they are tracked. A reason with a condition
@@ -75,9 +79,41 @@ impl Context<'_> {
         }
     }
 
-    /// Closes the row of a runner whose instance has ended, and tells its job. The row may change
-    /// while it is closed (the machine registers, the forge reports a start): then it is read again.
-    pub async fn close(&self, runner: &Runner, reason: EndReason) -> Result<(), Failure> {
+    /// EC2's code for why the machine ended, which is asked for where its image may be why. The next machine waits
+    /// for it.
+    pub async fn state_reason(&self, runner: &Runner) -> Option<String> {
+        if runner.boot() != Boot::Unexplained {
+            return None;
+        }
+        self.new_image(runner)?;
+        let instance = runner.instance.as_str();
+        let begun = Instant::now();
+        let failure = loop {
+            let shown = self.aws.instance(instance).await;
+            match shown.map(|shown| shown.and_then(|shown| shown.state_reason)) {
+                Ok(Some(code)) => return Some(code),
+                Ok(None) if begun.elapsed() < SAID_LIMIT => tokio::time::sleep(LOOK).await,
+                Ok(None) => break None,
+                Err(failure) => break Some(failure),
+            }
+        };
+        tracing::warn!(
+            instance,
+            pool = runner.pool,
+            error = failure.map(|failure| failure.to_string()),
+            "EC2 does not say why the machine ended; it is not counted against its image"
+        );
+        None
+    }
+
+    /// Closes the row of a runner whose instance has ended, for which EC2 gives this code, and tells its job. The
+    /// row may change while it is closed (the machine registers, the forge reports a start): then it is read again.
+    pub async fn close(
+        &self,
+        runner: &Runner,
+        reason: EndReason,
+        state_reason: Option<&str>,
+    ) -> Result<(), Failure> {
         let mut current = Some(runner.clone());
         for _ in 0..CLOSE_TRIES {
             let Some(mut ended) = current else {
@@ -90,8 +126,9 @@ impl Context<'_> {
             });
             ending.reason.get_or_insert(reason.clone());
             let keeps_used = self.config.forge.keeps_used_runners();
-            let failed = self.failed_image(&ended);
-            let closed = self.ledger.close_runner(&ended, keeps_used, failed, now_ms);
+            let image = self.new_image(&ended);
+            let boot = image.map(|ami| (ami, ended.boot().explained(state_reason)));
+            let closed = self.ledger.close_runner(&ended, keeps_used, boot, now_ms);
             let closed = closed.await?;
             if closed == WriteResult::Written {
                 tracing::info!(
@@ -112,9 +149,12 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// The new image to which it counts that this machine did not come up.
-    fn failed_image<'r>(&self, ended: &'r Runner) -> Option<&'r str> {
-        let ami = ended.image.as_deref().filter(|_| ended.failed_to_boot())?;
+    /// The new image from which this machine started. A pool that was taken out tells of none: its machines are
+    /// refused, whatever they started from.
+    fn new_image<'r>(&self, runner: &'r Runner) -> Option<&'r str> {
+        let mut pools = self.config.pools.iter();
+        let has_pool = pools.any(|pool| pool.name == runner.pool);
+        let ami = runner.image.as_deref().filter(|_| has_pool)?;
         let mut images = self.config.images.iter();
         let is_new = images.any(|image| image.ami == ami && image.is_new(self.now_ms()));
         is_new.then_some(ami)
