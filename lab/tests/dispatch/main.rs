@@ -25,6 +25,7 @@ mod looks;
 #[path = "../../../fixtures/mutate.rs"]
 mod mutate;
 mod mutated;
+mod new_images;
 mod pauses;
 mod push;
 mod recordings;
