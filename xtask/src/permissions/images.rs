@@ -42,7 +42,7 @@ pub(super) fn alone(place: &Place) -> Vec<Value> {
     );
     let read = allow(
         "ImagesRead",
-        &["ssm:GetParameter"].into(),
+        &["ssm:GetParameter", "ssm:GetParameters"].into(),
         &[own.clone(), public],
     );
     let put = allow("ImagesPut", &["ssm:PutParameter"].into(), &[own]);

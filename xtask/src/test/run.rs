@@ -1,6 +1,7 @@
 //! One run of the steps: where it is, what it has prepared, and what has to be said of it at the end.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ pub type StepFn = fn(&mut Run) -> Result<(), TestError>;
 pub struct Run {
     /// The checkout.
     pub root: PathBuf,
-    /// This very program, where no build replaces it.
+    /// This very program.
     own: PathBuf,
     is_ci: bool,
     /// What was built or installed once for all later runs, and how long it took.
@@ -72,7 +73,7 @@ impl Run {
     pub fn new(root: &Path) -> Result<Self, TestError> {
         Ok(Self {
             root: root.to_owned(),
-            own: copy_of_this_program()?,
+            own: this_program()?,
             is_ci: std::env::var_os("CI").is_some(),
             prepared: Vec::new(),
             notes: Vec::new(),
@@ -130,16 +131,25 @@ impl Run {
     }
 }
 
-/// The steps build, and a build may link this program anew while it runs: then it is at its own path no
-/// more. Beside it, because it looks for other programs there.
-fn copy_of_this_program() -> Result<PathBuf, TestError> {
-    let copied = std::env::current_exe().and_then(|own| {
-        let copy = own.with_file_name("xtask-under-test");
+/// What a copy of this program is called.
+const COPY: &str = "xtask-under-test";
+
+/// The path of this program, which runs where no build replaces it: the steps build, and a build may link it anew
+/// while it runs, and then what starts it once more by its path finds none. One that is not a copy becomes one
+/// here, and does not return. Beside it, because it looks for other programs there.
+fn this_program() -> Result<PathBuf, TestError> {
+    let in_copy = || {
+        let own = std::env::current_exe()?;
+        let copy = own.with_file_name(COPY);
+        if own == copy {
+            return Ok(own);
+        }
         // One that still runs can't be written over.
         let _ = std::fs::remove_file(&copy);
-        std::fs::copy(own, &copy).map(|_| copy)
-    });
-    copied.map_err(|source| TestError::Start {
+        std::fs::copy(own, &copy)?;
+        Err(Command::new(copy).args(std::env::args_os().skip(1)).exec())
+    };
+    in_copy().map_err(|source| TestError::Start {
         program: "a copy of this program".to_owned(),
         source,
     })
