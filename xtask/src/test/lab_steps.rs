@@ -45,12 +45,16 @@ fn judged(run: &mut Run, command: &str) -> Result<(), TestError> {
     pass(command, &mut run.xtask(command.split(' ')))
 }
 
-/// The lab's tests boot machines: one test binary at a time keeps two cores responsive.
+/// Stories of the lab beside each other on two cores: they wait for machines, calls and pauses more than they compute.
+const STORIES: (&str, &str) = ("RUST_TEST_THREADS", "5");
+
+/// The lab's tests, one binary at a time.
 pub fn tests(run: &mut Run) -> Result<(), TestError> {
     let mut tests = tests_of(&run.root.join("lab"));
     // It has a step of its own.
     tests.remove(boot_suite::TEST);
     let mut command = run.cargo(["test", "--workspace"]);
+    command.env(STORIES.0, STORIES.1);
     pass(
         "lab-tests",
         recorded(run, "lab-tests", command.args(named(&tests))),
@@ -172,7 +176,8 @@ fn tests_on(run: &mut Run, release: Release) -> Result<(), TestError> {
     // The same selection of packages as above: another would compile the SDK again.
     let tests = "test --workspace --test forge_client --test boot --test dispatch";
     let mut command = run.cargo(tests.split(' '));
-    pass("gitea-tests", command.env("CI_TEST_FORGE", release.word()))
+    command.env("CI_TEST_FORGE", release.word());
+    pass("gitea-tests", command.env(STORIES.0, STORIES.1))
 }
 
 /// Builds the real forge. On a machine that can't, the rest of the tests still says much; CI must.
