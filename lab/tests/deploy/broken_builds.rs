@@ -31,8 +31,8 @@ async fn nothing_is_left(bench: &Bench, deployment: &Deployment, images: usize, 
     assert_eq!(value.parameter.unwrap().value.as_deref(), Some(parameter));
 }
 
-/// Stops a build as Ctrl-C does, as soon as it says these words of the image `go`, which are its first of a phase.
-async fn stopped_at(deployment: &Deployment, manifest: &Manifest, words: &str) {
+/// Stops a build as Ctrl-C does, this long after it says these words of the image `go`, which are its first of a phase.
+async fn stopped_at(deployment: &Deployment, manifest: &Manifest, words: &str, after: Duration) {
     let reached = Notify::new();
     let told = Mutex::new(Vec::new());
     let progress = |event: Event| {
@@ -53,7 +53,10 @@ async fn stopped_at(deployment: &Deployment, manifest: &Manifest, words: &str) {
     };
     tokio::select! {
         biased;
-        () = reached.notified() => {}
+        () = async {
+            reached.notified().await;
+            tokio::time::sleep(after).await;
+        } => {}
         done = images::build(deployment, &asked, &made, &progress) => panic!("{done:?} before {words:?}"),
         () = tokio::time::sleep(Duration::from_mins(2)) => panic!("{words:?} was never said: {told:?}"),
     }
@@ -88,7 +91,18 @@ async fn a_build_that_is_stopped_in_any_phase_leaves_nothing() {
         // Slow enough that its steps are seen while they run.
         let manifest = manifest(&format!("stop-{number}"), "sleep 1");
         println!("stopping at {words:?}");
-        stopped_at(&deployment, &manifest, words).await;
+        stopped_at(&deployment, &manifest, words, Duration::ZERO).await;
+        nothing_is_left(&bench, &deployment, 2, &current).await;
+    }
+    // EC2 has answered and knows nothing yet of what it made: by its id it is as if it were gone.
+    bench.faults(&FaultInjection {
+        visible_after_ms: 2500,
+        ..FaultInjection::default()
+    });
+    for words in ["starts, and ends at", "making the image"] {
+        println!("stopping after {words:?}");
+        let manifest = manifest("unseen", "sleep 1");
+        stopped_at(&deployment, &manifest, words, Duration::from_millis(400)).await;
         nothing_is_left(&bench, &deployment, 2, &current).await;
     }
     down(&deployment).await;

@@ -108,29 +108,25 @@ impl Made {
     }
 }
 
+/// By what it was asked for with, also where its id is known: as long as EC2 does not show a thing yet, it answers
+/// that it knows no such id, as it does of one that is gone.
 async fn take_away(shell: &Shell<'_>, thing: &Thing) -> Result<(), CallError> {
     match thing {
-        Thing::Machine { id: Some(id), .. } => shell.terminate(std::slice::from_ref(id)).await,
-        Thing::Image {
-            id: Some(id),
-            parameter,
-            ..
-        } => {
-            if let Some(path) = parameter
-                && is_named(shell, path, id).await?
-            {
-                return Ok(());
-            }
-            shell.deregister(id).await
-        }
-        Thing::Machine { token, id: None } => {
+        Thing::Machine { token, .. } => {
             let found = looked_for(async || shell.machines_of_token(token).await).await?;
             if found.is_empty() {
                 return Ok(());
             }
             shell.terminate(&found).await
         }
-        Thing::Image { tag, id: None, .. } => {
+        Thing::Image {
+            tag, id, parameter, ..
+        } => {
+            if let (Some(id), Some(path)) = (id, parameter)
+                && is_named(shell, path, id).await?
+            {
+                return Ok(());
+            }
             let mut result = Ok(());
             for id in looked_for(async || shell.images_with(&tag.0, &tag.1).await).await? {
                 result = result.and(shell.deregister(&id).await);
