@@ -181,3 +181,50 @@ async fn a_build_that_fails_says_where_and_leaves_nothing() {
     down(&deployment).await;
     bench.down().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_nobody_heard_of_is_found_and_a_snapshot_that_stays_is_told() {
+    let Some(bench) = Bench::sharing(forge()).await else {
+        return;
+    };
+    let deployment = with_image(&bench, "heard-ci");
+    up(&deployment, &code("binary")).await;
+    build(&deployment, &manifest("first", ":")).await.unwrap();
+    // Made and nobody heard of it, and EC2 shows it some seconds later: found again by the build's own word.
+    bench.faults(&FaultInjection {
+        lose_images: 1,
+        visible_after_ms: 3000,
+        ..FaultInjection::default()
+    });
+    let second = build(&deployment, &manifest("second", ":")).await;
+    bench.faults(&FaultInjection::default());
+    let second = second.unwrap();
+    assert_eq!(second[1].built.name, "heard-ci-runner-go-v2");
+    nothing_is_left(&bench, &deployment, 3, &second[1].built.id).await;
+    build(&deployment, &manifest("third", ":")).await.unwrap();
+
+    // A snapshot that stays is told, by its id.
+    bench.faults(&FaultInjection {
+        stuck_snapshots: 1,
+        ..FaultInjection::default()
+    });
+    let retired = images::retire(&deployment, None, &Silent).await;
+    bench.faults(&FaultInjection::default());
+    let stays = retired.unwrap_err().to_string();
+    let found = provisioner::survey(&deployment).await.unwrap();
+    let left = |kind| found.of(kind).count();
+    assert_eq!(
+        (left(Kind::Image), left(Kind::Snapshot)),
+        (3, 4),
+        "{found:?}"
+    );
+    let mut snapshots = found.of(Kind::Snapshot);
+    assert!(
+        stays.contains("costs money") && snapshots.any(|one| stays.contains(&one.name)),
+        "{stays}"
+    );
+    // The next retirement goes on, and `down` finds it by its tag.
+    images::retire(&deployment, None, &Silent).await.unwrap();
+    down(&deployment).await;
+    bench.down().await;
+}

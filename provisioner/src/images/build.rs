@@ -10,7 +10,7 @@ use super::asked::{Asked, fits_pools};
 use super::built::{self, BuiltImage, ImageStatus};
 use super::keys::{self, Keys};
 use super::machine::{self, Bench, Ran};
-use super::made::{Made, Thing};
+use super::made::{self, Made, Thing};
 use super::publish;
 use crate::ami::{Image, Manifest, Parent, Stock, script};
 use crate::deployment::Deployment;
@@ -292,8 +292,9 @@ impl Build<'_, '_> {
         let made = match self.shell.create_image(builder, &built.name, &tags).await {
             // The call has no token: ours, whose answer was lost, or another build's.
             Err(error) if error.is(NAME_TAKEN) => {
-                let found = self.shell.images_with(&keys.build, nonce).await?;
-                found.into_iter().next().ok_or(error)
+                let ours =
+                    made::looked_for(async || self.shell.images_with(&keys.build, nonce).await);
+                ours.await?.into_iter().next().ok_or(error)
             }
             made => made,
         };
