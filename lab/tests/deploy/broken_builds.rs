@@ -165,7 +165,7 @@ async fn a_build_that_fails_says_where_and_leaves_nothing() {
     // EC2 launched and nobody heard of it: the same request asks again, and gets the same machine.
     bench.faults(&answer_lost);
     let built = build(&deployment, &manifest("lost", good)).await.unwrap();
-    assert!(!built[1].was_there);
+    assert!(!built[1].was_there());
     no_machine_is_left(&bench).await;
     let launched = bench.lab.status().await.unwrap().instances;
     let launch = format!("ami:{}", built[1].built.digest);

@@ -36,8 +36,41 @@ pub struct BuiltImage {
     pub created_s: u64,
     /// Whether a machine of it has been tried, and was good.
     pub tested: bool,
+    /// Whether machines were to start from it at any time.
+    pub published: bool,
     /// Whether EC2 would launch it.
     pub available: bool,
+}
+
+/// What came of an image that was to be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Came {
+    /// It was built, and machines start from it.
+    Built,
+    /// It was there, and machines start from it.
+    Unchanged,
+    /// It was there, and its build had broken off before it was put forward, or its parameter was gone. Machines
+    /// start from it now.
+    PutForward,
+    /// It was there and had been put forward, and machines start from another since: so it stays.
+    SetAside {
+        /// The image that they start from.
+        named: String,
+    },
+}
+
+impl Came {
+    /// What comes of an image that is there while the parameter says `named`. Who went back from it, a person or the
+    /// function, had a reason; nobody goes back to nothing.
+    pub(super) fn of_there(there: &BuiltImage, named: Option<&str>) -> Self {
+        match named {
+            Some(named) if named == there.id => Self::Unchanged,
+            Some(named) if there.published => Self::SetAside {
+                named: named.to_owned(),
+            },
+            Some(_) | None => Self::PutForward,
+        }
+    }
 }
 
 /// How far EC2 is with an image.
@@ -90,18 +123,26 @@ pub struct Listed {
     pub age_days: u64,
 }
 
-/// The parameters' values, by image and architecture.
-pub(crate) type Current = BTreeMap<(String, String), String>;
+/// Image and architecture: of each such pair one is current.
+pub(crate) type ImageKind = (String, String);
+/// The parameters' values.
+pub(crate) type Current = BTreeMap<ImageKind, String>;
+/// The records beside them.
+pub(crate) type Records = BTreeMap<ImageKind, ImageRecord>;
 
 impl BuiltImage {
-    /// Image and architecture: of each such pair one is current.
-    pub(crate) fn kind(&self) -> (String, String) {
+    pub(crate) fn kind(&self) -> ImageKind {
         (self.image.clone(), self.arch.clone())
     }
 
     /// Whether machines may start from it.
     pub(crate) fn is_usable(&self) -> bool {
         self.tested && self.available
+    }
+
+    /// Whether machines that start from `other` could start from it by the same launch template.
+    pub(crate) fn takes_the_place_of(&self, other: &Self) -> bool {
+        self.is_usable() && self.kind() == other.kind() && self.stock == other.stock
     }
 
     /// How old it is, in days.
@@ -127,11 +168,17 @@ pub(crate) fn with_digest<'a>(all: &'a [BuiltImage], digest: &str) -> Option<&'a
     usable.max_by_key(|one| one.version)
 }
 
-/// The one to go back to from `current`: the newest before it of its kind.
+/// Whether machines may start from `one`. The launch templates of its pools name the root volume as `current`'s
+/// distribution calls it, and after the next `up` as `stock` does: with another name the disk would be a second one.
+pub(crate) fn fits(one: &BuiltImage, current: Option<&BuiltImage>, stock: &str) -> bool {
+    one.stock == stock || current.is_some_and(|current| current.stock == one.stock)
+}
+
+/// The one to go back to from `current`: the newest before it of its kind and distribution.
 pub(crate) fn previous<'a>(all: &'a [BuiltImage], current: &BuiltImage) -> Option<&'a BuiltImage> {
     let mut older: Vec<&BuiltImage> = all
         .iter()
-        .filter(|one| one.kind() == current.kind() && one.is_usable())
+        .filter(|one| one.takes_the_place_of(current))
         .filter(|one| one.version < current.version)
         .collect();
     older.sort_by_key(|one| one.version);
@@ -150,25 +197,46 @@ pub(crate) fn before<'a>(
         return previous(all, current);
     };
     let named = recorded.previous.as_ref()?;
-    let mut usable = all.iter().filter(|one| one.is_usable());
-    let found = usable.find(|one| one.id == named.ami);
+    let mut fit = all.iter().filter(|one| one.takes_the_place_of(current));
+    let found = fit.find(|one| one.id == named.ami);
     found.or_else(|| previous(all, current))
 }
 
+/// The one to go back to from `to` once it takes the place of `from`: that, if it fits. One that takes its own place has
+/// the same before it as it had.
+pub(crate) fn left_for<'a>(
+    all: &'a [BuiltImage],
+    to: &BuiltImage,
+    from: Option<&str>,
+    record: Option<&ImageRecord>,
+) -> Option<&'a BuiltImage> {
+    if from == Some(&to.id) {
+        return before(all, to, record);
+    }
+    let mut fit = all.iter().filter(|one| one.takes_the_place_of(to));
+    let was = fit.find(|one| Some(one.id.as_str()) == from);
+    was.or_else(|| previous(all, to))
+}
+
 /// Every image with what it is, by image and architecture, the newest first.
-pub(crate) fn listed(all: &[BuiltImage], current: &Current, now_s: u64) -> Vec<Listed> {
+pub(crate) fn listed(
+    all: &[BuiltImage],
+    current: &Current,
+    records: &Records,
+    now_s: u64,
+) -> Vec<Listed> {
     let is_current = |one: &BuiltImage| current.get(&one.kind()) == Some(&one.id);
-    let before: BTreeSet<&str> = all
+    let gone_back_to: BTreeSet<&str> = all
         .iter()
         .filter(|one| is_current(one))
-        .filter_map(|one| Some(previous(all, one)?.id.as_str()))
+        .filter_map(|one| Some(before(all, one, records.get(&one.kind()))?.id.as_str()))
         .collect();
     let role = |one: &BuiltImage| {
         if is_current(one) {
             Role::Current
         } else if !one.is_usable() {
             Role::Untested
-        } else if before.contains(one.id.as_str()) {
+        } else if gone_back_to.contains(one.id.as_str()) {
             Role::Previous
         } else {
             Role::Other
@@ -267,6 +335,7 @@ mod tests {
             parent: "ami-0".to_owned(),
             created_s: NOW_S - 86_400 * u64::from(10 - version),
             tested: true,
+            published: true,
             available: true,
         }
     }
@@ -289,7 +358,7 @@ mod tests {
         };
         let all = [image(1), image(3), image(4), untested, arm];
         let roles = |current: &Current| -> Vec<(u32, Role)> {
-            let listed = listed(&all, current, NOW_S);
+            let listed = listed(&all, current, &Records::new(), NOW_S);
             let mut x86 = listed.iter().filter(|one| one.built.arch == "x86_64");
             assert!(x86.all(|one| one.age_days == 10 - u64::from(one.built.version)));
             let x86 = listed.iter().filter(|one| one.built.arch == "x86_64");
@@ -341,6 +410,73 @@ mod tests {
         // Retired since, and of another image than the current one.
         assert_eq!(before(Some(record(4, Some(3)))), Some(2));
         assert_eq!(before(Some(record(2, Some(1)))), Some(2));
+        // Named again, it has the same before it.
+        let again = |record: &ImageRecord| left_for(&all, &image(4), Some("ami-4"), Some(record));
+        assert_eq!(again(&record(4, Some(1))).map(|one| one.version), Some(1));
+        assert_eq!(again(&record(4, None)), None);
+        // What is listed as the one before is the one that is gone back to.
+        for (previous, is_previous) in [(Some(1), Some(1)), (None, None), (Some(3), Some(2))] {
+            let records = Records::from([(image(4).kind(), record(4, previous))]);
+            let listed = listed(&all, &current("ami-4"), &records, NOW_S);
+            let found = listed.iter().find(|one| one.role == Role::Previous);
+            assert_eq!(found.map(|one| one.built.version), is_previous);
+        }
+    }
+
+    #[test]
+    fn no_image_takes_the_place_of_one_on_another_distribution() {
+        let ubuntu = |version| BuiltImage {
+            stock: "ubuntu".to_owned(),
+            ..image(version)
+        };
+        let all = [image(1), ubuntu(2), image(3), ubuntu(4), image(5)];
+        let version = |found: Option<&BuiltImage>| found.map(|one| one.version);
+        assert_eq!(version(previous(&all, &all[4])), Some(3));
+        assert_eq!(version(previous(&all, &all[3])), Some(2));
+        assert_eq!(version(previous(&all, &all[1])), None);
+        // A record from before the pools' distribution changed.
+        let made = |version: u32| stacks::images::Made {
+            ami: format!("ami-{version}"),
+            made_s: 0,
+        };
+        let record = ImageRecord {
+            current: made(5),
+            previous: Some(made(4)),
+        };
+        assert_eq!(version(before(&all, &all[4], Some(&record))), Some(3));
+
+        let left_for =
+            |to: usize, from: &str, record| version(left_for(&all, &all[to], Some(from), record));
+        assert_eq!(left_for(4, "ami-1", None), Some(1));
+        assert_eq!(left_for(4, "ami-4", None), Some(3));
+        assert_eq!(left_for(3, "ami-5", None), Some(2));
+
+        // As launch templates are now, and as the next `up` makes them.
+        assert!(fits(&all[0], Some(&all[4]), "ubuntu"));
+        assert!(fits(&all[1], Some(&all[4]), "ubuntu"));
+        assert!(!fits(&all[1], Some(&all[4]), "al2023"));
+        assert!(!fits(&all[1], None, "al2023"));
+    }
+
+    #[test]
+    fn one_that_was_put_forward_once_is_not_put_forward_again_unasked() {
+        let new = BuiltImage {
+            published: false,
+            ..image(2)
+        };
+        let aside = Came::SetAside {
+            named: "ami-1".to_owned(),
+        };
+        for (there, named, came) in [
+            (&new, Some("ami-1"), Came::PutForward),
+            (&new, None, Came::PutForward),
+            (&new, Some("ami-2"), Came::Unchanged),
+            (&image(2), Some("ami-2"), Came::Unchanged),
+            (&image(2), Some("ami-1"), aside),
+            (&image(2), None, Came::PutForward),
+        ] {
+            assert_eq!(Came::of_there(there, named), came, "{named:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod publish;
 pub use self::asked::Asked;
 pub use self::build::{Outcome, build, take_away};
 pub(crate) use self::built::ImageStatus;
-pub use self::built::{BuiltImage, KEPT, KeptBecause, Listed, Role};
+pub use self::built::{BuiltImage, Came, KEPT, KeptBecause, Listed, Role};
 pub(crate) use self::keys::Keys;
 pub use self::machine::Patience;
 pub use self::made::Made;

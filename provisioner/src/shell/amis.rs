@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::{
 use aws_sdk_ssm::types::ParameterType;
 use aws_smithy_types::date_time::{DateTime, Format};
 use stacks::images::ImageRecord;
-use stacks::names::Names;
+use stacks::names::{IMAGE_RECORD, Names};
 
 use super::Shell;
 use crate::aws::{CallError, failed};
@@ -168,13 +168,12 @@ impl Shell<'_> {
         asked.send().await.map(drop).map_err(failed("CreateTags"))
     }
 
-    /// What is recorded beside the parameter of that image; nothing if nobody can read it.
+    /// What is recorded beside the parameter of an image; nothing if nobody can read it.
     pub(crate) async fn image_record(
         &self,
-        names: &Names,
-        of: &BuiltImage,
+        parameter: &str,
     ) -> Result<Option<ImageRecord>, CallError> {
-        let path = names.image_record(&of.image, &of.arch);
+        let path = format!("{parameter}{IMAGE_RECORD}");
         let record = self.parameter(&path).await?;
         Ok(record.and_then(|record| serde_json::from_str(&record).ok()))
     }
@@ -237,6 +236,7 @@ fn built(image: &Image, keys: &Keys) -> Option<BuiltImage> {
             .and_then(|at| u64::try_from(at.secs()).ok())
             .unwrap_or(0),
         tested: tag(&keys.tested).is_some(),
+        published: tag(&keys.published).is_some(),
         available: image.state.as_ref() == Some(&ImageState::Available),
     })
 }
