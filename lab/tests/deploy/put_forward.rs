@@ -6,14 +6,16 @@ use aws_sdk_ec2::types::Tag;
 use aws_sdk_ssm::types::ParameterType;
 use provisioner::images::{self, Came, Role};
 use provisioner::progress::{Event, Progress, Silent};
+use serde_json::json;
 use stacks::names::Names;
 
 use super::images::{build, build_telling, manifest, with_image, with_pools_image};
 use super::support::{self, Bench, forge};
-use super::{code, down, up};
+use super::{code, diff, down, up};
 
-/// An image that is not this deployment's: the lab's own.
+/// Images that are not this deployment's: the lab's own, and Ubuntu's, whose root volume is called otherwise.
 const FOREIGN: &str = "ami-0c1ab00000000c1ab";
+const UBUNTU: &str = "ami-0c2404a1b2c3d4e5f";
 
 fn ssm(bench: &Bench) -> aws_sdk_ssm::Client {
     let file = bench.lab.file();
@@ -31,6 +33,15 @@ async fn name(bench: &Bench, path: &str, ami: &str) {
     let put = ssm.put_parameter().name(path).value(ami).overwrite(true);
     let put = put.r#type(ParameterType::String).data_type("aws:ec2:image");
     put.send().await.unwrap();
+}
+
+/// Has the record beside it call an image current.
+async fn record(bench: &Bench, path: &str, ami: &str) {
+    let ssm = ssm(bench);
+    let put = ssm.put_parameter().name(format!("{path}/record"));
+    let record = json!({ "current": { "ami": ami, "made_s": 0 } }).to_string();
+    let put = put.value(record).overwrite(true);
+    put.r#type(ParameterType::String).send().await.unwrap();
 }
 
 /// The steps that are told.
@@ -125,13 +136,82 @@ async fn what_was_gone_back_from_is_not_put_forward_by_building_it_again() {
     assert!(listed.iter().all(|it| it.role != Role::Previous));
     assert_eq!(value(&bench, &parameter("go")).await, third[1].built.id);
 
-    // Pools that say the same distribution can have it.
+    // Pools that say the same distribution can have it; until then `up` says what they start from.
     let ubuntu = with_pools_image(&bench, NAME, "{ name = \"go\", stock = \"ubuntu\" }");
+    let plan = diff(&ubuntu, &code("binary")).await;
+    assert!(plan.place_images.is_empty(), "{plan:?}");
+    let says = "is built on al2023, and its pools say ubuntu";
+    assert!(plan.notices.iter().any(|it| it.contains(says)), "{plan:?}");
     let moved = images::promote(&ubuntu, "go", &two.id, &Silent).await;
     assert_eq!(moved.unwrap().from, Some(third[1].built.id.clone()));
     // The one before it is of its own distribution.
     let moved = images::rollback(&ubuntu, "go", None, &Silent).await;
     assert_eq!(moved.unwrap()[0].to.id, one.id);
+    down(&deployment).await;
+    bench.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_up_that_was_planned_before_an_image_was_put_forward_leaves_it() {
+    const NAME: &str = "planned-ci";
+    let Some(bench) = Bench::sharing(forge()).await else {
+        return;
+    };
+    let deployment = with_image(&bench, NAME);
+    let code = code("binary");
+    up(&deployment, &code).await;
+    let parameter = Names::of(NAME).image("go", "x86_64");
+    let apply = async |plan| {
+        let told = Told::default();
+        let done = provisioner::up(&deployment, plan, &code, &told).await;
+        done.unwrap();
+        assert!(told.has("was written meanwhile, and stays"));
+        value(&bench, &parameter).await
+    };
+
+    // The record is written first: who puts an image forward is about to write the parameter.
+    name(&bench, &parameter, FOREIGN).await;
+    let planned = diff(&deployment, &code).await;
+    let placed = &planned.place_images[0];
+    assert_eq!(placed.instead_of.as_deref(), Some(FOREIGN));
+    record(&bench, &parameter, UBUNTU).await;
+    assert_eq!(apply(&planned).await, FOREIGN);
+    // What the record calls current is nobody's to replace, whatever EC2 shows of it.
+    name(&bench, &parameter, UBUNTU).await;
+    let plan = diff(&deployment, &code).await;
+    assert!(plan.place_images.is_empty(), "{plan:?}");
+    assert!(
+        plan.notices
+            .iter()
+            .any(|it| it.contains("EC2 does not show"))
+    );
+    // Nobody's: it follows the stock image.
+    name(&bench, &parameter, FOREIGN).await;
+    up(&deployment, &code).await;
+
+    name(&bench, &parameter, UBUNTU).await;
+    record(&bench, &parameter, FOREIGN).await;
+    let planned = diff(&deployment, &code).await;
+    assert_eq!(planned.place_images.len(), 1, "{planned:?}");
+    let told = Told::default();
+    let built = build_telling(&deployment, &manifest("one", ":"), &told).await;
+    let one = built.unwrap()[1].built.id.clone();
+    assert!(told.has("its root volume is /dev/xvda, and launch templates name /dev/sda1"));
+    assert_eq!(apply(&planned).await, one);
+
+    // One that was not there is made, and nothing is overwritten.
+    let ssm = ssm(&bench);
+    ssm.delete_parameter()
+        .name(&parameter)
+        .send()
+        .await
+        .unwrap();
+    let planned = diff(&deployment, &code).await;
+    assert_eq!(planned.place_images[0].instead_of, None);
+    images::promote(&deployment, "go", &one, &Silent)
+        .await
+        .unwrap();
+    assert_eq!(apply(&planned).await, one);
     down(&deployment).await;
     bench.down().await;
 }

@@ -16,5 +16,5 @@ pub use self::built::{BuiltImage, Came, KEPT, KeptBecause, Listed, Role};
 pub(crate) use self::keys::Keys;
 pub use self::machine::Patience;
 pub use self::made::Made;
-pub(crate) use self::publish::put;
+pub(crate) use self::publish::place;
 pub use self::publish::{Moved, Retired, list, promote, retire, rollback};

@@ -15,6 +15,7 @@ use super::keys::{self, Keys};
 use crate::deployment::Deployment;
 use crate::environment::{Arch, Environment, Image};
 use crate::error::Error;
+use crate::named_images::PlacedImage;
 use crate::progress::Progress;
 use crate::shell::{Shell, moment};
 
@@ -186,15 +187,55 @@ async fn record(
 
 /// Writes the parameter and reads it back until it says so: AWS answers before it has looked at the image, and
 /// keeps the old value if it does not like what it sees.
-pub(crate) async fn put(shell: &Shell<'_>, path: &str, image: &str) -> Result<(), Error> {
+async fn put(shell: &Shell<'_>, path: &str, image: &str) -> Result<(), Error> {
     if shell.parameter(path).await?.as_deref() == Some(image) {
         return Ok(());
     }
     shell.put_image(path, image).await?;
+    until(shell, path, image, |value| value == Some(image)).await?;
+    Ok(())
+}
+
+/// Has a parameter name a stock image, unless it or its record says another than what was seen: somebody puts an image
+/// forward. Whether it does then.
+pub(crate) async fn place(shell: &Shell<'_>, placed: &PlacedImage) -> Result<bool, Error> {
+    let PlacedImage {
+        parameter: path,
+        ami,
+        instead_of,
+        recorded,
+    } = placed;
+    if instead_of.is_some() {
+        // In this order: who puts forward writes the record first.
+        let named = shell.parameter(path).await?;
+        let record = shell.image_record(path).await?;
+        if named != *instead_of || record.map(|record| record.current.ami) != *recorded {
+            return Ok(false);
+        }
+        shell.put_image(path, ami).await?;
+    } else {
+        match shell.make_image_parameter(path, ami).await {
+            Err(error) if error.is("ParameterAlreadyExists") => return Ok(false),
+            made => made?,
+        }
+    }
+    let is_other = |value: Option<&str>| value != instead_of.as_deref();
+    let named = until(shell, path, ami, is_other).await?;
+    Ok(named.as_ref() == Some(ami))
+}
+
+/// Waits until the parameter says what is wanted of it: what that is.
+async fn until(
+    shell: &Shell<'_>,
+    path: &str,
+    image: &str,
+    is_it: impl Fn(Option<&str>) -> bool,
+) -> Result<Option<String>, Error> {
     let begun = Instant::now();
     loop {
-        if shell.parameter(path).await?.as_deref() == Some(image) {
-            return Ok(());
+        let value = shell.parameter(path).await?;
+        if is_it(value.as_deref()) {
+            return Ok(value);
         }
         let seconds = begun.elapsed().as_secs();
         if seconds > TAKEN_LIMIT_S {

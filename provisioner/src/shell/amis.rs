@@ -4,6 +4,7 @@ use aws_sdk_ec2::operation::deregister_image::DeregisterImageOutput;
 use aws_sdk_ec2::types::{
     Filter, Image, ImageState, ResourceType, SnapshotReturnCodes, Tag, TagSpecification,
 };
+use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
 use aws_sdk_ssm::types::ParameterType;
 use aws_smithy_types::date_time::{DateTime, Format};
 use stacks::images::ImageRecord;
@@ -192,15 +193,23 @@ impl Shell<'_> {
     /// Has the parameter name `image` from now on. AWS says yes before it has looked at the value: whoever
     /// calls reads it back.
     pub(crate) async fn put_image(&self, path: &str, image: &str) -> Result<(), CallError> {
-        let put = self
-            .ssm
-            .put_parameter()
-            .name(path)
-            .r#type(ParameterType::String)
-            .data_type(IMAGE_PARAMETER)
-            .value(image)
-            .overwrite(true);
+        let put = self.image_parameter(path, image).overwrite(true);
         put.send().await.map(drop).map_err(failed("PutParameter"))
+    }
+
+    /// The same of a parameter that is not there: AWS refuses to overwrite one that is.
+    pub(crate) async fn make_image_parameter(
+        &self,
+        path: &str,
+        image: &str,
+    ) -> Result<(), CallError> {
+        let put = self.image_parameter(path, image);
+        put.send().await.map(drop).map_err(failed("PutParameter"))
+    }
+
+    fn image_parameter(&self, path: &str, image: &str) -> PutParameterFluentBuilder {
+        let put = self.ssm.put_parameter().name(path).value(image);
+        put.r#type(ParameterType::String).data_type(IMAGE_PARAMETER)
     }
 }
 
