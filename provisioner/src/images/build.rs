@@ -7,10 +7,11 @@
 use sha2::{Digest as _, Sha256};
 
 use super::asked::{Asked, fits_pools};
-use super::built::{self, BuiltImage, Came, ImageStatus};
+use super::built::{self, BuiltImage, ImageStatus};
 use super::keys::{self, Keys};
 use super::machine::{self, Bench, Ran};
 use super::made::{self, Made, Thing};
+use super::outcome::{Came, Outcome};
 use super::publish;
 use crate::ami::{Image, Manifest, Parent, Stock, script};
 use crate::deployment::Deployment;
@@ -32,43 +33,6 @@ const SWEPT_AFTER_S: u64 = 15 * 60;
 const AVAILABLE_LIMIT_S: u64 = 30 * 60;
 /// How often in a row EC2 has to say so: its answers come from places that do not know the same yet.
 const AGREED: u32 = 3;
-
-/// What came of one image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// The image.
-    pub built: BuiltImage,
-    /// What that was.
-    pub came: Came,
-}
-
-impl Outcome {
-    /// Whether the image was there already.
-    #[must_use]
-    pub fn was_there(&self) -> bool {
-        self.came != Came::Built
-    }
-
-    /// What came of it, for people.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let BuiltImage {
-            image, name, id, ..
-        } = &self.built;
-        match &self.came {
-            Came::Built => format!("built, {name} is {id}"),
-            Came::Unchanged => format!("unchanged, {name} is {id}"),
-            Came::PutForward => {
-                format!("put forward, {name} is {id}: it was there, and nothing had named it")
-            }
-            Came::SetAside { named } => format!(
-                "there already, {name} is {id}, and machines start from {named}: they started from {id} before, \
-                 and a person or the function named another. `cargo xtask ami promote {image} {id}` has them \
-                 start from it again"
-            ),
-        }
-    }
-}
 
 /// Builds what is asked for, parents before children. What is not finished, `made` has noted: it is taken away
 /// when this fails or is dropped, by [`take_away`].

@@ -1,5 +1,4 @@
-//! Images that EC2 has, as plain data, and what follows from them: which is current, which was before it,
-//! which may go.
+//! Images that EC2 has, as plain data, and what follows from them: which is current, and which was before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +6,6 @@ use serde::Serialize;
 use stacks::images::ImageRecord;
 
 use super::keys;
-
-/// How many tested images of each kind are kept: the newest, and the one to go back to.
-pub const KEPT: usize = 2;
-/// After which an image that nobody has tested is left over, in seconds: its build has ended, however it did.
-pub(super) const UNTESTED_S: u64 = 2 * 3600;
 
 /// One image that EC2 has, as its tags tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,37 +34,6 @@ pub struct BuiltImage {
     pub published: bool,
     /// Whether EC2 would launch it.
     pub available: bool,
-}
-
-/// What came of an image that was to be built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Came {
-    /// It was built, and machines start from it.
-    Built,
-    /// It was there, and machines start from it.
-    Unchanged,
-    /// It was there, and its build had broken off before it was put forward, or its parameter was gone. Machines
-    /// start from it now.
-    PutForward,
-    /// It was there and had been put forward, and machines start from another since: so it stays.
-    SetAside {
-        /// The image that they start from.
-        named: String,
-    },
-}
-
-impl Came {
-    /// What comes of an image that is there while the parameter says `named`. Who went back from it, a person or the
-    /// function, had a reason; nobody goes back to nothing.
-    pub(super) fn of_there(there: &BuiltImage, named: Option<&str>) -> Self {
-        match named {
-            Some(named) if named == there.id => Self::Unchanged,
-            Some(named) if there.published => Self::SetAside {
-                named: named.to_owned(),
-            },
-            Some(_) | None => Self::PutForward,
-        }
-    }
 }
 
 /// How far EC2 is with an image.
@@ -257,73 +220,13 @@ pub(crate) fn listed(
     listed
 }
 
-/// Why an image is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeptBecause {
-    /// The next machine starts from it.
-    Current,
-    /// A machine runs on it, or a pool names it by its id.
-    InUse,
-    /// `ami rollback` and the function go back to it.
-    GoneBackTo,
-    /// It is one of the newest.
-    Recent,
-    /// Nobody has tested it yet, and somebody may be about to.
-    BeingBuilt,
-}
-
-impl KeptBecause {
-    /// For people.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Current => "machines start from it",
-            Self::InUse => "a machine or a pool uses it",
-            Self::GoneBackTo => "it is the one to go back to",
-            Self::Recent => "it is one of the two newest",
-            Self::BeingBuilt => "it may be under way",
-        }
-    }
-}
-
-/// Why `one` must not go, if it must not. `in_use` are ids of images that machines run on or pools name,
-/// `recorded` those that the records of the current images name.
-pub(crate) fn kept_because(
-    one: &BuiltImage,
-    all: &[BuiltImage],
-    current: &Current,
-    in_use: &BTreeSet<String>,
-    recorded: &BTreeSet<String>,
-    now_s: u64,
-) -> Option<KeptBecause> {
-    if current.get(&one.kind()) == Some(&one.id) {
-        return Some(KeptBecause::Current);
-    }
-    if in_use.contains(&one.id) {
-        return Some(KeptBecause::InUse);
-    }
-    if recorded.contains(&one.id) {
-        return Some(KeptBecause::GoneBackTo);
-    }
-    if !one.is_usable() {
-        let is_young = now_s.saturating_sub(one.created_s) < UNTESTED_S;
-        return is_young.then_some(KeptBecause::BeingBuilt);
-    }
-    let newer = all
-        .iter()
-        .filter(|other| other.kind() == one.kind() && other.is_usable())
-        .filter(|other| other.version > one.version);
-    (newer.count() < KEPT).then_some(KeptBecause::Recent)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const NOW_S: u64 = 1_800_000_000;
+    pub(in crate::images) const NOW_S: u64 = 1_800_000_000;
 
-    fn image(version: u32) -> BuiltImage {
+    pub(in crate::images) fn image(version: u32) -> BuiltImage {
         BuiltImage {
             id: format!("ami-{version}"),
             name: format!("ci-runner-go-v{version}"),
@@ -340,7 +243,7 @@ mod tests {
         }
     }
 
-    fn current(id: &str) -> Current {
+    pub(in crate::images) fn current(id: &str) -> Current {
         let kind = ("go".to_owned(), "x86_64".to_owned());
         Current::from([(kind, id.to_owned())])
     }
@@ -456,61 +359,6 @@ mod tests {
         assert!(fits(&all[1], Some(&all[4]), "ubuntu"));
         assert!(!fits(&all[1], Some(&all[4]), "al2023"));
         assert!(!fits(&all[1], None, "al2023"));
-    }
-
-    #[test]
-    fn one_that_was_put_forward_once_is_not_put_forward_again_unasked() {
-        let new = BuiltImage {
-            published: false,
-            ..image(2)
-        };
-        let aside = Came::SetAside {
-            named: "ami-1".to_owned(),
-        };
-        for (there, named, came) in [
-            (&new, Some("ami-1"), Came::PutForward),
-            (&new, None, Came::PutForward),
-            (&new, Some("ami-2"), Came::Unchanged),
-            (&image(2), Some("ami-2"), Came::Unchanged),
-            (&image(2), Some("ami-1"), aside),
-            (&image(2), None, Came::PutForward),
-        ] {
-            assert_eq!(Came::of_there(there, named), came, "{named:?}");
-        }
-    }
-
-    #[test]
-    fn two_are_kept_and_what_is_current_or_in_use() {
-        let all = [image(1), image(2), image(3), image(4)];
-        let kept = |version: u32, current_id: &str, in_use: &[&str]| {
-            let in_use = in_use.iter().map(|id| (*id).to_owned()).collect();
-            let recorded = BTreeSet::from(["ami-0".to_owned()]);
-            let current = current(current_id);
-            kept_because(&image(version), &all, &current, &in_use, &recorded, NOW_S)
-        };
-        assert_eq!(kept(4, "ami-4", &[]), Some(KeptBecause::Current));
-        assert_eq!(kept(3, "ami-4", &[]), Some(KeptBecause::Recent));
-        assert_eq!(kept(2, "ami-4", &[]), None);
-        assert_eq!(kept(1, "ami-4", &["ami-1"]), Some(KeptBecause::InUse));
-        // A newer one was bad, and the current one has this before it.
-        assert_eq!(kept(0, "ami-4", &[]), Some(KeptBecause::GoneBackTo));
-        // Gone back to: it stays, and so do the newer ones.
-        assert_eq!(kept(1, "ami-1", &[]), Some(KeptBecause::Current));
-        assert_eq!(kept(2, "ami-1", &[]), None);
-        let fresh = BuiltImage {
-            tested: false,
-            created_s: NOW_S - 60,
-            ..image(5)
-        };
-        let none = BTreeSet::new();
-        let current = current("ami-4");
-        let because = |one: &BuiltImage| kept_because(one, &all, &current, &none, &none, NOW_S);
-        assert_eq!(because(&fresh), Some(KeptBecause::BeingBuilt));
-        let left_over = BuiltImage {
-            created_s: NOW_S - UNTESTED_S,
-            ..fresh
-        };
-        assert_eq!(because(&left_over), None);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use stacks::images::{ImageRecord, Made};
 use stacks::names::Names;
 
 use super::built::BuiltImage;
-use super::built::{self, Current, ImageKind, KeptBecause, Listed, Records};
+use super::built::{self, Current, ImageKind, Listed, Records};
+use super::kept::{self, KeptBecause};
 use super::keys::{self, Keys};
 use crate::deployment::Deployment;
 use crate::environment::{Arch, Environment, Image};
@@ -312,7 +313,7 @@ pub async fn retire(
     let now_s = keys::now_s();
     let mut retired = Retired::default();
     for one in all.iter().filter(|one| id.is_none_or(|id| one.id == id)) {
-        if let Some(because) = built::kept_because(one, &all, &current, &in_use, &recorded, now_s) {
+        if let Some(because) = kept::kept_because(one, &all, &current, &in_use, &recorded, now_s) {
             retired.kept.push((one.clone(), because));
             continue;
         }
