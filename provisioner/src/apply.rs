@@ -55,9 +55,12 @@ pub(crate) async fn apply(
         }
         if stack.stack == Stack::Runner {
             // Its launch templates name these.
-            for PlacedImage { parameter, ami } in &plan.place_images {
+            for placed in &plan.place_images {
+                let PlacedImage { parameter, ami, .. } = placed;
                 shell.step(&format!("having {parameter} name {ami}"));
-                images::put(shell, parameter, ami).await?;
+                if !images::place(shell, placed).await? {
+                    shell.step(&format!("{parameter} was written meanwhile, and stays"));
+                }
             }
         }
         apply_stack(shell, deployment, stack).await?;

@@ -128,7 +128,8 @@ impl CallError {
                 "somebody else wrote this secret in the meantime, and it is kept: run `up` again"
             }
             "InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" => {
-                "the image of a pool is not in this account and region, or not shared with it"
+                "the image of a pool is not in this account and region, or not shared with it; if it was built \
+                 here and is gone, `cargo xtask ami build` or `ami promote` names another"
             }
             "InvalidSubnetID.NotFound" | "InvalidVpcID.NotFound" => {
                 "[network] of the environment names something that this account and region do not have"

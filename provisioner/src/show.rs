@@ -82,7 +82,7 @@ pub fn plan(plan: &Plan, presentation: &Presentation) -> String {
         let key = shortened(key);
         also.push(format!("upload the function's code as {key}"));
     }
-    for PlacedImage { parameter, ami } in &plan.place_images {
+    for PlacedImage { parameter, ami, .. } in &plan.place_images {
         also.push(format!("have {parameter} name {ami}"));
     }
     for secret in &plan.write_secrets {

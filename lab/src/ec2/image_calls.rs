@@ -36,6 +36,12 @@ pub(super) fn create(cloud: &Cloud, mut params: Params, request_id: &str) -> Res
     let made = state
         .images
         .create(order, &instance, disk, &mut state.faults, now)?;
+    if state.faults.loses_image() {
+        return Err(ApiError::server(
+            "InternalError",
+            "An internal error has occurred",
+        ));
+    }
     let mut xml = Xml::answer("CreateImage", request_id);
     xml.leaf("imageId", &made).close("CreateImageResponse");
     Ok(xml)
@@ -51,11 +57,21 @@ pub(super) fn deregister(
     let with_snapshots = params.flag("DeleteAssociatedSnapshots")?;
     params.finish()?;
     let now = Timestamp::now();
-    let gone = cloud.state().images.deregister(&id, with_snapshots, now)?;
+    let mut state = cloud.state();
+    let stays = with_snapshots && state.faults.keeps_snapshot();
+    let own = state.images.own_image(&id, now).ok();
+    let snapshot = own.map(|one| one.snapshot.clone());
+    let gone = state
+        .images
+        .deregister(&id, with_snapshots && !stays, now)?;
+    let gone = gone.into_iter().map(|id| (id, "success"));
+    let stays = snapshot.filter(|_| stays);
+    let stays = stays.into_iter().map(|id| (id, "internal-error"));
+    let told: Vec<_> = gone.chain(stays).collect();
     let mut xml = Xml::answer("DeregisterImage", request_id);
     xml.leaf("return", "true");
-    xml.list("deleteSnapshotResultSet", &gone, |xml, id| {
-        xml.leaf("snapshotId", id).leaf("returnCode", "success");
+    xml.list("deleteSnapshotResultSet", &told, |xml, (id, code)| {
+        xml.leaf("snapshotId", id).leaf("returnCode", code);
     });
     xml.close("DeregisterImageResponse");
     Ok(xml)

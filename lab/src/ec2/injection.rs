@@ -31,6 +31,10 @@ pub struct FaultInjection {
     pub latency_ms: u32,
     /// This many launches succeed, but are answered with `InternalError`: the caller can't know.
     pub lose_answers: u32,
+    /// This many images are made, but answered with `InternalError`.
+    pub lose_images: u32,
+    /// This many images go and leave their snapshot, which EC2 says.
+    pub stuck_snapshots: u32,
     /// This many instances lose their host when they have just begun to boot.
     pub crash_boots: u32,
     /// Whether instances boot. Without, they are only entries, for tests with hundreds of them.
@@ -111,6 +115,8 @@ impl Default for FaultInjection {
             capacity: Vec::new(),
             latency_ms: 0,
             lose_answers: 0,
+            lose_images: 0,
+            stuck_snapshots: 0,
             crash_boots: 0,
             boot: true,
             visible_after_ms: VISIBLE_AFTER_MS,
@@ -170,6 +176,20 @@ impl FaultInjection {
         let loses = self.lose_answers > 0;
         self.lose_answers = self.lose_answers.saturating_sub(1);
         loses
+    }
+
+    /// Whether the answer of this `CreateImage` is lost, used up.
+    pub(crate) fn loses_image(&mut self) -> bool {
+        let loses = self.lose_images > 0;
+        self.lose_images = self.lose_images.saturating_sub(1);
+        loses
+    }
+
+    /// Whether the snapshot of the image that goes now stays, used up.
+    pub(crate) fn keeps_snapshot(&mut self) -> bool {
+        let keeps = self.stuck_snapshots > 0;
+        self.stuck_snapshots = self.stuck_snapshots.saturating_sub(1);
+        keeps
     }
 
     /// Whether the machine that boots now loses its host, used up.

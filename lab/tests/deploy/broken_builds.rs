@@ -179,7 +179,7 @@ async fn a_build_that_fails_says_where_and_leaves_nothing() {
     // EC2 launched and nobody heard of it: the same request asks again, and gets the same machine.
     bench.faults(&answer_lost);
     let built = build(&deployment, &manifest("lost", good)).await.unwrap();
-    assert!(!built[1].was_there);
+    assert!(!built[1].was_there());
     no_machine_is_left(&bench).await;
     let launched = bench.lab.status().await.unwrap().instances;
     let launch = format!("ami:{}", built[1].built.digest);
@@ -192,6 +192,53 @@ async fn a_build_that_fails_says_where_and_leaves_nothing() {
         2,
         "one that made it and one that tried it"
     );
+    down(&deployment).await;
+    bench.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_nobody_heard_of_is_found_and_a_snapshot_that_stays_is_told() {
+    let Some(bench) = Bench::sharing(forge()).await else {
+        return;
+    };
+    let deployment = with_image(&bench, "heard-ci");
+    up(&deployment, &code("binary")).await;
+    build(&deployment, &manifest("first", ":")).await.unwrap();
+    // Made and nobody heard of it, and EC2 shows it some seconds later: found again by the build's own word.
+    bench.faults(&FaultInjection {
+        lose_images: 1,
+        visible_after_ms: 3000,
+        ..FaultInjection::default()
+    });
+    let second = build(&deployment, &manifest("second", ":")).await;
+    bench.faults(&FaultInjection::default());
+    let second = second.unwrap();
+    assert_eq!(second[1].built.name, "heard-ci-runner-go-v2");
+    nothing_is_left(&bench, &deployment, 3, &second[1].built.id).await;
+    build(&deployment, &manifest("third", ":")).await.unwrap();
+
+    // A snapshot that stays is told, by its id.
+    bench.faults(&FaultInjection {
+        stuck_snapshots: 1,
+        ..FaultInjection::default()
+    });
+    let retired = images::retire(&deployment, None, &Silent).await;
+    bench.faults(&FaultInjection::default());
+    let stays = retired.unwrap_err().to_string();
+    let found = provisioner::survey(&deployment).await.unwrap();
+    let left = |kind| found.of(kind).count();
+    assert_eq!(
+        (left(Kind::Image), left(Kind::Snapshot)),
+        (3, 4),
+        "{found:?}"
+    );
+    let mut snapshots = found.of(Kind::Snapshot);
+    assert!(
+        stays.contains("costs money") && snapshots.any(|one| stays.contains(&one.name)),
+        "{stays}"
+    );
+    // The next retirement goes on, and `down` finds it by its tag.
+    images::retire(&deployment, None, &Silent).await.unwrap();
     down(&deployment).await;
     bench.down().await;
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use provisioner::ami::{Manifest, Sources};
 use provisioner::environment::Arch;
-use provisioner::images::{self, Asked, Made, Outcome, Patience, Role};
+use provisioner::images::{self, Asked, Came, Made, Outcome, Patience, Role};
 use provisioner::package::{self, Code};
-use provisioner::progress::{Event, Silent};
+use provisioner::progress::{Event, Progress, Silent};
 use provisioner::secrets::{SecretValue, Secrets};
 use provisioner::teardown::Kind;
 use provisioner::{Deployment, Error};
@@ -58,16 +58,17 @@ pub(super) fn manifest(mark: &str, provision: &str) -> Manifest {
 
 /// A deployment whose pool `go` names the image `go`.
 pub(super) fn with_image(bench: &Bench, name: &str) -> Deployment {
+    with_pools_image(bench, name, "{ name = \"go\" }")
+}
+
+/// The same, whatever image its pool says.
+pub(super) fn with_pools_image(bench: &Bench, name: &str, image: &str) -> Deployment {
     deployment(bench, |source| {
         let source = source.replace("\"lab-ci\"", &format!("\"{name}\""));
         // A lab that shares its emulator has another.
         let source = source.replace("account_id = \"111111111111\"\n", "");
         let (before, pool) = source.split_once("[pool.go]").unwrap();
-        let pool = pool.replacen(
-            "{ ami = \"ami-0c1ab00000000c1ab\" }",
-            "{ name = \"go\" }",
-            1,
-        );
+        let pool = pool.replacen("{ ami = \"ami-0c1ab00000000c1ab\" }", image, 1);
         let pool = pool.split("# Serves the repositories").next().unwrap();
         format!("{before}[pool.go]{pool}")
     })
@@ -77,6 +78,19 @@ pub(super) async fn build(
     deployment: &Deployment,
     manifest: &Manifest,
 ) -> Result<Vec<Outcome>, Error> {
+    let told = |event: Event| {
+        if let Event::Step(step) = event {
+            println!("· {step}");
+        }
+    };
+    build_telling(deployment, manifest, &told).await
+}
+
+pub(super) async fn build_telling(
+    deployment: &Deployment,
+    manifest: &Manifest,
+    told: &dyn Progress,
+) -> Result<Vec<Outcome>, Error> {
     let asked = Asked {
         manifest,
         image: Some("go"),
@@ -84,12 +98,7 @@ pub(super) async fn build(
         instance_type: None,
         patience: PATIENCE,
     };
-    let told = |event: Event| {
-        if let Event::Step(step) = event {
-            println!("· {step}");
-        }
-    };
-    images::build(deployment, &asked, &Made::default(), &told).await
+    images::build(deployment, &asked, &Made::default(), told).await
 }
 
 /// The forge, asked as its administrator.
@@ -237,7 +246,7 @@ async fn the_next_job_runs_on_the_image_that_was_built_and_after_a_rollback_on_t
     // The same is not built twice.
     let runs = bench.lab.calls().await.unwrap().attempts("RunInstances");
     let again = build(&deployment, &manifest("one", ":")).await.unwrap();
-    assert!(again.iter().all(|one| one.was_there));
+    assert!(again.iter().all(|one| one.came == Came::Unchanged));
     assert_eq!(
         bench.lab.calls().await.unwrap().attempts("RunInstances"),
         runs
@@ -245,7 +254,7 @@ async fn the_next_job_runs_on_the_image_that_was_built_and_after_a_rollback_on_t
 
     // Another content is another image, on the same parent.
     let second = build(&deployment, &manifest("two", ":")).await.unwrap();
-    assert!(second[0].was_there && !second[1].was_there);
+    assert!(second[0].was_there() && second[1].came == Came::Built);
     let two = second[1].built.id.clone();
     assert_eq!(job_finds(&bench, "two", 2).await, two);
 

@@ -11,6 +11,7 @@ mod broken_builds;
 mod images;
 mod limits;
 mod put_back;
+mod put_forward;
 mod rights;
 #[path = "../support/mod.rs"]
 mod support;

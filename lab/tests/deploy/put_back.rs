@@ -1,7 +1,7 @@
 //! A new image whose machines do not come up, though the machine that tried it did.
 
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsOutput;
-use provisioner::images::{self, Role};
+use provisioner::images::{self, Came, Role};
 use provisioner::progress::Silent;
 use serde_json::Value;
 use stacks::names::{LOG_BOOT_FAILURES, Names};
@@ -77,11 +77,23 @@ async fn two_machines_that_do_not_come_up_have_the_image_before_put_back_and_the
 
     // The bad one is not put forward again by building the same, and a better one goes back to the good one.
     let again = build(&deployment, &manifest("bad", breaks)).await.unwrap();
-    assert!(again[1].was_there);
+    assert_eq!(
+        again[1].came,
+        Came::SetAside {
+            named: good.clone()
+        }
+    );
     assert_eq!(images_of_job(&bench, "good", 3).await, [&*good]);
     let better = build(&deployment, &manifest("better", ":")).await.unwrap();
     let better = better[1].built.id.clone();
     assert_eq!(images_of_job(&bench, "better", 4).await, [&*better]);
+    let listed = images::list(&deployment, &Silent).await.unwrap();
+    let previous = listed.iter().find(|one| one.role == Role::Previous);
+    assert_eq!(
+        previous.unwrap().built.id,
+        good,
+        "not the newer one that was bad"
+    );
     let moved = images::rollback(&deployment, "go", None, &Silent).await;
     assert_eq!(moved.unwrap()[0].to.id, good);
     let listed = images::list(&deployment, &Silent).await.unwrap();

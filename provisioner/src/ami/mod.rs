@@ -18,5 +18,5 @@ mod syntax;
 pub use self::error::AmiError;
 pub use self::manifest::{Follow, FollowFormat, Image, Manifest, PATH, Parent, Pin, Sum, Tool};
 pub use self::runner::{lab_runner, pinned_runner};
-pub use self::sources::{Baked, Sources};
+pub use self::sources::Sources;
 pub use self::stock::Stock;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::error::AmiError;
 use super::manifest::{Follow, FollowFormat, Image, Manifest, PATH, Parent, Pin, Sum, Tool};
 use super::sources::{Sources, unreadable};
-use super::syntax::{is_date, is_name, is_path, is_url, is_version, is_word};
+use super::syntax::{is_date, is_name, is_url, is_version, is_word};
 use crate::arch::Arch;
 
 /// Images and tools of a manifest, before it is no list that somebody keeps.
@@ -123,11 +123,6 @@ fn manifest(text: &str, sources: Sources) -> Result<Manifest, AmiError> {
     for script in RESERVED {
         if !sources.steps.contains_key(script) {
             problems.push(format!("there is no script ami/steps/{script}.sh"));
-        }
-    }
-    for file in &sources.baked {
-        if !is_path(&file.path) {
-            problems.push(format!("{} is no name for a file of an image", file.path));
         }
     }
     let tools: BTreeMap<String, Tool> = raw

@@ -5,12 +5,7 @@
 //! the image has the checks alone, of every ancestor's steps too.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use super::error::AmiError;
@@ -21,8 +16,7 @@ use crate::render::{USER_DATA_MAX_BYTES, without_comments};
 
 /// Begins every line that a script says about itself.
 const MARK: &str = "ci-ami ";
-/// The step that lays the baked files, and the last step of every image.
-const BOOT: &str = "boot";
+/// The last step of every image.
 const CLEAN: &str = "clean";
 
 /// What a script has said on the console.
@@ -87,9 +81,6 @@ pub fn self_test(
     steps.push(CLEAN);
     for step in steps {
         line(&mut script, format_args!("step={step}"));
-        if step == BOOT {
-            script.push_str(&laid(manifest));
-        }
         script.push_str(&without_function(text(manifest, step), "provision"));
         script.push_str("run_step\n");
     }
@@ -200,10 +191,6 @@ fn build_script(manifest: &Manifest, image: &Image, facts: &Facts<'_>) -> Result
                 format_args!("tool {name} {version} '{url}' {algorithm} {digits}"),
             );
         }
-        if step == BOOT {
-            script.push_str(&bake(manifest));
-            script.push_str(&laid(manifest));
-        }
         script.push_str(text(manifest, step));
         script.push_str("run_step\n");
     }
@@ -237,47 +224,6 @@ fn head(manifest: &Manifest, image: &Image, facts: &Facts<'_>) -> String {
 /// A script's text: the manifest was read with every script that it names.
 fn text<'a>(manifest: &'a Manifest, step: &str) -> &'a str {
     manifest.sources.steps.get(step).map_or("", String::as_str)
-}
-
-/// The function that lays the baked files: packed, because most of what they say is said twice.
-fn bake(manifest: &Manifest) -> String {
-    let mut function = String::from("bake() {\n:\n");
-    for file in &manifest.sources.baked {
-        let packed = BASE64.encode(gzip(&file.bytes));
-        let mode = mode(file.is_program);
-        line(
-            &mut function,
-            format_args!("lay {mode} {} <<'END'\n{packed}\nEND", file.path),
-        );
-    }
-    function.push_str("}\n");
-    function
-}
-
-/// The function that checks them.
-fn laid(manifest: &Manifest) -> String {
-    let mut function = String::from("baked() {\n:\n");
-    for file in &manifest.sources.baked {
-        let sum = hex::encode(Sha256::digest(&file.bytes));
-        let mode = mode(file.is_program);
-        line(
-            &mut function,
-            format_args!("laid {sum} {mode} {}", file.path),
-        );
-    }
-    function.push_str("}\n");
-    function
-}
-
-const fn mode(is_program: bool) -> &'static str {
-    if is_program { "755" } else { "644" }
-}
-
-/// The same bytes for the same file: no name and no time in it.
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-    let done = packer.write_all(bytes).and_then(|()| packer.finish());
-    done.expect("memory takes every byte")
 }
 
 /// A script without one of its functions, which ends with the first brace at the beginning of a line.

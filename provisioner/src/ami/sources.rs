@@ -1,9 +1,7 @@
-//! What the scripts are made of: the steps of `ami/steps`, and the files that `ami/boot/baked` lays over an
-//! image's root.
+//! What the scripts are made of: the steps of `ami/steps`.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::AmiError;
@@ -13,24 +11,11 @@ const FILES_MAX: usize = 200;
 /// A file that is no script of ours, in bytes: all of them have to fit into 16 KB of user-data.
 const FILE_MAX_BYTES: u64 = 64 * 1024;
 
-/// Steps and baked files.
+/// The steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Texts of scripts by name, without `.sh`.
     pub steps: BTreeMap<String, String>,
-    /// Files of every image, in the order of their paths.
-    pub baked: Vec<Baked>,
-}
-
-/// A file of every image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Baked {
-    /// Where it lies in the image.
-    pub path: String,
-    /// Whether it can be run.
-    pub is_program: bool,
-    /// What is in it.
-    pub bytes: Vec<u8>,
 }
 
 impl Sources {
@@ -46,20 +31,7 @@ impl Sources {
             let text = String::from_utf8_lossy(&bytes(&path)?).into_owned();
             steps.insert(name.into_owned(), text);
         }
-        let mut baked = Vec::new();
-        let folder = root.join("ami/boot/baked");
-        if folder.is_dir() {
-            for path in files(&folder)? {
-                let inside = path.strip_prefix(&folder).unwrap_or(&path);
-                let metadata = fs::metadata(&path).map_err(unreadable(&path))?;
-                baked.push(Baked {
-                    path: format!("/{}", inside.display()),
-                    is_program: metadata.permissions().mode() & 0o100 != 0,
-                    bytes: bytes(&path)?,
-                });
-            }
-        }
-        Ok(Self { steps, baked })
+        Ok(Self { steps })
     }
 }
 

@@ -48,16 +48,6 @@ pub(super) fn is_url(text: &str) -> bool {
         && !text.contains("..")
 }
 
-/// A file of an image: a path of plain words from the root on.
-pub(super) fn is_path(text: &str) -> bool {
-    let mut words = text.split('/');
-    let is_plain = |word: &str| {
-        let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
-        !word.is_empty() && word != "." && word != ".." && word.bytes().all(is_inside)
-    };
-    text.len() <= URL_MAX_CHARS && words.next() == Some("") && words.all(is_plain)
-}
-
 pub(super) fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts.as_slice() else {

@@ -10,7 +10,8 @@ use super::asked::{Asked, fits_pools};
 use super::built::{self, BuiltImage, ImageStatus};
 use super::keys::{self, Keys};
 use super::machine::{self, Bench, Ran};
-use super::made::{Made, Thing};
+use super::made::{self, Made, Thing};
+use super::outcome::{Came, Outcome};
 use super::publish;
 use crate::ami::{Image, Manifest, Parent, Stock, script};
 use crate::deployment::Deployment;
@@ -32,15 +33,6 @@ const SWEPT_AFTER_S: u64 = 15 * 60;
 const AVAILABLE_LIMIT_S: u64 = 30 * 60;
 /// How often in a row EC2 has to say so: its answers come from places that do not know the same yet.
 const AGREED: u32 = 3;
-
-/// What came of one image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// The image.
-    pub built: BuiltImage,
-    /// Whether it was there already.
-    pub was_there: bool,
-}
 
 /// Builds what is asked for, parents before children. What is not finished, `made` has noted: it is taken away
 /// when this fails or is dropped, by [`take_away`].
@@ -132,19 +124,10 @@ impl Build<'_, '_> {
         let names = &self.bench.names;
         let all = self.shell.built_images(names).await?;
         if let Some(there) = built::with_digest(&all, &digest) {
-            self.step(&format!("unchanged, {} is {}", there.name, there.id));
-            // One that is there and that nobody has put forward: its build broke off in between.
-            let path = names.image(&self.image.name, self.arch.name());
-            let current = self.shell.parameter(&path).await?;
-            if !current.is_some_and(|id| all.iter().any(|one| one.id == id)) {
-                publish::put_forward(self.shell, names, &all, there).await?;
-            }
-            return Ok(Outcome {
-                built: there.clone(),
-                was_there: true,
-            });
+            return self.settle(there, &all).await;
         }
         self.refuse_twice(&digest).await?;
+        self.tell_of_parent(done);
         let built = BuiltImage {
             id: String::new(),
             version: built::next_version(&all, &self.image.name),
@@ -159,18 +142,44 @@ impl Build<'_, '_> {
             parent,
             created_s: keys::now_s(),
             tested: false,
+            published: false,
             available: false,
         };
-        self.make(built, &of_manifest, &all).await
+        self.make(built, &of_manifest).await
+    }
+
+    /// What is to be done with an image that is there.
+    async fn settle(&self, there: &BuiltImage, all: &[BuiltImage]) -> Result<Outcome, Error> {
+        let names = &self.bench.names;
+        let path = names.image(&self.image.name, self.arch.name());
+        let value = self.shell.parameter(&path).await?;
+        let mut outcome = Outcome {
+            built: there.clone(),
+            came: Came::of_there(there, value.as_deref()),
+        };
+        if outcome.came == Came::PutForward {
+            publish::put_forward(self.shell, names, all, there).await?;
+            outcome.built.published = true;
+        }
+        self.step(&outcome.words());
+        Ok(outcome)
+    }
+
+    /// Its parent is what the manifest says, whatever machines of the parent's pools start from.
+    fn tell_of_parent(&self, done: &[Outcome]) {
+        if let Some(Outcome { built, came }) = self.parent_of(done)
+            && let Came::SetAside { named } = came
+        {
+            self.step(&format!(
+                "starts from {} ({}), as the manifest says, though machines start from {named} since: if {} was \
+                 gone back from because it is bad, this one will be too",
+                built.name, built.id, built.name
+            ));
+        }
     }
 
     /// Every phase that makes something notes it first.
-    async fn make(
-        &self,
-        mut built: BuiltImage,
-        of_manifest: &str,
-        all: &[BuiltImage],
-    ) -> Result<Outcome, Error> {
+    async fn make(&self, mut built: BuiltImage, of_manifest: &str) -> Result<Outcome, Error> {
         let builder = self.run_steps(&built, of_manifest).await?;
         self.step(&format!("making the image {}", built.name));
         let nonce = keys::nonce();
@@ -187,13 +196,16 @@ impl Build<'_, '_> {
         let path = self.bench.names.image(&built.image, &built.arch);
         self.step(&format!("publishing {} as {path}", built.id));
         self.made.publishes(&built.id, &path);
-        publish::put_forward(self.shell, &self.bench.names, all, &built).await?;
+        // Somebody may have built meanwhile what machines start from.
+        let all = self.shell.built_images(&self.bench.names).await?;
+        publish::put_forward(self.shell, &self.bench.names, &all, &built).await?;
+        built.published = true;
         self.made.hand_over(&built.id);
         // The machines have ended by themselves or are asked to once more.
         self.made.take_away(self.shell).await?;
         Ok(Outcome {
             built,
-            was_there: false,
+            came: Came::Built,
         })
     }
 
@@ -206,12 +218,18 @@ impl Build<'_, '_> {
                 value.ok_or_else(|| self.failed("start", format!("there is no parameter {path}")))
             }
             Parent::Image(name) => {
-                let of_arch =
-                    |one: &&Outcome| one.built.image == *name && one.built.arch == self.arch.name();
-                let parent = done.iter().find(of_arch).map(|one| one.built.id.clone());
+                let parent = self.parent_of(done).map(|one| one.built.id.clone());
                 parent.ok_or_else(|| self.failed("start", format!("{name} was not built")))
             }
         }
+    }
+
+    fn parent_of<'o>(&self, done: &'o [Outcome]) -> Option<&'o Outcome> {
+        let Parent::Image(name) = &self.image.parent else {
+            return None;
+        };
+        let mut of_arch = done.iter().filter(|one| one.built.arch == self.arch.name());
+        of_arch.find(|one| one.built.image == *name)
     }
 
     /// Somebody else may be building the same.
@@ -292,8 +310,9 @@ impl Build<'_, '_> {
         let made = match self.shell.create_image(builder, &built.name, &tags).await {
             // The call has no token: ours, whose answer was lost, or another build's.
             Err(error) if error.is(NAME_TAKEN) => {
-                let found = self.shell.images_with(&keys.build, nonce).await?;
-                found.into_iter().next().ok_or(error)
+                let ours =
+                    made::looked_for(async || self.shell.images_with(&keys.build, nonce).await);
+                ours.await?.into_iter().next().ok_or(error)
             }
             made => made,
         };

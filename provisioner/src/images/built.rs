@@ -1,5 +1,4 @@
-//! Images that EC2 has, as plain data, and what follows from them: which is current, which was before it,
-//! which may go.
+//! Images that EC2 has, as plain data, and what follows from them: which is current, and which was before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +6,6 @@ use serde::Serialize;
 use stacks::images::ImageRecord;
 
 use super::keys;
-
-/// How many tested images of each kind are kept: the newest, and the one to go back to.
-pub const KEPT: usize = 2;
-/// After which an image that nobody has tested is left over, in seconds: its build has ended, however it did.
-pub(super) const UNTESTED_S: u64 = 2 * 3600;
 
 /// One image that EC2 has, as its tags tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +30,8 @@ pub struct BuiltImage {
     pub created_s: u64,
     /// Whether a machine of it has been tried, and was good.
     pub tested: bool,
+    /// Whether machines were to start from it at any time.
+    pub published: bool,
     /// Whether EC2 would launch it.
     pub available: bool,
 }
@@ -90,18 +86,26 @@ pub struct Listed {
     pub age_days: u64,
 }
 
-/// The parameters' values, by image and architecture.
-pub(crate) type Current = BTreeMap<(String, String), String>;
+/// Image and architecture: of each such pair one is current.
+pub(crate) type ImageKind = (String, String);
+/// The parameters' values.
+pub(crate) type Current = BTreeMap<ImageKind, String>;
+/// The records beside them.
+pub(crate) type Records = BTreeMap<ImageKind, ImageRecord>;
 
 impl BuiltImage {
-    /// Image and architecture: of each such pair one is current.
-    pub(crate) fn kind(&self) -> (String, String) {
+    pub(crate) fn kind(&self) -> ImageKind {
         (self.image.clone(), self.arch.clone())
     }
 
     /// Whether machines may start from it.
     pub(crate) fn is_usable(&self) -> bool {
         self.tested && self.available
+    }
+
+    /// Whether machines that start from `other` could start from it by the same launch template.
+    pub(crate) fn takes_the_place_of(&self, other: &Self) -> bool {
+        self.is_usable() && self.kind() == other.kind() && self.stock == other.stock
     }
 
     /// How old it is, in days.
@@ -127,11 +131,17 @@ pub(crate) fn with_digest<'a>(all: &'a [BuiltImage], digest: &str) -> Option<&'a
     usable.max_by_key(|one| one.version)
 }
 
-/// The one to go back to from `current`: the newest before it of its kind.
+/// Whether machines may start from `one`. The launch templates of its pools name the root volume as `current`'s
+/// distribution calls it, and after the next `up` as `stock` does: with another name the disk would be a second one.
+pub(crate) fn fits(one: &BuiltImage, current: Option<&BuiltImage>, stock: &str) -> bool {
+    one.stock == stock || current.is_some_and(|current| current.stock == one.stock)
+}
+
+/// The one to go back to from `current`: the newest before it of its kind and distribution.
 pub(crate) fn previous<'a>(all: &'a [BuiltImage], current: &BuiltImage) -> Option<&'a BuiltImage> {
     let mut older: Vec<&BuiltImage> = all
         .iter()
-        .filter(|one| one.kind() == current.kind() && one.is_usable())
+        .filter(|one| one.takes_the_place_of(current))
         .filter(|one| one.version < current.version)
         .collect();
     older.sort_by_key(|one| one.version);
@@ -150,25 +160,46 @@ pub(crate) fn before<'a>(
         return previous(all, current);
     };
     let named = recorded.previous.as_ref()?;
-    let mut usable = all.iter().filter(|one| one.is_usable());
-    let found = usable.find(|one| one.id == named.ami);
+    let mut fit = all.iter().filter(|one| one.takes_the_place_of(current));
+    let found = fit.find(|one| one.id == named.ami);
     found.or_else(|| previous(all, current))
 }
 
+/// The one to go back to from `to` once it takes the place of `from`: that, if it fits. One that takes its own place has
+/// the same before it as it had.
+pub(crate) fn left_for<'a>(
+    all: &'a [BuiltImage],
+    to: &BuiltImage,
+    from: Option<&str>,
+    record: Option<&ImageRecord>,
+) -> Option<&'a BuiltImage> {
+    if from == Some(&to.id) {
+        return before(all, to, record);
+    }
+    let mut fit = all.iter().filter(|one| one.takes_the_place_of(to));
+    let was = fit.find(|one| Some(one.id.as_str()) == from);
+    was.or_else(|| previous(all, to))
+}
+
 /// Every image with what it is, by image and architecture, the newest first.
-pub(crate) fn listed(all: &[BuiltImage], current: &Current, now_s: u64) -> Vec<Listed> {
+pub(crate) fn listed(
+    all: &[BuiltImage],
+    current: &Current,
+    records: &Records,
+    now_s: u64,
+) -> Vec<Listed> {
     let is_current = |one: &BuiltImage| current.get(&one.kind()) == Some(&one.id);
-    let before: BTreeSet<&str> = all
+    let gone_back_to: BTreeSet<&str> = all
         .iter()
         .filter(|one| is_current(one))
-        .filter_map(|one| Some(previous(all, one)?.id.as_str()))
+        .filter_map(|one| Some(before(all, one, records.get(&one.kind()))?.id.as_str()))
         .collect();
     let role = |one: &BuiltImage| {
         if is_current(one) {
             Role::Current
         } else if !one.is_usable() {
             Role::Untested
-        } else if before.contains(one.id.as_str()) {
+        } else if gone_back_to.contains(one.id.as_str()) {
             Role::Previous
         } else {
             Role::Other
@@ -189,73 +220,13 @@ pub(crate) fn listed(all: &[BuiltImage], current: &Current, now_s: u64) -> Vec<L
     listed
 }
 
-/// Why an image is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeptBecause {
-    /// The next machine starts from it.
-    Current,
-    /// A machine runs on it, or a pool names it by its id.
-    InUse,
-    /// `ami rollback` and the function go back to it.
-    GoneBackTo,
-    /// It is one of the newest.
-    Recent,
-    /// Nobody has tested it yet, and somebody may be about to.
-    BeingBuilt,
-}
-
-impl KeptBecause {
-    /// For people.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Current => "machines start from it",
-            Self::InUse => "a machine or a pool uses it",
-            Self::GoneBackTo => "it is the one to go back to",
-            Self::Recent => "it is one of the two newest",
-            Self::BeingBuilt => "it may be under way",
-        }
-    }
-}
-
-/// Why `one` must not go, if it must not. `in_use` are ids of images that machines run on or pools name,
-/// `recorded` those that the records of the current images name.
-pub(crate) fn kept_because(
-    one: &BuiltImage,
-    all: &[BuiltImage],
-    current: &Current,
-    in_use: &BTreeSet<String>,
-    recorded: &BTreeSet<String>,
-    now_s: u64,
-) -> Option<KeptBecause> {
-    if current.get(&one.kind()) == Some(&one.id) {
-        return Some(KeptBecause::Current);
-    }
-    if in_use.contains(&one.id) {
-        return Some(KeptBecause::InUse);
-    }
-    if recorded.contains(&one.id) {
-        return Some(KeptBecause::GoneBackTo);
-    }
-    if !one.is_usable() {
-        let is_young = now_s.saturating_sub(one.created_s) < UNTESTED_S;
-        return is_young.then_some(KeptBecause::BeingBuilt);
-    }
-    let newer = all
-        .iter()
-        .filter(|other| other.kind() == one.kind() && other.is_usable())
-        .filter(|other| other.version > one.version);
-    (newer.count() < KEPT).then_some(KeptBecause::Recent)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const NOW_S: u64 = 1_800_000_000;
+    pub(in crate::images) const NOW_S: u64 = 1_800_000_000;
 
-    fn image(version: u32) -> BuiltImage {
+    pub(in crate::images) fn image(version: u32) -> BuiltImage {
         BuiltImage {
             id: format!("ami-{version}"),
             name: format!("ci-runner-go-v{version}"),
@@ -267,11 +238,12 @@ mod tests {
             parent: "ami-0".to_owned(),
             created_s: NOW_S - 86_400 * u64::from(10 - version),
             tested: true,
+            published: true,
             available: true,
         }
     }
 
-    fn current(id: &str) -> Current {
+    pub(in crate::images) fn current(id: &str) -> Current {
         let kind = ("go".to_owned(), "x86_64".to_owned());
         Current::from([(kind, id.to_owned())])
     }
@@ -289,7 +261,7 @@ mod tests {
         };
         let all = [image(1), image(3), image(4), untested, arm];
         let roles = |current: &Current| -> Vec<(u32, Role)> {
-            let listed = listed(&all, current, NOW_S);
+            let listed = listed(&all, current, &Records::new(), NOW_S);
             let mut x86 = listed.iter().filter(|one| one.built.arch == "x86_64");
             assert!(x86.all(|one| one.age_days == 10 - u64::from(one.built.version)));
             let x86 = listed.iter().filter(|one| one.built.arch == "x86_64");
@@ -341,40 +313,52 @@ mod tests {
         // Retired since, and of another image than the current one.
         assert_eq!(before(Some(record(4, Some(3)))), Some(2));
         assert_eq!(before(Some(record(2, Some(1)))), Some(2));
+        // Named again, it has the same before it.
+        let again = |record: &ImageRecord| left_for(&all, &image(4), Some("ami-4"), Some(record));
+        assert_eq!(again(&record(4, Some(1))).map(|one| one.version), Some(1));
+        assert_eq!(again(&record(4, None)), None);
+        // What is listed as the one before is the one that is gone back to.
+        for (previous, is_previous) in [(Some(1), Some(1)), (None, None), (Some(3), Some(2))] {
+            let records = Records::from([(image(4).kind(), record(4, previous))]);
+            let listed = listed(&all, &current("ami-4"), &records, NOW_S);
+            let found = listed.iter().find(|one| one.role == Role::Previous);
+            assert_eq!(found.map(|one| one.built.version), is_previous);
+        }
     }
 
     #[test]
-    fn two_are_kept_and_what_is_current_or_in_use() {
-        let all = [image(1), image(2), image(3), image(4)];
-        let kept = |version: u32, current_id: &str, in_use: &[&str]| {
-            let in_use = in_use.iter().map(|id| (*id).to_owned()).collect();
-            let recorded = BTreeSet::from(["ami-0".to_owned()]);
-            let current = current(current_id);
-            kept_because(&image(version), &all, &current, &in_use, &recorded, NOW_S)
+    fn no_image_takes_the_place_of_one_on_another_distribution() {
+        let ubuntu = |version| BuiltImage {
+            stock: "ubuntu".to_owned(),
+            ..image(version)
         };
-        assert_eq!(kept(4, "ami-4", &[]), Some(KeptBecause::Current));
-        assert_eq!(kept(3, "ami-4", &[]), Some(KeptBecause::Recent));
-        assert_eq!(kept(2, "ami-4", &[]), None);
-        assert_eq!(kept(1, "ami-4", &["ami-1"]), Some(KeptBecause::InUse));
-        // A newer one was bad, and the current one has this before it.
-        assert_eq!(kept(0, "ami-4", &[]), Some(KeptBecause::GoneBackTo));
-        // Gone back to: it stays, and so do the newer ones.
-        assert_eq!(kept(1, "ami-1", &[]), Some(KeptBecause::Current));
-        assert_eq!(kept(2, "ami-1", &[]), None);
-        let fresh = BuiltImage {
-            tested: false,
-            created_s: NOW_S - 60,
-            ..image(5)
+        let all = [image(1), ubuntu(2), image(3), ubuntu(4), image(5)];
+        let version = |found: Option<&BuiltImage>| found.map(|one| one.version);
+        assert_eq!(version(previous(&all, &all[4])), Some(3));
+        assert_eq!(version(previous(&all, &all[3])), Some(2));
+        assert_eq!(version(previous(&all, &all[1])), None);
+        // A record from before the pools' distribution changed.
+        let made = |version: u32| stacks::images::Made {
+            ami: format!("ami-{version}"),
+            made_s: 0,
         };
-        let none = BTreeSet::new();
-        let current = current("ami-4");
-        let because = |one: &BuiltImage| kept_because(one, &all, &current, &none, &none, NOW_S);
-        assert_eq!(because(&fresh), Some(KeptBecause::BeingBuilt));
-        let left_over = BuiltImage {
-            created_s: NOW_S - UNTESTED_S,
-            ..fresh
+        let record = ImageRecord {
+            current: made(5),
+            previous: Some(made(4)),
         };
-        assert_eq!(because(&left_over), None);
+        assert_eq!(version(before(&all, &all[4], Some(&record))), Some(3));
+
+        let left_for =
+            |to: usize, from: &str, record| version(left_for(&all, &all[to], Some(from), record));
+        assert_eq!(left_for(4, "ami-1", None), Some(1));
+        assert_eq!(left_for(4, "ami-4", None), Some(3));
+        assert_eq!(left_for(3, "ami-5", None), Some(2));
+
+        // As launch templates are now, and as the next `up` makes them.
+        assert!(fits(&all[0], Some(&all[4]), "ubuntu"));
+        assert!(fits(&all[1], Some(&all[4]), "ubuntu"));
+        assert!(!fits(&all[1], Some(&all[4]), "al2023"));
+        assert!(!fits(&all[1], None, "al2023"));
     }
 
     #[test]

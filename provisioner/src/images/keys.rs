@@ -14,6 +14,8 @@ pub(crate) struct Keys {
     pub(crate) parent: String,
     /// When a machine of it was tried and found good. Without it nothing starts from it.
     pub(crate) tested: String,
+    /// When machines were first to start from it. From then on only people put it forward again.
+    pub(crate) published: String,
     /// Of which build it is: no two have the same word.
     pub(crate) build: String,
 }
@@ -28,6 +30,7 @@ impl Keys {
             digest: with("digest"),
             parent: with("parent"),
             tested: with("tested"),
+            published: with("published"),
             build: with("build"),
         }
     }

@@ -147,7 +147,7 @@ async fn is_named(shell: &Shell<'_>, path: &str, image: &str) -> Result<bool, Ca
 }
 
 /// What is found, as soon as something is; nothing after a while in which nothing was.
-async fn looked_for(
+pub(super) async fn looked_for(
     look: impl AsyncFn() -> Result<Vec<String>, CallError>,
 ) -> Result<Vec<String>, CallError> {
     let begun = Instant::now();

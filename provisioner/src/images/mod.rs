@@ -4,17 +4,21 @@
 mod asked;
 mod build;
 mod built;
+mod kept;
 mod keys;
 mod machine;
 mod made;
+mod outcome;
 mod publish;
 
 pub use self::asked::Asked;
-pub use self::build::{Outcome, build, take_away};
+pub use self::build::{build, take_away};
 pub(crate) use self::built::ImageStatus;
-pub use self::built::{BuiltImage, KEPT, KeptBecause, Listed, Role};
+pub use self::built::{BuiltImage, Listed, Role};
+pub use self::kept::{KEPT, KeptBecause};
 pub(crate) use self::keys::Keys;
 pub use self::machine::Patience;
 pub use self::made::Made;
-pub(crate) use self::publish::put;
+pub use self::outcome::{Came, Outcome};
+pub(crate) use self::publish::place;
 pub use self::publish::{Moved, Retired, list, promote, retire, rollback};

@@ -10,13 +10,15 @@ use stacks::images::{ImageRecord, Made};
 use stacks::names::Names;
 
 use super::built::BuiltImage;
-use super::built::{self, Current, KeptBecause, Listed};
-use super::keys;
+use super::built::{self, Current, ImageKind, Listed, Records};
+use super::kept::{self, KeptBecause};
+use super::keys::{self, Keys};
 use crate::deployment::Deployment;
 use crate::environment::{Arch, Environment, Image};
 use crate::error::Error;
+use crate::named_images::PlacedImage;
 use crate::progress::Progress;
-use crate::shell::Shell;
+use crate::shell::{Shell, moment};
 
 /// How long AWS may take to believe an image, in seconds: it looks at it after it has said yes.
 const TAKEN_LIMIT_S: u64 = 60;
@@ -29,7 +31,8 @@ pub async fn list(deployment: &Deployment, progress: &dyn Progress) -> Result<Ve
     let names = deployment.environment.names();
     let all = shell.built_images(&names).await?;
     let current = current(&shell, &names, &all).await?;
-    Ok(built::listed(&all, &current, keys::now_s()))
+    let records = records(&shell, &names, &all).await?;
+    Ok(built::listed(&all, &current, &records, keys::now_s()))
 }
 
 /// Has machines start from `id`, an image of `image` that was built here: what they started from before.
@@ -55,6 +58,16 @@ pub async fn promote(
     if !found.available {
         return Err(refused("is not available"));
     }
+    let value = shell.parameter(&names.image(image, &found.arch)).await?;
+    let current = all.iter().find(|one| Some(&one.id) == value.as_ref());
+    let stock = deployment.environment.stock().word();
+    if !built::fits(found, current, stock) {
+        let other = &found.stock;
+        return Err(refused(&format!(
+            "is built on {other}, and the launch templates of its pools are made for {stock}, whose root volume \
+             has another name: give the pools `stock = \"{other}\"`, promote it, and run `cargo xtask up`"
+        )));
+    }
     put_forward(&shell, &names, &all, found).await
 }
 
@@ -74,9 +87,9 @@ pub async fn rollback(
     let wanted = |one: &&BuiltImage| arch.is_none_or(|arch| arch.name() == one.arch);
     let mut moved = Vec::new();
     for one in of_image.filter(is_current).filter(wanted) {
-        let recorded = shell.image_record(&names, one).await?;
+        let parameter = names.image(&one.image, &one.arch);
+        let recorded = shell.image_record(&parameter).await?;
         if let Some(before) = built::before(&all, one, recorded.as_ref()) {
-            let parameter = names.image(&before.image, &before.arch);
             record(&shell, &names, before, built::previous(&all, before)).await?;
             put(&shell, &parameter, &before.id).await?;
             moved.push(Moved {
@@ -91,8 +104,8 @@ pub async fn rollback(
             image: image.to_owned(),
             phase: "rollback",
             because:
-                "there is no image before the current one; `cargo xtask ami list` shows those \
-                      that there are"
+                "there is no image before the current one on its distribution; `cargo xtask ami \
+                      list` shows those that there are"
                     .to_owned(),
         });
     }
@@ -111,7 +124,7 @@ pub struct Moved {
 }
 
 /// Has machines start from `to`, and records what they started from until now as the one to go back to: its machines
-/// came up.
+/// came up. That it was put forward is written first: broken off after that, it is for people to go on.
 pub(super) async fn put_forward(
     shell: &Shell<'_>,
     names: &Names,
@@ -120,16 +133,37 @@ pub(super) async fn put_forward(
 ) -> Result<Moved, Error> {
     let parameter = names.image(&to.image, &to.arch);
     let from = shell.parameter(&parameter).await?;
-    let is_other = from.as_ref() != Some(&to.id);
-    let mut others = all.iter().filter(|one| is_other && one.is_usable());
-    let was = others.find(|one| Some(&one.id) == from.as_ref());
-    record(shell, names, to, was.or_else(|| built::previous(all, to))).await?;
+    if !to.published {
+        let (key, now) = (Keys::of(names).published, moment(keys::now_s()));
+        shell.tag_image(&to.id, &key, &now).await?;
+    }
+    let recorded = shell.image_record(&parameter).await?;
+    let previous = built::left_for(all, to, from.as_deref(), recorded.as_ref());
+    record(shell, names, to, previous).await?;
     put(shell, &parameter, &to.id).await?;
+    if let Some(from) = &from {
+        tell_of_root(shell, from, to).await;
+    }
     Ok(Moved {
         parameter,
         from,
         to: to.clone(),
     })
+}
+
+/// Launch templates name the root volume as the image called it that was there at the last `up`.
+async fn tell_of_root(shell: &Shell<'_>, from: &str, to: &BuiltImage) {
+    // One that is gone tells nothing, and the parameter is written whatever EC2 says now.
+    let root = async |id: &str| shell.root_of(id).await.ok().flatten();
+    if let (Some((before, _)), Some((now, _))) = (root(from).await, root(&to.id).await)
+        && before != now
+    {
+        shell.step(&format!(
+            "{}: its root volume is {now}, and launch templates name {before}: run `cargo xtask up` now, or its \
+             machines have their disk beside it",
+            to.name
+        ));
+    }
 }
 
 /// Before the parameter itself: what it says of another image than that names holds for nothing.
@@ -154,15 +188,55 @@ async fn record(
 
 /// Writes the parameter and reads it back until it says so: AWS answers before it has looked at the image, and
 /// keeps the old value if it does not like what it sees.
-pub(crate) async fn put(shell: &Shell<'_>, path: &str, image: &str) -> Result<(), Error> {
+async fn put(shell: &Shell<'_>, path: &str, image: &str) -> Result<(), Error> {
     if shell.parameter(path).await?.as_deref() == Some(image) {
         return Ok(());
     }
     shell.put_image(path, image).await?;
+    until(shell, path, image, |value| value == Some(image)).await?;
+    Ok(())
+}
+
+/// Has a parameter name a stock image, unless it or its record says another than what was seen: somebody puts an image
+/// forward. Whether it does then.
+pub(crate) async fn place(shell: &Shell<'_>, placed: &PlacedImage) -> Result<bool, Error> {
+    let PlacedImage {
+        parameter: path,
+        ami,
+        instead_of,
+        recorded,
+    } = placed;
+    if instead_of.is_some() {
+        // In this order: who puts forward writes the record first.
+        let named = shell.parameter(path).await?;
+        let record = shell.image_record(path).await?;
+        if named != *instead_of || record.map(|record| record.current.ami) != *recorded {
+            return Ok(false);
+        }
+        shell.put_image(path, ami).await?;
+    } else {
+        match shell.make_image_parameter(path, ami).await {
+            Err(error) if error.is("ParameterAlreadyExists") => return Ok(false),
+            made => made?,
+        }
+    }
+    let is_other = |value: Option<&str>| value != instead_of.as_deref();
+    let named = until(shell, path, ami, is_other).await?;
+    Ok(named.as_ref() == Some(ami))
+}
+
+/// Waits until the parameter says what is wanted of it: what that is.
+async fn until(
+    shell: &Shell<'_>,
+    path: &str,
+    image: &str,
+    is_it: impl Fn(Option<&str>) -> bool,
+) -> Result<Option<String>, Error> {
     let begun = Instant::now();
     loop {
-        if shell.parameter(path).await?.as_deref() == Some(image) {
-            return Ok(());
+        let value = shell.parameter(path).await?;
+        if is_it(value.as_deref()) {
+            return Ok(value);
         }
         let seconds = begun.elapsed().as_secs();
         if seconds > TAKEN_LIMIT_S {
@@ -179,16 +253,32 @@ pub(crate) async fn put(shell: &Shell<'_>, path: &str, image: &str) -> Result<()
     }
 }
 
+/// The kinds of these images, each with its parameter.
+fn parameters(names: &Names, all: &[BuiltImage]) -> BTreeMap<ImageKind, String> {
+    let of = |one: &BuiltImage| (one.kind(), names.image(&one.image, &one.arch));
+    all.iter().map(of).collect()
+}
+
 /// What the parameters of these kinds of images say.
 async fn current(shell: &Shell<'_>, names: &Names, all: &[BuiltImage]) -> Result<Current, Error> {
-    let kinds: BTreeSet<_> = all.iter().map(BuiltImage::kind).collect();
     let mut current = Current::new();
-    for (image, arch) in kinds {
-        if let Some(id) = shell.parameter(&names.image(&image, &arch)).await? {
-            current.insert((image, arch), id);
+    for (kind, parameter) in parameters(names, all) {
+        if let Some(id) = shell.parameter(&parameter).await? {
+            current.insert(kind, id);
         }
     }
     Ok(current)
+}
+
+/// What the records beside them say.
+async fn records(shell: &Shell<'_>, names: &Names, all: &[BuiltImage]) -> Result<Records, Error> {
+    let mut records = Records::new();
+    for (kind, parameter) in parameters(names, all) {
+        if let Some(record) = shell.image_record(&parameter).await? {
+            records.insert(kind, record);
+        }
+    }
+    Ok(records)
 }
 
 /// What came of a retirement.
@@ -214,11 +304,16 @@ pub async fn retire(
     let all = shell.built_images(&names).await?;
     let current = current(&shell, &names, &all).await?;
     let in_use = in_use(&shell, environment).await?;
-    let recorded = recorded(&shell, &names, &all).await?;
+    let records = records(&shell, &names, &all).await?;
+    let recorded = records.into_values().flat_map(|record| {
+        let previous = record.previous.map(|previous| previous.ami);
+        [Some(record.current.ami), previous].into_iter().flatten()
+    });
+    let recorded: BTreeSet<String> = recorded.collect();
     let now_s = keys::now_s();
     let mut retired = Retired::default();
     for one in all.iter().filter(|one| id.is_none_or(|id| one.id == id)) {
-        if let Some(because) = built::kept_because(one, &all, &current, &in_use, &recorded, now_s) {
+        if let Some(because) = kept::kept_because(one, &all, &current, &in_use, &recorded, now_s) {
             retired.kept.push((one.clone(), because));
             continue;
         }
@@ -239,23 +334,6 @@ pub async fn retire(
         phase: "retirement",
         because: because.to_owned(),
     })
-}
-
-/// Images that the records of these kinds of images name.
-async fn recorded(
-    shell: &Shell<'_>,
-    names: &Names,
-    all: &[BuiltImage],
-) -> Result<BTreeSet<String>, Error> {
-    let kinds: BTreeMap<_, _> = all.iter().map(|one| (one.kind(), one)).collect();
-    let mut recorded = BTreeSet::new();
-    for of_kind in kinds.into_values() {
-        if let Some(record) = shell.image_record(names, of_kind).await? {
-            recorded.insert(record.current.ami);
-            recorded.extend(record.previous.map(|previous| previous.ami));
-        }
-    }
-    Ok(recorded)
 }
 
 /// Images that machines of the deployment run on, and that its pools name by their ids.

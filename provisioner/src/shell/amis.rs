@@ -4,10 +4,11 @@ use aws_sdk_ec2::operation::deregister_image::DeregisterImageOutput;
 use aws_sdk_ec2::types::{
     Filter, Image, ImageState, ResourceType, SnapshotReturnCodes, Tag, TagSpecification,
 };
+use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
 use aws_sdk_ssm::types::ParameterType;
 use aws_smithy_types::date_time::{DateTime, Format};
 use stacks::images::ImageRecord;
-use stacks::names::Names;
+use stacks::names::{IMAGE_RECORD, Names};
 
 use super::Shell;
 use crate::aws::{CallError, failed};
@@ -168,13 +169,12 @@ impl Shell<'_> {
         asked.send().await.map(drop).map_err(failed("CreateTags"))
     }
 
-    /// What is recorded beside the parameter of that image; nothing if nobody can read it.
+    /// What is recorded beside the parameter of an image; nothing if nobody can read it.
     pub(crate) async fn image_record(
         &self,
-        names: &Names,
-        of: &BuiltImage,
+        parameter: &str,
     ) -> Result<Option<ImageRecord>, CallError> {
-        let path = names.image_record(&of.image, &of.arch);
+        let path = format!("{parameter}{IMAGE_RECORD}");
         let record = self.parameter(&path).await?;
         Ok(record.and_then(|record| serde_json::from_str(&record).ok()))
     }
@@ -193,15 +193,23 @@ impl Shell<'_> {
     /// Has the parameter name `image` from now on. AWS says yes before it has looked at the value: whoever
     /// calls reads it back.
     pub(crate) async fn put_image(&self, path: &str, image: &str) -> Result<(), CallError> {
-        let put = self
-            .ssm
-            .put_parameter()
-            .name(path)
-            .r#type(ParameterType::String)
-            .data_type(IMAGE_PARAMETER)
-            .value(image)
-            .overwrite(true);
+        let put = self.image_parameter(path, image).overwrite(true);
         put.send().await.map(drop).map_err(failed("PutParameter"))
+    }
+
+    /// The same of a parameter that is not there: AWS refuses to overwrite one that is.
+    pub(crate) async fn make_image_parameter(
+        &self,
+        path: &str,
+        image: &str,
+    ) -> Result<(), CallError> {
+        let put = self.image_parameter(path, image);
+        put.send().await.map(drop).map_err(failed("PutParameter"))
+    }
+
+    fn image_parameter(&self, path: &str, image: &str) -> PutParameterFluentBuilder {
+        let put = self.ssm.put_parameter().name(path).value(image);
+        put.r#type(ParameterType::String).data_type(IMAGE_PARAMETER)
     }
 }
 
@@ -237,6 +245,7 @@ fn built(image: &Image, keys: &Keys) -> Option<BuiltImage> {
             .and_then(|at| u64::try_from(at.secs()).ok())
             .unwrap_or(0),
         tested: tag(&keys.tested).is_some(),
+        published: tag(&keys.published).is_some(),
         available: image.state.as_ref() == Some(&ImageState::Available),
     })
 }

@@ -11,8 +11,7 @@ use super::Shell;
 use crate::aws::{CallError, failed};
 use crate::environment::{Environment, Image, Pool};
 use crate::error::Error;
-use crate::images::BuiltImage;
-use crate::named_images::NamedImage;
+use crate::named_images::{Known, NamedImage};
 
 /// The account's own key for volumes is none that anybody has to be let use.
 const AWS_KEY: &str = "alias/aws/ebs";
@@ -70,19 +69,29 @@ impl Shell<'_> {
             let stock_ami = self.parameter(&path).await?;
             let stock_ami = stock_ami.ok_or_else(|| no_parameter(pool, path))?;
             let value = self.parameter(&parameter).await?;
+            let record = self.image_record(&parameter).await?;
+            let recorded = record.map(|record| record.current.ami);
             if built.is_none() {
                 built = Some(self.built_images(&names).await?);
             }
             let mut all = built.iter().flatten().filter(|one| one.is_usable());
             let current = all.find(|one| value.as_ref() == Some(&one.id));
+            let known = match current {
+                Some(one) => Known::Built {
+                    stock: one.stock.clone(),
+                    age_days: one.age_days(),
+                },
+                None if value.is_some() && value == recorded => Known::Recorded,
+                None => Known::Foreign,
+            };
             found.push(NamedImage {
-                is_built: current.is_some(),
-                age_days: current.map_or(0, BuiltImage::age_days),
                 image: name.clone(),
                 parameter,
                 stock: stock.word(),
                 stock_ami,
                 value,
+                recorded,
+                known,
             });
         }
         Ok(found)

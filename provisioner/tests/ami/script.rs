@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use provisioner::ami::script::{Verdict, builder, self_test, steps_done, verdict};
-use provisioner::ami::{AmiError, Baked, Manifest, Stock};
+use provisioner::ami::{AmiError, Manifest, Stock};
 use provisioner::environment::Arch;
 
 use super::{changed, ours, sources, text};
@@ -129,18 +129,8 @@ fn scripts_fit_into_user_data_and_arm_their_deadline_first() {
 #[test]
 fn a_script_that_is_too_long_is_refused_with_what_to_do() {
     let mut much = sources();
-    let mut noise = Vec::new();
-    // Bytes that do not pack.
-    let mut state = 1_u32;
-    for _ in 0..12_000 {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        noise.push(state.to_be_bytes()[0]);
-    }
-    much.baked = vec![Baked {
-        path: "/usr/local/lib/ci/much".to_owned(),
-        is_program: false,
-        bytes: noise,
-    }];
+    let long = ":\n".repeat(MOST_BYTES / 2);
+    much.steps.get_mut("user").unwrap().push_str(&long);
     let manifest = Manifest::parse(&text(), much).unwrap();
     let base = manifest.image("base").unwrap();
     let refused = builder(&manifest, base, Stock::Ubuntu, Arch::X86_64, 45)
@@ -150,49 +140,6 @@ fn a_script_that_is_too_long_is_refused_with_what_to_do() {
         refused.contains("user-data takes 15360") && refused.contains("ami/steps"),
         "{refused}"
     );
-}
-
-#[test]
-fn baked_files_are_laid_with_their_mode_and_checked_in_the_image() {
-    let mut with = sources();
-    with.baked = vec![
-        Baked {
-            path: "/usr/local/lib/ci/boot.sh".to_owned(),
-            is_program: true,
-            bytes: b"#!/bin/sh\n".to_vec(),
-        },
-        Baked {
-            path: "/etc/systemd/system/ci.service".to_owned(),
-            is_program: false,
-            bytes: b"[Unit]\n".to_vec(),
-        },
-    ];
-    let manifest = Manifest::parse(&text(), with.clone()).unwrap();
-    let base = manifest.image("base").unwrap();
-    let script = builder(&manifest, base, Stock::Ubuntu, Arch::X86_64, 45).unwrap();
-    assert!(
-        script.contains("lay 755 /usr/local/lib/ci/boot.sh <<'END'\nH4sI"),
-        "{script}"
-    );
-    assert!(script.contains("lay 644 /etc/systemd/system/ci.service <<'END'\nH4sI"));
-    let tried = self_test(&manifest, base, Stock::Ubuntu, Arch::X86_64, 45).unwrap();
-    assert!(tried.contains(" 755 /usr/local/lib/ci/boot.sh\n") && !tried.contains("H4sI"));
-    for path in [
-        "/etc/../shadow",
-        "etc/relative",
-        "/etc/a b",
-        "/etc/$(id)",
-        "/",
-    ] {
-        with.baked[0].path = path.to_owned();
-        let refused = Manifest::parse(&text(), with.clone())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            refused.contains("is no name for a file of an image"),
-            "{path}: {refused}"
-        );
-    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use provisioner::environment::{self, Environment};
-use provisioner::named_images::NamedImage;
+use provisioner::named_images::{Known, NamedImage};
 use provisioner::plan::{self, Action, ParameterValue, Plan, StackPlan};
 use provisioner::render::{self, Stack};
 use provisioner::show::{self, Palette, Presentation};
@@ -369,8 +369,8 @@ fn a_parameter_of_an_image_that_was_never_built_is_written_and_said() {
         stock: "al2023",
         stock_ami: "ami-1".to_owned(),
         value: None,
-        is_built: false,
-        age_days: 0,
+        recorded: None,
+        known: Known::Foreign,
     };
     let with = |image: NamedImage| World {
         named_images: vec![image],
@@ -386,7 +386,10 @@ fn a_parameter_of_an_image_that_was_never_built_is_written_and_said() {
     );
     let built = NamedImage {
         value: Some("ami-2".to_owned()),
-        is_built: true,
+        known: Known::Built {
+            stock: "al2023".to_owned(),
+            age_days: 0,
+        },
         ..image
     };
     let plan = plan_of(&environment, &with(built));

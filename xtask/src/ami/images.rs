@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::{Subcommand, ValueEnum};
 use provisioner::ami::Manifest;
 use provisioner::environment::Arch;
-use provisioner::images::{self, Asked, Listed, Made, Moved, Outcome, Patience, Role};
+use provisioner::images::{self, Asked, BuiltImage, Listed, Made, Moved, Outcome, Patience, Role};
 use stacks::images::OLD_DAYS;
 
 use crate::env_arg::EnvArg;
@@ -134,12 +134,9 @@ pub async fn run(target: &Target, command: ImagesCommand) -> Result<(), Error> {
                 instance_type: instance_type.as_deref(),
                 patience: Patience::default(),
             };
-            for Outcome { built, was_there } in build(target, &asked).await? {
-                let word = if was_there { "unchanged" } else { "built" };
-                say(&format!(
-                    "{} {}: {word}, {} is {}",
-                    built.image, built.arch, built.name, built.id
-                ));
+            for outcome in build(target, &asked).await? {
+                let BuiltImage { image, arch, .. } = &outcome.built;
+                say(&format!("{image} {arch}: {}", outcome.words()));
             }
         }
         ImagesCommand::List { json, env: _ } => {
@@ -266,8 +263,6 @@ fn table(listed: &[Listed]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use provisioner::images::BuiltImage;
-
     use super::*;
 
     #[test]
@@ -284,6 +279,7 @@ mod tests {
                 parent: "ami-0".to_owned(),
                 created_s: 0,
                 tested: true,
+                published: true,
                 available: true,
             },
             role,

@@ -160,10 +160,11 @@ impl Fleet<'_> {
         let (go, node, deploy, godot) = tokio::try_join!(go, node, deploy, godot)?;
         let mut built = Built::new();
         for outcome in [base, go, node, deploy, godot].into_iter().flatten() {
+            let was_there = outcome.was_there();
             let one = outcome.built;
             // Base is there for those that stand on it, and for itself it was not.
-            if outcome.was_there != built.contains_key(&one.image) {
-                let words = format!("{} was there: {}", one.image, outcome.was_there);
+            if was_there != built.contains_key(&one.image) {
+                let words = format!("{} was there: {was_there}", one.image);
                 return Err(PlayError::Wrong(words));
             }
             if !one.tested {
