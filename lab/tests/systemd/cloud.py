@@ -121,8 +121,12 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 # On AWS this address is none of the machine's own, so that each rule of its routing applies: here it is looked
-# up among those last.
-for words in ("add pref 32767 lookup local", "del pref 0", "add pref 0 not to 169.254.169.254 lookup local"):
+# up among those last. systemd-networkd leaves what is the kernel's.
+for words in (
+    "add pref 32767 lookup local protocol kernel",
+    "del pref 0",
+    "add pref 0 not to 169.254.169.254 lookup local protocol kernel",
+):
     subprocess.run(["ip", "rule", *words.split()], check=True)
 
 BEGIN_WALL = time.time()
