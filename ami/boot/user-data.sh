@@ -4,7 +4,8 @@
 # Rules that this file keeps:
 # - Three ends, none of which needs another: the deadline below, the exit trap, the dispatcher's
 #   sweep. Everything that ends the machine first kills the unit ci-runner outright: a runner that
-#   is told to stop in the middle of a job reports that job as a success.
+#   is told to stop in the middle of a job reports that job as a success. Whatever ends it in more than an
+#   instant first kills all that the runner's user runs, in whatever unit.
 # - No secret is in this file, in an argument list, in an environment or on a disk. Role keys and
 #   metadata tokens go to curl by standard input, the runner's credential lives in tmpfs.
 # - Once the runner runs, root reads and writes nothing that lies in a folder of its user's: a link or
@@ -140,7 +141,20 @@ mark() {
   route "{\"mark\":\"$1\",\"text\":\"$text\"}" /dev/null 8 >/dev/null 2>&1 || :
 }
 
-kill_runner() { systemctl kill --signal=SIGKILL ci-runner.service >/dev/null 2>&1 || :; }
+kill_runner() {
+  systemctl kill --signal=SIGKILL ci-runner.service >/dev/null 2>&1 || :
+{% if not host.is_root %}
+  # What a job can have started elsewhere: under a user manager that lingers, whoever its processes are;
+  # and anywhere, by the real user, since a program that is setuid has another effective one. What forks
+  # meanwhile meets the next round. pkill would read command lines, at which a process can keep it waiting.
+  uid=$(id -u "$user" 2>/dev/null) || return 0
+  systemctl kill --signal=SIGKILL "user-$uid.slice" >/dev/null 2>&1 || :
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    grep -s -l "^Uid:.${uid}[^0-9]" /proc/[0-9]*/status | tr -dc '0-9\n' |
+      while read -r pid; do kill -KILL "$pid" 2>/dev/null || :; done
+  done
+{% endif %}
+}
 
 finish() {
   code=$?
@@ -218,6 +232,12 @@ only_root -4 169.254.169.254
 phase=user
 id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
 install -d -m 0700 -o "$user" "$own" "$home" "$home/work"
+{% if not host.is_root %}
+# They would start something of the user's after all of it was killed.
+for refuses in /etc/cron.deny /etc/at.deny; do
+  { echo "$user" >>"$refuses" && chmod 0644 "$refuses"; } || say "$refuses can't be written"
+done
+{% endif %}
 {% if host.sudo %}
 echo "$user ALL=(ALL:ALL) NOPASSWD: ALL" >/etc/sudoers.d/ci-runner
 chmod 0440 /etc/sudoers.d/ci-runner

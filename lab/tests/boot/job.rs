@@ -72,12 +72,7 @@ async fn it_asks_again_runs_its_one_job_in_a_clean_environment_and_powers_off() 
         .unwrap();
     let own: Vec<&str> = names
         .split(' ')
-        .filter(|name| {
-            !["ACT", "CI", "ImageOS", "PWD", "OLDPWD", "SHLVL", "_", ""].contains(name)
-                && !["ACTIONS_", "GITHUB_", "GITEA_", "RUNNER_"]
-                    .iter()
-                    .any(|of| name.starts_with(of))
-        })
+        .filter(|name| !["PWD", "OLDPWD", "SHLVL", "_", ""].contains(name) && !of_runner(name))
         .collect();
     let of_image_and_pool = ["GREETING", "JAVA_HOME", "ODD"];
     let mut promised: Vec<&str> = promised().into_iter().chain(of_image_and_pool).collect();
@@ -114,6 +109,17 @@ fn promised() -> Vec<&'static str> {
     let lines = list.lines().filter(|line| line.starts_with("- `"));
     let names = lines.filter_map(|line| line.split('`').nth(1));
     names.collect()
+}
+
+/// Whether the page says that the runner sets it, by its name or by how that begins.
+fn of_runner(name: &str) -> bool {
+    let (_, list) = PAGE.split_once("The runner adds its own (").unwrap();
+    let (list, _) = list.split_once(')').unwrap();
+    let mut said = list.split('`').skip(1).step_by(2);
+    said.any(|one| match one.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == one,
+    })
 }
 
 fn says_its_phases_and_no_secret(console: &str, given: &str) {

@@ -60,10 +60,12 @@ fn user_data(boot_file: &str, answers: &Value) -> String {
 
 /// The same on an image that `prepare` changed.
 fn prepared(prepare: &str, boot_file: &str, answers: &Value) -> String {
+    // All of it has EC2's 16 KB.
+    let route = ROUTE_SERVER.replace("    ", " ");
     format!(
         "#!/bin/sh\n{prepare}\n\
          cat >/run/answers.json <<'ANSWERS'\n{answers}\nANSWERS\n\
-         cat >/run/route.py <<'ROUTE'\n{ROUTE_SERVER}\nROUTE\n\
+         cat >/run/route.py <<'ROUTE'\n{route}\nROUTE\n\
          systemd-run --quiet --unit=route python3 /run/route.py\n\
          until curl -s -o /dev/null http://127.0.0.1:8088/; do sleep 0.1; done\n\
          {}",

@@ -50,6 +50,11 @@ fn every_kind_of_pool_has_a_short_script_that_a_shell_can_read() {
             script.contains("ip \"$1\" rule add"),
             !wanted.keys.contains("run_as")
         );
+        // Its end kills all that is of the job's user, which must not be root.
+        assert_eq!(
+            script.contains("/proc/[0-9]*/status"),
+            !wanted.keys.contains("run_as")
+        );
         assert_eq!(
             script.contains("spot/instance-action"),
             !wanted.keys.contains("on-demand")
@@ -66,11 +71,20 @@ fn once_the_runner_runs_no_line_of_roots_names_a_path_of_its_users() {
         assert!(!after.contains(path), "{path}:\n{after}");
     }
     // What ends the machine stands before, as functions.
-    for function in ["finish() {", "ship() {", "mark() {", "say() {"] {
+    for function in [
+        "finish() {",
+        "kill_runner() {",
+        "ship() {",
+        "mark() {",
+        "route() {",
+        "signed() (",
+        "metadata() {",
+        "reached() {",
+        "say() {",
+    ] {
         let (_, rest) = script.split_once(function).unwrap();
-        let (body, _) = rest.split_once("\n}\n").unwrap();
-        for path in ["$own", "$home"] {
-            assert!(!body.contains(path), "{path}:\n{body}");
-        }
+        let mut body = rest.lines().take_while(|line| !["}", ")"].contains(line));
+        let named = body.find(|line| line.contains("$own") || line.contains("$home"));
+        assert_eq!(named, None, "{function}");
     }
 }

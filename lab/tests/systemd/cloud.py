@@ -42,6 +42,14 @@ def record(handler, body, status):
         file.write(json.dumps(line) + "\n")
 
 
+def of_runners_user():
+    """What its user runs, and no corpses."""
+    listed = subprocess.run(
+        ["ps", "-o", "stat=,args=", "-U", "ci"], capture_output=True, text=True
+    ).stdout
+    return [line for line in listed.splitlines() if not line.startswith("Z")]
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -97,6 +105,8 @@ class Aws(Handler):
         asked = json.loads(body)
         record(self, body, 200)
         note("route", **asked)
+        if "mark" in asked:
+            note("alive", mark=asked["mark"], processes=of_runners_user())
         if "mark" in asked and asked["mark"] == PLAN.get("shut_down_at"):
             # As EC2 does it with an instance that is stopped in good order.
             subprocess.Popen(["systemctl", "poweroff"])
@@ -121,8 +131,12 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 # On AWS this address is none of the machine's own, so that each rule of its routing applies: here it is looked
-# up among those last.
-for words in ("add pref 32767 lookup local", "del pref 0", "add pref 0 not to 169.254.169.254 lookup local"):
+# up among those last. systemd-networkd leaves what is the kernel's.
+for words in (
+    "add pref 32767 lookup local protocol kernel",
+    "del pref 0",
+    "add pref 0 not to 169.254.169.254 lookup local protocol kernel",
+):
     subprocess.run(["ip", "rule", *words.split()], check=True)
 
 BEGIN_WALL = time.time()

@@ -24,6 +24,9 @@ macro_rules! on_both {
 
 on_both! {
     what_a_job_leaves_ends_with_it_and_root_reads_nothing_of_it
+    what_a_job_starts_outside_of_its_unit_is_killed_before_the_last_mark
+    metadata_stays_closed_when_networkd_drops_what_it_does_not_know
+    a_machine_runs_its_job_where_nothing_in_run_is_executable
     a_hung_job_is_ended_by_the_deadline_and_never_told_to_stop
     an_orderly_shutdown_in_the_middle_of_a_job_kills_the_runner_outright
     a_boot_script_that_is_told_to_stop_ends_the_machine
@@ -116,6 +119,73 @@ fn what_a_job_leaves_ends_with_it_and_root_reads_nothing_of_it(root: Root) {
     }
     // A minute is promised.
     assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
+}
+
+/// A user manager that lingers takes no rights. A unit of the system's is root's to make, and stands for every
+/// other place; what runs in it has root as its effective user.
+fn what_a_job_starts_outside_of_its_unit_is_killed_before_the_last_mark(root: Root) {
+    let wanted = Wanted {
+        keys: "sudo = true",
+        ..PLAIN
+    };
+    let job = "soon() { for i in $(seq 100); do ! \"$@\" >/dev/null || return 0; sleep 0.1; done; return 1; }\n\
+        echo true | at now || echo 'no at'\n\
+        echo '* * * * * true' | crontab - || echo 'no cron'\n\
+        loginctl enable-linger ci\n\
+        export XDG_RUNTIME_DIR=/run/user/$(id -u)\n\
+        soon test -e $XDG_RUNTIME_DIR/systemd/private\n\
+        systemd-run --quiet --user sh -c 'trap : TERM; exec sleep 601'\n\
+        sudo -n install -m 4755 /usr/bin/sleep /usr/local/bin/set-uid\n\
+        sudo -n systemd-run --quiet --uid=ci set-uid 602\n\
+        soon pgrep -x -f '.*sleep 601' && soon pgrep -u root -U ci -x set-uid && echo 'both run'\n";
+    let Some(ended) = machine(root, &wanted, job, json!({}), as_it_is) else {
+        return;
+    };
+    let lines: Vec<&str> = ended.job.lines().collect();
+    for line in ["no at", "no cron", "both run", "job ended with 0"] {
+        assert!(lines.contains(&line), "no {line}: {}", ended.job);
+    }
+    let alive = ended.of_kind("alive");
+    let last = alive.iter().find(|one| one["mark"] == "ending").unwrap();
+    assert_eq!(last["processes"], json!([]), "{}", ended.job);
+}
+
+/// Whatever makes it do so: systemd 257 does as it starts, 252 when a link is configured again.
+fn metadata_stays_closed_when_networkd_drops_what_it_does_not_know(root: Root) {
+    let wanted = Wanted {
+        keys: "sudo = true",
+        ..PLAIN
+    };
+    let job = "sudo -n sh -c 'ip link add lab0 type veth peer name lab1\n\
+        echo \"[Match]\nName=lab0\n[Network]\nAddress=10.9.0.1/24\" >/etc/systemd/network/lab.network\n\
+        ip rule add pref 99 to 192.0.2.1 prohibit\n\
+        systemctl restart systemd-networkd; networkctl reconfigure lab0\n\
+        for i in $(seq 100); do ip rule | grep -q ^99: || break; sleep 0.1; done'\n\
+        ip rule | grep -q ^99: || echo 'dropped what it does not know'\n\
+        curl -s -m 2 -o /dev/null http://169.254.169.254/ || echo 'metadata is closed'\n\
+        sudo -n curl -s -m 2 -o /dev/null http://169.254.169.254/ && echo 'not to root'\n";
+    let Some(ended) = machine(root, &wanted, job, json!({}), as_it_is) else {
+        return;
+    };
+    let lines: Vec<&str> = ended.job.lines().collect();
+    for line in [
+        "dropped what it does not know",
+        "metadata is closed",
+        "not to root",
+        "job ended with 0",
+    ] {
+        assert!(lines.contains(&line), "no {line}: {}", ended.job);
+    }
+}
+
+fn a_machine_runs_its_job_where_nothing_in_run_is_executable(root: Root) {
+    let noexec = with("#!/bin/sh\n", "#!/bin/sh\nmount -o remount,noexec /run\n");
+    let job = "grep -o ' /run tmpfs .*noexec' /proc/mounts | cut -d' ' -f2\n";
+    let Some(ended) = machine(root, &PLAIN, job, json!({}), noexec) else {
+        return;
+    };
+    assert_eq!(ended.job, "/run\njob ended with 0\n", "{}", ended.console);
+    assert_eq!(ended.marks(), ["ending", "online", "started"]);
 }
 
 fn a_hung_job_is_ended_by_the_deadline_and_never_told_to_stop(root: Root) {

@@ -3,7 +3,7 @@
 # and a curl (7.88) that is older than its own; Debian 13 has newer ones than Ubuntu 24.04.
 set -eu
 folder=$1
-packages=systemd,systemd-sysv,dbus,curl,ca-certificates,python3,iproute2,sudo,git,passwd,procps
+packages=systemd,systemd-sysv,dbus,curl,ca-certificates,python3,iproute2,sudo,git,passwd,procps,libpam-systemd,polkitd,cron,at
 for suite in bookworm trixie; do
   [ ! -e "$folder/$suite/made" ] || continue
   rm -rf "${folder:?}/$suite"

@@ -58,6 +58,7 @@ fn host(pool: &Pool, role: &str) -> Value {
     json!({
         "user": host.run_as.user(),
         "home": host.run_as.home(),
+        "is_root": host.run_as == RunAs::Root,
         // A job of root's could open it again.
         "metadata_is_closed": pool.permissions.is_none() && host.run_as != RunAs::Root,
         "role": role,

@@ -55,7 +55,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
     Step { name: "ami-steps", says: "the images' steps, run twice on a booted Debian, and what tries the images", when: When::Normal, budget_s: 60, run: ami_steps::run },
     Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 420, run: lab_steps::tests },
-    Step { name: "boot-suite", says: "the boot file on real systemd: Debian 12 and 13, each booted nine times", when: When::Normal, budget_s: 150, run: boot_suite::run },
+    Step { name: "boot-suite", says: "the boot file on real systemd: Debian 12 and 13, each booted twelve times", when: When::Normal, budget_s: 150, run: boot_suite::run },
     Step { name: "image-lives", says: "every image in the lab: built, tried, put forward, run on, put back, run on", when: When::Normal, budget_s: 100, run: image_lives::run },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 40, run: lab_steps::demo },
     Step { name: "acceptance", says: "what a real account is tried with, in the lab", when: When::Normal, budget_s: 50, run: lab_steps::acceptance },
