@@ -42,10 +42,12 @@ pub(super) fn alone(place: &Place) -> Vec<Value> {
     );
     let read = allow(
         "ImagesRead",
-        &["ssm:GetParameter", "ssm:GetParameters"].into(),
+        &["ssm:GetParameter"].into(),
         &[own.clone(), public],
     );
-    let put = allow("ImagesPut", &["ssm:PutParameter"].into(), &[own]);
+    // Whoever launches with a template that names its image by a parameter reads that.
+    let put = ["ssm:GetParameters", "ssm:PutParameter"];
+    let put = allow("ImagesPut", &put.into(), &[own]);
     let mut all = statements(place);
     all.extend([look, read, put, end, pass]);
     all
