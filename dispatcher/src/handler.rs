@@ -1,6 +1,7 @@
 //! What is done about each invocation: the door of every other room.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -226,8 +227,13 @@ impl Handler {
         let Some(runner) = self.ledger.runner(instance).await? else {
             return Ok("not ours");
         };
-        // One that had no job may not have come up, and its image may have been put forward a moment ago.
-        let keep = if runner.had_a_job() { KEEP } else { RECHECK };
+        // Its image may have been put forward a moment before its launch, and how it came up is to be told of that.
+        let age = Duration::from_millis(now_ms().saturating_sub(runner.launched_ms));
+        let keep = if runner.had_a_job() && age > KEEP {
+            KEEP
+        } else {
+            RECHECK
+        };
         let config = self.parameters.get(&self.aws, keep).await?;
         let context = self.context(&config, deadline);
         let state_reason = context.state_reason(&runner).await;

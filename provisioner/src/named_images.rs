@@ -24,6 +24,8 @@ pub struct NamedImage {
     pub recorded: Option<String>,
     /// What the deployment knows of the image that the parameter names.
     pub known: Known,
+    /// The newest that it has built and tried on this distribution.
+    pub newest: Option<String>,
 }
 
 /// What the deployment knows of the image that a parameter names.
@@ -97,10 +99,16 @@ impl NamedImage {
                  `cargo xtask ami list` shows what there is, `ami promote` names another",
                 ami = self.ami(),
             )),
-            Known::Foreign => Some(format!(
-                "image {image} was never built: its pools start from {stock}'s own image {stock_ami}, and each \
-                 machine installs what it needs, until `cargo xtask ami build {image}`"
-            )),
+            Known::Foreign => Some(match &self.newest {
+                Some(newest) => format!(
+                    "image {image}: its pools start from {stock}'s own image {stock_ami}, though {newest} is \
+                     built: `cargo xtask ami promote {image} {newest}` has them start from that"
+                ),
+                None => format!(
+                    "image {image} was never built: its pools start from {stock}'s own image {stock_ami}, and \
+                     each machine installs what it needs, until `cargo xtask ami build {image}`"
+                ),
+            }),
         }
     }
 }
@@ -118,6 +126,7 @@ mod tests {
             value: value.map(str::to_owned),
             recorded: Some("ami-before".to_owned()),
             known,
+            newest: None,
         }
     }
 
@@ -167,5 +176,11 @@ mod tests {
             let notice = notice.unwrap_or_default();
             assert!(notice.contains(said.unwrap_or_default()), "{notice}");
         }
+        let built = NamedImage {
+            newest: Some("ami-own".to_owned()),
+            ..image(Some("ami-stock"), Known::Foreign)
+        };
+        let notice = built.notice().unwrap_or_default();
+        assert!(notice.contains("ami promote go ami-own"), "{notice}");
     }
 }

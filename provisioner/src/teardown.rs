@@ -165,7 +165,7 @@ async fn delete_images(shell: &Shell<'_>, names: &Names) -> Result<(), Error> {
         shell.deregister(&image).await?;
     }
     for snapshot in shell.image_snapshots(names).await? {
-        shell.delete_snapshot(&snapshot).await?;
+        shell.delete_snapshot(&snapshot.id).await?;
     }
     Ok(())
 }

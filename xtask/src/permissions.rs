@@ -57,7 +57,7 @@ struct Handlers {
 pub fn run(path: &Path, images: bool) -> Result<(), Error> {
     let environment = environment::load(path).map_err(provisioner::Error::from)?;
     let policies = if images {
-        let statements = images::alone(&Place::of(&environment));
+        let statements = images::alone(&environment, &Place::of(&environment));
         vec![(
             format!("{}-images", environment.name),
             document(&statements),
@@ -350,7 +350,7 @@ mod tests {
                 .iter()
                 .flat_map(|it| it.1["Statement"].as_array().unwrap());
             let all: BTreeSet<_> = all.flat_map(granted).collect();
-            let statements = images::alone(&Place::of(&environment));
+            let statements = images::alone(&environment, &Place::of(&environment));
             assert!(length(&statements) <= POLICY_MAX_CHARS);
             let below = environment.names().parameter_images;
             for (action, resource) in statements.iter().flat_map(granted) {

@@ -25,6 +25,9 @@ const BY_THE_IMAGE: [&str; 2] = [
     "Client.InvalidSnapshot.NotFound",
 ];
 
+/// The last words of a boot that somebody else has ended: EC2, or a person.
+const TOLD_TO_STOP: &str = "told to stop";
+
 /// An instance that we launched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
@@ -96,7 +99,7 @@ pub enum RunnerState {
 pub(crate) enum Boot {
     /// It was registered: whatever came then, its image brings a machine up.
     CameUp,
-    /// It had not asked for its credential in time, and we ended it.
+    /// It had not asked for its credential in time, and we ended it, or it gave up and said so.
     Failed,
     /// It ended before it asked, and not by us: only EC2 can say whether that was its own doing.
     Unexplained,
@@ -316,6 +319,8 @@ impl Runner {
         }
         match self.end_reason() {
             Some(EndReason::BootTimeout) => Boot::Failed,
+            // Its boot has given up by itself, whatever EC2 will say.
+            Some(EndReason::Said(words)) if !words.ends_with(TOLD_TO_STOP) => Boot::Failed,
             Some(EndReason::Ended | EndReason::Gone | EndReason::Said(_)) | None => {
                 Boot::Unexplained
             }
@@ -371,12 +376,14 @@ mod tests {
         use RunnerState::{Booting, Busy, Idle};
         const ASKED: &[&str] = &["registering"];
         const REGISTERED: &[&str] = &["registering", "idle"];
-        let said = || Some(EndReason::Said("boot failed: no dnf".to_owned()));
+        let said = || Some(EndReason::Said("boot failed: image: no dnf".to_owned()));
+        let stopped = EndReason::Said("boot failed: image: told to stop".to_owned());
         for (boot, reason, timeline, state) in [
             (Failed, Some(EndReason::BootTimeout), &[][..], Booting),
             (Unexplained, Some(EndReason::Ended), &[], Booting),
             (Unexplained, Some(EndReason::Gone), &[], Booting),
-            (Unexplained, said(), &[], Booting),
+            (Failed, said(), &[], Booting),
+            (Unexplained, Some(stopped), &[], Booting),
             (Unexplained, None, &[], Booting),
             // The forge registered none.
             (Nothing, said(), ASKED, Booting),

@@ -2,7 +2,8 @@
 //! knows: after it was done once it is for people to decide, and nothing is put back a second time.
 //!
 //! Once one machine came up, nothing is put back: an image is the same bytes for every machine, so what fails on
-//! the next one is something else.
+//! the next one is something else. Machines that still end count as those that have: a job whose second machine says
+//! that it gives up gets its third before EC2 has ended that one.
 
 use stacks::images::BOOT_FAILURES_MAX;
 
@@ -17,18 +18,22 @@ pub(super) fn put_back(world: &World) -> impl Iterator<Item = Action> {
     let new = new.filter(|image| image.is_new(world.now_ms));
     new.filter_map(|image| {
         let mut failures = world.boot_failures.iter();
-        let failures = failures.find(|one| one.ami == image.ami)?;
-        let is_due = failures.count >= BOOT_FAILURES_MAX && failures.settled_ms.is_none();
-        (is_due && !came_up(world, failures)).then(|| Action::PutBack {
+        let closed = failures.find(|one| one.ami == image.ami)?;
+        let living = |boot: Boot| {
+            let runners = world.runners.iter();
+            let of_image = runners.filter(|one| one.image.as_ref() == Some(&image.ami));
+            of_image.filter(|one| one.boot() == boot).count()
+        };
+        let failing = u32::try_from(living(Boot::Failed)).unwrap_or(u32::MAX);
+        let count = closed.count.saturating_add(failing);
+        let came_up = closed.came_up_ms.is_some() || living(Boot::CameUp) > 0;
+        let is_due = count >= BOOT_FAILURES_MAX && !came_up && closed.settled_ms.is_none();
+        is_due.then(|| Action::PutBack {
             image: image.clone(),
-            failures: failures.clone(),
+            failures: BootFailures {
+                count,
+                ..closed.clone()
+            },
         })
     })
-}
-
-/// Whether a machine of that image came up, closed by now or not.
-fn came_up(world: &World, of: &BootFailures) -> bool {
-    let mut runners = world.runners.iter();
-    of.came_up_ms.is_some()
-        || runners.any(|one| one.image.as_ref() == Some(&of.ami) && one.boot() == Boot::CameUp)
 }

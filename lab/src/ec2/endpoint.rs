@@ -257,6 +257,10 @@ impl Endpoint {
         }
         let forgets = self.cloud.state().faults.forgets();
         describe::check_known(&self.cloud.state(), &ids, |_| !forgets)?;
+        if self.cloud.state().denies_end_of(&ids) {
+            let words = "You are not authorized to perform this operation.";
+            return Err(ApiError::client("UnauthorizedOperation", words));
+        }
         if is_rehearsed {
             return Err(ApiError::dry_run());
         }

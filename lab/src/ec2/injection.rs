@@ -51,6 +51,9 @@ pub struct FaultInjection {
     pub launched_ago_s: u32,
     /// This many requests to end instances are told that EC2 does not know one of them any more.
     pub forgotten_ends: u32,
+    /// This many requests to end an instance that has ended are denied: EC2 takes its tags off after a while, and
+    /// rights go by those.
+    pub denied_ends: u32,
     /// How long a new image is pending.
     pub image_pending_ms: u32,
     /// This many new images fail.
@@ -125,6 +128,7 @@ impl Default for FaultInjection {
             unthrottled: false,
             launched_ago_s: 0,
             forgotten_ends: 0,
+            denied_ends: 0,
             image_pending_ms: IMAGE_PENDING_MS,
             failing_images: 0,
             console_after_ms: CONSOLE_AFTER_MS,
@@ -204,6 +208,13 @@ impl FaultInjection {
         let forgets = self.forgotten_ends > 0;
         self.forgotten_ends = self.forgotten_ends.saturating_sub(1);
         forgets
+    }
+
+    /// Whether the end of an instance that has ended is denied, used up.
+    pub(crate) fn denies_end(&mut self) -> bool {
+        let denies = self.denied_ends > 0;
+        self.denied_ends = self.denied_ends.saturating_sub(1);
+        denies
     }
 
     /// How many more come of a type in a subnet in a market.

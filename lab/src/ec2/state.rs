@@ -82,6 +82,12 @@ impl Ec2State {
         }
     }
 
+    /// Whether one of these has ended, and nobody may end it by its tags any more.
+    pub(crate) fn denies_end_of(&mut self, ids: &[String]) -> bool {
+        let mut instances = ids.iter().filter_map(|id| self.instances.get(id));
+        instances.any(|one| one.state == InstanceState::Terminated) && self.faults.denies_end()
+    }
+
     /// Takes one call from its bucket.
     pub(crate) fn admit(&mut self, call: Call, now: Timestamp) -> Result<(), ApiError> {
         let bucket = match call {

@@ -75,15 +75,19 @@ async fn a_build_that_is_stopped_in_any_phase_leaves_nothing() {
     };
     let deployment = with_image(&bench, "stop-ci");
     up(&deployment, &code("binary")).await;
+    bench.faults(&FaultInjection {
+        denied_ends: 9,
+        ..FaultInjection::default()
+    });
     // Its parent is built once, and stays.
     let first = build(&deployment, &manifest("first", ":")).await.unwrap();
+    bench.faults(&FaultInjection::default());
     let current = first[1].built.id.clone();
     for (number, words) in [
         "starts, and ends at",
         "mark done",
         "making the image",
         "trying a machine of it",
-        "publishing",
     ]
     .into_iter()
     .enumerate()
@@ -94,6 +98,13 @@ async fn a_build_that_is_stopped_in_any_phase_leaves_nothing() {
         stopped_at(&deployment, &manifest, words, Duration::ZERO).await;
         nothing_is_left(&bench, &deployment, 2, &current).await;
     }
+    // One that is tried is no leftover: the next build puts it forward.
+    let tried = manifest("stop-tried", ":");
+    stopped_at(&deployment, &tried, "publishing", Duration::ZERO).await;
+    nothing_is_left(&bench, &deployment, 3, &current).await;
+    let there = build(&deployment, &tried).await.unwrap();
+    assert_eq!(there[1].came, images::Came::PutForward, "{there:?}");
+    let current = there[1].built.id.clone();
     // EC2 has answered and knows nothing yet of what it made: by its id it is as if it were gone.
     bench.faults(&FaultInjection {
         visible_after_ms: 2500,
@@ -103,7 +114,7 @@ async fn a_build_that_is_stopped_in_any_phase_leaves_nothing() {
         println!("stopping after {words:?}");
         let manifest = manifest("unseen", "sleep 1");
         stopped_at(&deployment, &manifest, words, Duration::from_millis(400)).await;
-        nothing_is_left(&bench, &deployment, 2, &current).await;
+        nothing_is_left(&bench, &deployment, 3, &current).await;
     }
     down(&deployment).await;
     bench.down().await;

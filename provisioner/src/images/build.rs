@@ -144,6 +144,7 @@ impl Build<'_, '_> {
             tested: false,
             published: false,
             available: false,
+            snapshots: Vec::new(),
         };
         self.make(built, &of_manifest).await
     }
@@ -155,7 +156,7 @@ impl Build<'_, '_> {
         let value = self.shell.parameter(&path).await?;
         let mut outcome = Outcome {
             built: there.clone(),
-            came: Came::of_there(there, value.as_deref()),
+            came: Came::of_there(there, value.as_deref(), all),
         };
         if outcome.came == Came::PutForward {
             publish::put_forward(self.shell, names, all, there).await?;
@@ -181,6 +182,11 @@ impl Build<'_, '_> {
     /// Every phase that makes something notes it first.
     async fn make(&self, mut built: BuiltImage, of_manifest: &str) -> Result<Outcome, Error> {
         let builder = self.run_steps(&built, of_manifest).await?;
+        let names = &self.bench.names;
+        // Others have built it meanwhile, for another architecture perhaps: EC2 knows an image by its name too.
+        let all = self.shell.built_images(names).await?;
+        built.version = built::next_version(&all, &built.image);
+        built.name = names.ami(&built.image, built.version);
         self.step(&format!("making the image {}", built.name));
         let nonce = keys::nonce();
         built.id = self.create(&builder, &built, &nonce).await?;
@@ -189,18 +195,17 @@ impl Build<'_, '_> {
         // From here on the machine that it was made of is only money.
         self.shell.terminate(&[builder]).await?;
         self.try_it(&built, of_manifest).await?;
-        let keys = Keys::of(&self.bench.names);
+        let keys = Keys::of(names);
         let now = moment(keys::now_s());
         self.shell.tag_image(&built.id, &keys.tested, &now).await?;
         built.tested = true;
-        let path = self.bench.names.image(&built.image, &built.arch);
-        self.step(&format!("publishing {} as {path}", built.id));
-        self.made.publishes(&built.id, &path);
-        // Somebody may have built meanwhile what machines start from.
-        let all = self.shell.built_images(&self.bench.names).await?;
-        publish::put_forward(self.shell, &self.bench.names, &all, &built).await?;
-        built.published = true;
         self.made.hand_over(&built.id);
+        let path = names.image(&built.image, &built.arch);
+        self.step(&format!("publishing {} as {path}", built.id));
+        // Somebody may have built meanwhile what machines start from.
+        let all = self.shell.built_images(names).await?;
+        publish::put_forward(self.shell, names, &all, &built).await?;
+        built.published = true;
         // The machines have ended by themselves or are asked to once more.
         self.made.take_away(self.shell).await?;
         Ok(Outcome {
@@ -305,7 +310,6 @@ impl Build<'_, '_> {
             name: built.name.clone(),
             tag: (keys.build.clone(), nonce.to_owned()),
             id: None,
-            parameter: None,
         });
         let made = match self.shell.create_image(builder, &built.name, &tags).await {
             // The call has no token: ours, whose answer was lost, or another build's.

@@ -34,6 +34,9 @@ pub struct BuiltImage {
     pub published: bool,
     /// Whether EC2 would launch it.
     pub available: bool,
+    /// EC2's ids of its snapshots.
+    #[serde(skip)]
+    pub snapshots: Vec<String>,
 }
 
 /// How far EC2 is with an image.
@@ -137,12 +140,12 @@ pub(crate) fn fits(one: &BuiltImage, current: Option<&BuiltImage>, stock: &str) 
     one.stock == stock || current.is_some_and(|current| current.stock == one.stock)
 }
 
-/// The one to go back to from `current`: the newest before it of its kind and distribution.
+/// The one to go back to from `current`: the newest before it of its kind and distribution that machines started from.
 pub(crate) fn previous<'a>(all: &'a [BuiltImage], current: &BuiltImage) -> Option<&'a BuiltImage> {
     let mut older: Vec<&BuiltImage> = all
         .iter()
         .filter(|one| one.takes_the_place_of(current))
-        .filter(|one| one.version < current.version)
+        .filter(|one| one.published && one.version < current.version)
         .collect();
     older.sort_by_key(|one| one.version);
     older.pop()
@@ -240,6 +243,7 @@ pub(super) mod tests {
             tested: true,
             published: true,
             available: true,
+            snapshots: Vec::new(),
         }
     }
 

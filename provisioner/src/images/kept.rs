@@ -71,6 +71,22 @@ pub(crate) fn kept_because(
     (newer.count() < KEPT).then_some(KeptBecause::Recent)
 }
 
+/// A snapshot with the tag of an image of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// EC2's id.
+    pub(crate) id: String,
+    /// When it was begun, in seconds since 1970.
+    pub(crate) begun_s: u64,
+}
+
+/// Whether no image of these has the snapshot, nor one that is being made.
+pub(crate) fn is_left_over(snapshot: &Snapshot, all: &[BuiltImage], now_s: u64) -> bool {
+    let mut images = all.iter();
+    now_s.saturating_sub(snapshot.begun_s) >= UNTESTED_S
+        && !images.any(|one| one.snapshots.contains(&snapshot.id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::built::tests::{NOW_S, current, image};
@@ -108,5 +124,27 @@ mod tests {
             ..fresh
         };
         assert_eq!(because(&left_over), None);
+    }
+
+    #[test]
+    fn a_snapshot_is_left_over_once_no_image_can_have_it() {
+        let own = BuiltImage {
+            snapshots: vec!["snap-1".to_owned()],
+            ..image(1)
+        };
+        let begun = |id: &str, ago_s: u64| Snapshot {
+            id: id.to_owned(),
+            begun_s: NOW_S - ago_s,
+        };
+        for (snapshot, is) in [
+            (begun("snap-1", UNTESTED_S), false),
+            (begun("snap-2", UNTESTED_S), true),
+            (begun("snap-2", UNTESTED_S - 1), false),
+        ] {
+            assert_eq!(
+                is_left_over(&snapshot, std::slice::from_ref(&own), NOW_S),
+                is
+            );
+        }
     }
 }

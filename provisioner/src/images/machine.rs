@@ -254,8 +254,9 @@ impl Watch<'_, '_> {
                 let what = format!("machine {}", self.id);
                 return Err(Error::Slow { what, seconds });
             }
-            // One that ends is not there to be asked later.
-            if !self.wanted.stops || looks % CONSOLE_EVERY == 0 {
+            // One that ends is not there to be asked later. One that is not shown yet has no tags to go by either.
+            let is_up = !matches!(state.as_str(), "" | "pending");
+            if is_up && (!self.wanted.stops || looks % CONSOLE_EVERY == 0) {
                 self.read().await?;
             }
             looks += 1;
@@ -264,14 +265,20 @@ impl Watch<'_, '_> {
             tokio::time::sleep(self.patience.look).await;
         };
         let ended = Instant::now();
-        loop {
-            self.read().await?;
-            let is_late = ended.elapsed() > self.patience.posted;
-            if is_late || script::verdict(&self.console).is_some() {
-                return Ok(because);
+        while script::verdict(&self.console).is_none() {
+            match self.read().await {
+                // It had the right while the machine had its tags.
+                Err(Error::Call(error)) if error.is("UnauthorizedOperation") => break,
+                read => read?,
             }
-            tokio::time::sleep(self.patience.look).await;
+            if ended.elapsed() > self.patience.posted {
+                break;
+            }
+            if script::verdict(&self.console).is_none() {
+                tokio::time::sleep(self.patience.look).await;
+            }
         }
+        Ok(because)
     }
 
     /// Reads the console, and tells of steps that are done since.

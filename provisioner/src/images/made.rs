@@ -22,8 +22,6 @@ pub(crate) enum Thing {
         name: String,
         tag: (String, String),
         id: Option<String>,
-        /// The parameter that is about to name it.
-        parameter: Option<String>,
     },
 }
 
@@ -71,18 +69,8 @@ impl Made {
         self.things().pop();
     }
 
-    /// The parameter at this path is about to name the image: once it does, the image is not a build's any more.
-    pub(crate) fn publishes(&self, image: &str, path: &str) {
-        for thing in self.things().iter_mut() {
-            if let Thing::Image { id, parameter, .. } = thing
-                && id.as_deref() == Some(image)
-            {
-                *parameter = Some(path.to_owned());
-            }
-        }
-    }
-
-    /// The image is somebody's now: nothing of the build's any more.
+    /// The image is tried: nothing of the build's any more, whatever comes. What has named it, and what may do so yet of
+    /// a request on its way, nobody here can know.
     pub(crate) fn hand_over(&self, image: &str) {
         let is_it = |thing: &Thing| matches!(thing, Thing::Image { id, .. } if id.as_deref() == Some(image));
         self.things().retain(|thing| !is_it(thing));
@@ -113,20 +101,16 @@ impl Made {
 async fn take_away(shell: &Shell<'_>, thing: &Thing) -> Result<(), CallError> {
     match thing {
         Thing::Machine { token, .. } => {
-            let found = looked_for(async || shell.machines_of_token(token).await).await?;
+            let mut found = looked_for(async || shell.machines_of_token(token).await).await?;
+            // EC2 takes the tags off one that has ended, and by those go the rights.
+            found.retain(|machine| !machine.is_ending);
             if found.is_empty() {
                 return Ok(());
             }
+            let found: Vec<String> = found.into_iter().map(|machine| machine.id).collect();
             shell.terminate(&found).await
         }
-        Thing::Image {
-            tag, id, parameter, ..
-        } => {
-            if let (Some(id), Some(path)) = (id, parameter)
-                && is_named(shell, path, id).await?
-            {
-                return Ok(());
-            }
+        Thing::Image { tag, .. } => {
             let mut result = Ok(());
             for id in looked_for(async || shell.images_with(&tag.0, &tag.1).await).await? {
                 result = result.and(shell.deregister(&id).await);
@@ -136,20 +120,10 @@ async fn take_away(shell: &Shell<'_>, thing: &Thing) -> Result<(), CallError> {
     }
 }
 
-/// Whether the parameter names the image, or comes to do so of a request that was on its way: machines start from it
-/// then, and it was tried.
-async fn is_named(shell: &Shell<'_>, path: &str, image: &str) -> Result<bool, CallError> {
-    let named = looked_for(async || {
-        let value = shell.parameter(path).await?;
-        Ok(value.into_iter().filter(|value| value == image).collect())
-    });
-    Ok(!named.await?.is_empty())
-}
-
 /// What is found, as soon as something is; nothing after a while in which nothing was.
-pub(super) async fn looked_for(
-    look: impl AsyncFn() -> Result<Vec<String>, CallError>,
-) -> Result<Vec<String>, CallError> {
+pub(super) async fn looked_for<T>(
+    look: impl AsyncFn() -> Result<Vec<T>, CallError>,
+) -> Result<Vec<T>, CallError> {
     let begun = Instant::now();
     loop {
         let found = look().await?;
@@ -178,7 +152,6 @@ mod tests {
             name: "ci-runner-go-v1".to_owned(),
             tag: ("ci:build".to_owned(), "t".to_owned()),
             id: None,
-            parameter: None,
         });
         made.came("ami-1");
         assert_eq!(

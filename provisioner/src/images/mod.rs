@@ -15,6 +15,7 @@ pub use self::asked::Asked;
 pub use self::build::{build, take_away};
 pub(crate) use self::built::ImageStatus;
 pub use self::built::{BuiltImage, Listed, Role};
+pub(crate) use self::kept::Snapshot;
 pub use self::kept::{KEPT, KeptBecause};
 pub(crate) use self::keys::Keys;
 pub use self::machine::Patience;

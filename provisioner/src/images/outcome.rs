@@ -31,9 +31,9 @@ impl Outcome {
                 format!("put forward, {name} is {id}: it was there, and nothing had named it")
             }
             Came::SetAside { named } => format!(
-                "there already, {name} is {id}, and machines start from {named}: they started from {id} before, \
-                 and a person or the function named another. `cargo xtask ami promote {image} {id}` has them \
-                 start from it again"
+                "there already, {name} is {id}, and machines start from {named}: it was put forward before, and a \
+                 person or the function named another, or its build broke off there. `cargo xtask ami promote \
+                 {image} {id}` has them start from it"
             ),
         }
     }
@@ -59,10 +59,15 @@ pub enum Came {
 impl Came {
     /// What comes of an image that is there while the parameter says `named`. Who went back from it, a person or the
     /// function, had a reason; nobody goes back to nothing.
-    pub(super) fn of_there(there: &BuiltImage, named: Option<&str>) -> Self {
+    /// But where that is on another distribution, it is the environment that has changed its mind.
+    pub(super) fn of_there(there: &BuiltImage, named: Option<&str>, all: &[BuiltImage]) -> Self {
+        let is_elsewhere = |named: &str| {
+            let mut all = all.iter();
+            all.any(|one| one.id == named && one.stock != there.stock)
+        };
         match named {
             Some(named) if named == there.id => Self::Unchanged,
-            Some(named) if there.published => Self::SetAside {
+            Some(named) if there.published && !is_elsewhere(named) => Self::SetAside {
                 named: named.to_owned(),
             },
             Some(_) | None => Self::PutForward,
@@ -92,7 +97,14 @@ mod tests {
             (&image(2), Some("ami-1"), aside),
             (&image(2), None, Came::PutForward),
         ] {
-            assert_eq!(Came::of_there(there, named), came, "{named:?}");
+            assert_eq!(Came::of_there(there, named, &[]), came, "{named:?}");
         }
+        // The environment says its distribution again.
+        let elsewhere = BuiltImage {
+            stock: "ubuntu".to_owned(),
+            ..image(1)
+        };
+        let came = Came::of_there(&image(2), Some("ami-1"), &[elsewhere]);
+        assert_eq!(came, Came::PutForward);
     }
 }

@@ -189,12 +189,23 @@ async fn record(
 /// Writes the parameter and reads it back until it says so: AWS answers before it has looked at the image, and
 /// keeps the old value if it does not like what it sees.
 async fn put(shell: &Shell<'_>, path: &str, image: &str) -> Result<(), Error> {
-    if shell.parameter(path).await?.as_deref() == Some(image) {
+    let before = shell.parameter(path).await?;
+    if before.as_deref() == Some(image) {
         return Ok(());
     }
     shell.put_image(path, image).await?;
-    until(shell, path, image, |value| value == Some(image)).await?;
-    Ok(())
+    match until(shell, path, image, |value| value != before.as_deref()).await? {
+        Some(named) if named == image => Ok(()),
+        other => Err(Error::Build {
+            image: image.to_owned(),
+            phase: "publication",
+            because: format!(
+                "somebody had {path} name {} at the same time: `cargo xtask ami list` shows what machines start \
+                 from, `ami promote` names this one",
+                other.as_deref().unwrap_or("nothing")
+            ),
+        }),
+    }
 }
 
 /// Has a parameter name a stock image, unless it or its record says another than what was seen: somebody puts an image
@@ -214,6 +225,14 @@ pub(crate) async fn place(shell: &Shell<'_>, placed: &PlacedImage) -> Result<boo
             return Ok(false);
         }
         shell.put_image(path, ami).await?;
+        // Who has recorded an image meanwhile may have named it just before that.
+        let record = shell.image_record(path).await?;
+        if let Some(current) = record.map(|record| record.current.ami)
+            && Some(&current) != recorded.as_ref()
+        {
+            put(shell, path, &current).await?;
+            return Ok(false);
+        }
     } else {
         match shell.make_image_parameter(path, ami).await {
             Err(error) if error.is("ParameterAlreadyExists") => return Ok(false),
@@ -291,8 +310,8 @@ pub struct Retired {
 }
 
 /// Takes away what nobody needs any more: all but the two newest of each kind, the current one, the one to go back to
-/// and what is in use, and what a build left that broke off. `id` is the only one that is meant, if it is given, and has to be one that
-/// may go.
+/// and what is in use, and what a build left that broke off, with snapshots whose image is gone. `id` is the only image
+/// that is meant, if it is given, and has to be one that may go. What fails is told once all has been tried.
 pub async fn retire(
     deployment: &Deployment,
     id: Option<&str>,
@@ -312,18 +331,36 @@ pub async fn retire(
     let recorded: BTreeSet<String> = recorded.collect();
     let now_s = keys::now_s();
     let mut retired = Retired::default();
+    let mut result = Ok(());
     for one in all.iter().filter(|one| id.is_none_or(|id| one.id == id)) {
         if let Some(because) = kept::kept_because(one, &all, &current, &in_use, &recorded, now_s) {
             retired.kept.push((one.clone(), because));
             continue;
         }
+        // Somebody may have named it since.
+        if is_named(&shell, &names, one).await? {
+            retired.kept.push((one.clone(), KeptBecause::Current));
+            continue;
+        }
         shell.step(&format!("taking away {} ({})", one.name, one.id));
-        shell.deregister(&one.id).await?;
-        retired.gone.push(one.clone());
+        match shell.deregister(&one.id).await {
+            Ok(()) => retired.gone.push(one.clone()),
+            Err(error) => {
+                shell.step(&format!("{}: {error}", one.name));
+                result = result.and(Err(error));
+            }
+        }
     }
     let Some(id) = id else {
-        return Ok(retired);
+        for snapshot in shell.image_snapshots(&names).await? {
+            if kept::is_left_over(&snapshot, &all, now_s) {
+                shell.step(&format!("taking away {}, whose image is gone", snapshot.id));
+                result = result.and(shell.delete_snapshot(&snapshot.id).await);
+            }
+        }
+        return result.map(|()| retired).map_err(Error::from);
     };
+    result?;
     let because = match retired.kept.first() {
         Some((_, because)) => because.words(),
         None if retired.gone.is_empty() => "it is no image that this deployment has built",
@@ -336,14 +373,25 @@ pub async fn retire(
     })
 }
 
-/// Images that machines of the deployment run on, and that its pools name by their ids.
+/// Whether machines start from it now, or its record has them do so.
+async fn is_named(shell: &Shell<'_>, names: &Names, one: &BuiltImage) -> Result<bool, Error> {
+    let parameter = names.image(&one.image, &one.arch);
+    let record = shell.image_record(&parameter).await?;
+    let is_recorded = record.is_some_and(|record| record.current.ami == one.id);
+    let value = shell.parameter(&parameter).await?;
+    Ok(is_recorded || value.as_ref() == Some(&one.id))
+}
+
+/// Images that machines of the deployment run on, and that its pools name by their ids or by parameters of their own.
 async fn in_use(shell: &Shell<'_>, environment: &Environment) -> Result<BTreeSet<String>, Error> {
     let machines = shell.instances(&environment.names()).await?;
-    let machines = machines.into_iter().map(|one| one.image);
-    let pools = environment.pools.iter();
-    let named = pools.filter_map(|pool| match &pool.image {
-        Image::Ami(id) => Some(id.clone()),
-        Image::Parameter(_) | Image::Stock(_) | Image::Built { .. } => None,
-    });
-    Ok(machines.chain(named).collect())
+    let mut in_use: BTreeSet<String> = machines.into_iter().map(|one| one.image).collect();
+    for pool in &environment.pools {
+        match &pool.image {
+            Image::Ami(id) => in_use.extend([id.clone()]),
+            Image::Parameter(path) => in_use.extend(shell.parameter(path).await?),
+            Image::Stock(_) | Image::Built { .. } => {}
+        }
+    }
+    Ok(in_use)
 }

@@ -2,7 +2,8 @@
 
 use aws_sdk_ec2::operation::deregister_image::DeregisterImageOutput;
 use aws_sdk_ec2::types::{
-    Filter, Image, ImageState, ResourceType, SnapshotReturnCodes, Tag, TagSpecification,
+    Filter, Image, ImageState, ResourceType, Snapshot as Ec2Snapshot, SnapshotReturnCodes, Tag,
+    TagSpecification,
 };
 use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
 use aws_sdk_ssm::types::ParameterType;
@@ -12,7 +13,7 @@ use stacks::names::{IMAGE_RECORD, Names};
 
 use super::Shell;
 use crate::aws::{CallError, failed};
-use crate::images::{BuiltImage, ImageStatus, Keys};
+use crate::images::{BuiltImage, ImageStatus, Keys, Snapshot};
 
 const DEREGISTER: &str = "DeregisterImage";
 /// The only kind of parameter that EC2 takes an image from. AWS refuses one that names no image.
@@ -132,7 +133,7 @@ impl Shell<'_> {
     }
 
     /// The snapshots that carry the tag of an image of ours.
-    pub(crate) async fn image_snapshots(&self, names: &Names) -> Result<Vec<String>, CallError> {
+    pub(crate) async fn image_snapshots(&self, names: &Names) -> Result<Vec<Snapshot>, CallError> {
         let by_tag = Filter::builder()
             .name("tag-key")
             .values(&names.tag_image)
@@ -144,10 +145,13 @@ impl Shell<'_> {
             .try_collect()
             .await
             .map_err(failed("DescribeSnapshots"))?;
-        Ok(found
-            .into_iter()
-            .filter_map(|one| one.snapshot_id)
-            .collect())
+        let snapshot = |one: Ec2Snapshot| {
+            Some(Snapshot {
+                id: one.snapshot_id?,
+                begun_s: seconds(one.start_time.as_ref()),
+            })
+        };
+        Ok(found.into_iter().filter_map(snapshot).collect())
     }
 
     pub(crate) async fn delete_snapshot(&self, id: &str) -> Result<(), CallError> {
@@ -232,6 +236,8 @@ fn built(image: &Image, keys: &Keys) -> Option<BuiltImage> {
     };
     let created = image.creation_date.as_deref();
     let created = created.and_then(|at| DateTime::from_str(at, Format::DateTime).ok());
+    let mappings = image.block_device_mappings().iter();
+    let snapshots = mappings.filter_map(|one| one.ebs()?.snapshot_id.clone());
     Some(BuiltImage {
         id: image.image_id.clone()?,
         name: image.name.clone().unwrap_or_default(),
@@ -241,13 +247,18 @@ fn built(image: &Image, keys: &Keys) -> Option<BuiltImage> {
         version: tag(&keys.version)?.parse().ok()?,
         digest: tag(&keys.digest)?,
         parent: tag(&keys.parent)?,
-        created_s: created
-            .and_then(|at| u64::try_from(at.secs()).ok())
-            .unwrap_or(0),
+        created_s: seconds(created.as_ref()),
         tested: tag(&keys.tested).is_some(),
         published: tag(&keys.published).is_some(),
         available: image.state.as_ref() == Some(&ImageState::Available),
+        snapshots: snapshots.collect(),
     })
+}
+
+/// Seconds since 1970.
+fn seconds(at: Option<&DateTime>) -> u64 {
+    at.and_then(|at| u64::try_from(at.secs()).ok())
+        .unwrap_or_default()
 }
 
 /// EC2 says yes to the image, and of each snapshot by itself what became of it: one that stays costs money.

@@ -74,8 +74,13 @@ impl Shell<'_> {
             if built.is_none() {
                 built = Some(self.built_images(&names).await?);
             }
-            let mut all = built.iter().flatten().filter(|one| one.is_usable());
-            let current = all.find(|one| value.as_ref() == Some(&one.id));
+            let usable = || built.iter().flatten().filter(|one| one.is_usable());
+            let current = usable().find(|one| value.as_ref() == Some(&one.id));
+            let kind = (name.as_str(), pool.arch.name(), stock.word());
+            let newest = usable()
+                .filter(|one| (one.image.as_str(), one.arch.as_str(), one.stock.as_str()) == kind)
+                .max_by_key(|one| one.version);
+            let newest = newest.map(|one| one.id.clone());
             let known = match current {
                 Some(one) => Known::Built {
                     stock: one.stock.clone(),
@@ -92,6 +97,7 @@ impl Shell<'_> {
                 value,
                 recorded,
                 known,
+                newest,
             });
         }
         Ok(found)

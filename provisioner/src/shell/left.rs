@@ -55,7 +55,7 @@ impl Shell<'_> {
             found.push(Found::new(Kind::Image, image, String::new()));
         }
         for snapshot in self.image_snapshots(&names).await? {
-            found.push(Found::new(Kind::Snapshot, snapshot, String::new()));
+            found.push(Found::new(Kind::Snapshot, snapshot.id, String::new()));
         }
         for path in self.own_parameters(&names).await? {
             found.push(Found::new(Kind::Parameter, path, String::new()));

@@ -3,8 +3,8 @@
 use aws_sdk_ec2::primitives::Blob;
 use aws_sdk_ec2::types::{
     BlockDeviceMapping, CreditSpecificationRequest, EbsBlockDevice, Filter, HttpTokensState,
-    InstanceMetadataEndpointState, InstanceMetadataOptionsRequest, LaunchTemplateSpecification,
-    ResourceType, ShutdownBehavior, Tag, TagSpecification, VolumeType,
+    Instance, InstanceMetadataEndpointState, InstanceMetadataOptionsRequest, InstanceStateName,
+    LaunchTemplateSpecification, ResourceType, ShutdownBehavior, Tag, TagSpecification, VolumeType,
 };
 use stacks::names::Names;
 
@@ -38,6 +38,20 @@ pub(crate) struct MachineState {
     /// EC2's words for its last change of state.
     pub(crate) because: String,
 }
+
+/// A machine of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OfToken {
+    pub(crate) id: String,
+    /// Whether it ends or has ended.
+    pub(crate) is_ending: bool,
+}
+
+/// The states of a machine that ends or has ended.
+const ENDING: [InstanceStateName; 2] = [
+    InstanceStateName::ShuttingDown,
+    InstanceStateName::Terminated,
+];
 
 impl Shell<'_> {
     /// Launches one machine On-Demand: its id.
@@ -122,15 +136,22 @@ impl Shell<'_> {
         }))
     }
 
-    /// The ids of the machines that a request with this token has made.
-    pub(crate) async fn machines_of_token(&self, token: &str) -> Result<Vec<String>, CallError> {
+    /// The machines that a request with this token has made, ended ones too.
+    pub(crate) async fn machines_of_token(&self, token: &str) -> Result<Vec<OfToken>, CallError> {
         let by_token = Filter::builder().name("client-token").values(token).build();
         let found = self.ec2.describe_instances().filters(by_token);
         let found = found.into_paginator().items().send().try_collect().await;
         let found: Vec<_> = found.map_err(failed("DescribeInstances"))?;
         let found = found.into_iter();
         let instances = found.flat_map(|one| one.instances.unwrap_or_default());
-        Ok(instances.filter_map(|one| one.instance_id).collect())
+        let of_token = |one: Instance| {
+            let state = one.state.and_then(|state| state.name);
+            Some(OfToken {
+                id: one.instance_id?,
+                is_ending: state.is_some_and(|state| ENDING.contains(&state)),
+            })
+        };
+        Ok(instances.filter_map(of_token).collect())
     }
 
     /// What the machine has written to its console, as far as EC2 tells: what is new while it runs, else what

@@ -370,6 +370,7 @@ fn a_parameter_of_an_image_that_was_never_built_is_written_and_said() {
         stock_ami: "ami-1".to_owned(),
         value: None,
         recorded: None,
+        newest: None,
         known: Known::Foreign,
     };
     let with = |image: NamedImage| World {
@@ -386,6 +387,7 @@ fn a_parameter_of_an_image_that_was_never_built_is_written_and_said() {
     );
     let built = NamedImage {
         value: Some("ami-2".to_owned()),
+        newest: None,
         known: Known::Built {
             stock: "al2023".to_owned(),
             age_days: 0,

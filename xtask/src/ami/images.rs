@@ -281,6 +281,7 @@ mod tests {
                 tested: true,
                 published: true,
                 available: true,
+                snapshots: Vec::new(),
             },
             role,
             age_days,

@@ -88,7 +88,7 @@ pub(super) fn statements(environment: &Environment, place: &Place) -> Vec<Value>
         ),
         (
             "CommandsImages",
-            &["ssm:GetParameter"],
+            &["ssm:GetParameter", "ssm:GetParameters"],
             image_parameters(environment, place),
         ),
         (
@@ -131,8 +131,9 @@ pub(super) fn statements(environment: &Environment, place: &Place) -> Vec<Value>
     statements.chain([ours, spot_role]).collect()
 }
 
-/// Where the images of pools stand that name none themselves.
-fn image_parameters(environment: &Environment, place: &Place) -> Vec<String> {
+/// Where the images of pools stand that name none themselves. Whoever launches with a template that names its image by a
+/// parameter reads that.
+pub(super) fn image_parameters(environment: &Environment, place: &Place) -> Vec<String> {
     let pools = environment.pools.iter();
     let named = pools.filter_map(|pool| match &pool.image {
         Image::Parameter(path) => Some(place.regional("ssm", &format!("parameter{path}"))),

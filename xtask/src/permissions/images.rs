@@ -1,19 +1,19 @@
 //! What `ami build` and its like call: machines and images that carry the deployment's tags, from birth, and no
 //! others.
 
+use provisioner::environment::Environment;
 use serde_json::{Value, json};
 
+use super::commands::image_parameters;
 use super::{Place, allow};
 
 /// The statements of who builds images and does nothing else: what changes something is bound to machines, images and
 /// parameters of the deployment. Machines that try an image have a pool's role, so all roles of pools can be passed.
-pub(super) fn alone(place: &Place) -> Vec<Value> {
-    let Place {
-        partition, region, ..
-    } = place;
+pub(super) fn alone(environment: &Environment, place: &Place) -> Vec<Value> {
     let below = &place.names.parameter_images;
     let own = place.regional("ssm", &format!("parameter{below}*"));
-    let public = format!("arn:{partition}:ssm:{region}::parameter/aws/service/*");
+    let mut read = image_parameters(environment, place);
+    read.push(own.clone());
     let mut end = allow(
         "ImagesEnd",
         &["ec2:TerminateInstances"].into(),
@@ -34,6 +34,7 @@ pub(super) fn alone(place: &Place) -> Vec<Value> {
             "ec2:DescribeInstances",
             "ec2:DescribeLaunchTemplates",
             "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSnapshots",
             "ec2:DescribeSubnets",
             "ec2:DescribeVpcs",
         ]
@@ -42,12 +43,10 @@ pub(super) fn alone(place: &Place) -> Vec<Value> {
     );
     let read = allow(
         "ImagesRead",
-        &["ssm:GetParameter"].into(),
-        &[own.clone(), public],
+        &["ssm:GetParameter", "ssm:GetParameters"].into(),
+        &read,
     );
-    // Whoever launches with a template that names its image by a parameter reads that.
-    let put = ["ssm:GetParameters", "ssm:PutParameter"];
-    let put = allow("ImagesPut", &put.into(), &[own]);
+    let put = allow("ImagesPut", &["ssm:PutParameter"].into(), &[own]);
     let mut all = statements(place);
     all.extend([look, read, put, end, pass]);
     all

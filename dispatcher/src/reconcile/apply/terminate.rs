@@ -90,12 +90,18 @@ impl Context<'_> {
         let begun = Instant::now();
         let failure = loop {
             let shown = self.aws.instance(instance).await;
-            match shown.map(|shown| shown.and_then(|shown| shown.state_reason)) {
-                Ok(Some(code)) => return Some(code),
-                Ok(None) if begun.elapsed() < SAID_LIMIT => tokio::time::sleep(LOOK).await,
-                Ok(None) => break None,
-                Err(failure) => break Some(failure),
+            let failure = match shown.map(|shown| shown.and_then(|shown| shown.state_reason)) {
+                // Until it says why it ended, it may still say why it is in the state before.
+                Ok(Some(code)) if code.starts_with("Client.") || code.starts_with("Server.") => {
+                    return Some(code);
+                }
+                Ok(_) => None,
+                Err(failure) => Some(failure),
+            };
+            if begun.elapsed() > SAID_LIMIT {
+                break failure;
             }
+            tokio::time::sleep(LOOK).await;
         };
         tracing::warn!(
             instance,
