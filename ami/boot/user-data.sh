@@ -234,9 +234,10 @@ id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
 install -d -m 0700 -o "$user" "$own" "$home" "$home/work"
 {% if not host.is_root %}
 # They would start something of the user's after all of it was killed.
-for refuses in /etc/cron.deny /etc/at.deny; do
-  # The package of one that is not there may bring the file, and dpkg stops at one that is there already.
-  case $refuses in *cron*) command -v crontab ;; *) command -v at ;; esac >/dev/null || continue
+# The package of one that is not there may bring the file, and dpkg stops at one that is there already.
+for starts in crontab at; do
+  command -v "$starts" >/dev/null || continue
+  refuses=/etc/${starts%tab}.deny
   { echo "$user" >>"$refuses" && chmod 0644 "$refuses"; } || say "$refuses can't be written"
 done
 {% endif %}

@@ -195,7 +195,10 @@ fn a_hung_job_is_ended_by_the_deadline_and_never_told_to_stop(root: Root) {
         return;
     };
     assert_eq!(ended.job, "begun\n");
-    assert_eq!(ended.marks(), ["online", "started"]);
+    // The boot script sees that the runner is gone, and may come to say so before the power is.
+    let mut marks = ended.marks();
+    marks.retain(|mark| *mark != "ending");
+    assert_eq!(marks, ["online", "started"]);
     assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
 }
 
