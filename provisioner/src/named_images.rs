@@ -102,7 +102,7 @@ impl NamedImage {
             Known::Foreign => Some(match &self.newest {
                 Some(newest) => format!(
                     "image {image}: its pools start from {stock}'s own image {stock_ami}, though {newest} is \
-                     built: `cargo xtask ami promote {image} {newest}` has them start from that"
+                     built: `cargo xtask ami promote {image} {newest}` would have them start from that"
                 ),
                 None => format!(
                     "image {image} was never built: its pools start from {stock}'s own image {stock_ami}, and \

@@ -92,19 +92,20 @@ fn two_machines_of_a_new_image_that_do_not_come_up_have_the_one_before_put_back_
 #[test]
 fn a_machine_that_has_given_up_counts_while_it_ends() {
     let launch = "launch for 1";
-    let ending = |words: &str| Runner {
+    let ending = |words: &str, pool: &str| Runner {
         image: Some("ami-new".to_owned()),
-        pool: "rust".to_owned(),
+        pool: pool.to_owned(),
         ending: Some(ending(Some(EndReason::Said(words.to_owned())))),
         ..in_state(runner("i-9", "b"), RunnerState::Booting, LATER_MS - 1)
     };
     let back = "put ami-new back to ami-old";
-    for (words, planned) in [
-        ("boot failed: image: exit 1", vec![back, launch]),
-        ("boot failed: image: told to stop", vec![launch]),
+    for (words, pool, planned) in [
+        ("boot failed: image: exit 1", "go", vec![back, launch]),
+        ("boot failed: image: told to stop", "go", vec![launch]),
+        ("boot failed: credential: refused", "gone", vec![launch]),
     ] {
         let story = World {
-            runners: vec![ending(words)],
+            runners: vec![ending(words, pool)],
             ..with(
                 image(MINUTE_MS, Some("ami-old")),
                 failed("ami-new", 1, None),

@@ -28,7 +28,7 @@ impl Outcome {
             Came::Built => format!("built, {name} is {id}"),
             Came::Unchanged => format!("unchanged, {name} is {id}"),
             Came::PutForward => {
-                format!("put forward, {name} is {id}: it was there, and nothing had named it")
+                format!("put forward, {name} is {id}: it was there, and nothing of its distribution was named")
             }
             Came::SetAside { named } => format!(
                 "there already, {name} is {id}, and machines start from {named}: it was put forward before, and a \
@@ -46,8 +46,8 @@ pub enum Came {
     Built,
     /// It was there, and machines start from it.
     Unchanged,
-    /// It was there, and its build had broken off before it was put forward, or its parameter was gone. Machines
-    /// start from it now.
+    /// It was there, and its build had broken off before it was put forward, or its parameter was gone or named one on
+    /// another distribution. Machines start from it now.
     PutForward,
     /// It was there and had been put forward, and machines start from another since: so it stays.
     SetAside {

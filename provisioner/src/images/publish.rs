@@ -225,14 +225,6 @@ pub(crate) async fn place(shell: &Shell<'_>, placed: &PlacedImage) -> Result<boo
             return Ok(false);
         }
         shell.put_image(path, ami).await?;
-        // Who has recorded an image meanwhile may have named it just before that.
-        let record = shell.image_record(path).await?;
-        if let Some(current) = record.map(|record| record.current.ami)
-            && Some(&current) != recorded.as_ref()
-        {
-            put(shell, path, &current).await?;
-            return Ok(false);
-        }
     } else {
         match shell.make_image_parameter(path, ami).await {
             Err(error) if error.is("ParameterAlreadyExists") => return Ok(false),
@@ -241,7 +233,18 @@ pub(crate) async fn place(shell: &Shell<'_>, placed: &PlacedImage) -> Result<boo
     }
     let is_other = |value: Option<&str>| value != instead_of.as_deref();
     let named = until(shell, path, ami, is_other).await?;
-    Ok(named.as_ref() == Some(ami))
+    if named.as_ref() != Some(ami) {
+        return Ok(false);
+    }
+    // Who has recorded an image meanwhile may have named it just before this.
+    let record = shell.image_record(path).await?;
+    match record.map(|record| record.current.ami) {
+        Some(current) if Some(&current) != recorded.as_ref() => {
+            put(shell, path, &current).await?;
+            Ok(false)
+        }
+        _ => Ok(true),
+    }
 }
 
 /// Waits until the parameter says what is wanted of it: what that is.
@@ -311,7 +314,7 @@ pub struct Retired {
 
 /// Takes away what nobody needs any more: all but the two newest of each kind, the current one, the one to go back to
 /// and what is in use, and what a build left that broke off, with snapshots whose image is gone. `id` is the only image
-/// that is meant, if it is given, and has to be one that may go. What fails is told once all has been tried.
+/// that is meant, if it is given, and has to be one that may go. One that does not go is told once all have been tried.
 pub async fn retire(
     deployment: &Deployment,
     id: Option<&str>,
@@ -354,8 +357,12 @@ pub async fn retire(
     let Some(id) = id else {
         for snapshot in shell.image_snapshots(&names).await? {
             if kept::is_left_over(&snapshot, &all, now_s) {
-                shell.step(&format!("taking away {}, whose image is gone", snapshot.id));
-                result = result.and(shell.delete_snapshot(&snapshot.id).await);
+                shell.step(&format!("taking away {}, which no image has", snapshot.id));
+                match shell.delete_snapshot(&snapshot.id).await {
+                    // One that somebody has made of it has it.
+                    Err(error) if error.is("InvalidSnapshot.InUse") => {}
+                    gone => result = result.and(gone),
+                }
             }
         }
         return result.map(|()| retired).map_err(Error::from);

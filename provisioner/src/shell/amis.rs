@@ -148,7 +148,7 @@ impl Shell<'_> {
         let snapshot = |one: Ec2Snapshot| {
             Some(Snapshot {
                 id: one.snapshot_id?,
-                begun_s: seconds(one.start_time.as_ref()),
+                begun_s: seconds(Some(&one.start_time?)),
             })
         };
         Ok(found.into_iter().filter_map(snapshot).collect())
