@@ -410,6 +410,12 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_a_boot_that_was_told_to_stop_are_the_boot_files() {
+        let boot_file = include_str!("../../../ami/boot/user-data.sh");
+        assert!(boot_file.contains(&format!("words=\"{TOLD_TO_STOP}\"; exit")));
+    }
+
+    #[test]
     fn only_an_end_that_an_image_can_bring_about_is_its_failure() {
         // EC2's whole list, and none.
         for (failed, code) in [

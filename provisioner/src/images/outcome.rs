@@ -28,7 +28,9 @@ impl Outcome {
             Came::Built => format!("built, {name} is {id}"),
             Came::Unchanged => format!("unchanged, {name} is {id}"),
             Came::PutForward => {
-                format!("put forward, {name} is {id}: it was there, and nothing of its distribution was named")
+                format!(
+                    "put forward, {name} is {id}: it was there, and nothing of its distribution was named"
+                )
             }
             Came::SetAside { named } => format!(
                 "there already, {name} is {id}, and machines start from {named}: it was put forward before, and a \
