@@ -18,9 +18,9 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 const HOOK_LIMIT: Duration = Duration::from_mins(1);
 /// How long ahead EC2 tells that it takes a machine back, in seconds.
 const NOTICE_S: u64 = 25;
-/// Longest from then until the job has failed at the forge: a machine kills it 15 seconds before its end, at one
-/// of its looks of a second, and tells the forge within two.
-const FAILED_LIMIT: Duration = Duration::from_secs(NOTICE_S - 15 + 1 + 2);
+/// Longest from then until the job has failed at the forge. Once EC2 has ended the machine nobody reports it any
+/// more, and it fails ten minutes later.
+const FAILED_LIMIT: Duration = Duration::from_secs(NOTICE_S);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// What is pushed.
