@@ -324,7 +324,7 @@ impl Forge {
                 .client
                 .request(request)
                 .await
-                .map_err(|error| unreachable(chain(&error)))?;
+                .map_err(|error| unreachable(chain(error.as_ref())))?;
             let status = answer.status();
             let location = answer.headers().get(header::LOCATION);
             let location = location.and_then(|to| Some(to.to_str().ok()?.to_owned()));

@@ -14,6 +14,7 @@ use crate::invocation::{Caller, HttpRequest};
 use crate::ledger::{Ledger, RunnerNote, StaleRegistration};
 use crate::model::runner::{EndReason, Runner};
 use crate::model::secret::Secret;
+use crate::simulation::{Fault, breaks};
 
 /// Answers one request of a runner.
 pub async fn serve(
@@ -54,7 +55,7 @@ async fn credential(
     };
     // Before the registration: a second request finds it, whatever happens between.
     let asked = ledger.runner_asked(instance, &pool.scope, now_ms()).await?;
-    if asked != WriteResult::Written {
+    if asked != WriteResult::Written && !breaks(Fault::SecondCredential) {
         let given = "this runner was given its credential, or is to end";
         return Ok(refused(given));
     }

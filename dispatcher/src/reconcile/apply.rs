@@ -17,6 +17,7 @@ use crate::model::launch_error::{LaunchErrorClass, REQUESTS_EXCEEDED};
 use crate::model::runner::{Ending, Runner, RunnerState};
 use crate::model::world::{Instance, Launch, World};
 use crate::plan::{Action, Claim};
+use crate::simulation::{Fault, breaks};
 
 /// How long jobs are held after their pool had no capacity or its request was refused, in
 /// milliseconds: capacity changes in minutes, and a fixed configuration should show soon.
@@ -158,6 +159,9 @@ impl Context<'_> {
     ) -> Result<Progress, Failure> {
         let cap_pool = world.pool(&launch.pool).map_or(0, |pool| pool.max_runners);
         let cap_all = world.max_runners;
+        if breaks(Fault::RecordAfterLaunch) {
+            let _unrecorded = self.aws.run_instances(&launch).await;
+        }
         let turn = self.rate_limit.claiming.lock().await;
         let claimed = match lead {
             None => {
@@ -236,7 +240,11 @@ impl Context<'_> {
                     let why = format!("no machine anywhere: {code}: {message}");
                     return self.give_back(&launch, &why).await;
                 };
-                let moved = self.ledger.next_candidate(&launch, next, &code).await?;
+                let moved = if breaks(Fault::OutcomeNotPersisted) {
+                    WriteResult::Written
+                } else {
+                    self.ledger.next_candidate(&launch, next, &code).await?
+                };
                 if moved != WriteResult::Written {
                     return Ok(Progress::Changed);
                 }
