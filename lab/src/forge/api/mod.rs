@@ -33,7 +33,7 @@ pub(super) async fn answer(shared: &Shared, request: &Request<'_>) -> Response {
 /// those that runs are of.
 pub(super) fn answer_without_code(state: &mut State, request: &Request<'_>, now: i64) -> Response {
     let checked = match (request.method, request.segments) {
-        _ if admitted(request).is_err() => Ok(()),
+        _ if admitted(request).is_err() || moved(state, request).is_some() => Ok(()),
         (
             _,
             [
@@ -46,9 +46,7 @@ pub(super) fn answer_without_code(state: &mut State, request: &Request<'_>, now:
             | ["repos", _, _, "actions", "workflows", ..],
         ) => Err(Refusal::NotFound),
         (&Method::POST, ["repos", owner, name, "statuses", sha])
-        | (&Method::GET, ["repos", owner, name, "commits", sha, "status"])
-            if state.renamed(owner, name).is_none() =>
-        {
+        | (&Method::GET, ["repos", owner, name, "commits", sha, "status"]) => {
             repositories::check_run_commit(state, request.method, (owner, name), sha)
         }
         _ => Ok(()),
