@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use lab::in_process::{InstanceState, Reason, Stop};
+use lab::in_process::{InstanceState, InstanceView, Reason, Stop};
 use serde_json::{Value, json};
 use stacks::names::ROUTE_RUNNER;
 use stacks::route::{LINE_RUNNER, REFUSED};
@@ -56,11 +56,12 @@ impl State {
     }
 
     /// The machines that live: how many.
-    pub(crate) fn living(&self) -> usize {
-        let ours = |id: &String| self.machines.iter().any(|machine| machine.id == *id);
+    pub(crate) fn living(&mut self) -> usize {
+        let machines = &self.machines;
+        let ours = |id: &str| machines.iter().any(|machine| machine.id == id);
         let lives = |state| matches!(state, InstanceState::Pending | InstanceState::Running);
-        let instances = self.ec2.instances().into_iter();
-        instances.filter(|one| ours(&one.id) && lives(one.state)).count()
+        let instances = self.ec2.instances();
+        instances.filter(|one| ours(one.id) && lives(one.state)).count()
     }
 
 }
@@ -89,15 +90,18 @@ impl World {
 
     /// Begins machines that are new and ends those that EC2 ends.
     fn follow_ec2(self: &Arc<Self>) {
-        let instances = self.state().ec2.instances();
-        for one in instances {
-            let known = self.state().machine(&one.id).map(|machine| machine.off);
-            match (known, one.state) {
-                (None, InstanceState::Pending) => self.begin_machine(one.id, one.launched_ms),
-                (Some(false), InstanceState::ShuttingDown) => {
-                    self.switch_off(&one.id, one.stop == Stop::Graceful);
-                }
-                _ => {}
+        let instances: Vec<_> = {
+            let mut state = self.state();
+            let instances = state.ec2.instances();
+            let seen = |one: InstanceView<'_>| (one.id.to_owned(), one.launched_ms, one.state, one.stop);
+            instances.map(seen).collect()
+        };
+        for (id, launched_ms, state, stop) in instances {
+            let is_off = self.state().machine(&id).map(|machine| machine.off);
+            if is_off.is_none() && state == InstanceState::Pending {
+                self.begin_machine(id, launched_ms);
+            } else if is_off == Some(false) && state == InstanceState::ShuttingDown {
+                self.switch_off(&id, stop == Stop::Graceful);
             }
         }
         self.look_at_cap();

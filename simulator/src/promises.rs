@@ -207,7 +207,7 @@ impl World {
 
     /// Whether nothing is to be done any more.
     pub(crate) fn is_settled(&self) -> bool {
-        let state = self.state();
+        let mut state = self.state();
         state.under_way == 0 && state.living() == 0 && unsettled(&state).is_empty()
     }
 

@@ -115,7 +115,7 @@ pub enum MachineFault {
 }
 
 /// What is on its way to the function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Message {
     /// A delivery of the forge.
     Delivery,

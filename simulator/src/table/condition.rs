@@ -10,9 +10,7 @@ use super::value::{Item, Type, Value};
 /// Most values that `IN` has.
 const IN_MAX: usize = 100;
 /// The types that `attribute_type` asks for.
-const TYPES: [&str; 10] = [
-    "B", "NULL", "SS", "BOOL", "L", "BS", "N", "NS", "S", "M",
-];
+const TYPES: [&str; 10] = ["B", "NULL", "SS", "BOOL", "L", "BS", "N", "NS", "S", "M"];
 
 /// A condition.
 #[derive(Debug, Clone, PartialEq)]
@@ -250,7 +248,9 @@ fn path(operand: Operand, function: &str) -> Result<Path, String> {
 }
 
 fn misused(function: &str) -> String {
-    format!("The function is not allowed to be used this way in an expression; function: {function}")
+    format!(
+        "The function is not allowed to be used this way in an expression; function: {function}"
+    )
 }
 
 pub(super) fn operand_count(function: &str, count: usize) -> String {
@@ -315,8 +315,11 @@ impl Node {
             }
             Self::Between(one, low, high) => {
                 let one = value(one);
-                compares(one.as_ref(), Comparator::GreaterOrEqual, value(low).as_ref())
-                    && compares(one.as_ref(), Comparator::LessOrEqual, value(high).as_ref())
+                compares(
+                    one.as_ref(),
+                    Comparator::GreaterOrEqual,
+                    value(low).as_ref(),
+                ) && compares(one.as_ref(), Comparator::LessOrEqual, value(high).as_ref())
             }
             Self::In(one, values) => {
                 let one = value(one);

@@ -21,6 +21,9 @@ pub enum Failure {
     /// The token of the request is another one's.
     #[error("Request token already in use for another request with a different payload")]
     Token,
+    /// The request of this token is being done.
+    #[error("The transaction with the given request token is already in progress")]
+    InProgress,
     /// A transaction wrote nothing: a reason for each of its actions, in their order.
     #[error(
         "Transaction cancelled, please refer cancellation reasons for specific reasons [{}]",
@@ -49,9 +52,7 @@ impl Failure {
 
     /// A parameter has a value that it can't have.
     pub(super) fn invalid(why: &str) -> Self {
-        Self::Validation(format!(
-            "One or more parameter values were invalid: {why}"
-        ))
+        Self::Validation(format!("One or more parameter values were invalid: {why}"))
     }
 
     /// A member of the request breaks a constraint.
@@ -66,7 +67,9 @@ impl Failure {
     }
 
     pub(super) fn unknown(what: &str, member: &str) -> Self {
-        Self::Serialization(format!("{what} has a member that is not known here: {member}"))
+        Self::Serialization(format!(
+            "{what} has a member that is not known here: {member}"
+        ))
     }
 
     const fn code(&self) -> &'static str {
@@ -76,6 +79,7 @@ impl Failure {
             Self::Operation(_) => "com.amazon.coral.service#UnknownOperationException",
             Self::Table => "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException",
             Self::Token => "com.amazonaws.dynamodb.v20120810#IdempotentParameterMismatchException",
+            Self::InProgress => "com.amazonaws.dynamodb.v20120810#TransactionInProgressException",
             Self::Cancelled(_) => "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         }
     }

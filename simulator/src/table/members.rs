@@ -13,11 +13,7 @@ pub(super) struct Members<'a> {
 
 impl<'a> Members<'a> {
     /// Those of `json`, which has no others than `known`.
-    pub(super) fn of(
-        json: &'a Json,
-        what: &'static str,
-        known: &[&str],
-    ) -> Result<Self, Failure> {
+    pub(super) fn of(json: &'a Json, what: &'static str, known: &[&str]) -> Result<Self, Failure> {
         let object = json
             .as_object()
             .ok_or_else(|| Failure::not_a(what, "a structure"))?;

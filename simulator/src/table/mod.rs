@@ -40,6 +40,10 @@ const SK: &str = "sk";
 /// Attribute of an item: when it expires, in seconds since 1970.
 const TTL: &str = "ttl";
 
+/// How long ago an item may have expired and still be removed, in seconds: DynamoDB takes what is older for
+/// a mistake.
+const EXPIRED_MAX_S: u64 = 5 * 365 * 24 * 3600;
+
 /// Partition and sort key of an item.
 pub type Key = (String, String);
 
@@ -75,9 +79,7 @@ struct Row {
 
 impl Row {
     fn of(item: Item) -> Self {
-        let mut json = String::new();
-        write_item(&item, &mut json);
-        let bytes = bytes_of(&item);
+        let (bytes, json) = (bytes_of(&item), json_of(&item));
         Self { item, bytes, json }
     }
 }
@@ -95,6 +97,12 @@ impl Table {
         }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Answers a request. `operation`: what follows the dot in its `X-Amz-Target`. `now_ms`: the world's
     /// clock.
     pub fn answer(&mut self, operation: &str, body: &[u8], now_ms: u64) -> Answer {
@@ -103,13 +111,16 @@ impl Table {
     }
 
     fn answered(&mut self, operation: &str, body: &[u8], now_ms: u64) -> Result<Answer, Failure> {
-        let read = |body| {
+        let read = || {
             serde_json::from_slice::<Json>(body)
                 .map_err(|error| Failure::Serialization(format!("the body is not JSON: {error}")))
         };
         let (body, written) = match operation {
-            "TransactWriteItems" => ("{}".to_owned(), self.transact(&read(body)?, now_ms)?),
-            "Query" => (self.query(&read(body)?)?, Vec::new()),
+            "TransactWriteItems" => {
+                let written = self.transact(body, &read()?, now_ms)?;
+                ("{}".to_owned(), written)
+            }
+            "Query" => (self.query(&read()?)?, Vec::new()),
             other => return Err(Failure::Operation(other.to_owned())),
         };
         Ok(Answer {
@@ -128,14 +139,15 @@ impl Table {
     /// Removes what has expired, and says how much that was. DynamoDB does so late, within days: it is done
     /// when the world says.
     pub fn expire(&mut self, now_ms: u64) -> usize {
+        let now_s = now_ms / 1000;
+        let is_over = |until_s: u64| until_s <= now_s && now_s - until_s < EXPIRED_MAX_S;
         let mut expired = 0;
         for rows in self.partitions.values_mut() {
             rows.retain(|_, row| {
                 let until_s = row.item.get(TTL).and_then(Value::as_number);
-                let until_s = until_s.and_then(Number::as_u64);
-                let stays = until_s.is_none_or(|until_s| until_s > now_ms / 1000);
-                expired += usize::from(!stays);
-                stays
+                let is_over = until_s.and_then(Number::as_u64).is_some_and(is_over);
+                expired += usize::from(is_over);
+                !is_over
             });
         }
         self.partitions.retain(|_, rows| !rows.is_empty());
@@ -159,6 +171,14 @@ impl Table {
             Err(Failure::Table)
         }
     }
+}
+
+/// An item as DynamoDB writes it.
+#[must_use]
+pub fn json_of(item: &Item) -> String {
+    let mut json = String::new();
+    write_item(item, &mut json);
+    json
 }
 
 /// That a key attribute is an empty text.

@@ -253,8 +253,21 @@ mod tests {
     #[test]
     fn what_is_no_number_is_refused() {
         for text in [
-            "", "-", ".", "e5", "1e", "1_000", " 1", "1 ", "0x1", "NaN", "Infinity", "1,5", "--1",
-            "1e5.5", "1e99999999999999999999",
+            "",
+            "-",
+            ".",
+            "e5",
+            "1e",
+            "1_000",
+            " 1",
+            "1 ",
+            "0x1",
+            "NaN",
+            "Infinity",
+            "1,5",
+            "--1",
+            "1e5.5",
+            "1e99999999999999999999",
         ] {
             assert_eq!(
                 Number::parse(text),
@@ -282,11 +295,7 @@ mod tests {
         let numbers: Vec<Number> = texts.into_iter().map(number).collect();
         for (index, one) in numbers.iter().enumerate() {
             for (other_index, other) in numbers.iter().enumerate() {
-                assert_eq!(
-                    one.cmp(other),
-                    index.cmp(&other_index),
-                    "{one} {other}"
-                );
+                assert_eq!(one.cmp(other), index.cmp(&other_index), "{one} {other}");
             }
         }
         assert_eq!(number("1.0"), number("100e-2"));

@@ -50,7 +50,11 @@ impl Placeholders {
                  name: {name}"
             ));
         }
-        match used.values.iter().find(|one| !self.values.contains_key(*one)) {
+        match used
+            .values
+            .iter()
+            .find(|one| !self.values.contains_key(*one))
+        {
             None => Ok(()),
             Some(value) => Err(format!(
                 "An expression attribute value used in expression is not defined; attribute value: \

@@ -1,18 +1,19 @@
 //! Queries: items of one partition in the order of their sort keys, page by page.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, RangeBounds as _};
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::condition::{Comparator, Node, Operand};
+use super::condition::{Comparator, Condition, Node, Operand};
 use super::failure::Failure;
 use super::members::Members;
 use super::parsed::refused;
 use super::path::Path;
 use super::placeholders::Placeholders;
 use super::projection::Projection;
-use super::value::{Item, Value, write_item, write_text};
+use super::value::{Item, Value, write_item, write_text, written};
 use super::{PK, Row, SK, Table, empty_key};
 
 /// Most that one page reads.
@@ -31,9 +32,32 @@ struct Range {
     high: Bound<String>,
 }
 
+/// What a query asks for.
+struct Query {
+    range: Range,
+    filter: Option<Arc<Condition>>,
+    projection: Option<Projection>,
+    given: Placeholders,
+    forward: bool,
+    limit: usize,
+}
+
 impl Table {
     /// The JSON that answers a query.
     pub(super) fn query(&mut self, request: &Json) -> Result<String, Failure> {
+        let query = self.read_query(request)?;
+        let nothing = BTreeMap::new();
+        let rows = self.partitions.get(&query.range.pk).unwrap_or(&nothing);
+        let rows = rows.range::<String, _>(query.range.bounds());
+        let rows: Box<dyn Iterator<Item = _>> = if query.forward {
+            Box::new(rows)
+        } else {
+            Box::new(rows.rev())
+        };
+        Ok(query.page(rows, query.limit.min(self.page_items)))
+    }
+
+    fn read_query(&mut self, request: &Json) -> Result<Query, Failure> {
         let known = [
             "TableName",
             "ConsistentRead",
@@ -55,107 +79,115 @@ impl Table {
             ));
         }
         let forward = members.flag("ScanIndexForward")?.unwrap_or(true);
-        let limit = limit(&members)?.min(self.page_items);
+        let limit = limit(&members)?;
         let given = Placeholders::read(&members)?;
         let condition = members.needed(KEY_CONDITION, members.text(KEY_CONDITION)?)?;
         let condition = self.parsed.condition(condition, KEY_CONDITION)?;
-        let checked = condition.check(&given);
-        checked.map_err(|why| refused(KEY_CONDITION, &why))?;
+        checked(KEY_CONDITION, condition.check(&given))?;
         let mut used = vec![&condition.references];
         let filter = members.text(FILTER)?;
         let filter = filter.map(|text| self.parsed.condition(text, FILTER));
         let filter = filter.transpose()?;
         if let Some(filter) = &filter {
-            let checked = filter.check(&given);
-            checked.map_err(|why| refused(FILTER, &why))?;
+            checked(FILTER, filter.check(&given))?;
             used.push(&filter.references);
         }
         let projection = members.text(PROJECTION)?.map(Projection::parse);
-        let projection = projection
-            .transpose()
-            .map_err(|why| refused(PROJECTION, &why))?;
+        let projection = checked(PROJECTION, projection.transpose())?;
         if let Some(projection) = &projection {
-            let checked = projection.check(&given);
-            checked.map_err(|why| refused(PROJECTION, &why))?;
+            checked(PROJECTION, projection.check(&given))?;
             used.push(&projection.references);
         }
         given.refuse_unused(&used)?;
         self.refuse_other_table(name)?;
         let mut range = Range::of(&condition.root, &given)?;
-        let of_key = [PK, SK].into_iter();
-        if let Some(filter) = &filter
-            && let Some(name) = of_key.clone().find(|name| filter.asks_for(name, &given))
-        {
-            return Err(Failure::Validation(format!(
-                "Filter Expression can only contain non-primary key attributes: Primary key \
-                 attribute: {name}"
-            )));
+        if let Some(filter) = &filter {
+            refuse_keys(filter, &given)?;
         }
         if let Some(start) = members.item(START)? {
             range.start_after(&start, forward)?;
         }
-        let is_found = |item: &Item| {
-            let filter = filter.as_ref();
-            filter.is_none_or(|filter| filter.holds(item, &given))
-        };
-        let write = |row: &Row, to: &mut String| match &projection {
-            None => to.push_str(&row.json),
-            Some(projection) => write_item(&projection.of(&row.item, &given), to),
-        };
-        let nothing = BTreeMap::new();
-        let rows = self.partitions.get(&range.pk).unwrap_or(&nothing);
-        let rows = rows.range((range.low, range.high));
-        let rows: Box<dyn Iterator<Item = _>> = if forward {
-            Box::new(rows)
-        } else {
-            Box::new(rows.rev())
-        };
-        Ok(page(rows, limit, &range.pk, is_found, write))
+        Ok(Query {
+            range,
+            filter,
+            projection,
+            given,
+            forward,
+            limit,
+        })
     }
 }
 
-/// One page of `rows`. That it ended early, it says by the key of the last row that it looked at; there
-/// need be nothing after it.
-fn page<'a>(
-    rows: impl Iterator<Item = (&'a String, &'a Row)>,
-    limit: usize,
-    pk: &str,
-    is_found: impl Fn(&Item) -> bool,
-    write: impl Fn(&Row, &mut String),
-) -> String {
-    let mut body = "{\"Items\":[".to_owned();
-    let (mut scanned, mut count, mut bytes) = (0, 0, 0);
-    let mut last = None;
-    let mut ends_early = false;
-    for (sk, row) in rows {
-        if scanned == limit || scanned > 0 && bytes + row.bytes > PAGE_BYTES_MAX {
-            ends_early = true;
-            break;
-        }
-        scanned += 1;
-        bytes += row.bytes;
-        last = Some(sk);
-        if is_found(&row.item) {
-            if count > 0 {
-                body.push(',');
+impl Query {
+    /// One page of `rows`, which ends after `limit` of them or at its most bytes. That it ended early, it
+    /// says by the key of the last row that it looked at; there need be nothing after it.
+    fn page<'a>(&self, rows: impl Iterator<Item = (&'a String, &'a Row)>, limit: usize) -> String {
+        let mut body = "{\"Items\":[".to_owned();
+        let (mut scanned, mut count, mut bytes) = (0, 0, 0);
+        let mut last = None;
+        let mut ends_early = false;
+        for (sk, row) in rows {
+            if scanned > 0 && bytes + row.bytes > PAGE_BYTES_MAX {
+                ends_early = true;
+                break;
             }
-            write(row, &mut body);
-            count += 1;
+            scanned += 1;
+            bytes += row.bytes;
+            last = Some(sk);
+            if self.finds(&row.item) {
+                if count > 0 {
+                    body.push(',');
+                }
+                self.write(row, &mut body);
+                count += 1;
+            }
+            // Here DynamoDB does not look whether there is more.
+            ends_early = scanned == limit;
+            if ends_early {
+                break;
+            }
+        }
+        written(
+            &mut body,
+            format_args!("],\"Count\":{count},\"ScannedCount\":{scanned}"),
+        );
+        if let Some(sk) = last.filter(|_| ends_early) {
+            body.push_str(",\"LastEvaluatedKey\":{\"pk\":{\"S\":");
+            write_text(&self.range.pk, &mut body);
+            body.push_str("},\"sk\":{\"S\":");
+            write_text(sk, &mut body);
+            body.push_str("}}");
+        }
+        body.push('}');
+        body
+    }
+
+    fn finds(&self, item: &Item) -> bool {
+        let filter = self.filter.as_ref();
+        filter.is_none_or(|filter| filter.holds(item, &self.given))
+    }
+
+    fn write(&self, row: &Row, to: &mut String) {
+        match &self.projection {
+            None => to.push_str(&row.json),
+            Some(projection) => write_item(&projection.of(&row.item, &self.given), to),
         }
     }
-    body.push_str(&format!(
-        "],\"Count\":{count},\"ScannedCount\":{scanned}"
-    ));
-    // At its limit DynamoDB does not look whether there is more.
-    if let Some(sk) = last.filter(|_| ends_early || scanned == limit) {
-        body.push_str(",\"LastEvaluatedKey\":{\"pk\":{\"S\":");
-        write_text(pk, &mut body);
-        body.push_str("},\"sk\":{\"S\":");
-        write_text(sk, &mut body);
-        body.push_str("}}");
+}
+
+fn checked<T>(what: &str, result: Result<T, String>) -> Result<T, Failure> {
+    result.map_err(|why| refused(what, &why))
+}
+
+/// A filter is of what the key condition is not.
+fn refuse_keys(filter: &Condition, given: &Placeholders) -> Result<(), Failure> {
+    match [PK, SK].iter().find(|name| filter.asks_for(name, given)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::Validation(format!(
+            "Filter Expression can only contain non-primary key attributes: Primary key attribute: \
+             {name}"
+        ))),
     }
-    body.push('}');
-    body
 }
 
 fn limit(members: &Members<'_>) -> Result<usize, Failure> {
@@ -211,6 +243,10 @@ impl Range {
         Ok(Self { pk, low, high })
     }
 
+    fn bounds(&self) -> (Bound<&String>, Bound<&String>) {
+        (self.low.as_ref(), self.high.as_ref())
+    }
+
     /// Leaves out what comes before `start`, and that itself.
     fn start_after(&mut self, start: &Item, forward: bool) -> Result<(), Failure> {
         let text = |name| start.get(name).and_then(Value::as_text);
@@ -222,12 +258,16 @@ impl Range {
                 "The provided starting key is outside query boundaries based on provided conditions",
             ));
         }
-        if !(self.low.as_ref(), self.high.as_ref()).contains(&sk.to_owned()) {
+        if !RangeBounds::<String>::contains(&self.bounds(), &sk.to_owned()) {
             return Err(Failure::validation(
                 "The provided starting key does not match the range key predicate",
             ));
         }
-        let side = if forward { &mut self.low } else { &mut self.high };
+        let side = if forward {
+            &mut self.low
+        } else {
+            &mut self.high
+        };
         *side = Bound::Excluded(sk.to_owned());
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! Transactions: all actions or none. Conditions and updates see the items from before the transaction.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -33,26 +32,36 @@ const TOKEN_MS: u64 = 10 * 60_000;
 /// Tokens of the requests that were done in the last ten minutes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClientTokens {
-    requests: BTreeMap<String, u64>,
+    requests: BTreeMap<String, Vec<u8>>,
     /// In the order in which they run out.
     until_ms: VecDeque<(u64, String)>,
 }
 
 impl ClientTokens {
     /// Whether the request of this token was done already. The token of another request is refused.
-    fn is_done(&mut self, token: &str, request: u64, now_ms: u64) -> Result<bool, Failure> {
+    fn is_done(
+        &mut self,
+        token: &str,
+        (body, request): (&[u8], &Json),
+        now_ms: u64,
+    ) -> Result<bool, Failure> {
         while let Some((_, over)) = self.until_ms.pop_front_if(|(until, _)| *until <= now_ms) {
             self.requests.remove(&over);
         }
-        match self.requests.get(token) {
-            None => Ok(false),
-            Some(done) if *done == request => Ok(true),
-            Some(_) => Err(Failure::Token),
+        let Some(done) = self.requests.get(token) else {
+            return Ok(false);
+        };
+        // Its members may be in another order.
+        let is_same =
+            |done| serde_json::from_slice::<Json>(done).is_ok_and(|done| done == *request);
+        if done == body || is_same(done) {
+            return Ok(true);
         }
+        Err(Failure::Token)
     }
 
-    fn done(&mut self, token: &str, request: u64, now_ms: u64) {
-        self.requests.insert(token.to_owned(), request);
+    fn done(&mut self, token: &str, body: &[u8], now_ms: u64) {
+        self.requests.insert(token.to_owned(), body.to_vec());
         let until_ms = now_ms + TOKEN_MS;
         self.until_ms.push_back((until_ms, token.to_owned()));
     }
@@ -85,7 +94,12 @@ enum Effect {
 
 impl Table {
     /// Does all of a request, or nothing; the keys of what it wrote.
-    pub(super) fn transact(&mut self, request: &Json, now_ms: u64) -> Result<Vec<Key>, Failure> {
+    pub(super) fn transact(
+        &mut self,
+        body: &[u8],
+        request: &Json,
+        now_ms: u64,
+    ) -> Result<Vec<Key>, Failure> {
         let known = ["TransactItems", "ClientRequestToken"];
         let members = Members::of(request, "TransactWriteItems", &known)?;
         let token = members.text("ClientRequestToken")?;
@@ -102,16 +116,15 @@ impl Table {
         for action in &actions {
             self.refuse_other_table(action.table)?;
         }
-        let token = token.map(|token| (token, digest(request)));
-        if let Some((token, request)) = token
-            && self.tokens.is_done(token, request, now_ms)?
+        if let Some(token) = token
+            && self.tokens.is_done(token, (body, request), now_ms)?
         {
             return Ok(Vec::new());
         }
         let keys = keys_of(&actions)?;
         let effects = self.effects(actions, &keys)?;
-        if let Some((token, request)) = token {
-            self.tokens.done(token, request, now_ms);
+        if let Some(token) = token {
+            self.tokens.done(token, body, now_ms);
         }
         let mut written = Vec::with_capacity(keys.len());
         for (key, effect) in keys.into_iter().zip(effects) {
@@ -254,10 +267,8 @@ impl<'a> Action<'a> {
     /// Its key; a text says what the table's schema has against it.
     fn key(&self) -> Result<Result<Key, String>, Failure> {
         const INVALID: &str = "One or more parameter values were invalid:";
-        let (Write::Check(item)
-        | Write::Put(item)
-        | Write::Delete(item)
-        | Write::Update(item, _)) = &self.write;
+        let (Write::Check(item) | Write::Put(item) | Write::Delete(item) | Write::Update(item, _)) =
+            &self.write;
         let is_put = matches!(self.write, Write::Put(_));
         let mut texts = Vec::with_capacity(2);
         for name in [PK, SK] {
@@ -292,7 +303,9 @@ impl<'a> Action<'a> {
             }
         }
         if let Write::Update(_, update) = &self.write
-            && let Some(name) = [PK, SK].into_iter().find(|one| update.changes(one, &self.given))
+            && let Some(name) = [PK, SK]
+                .into_iter()
+                .find(|one| update.changes(one, &self.given))
         {
             return Ok(Err(format!(
                 "{INVALID} Cannot update attribute {name}. This attribute is part of the key"
@@ -386,24 +399,4 @@ fn tells_item(members: &Members<'_>) -> Result<bool, Failure> {
             "Member must satisfy enum value set: [ALL_OLD, NONE]",
         )),
     }
-}
-
-/// The same for the same request, in whichever order its members are.
-fn digest(json: &Json) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    if let Some(object) = json.as_object() {
-        let entries = object.iter().map(|(name, value)| {
-            let mut hasher = DefaultHasher::new();
-            (name, digest(value)).hash(&mut hasher);
-            hasher.finish()
-        });
-        entries.fold(0, u64::wrapping_add).hash(&mut hasher);
-    } else if let Some(list) = json.as_array() {
-        list.len().hash(&mut hasher);
-        list.iter().for_each(|one| digest(one).hash(&mut hasher));
-    } else {
-        json.as_str().hash(&mut hasher);
-        json.as_bool().hash(&mut hasher);
-    }
-    hasher.finish()
 }

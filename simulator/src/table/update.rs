@@ -202,9 +202,7 @@ impl Action {
             Self::Add(_, name) => ("ADD", name, |kind| {
                 matches!(kind, Type::N | Type::Ss | Type::Ns)
             }),
-            Self::Delete(_, name) => {
-                ("DELETE", name, |kind| matches!(kind, Type::Ss | Type::Ns))
-            }
+            Self::Delete(_, name) => ("DELETE", name, |kind| matches!(kind, Type::Ss | Type::Ns)),
         };
         let kind = given.value(name).kind();
         if is_right(kind) {

@@ -252,8 +252,10 @@ pub(super) fn write_text(text: &str, to: &mut String) {
     to.push('"');
 }
 
-fn written(to: &mut String, what: fmt::Arguments<'_>) {
-    to.write_fmt(what).expect("a text takes whatever is written");
+/// Writes what is formatted.
+pub(super) fn written(to: &mut String, what: fmt::Arguments<'_>) {
+    to.write_fmt(what)
+        .expect("a text takes whatever is written");
 }
 
 /// Reads a map of attributes.
