@@ -2,6 +2,7 @@
 //! events, and die. Each is the real handler; its wires lead into the world.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ const RESERVE: Duration = Duration::from_secs(2);
 const COLD_START: Duration = Duration::from_millis(60);
 /// Most calls of one event: a drain with all that a story of a few jobs can hold for it.
 const CALLS_MAX: u32 = 600;
+
+/// Those of all stories that this program has played.
+static PROCESSES: AtomicU64 = AtomicU64::new(0);
 
 /// The processes.
 #[derive(Default)]
@@ -172,9 +176,9 @@ impl World {
             dies: Notify::new(),
             calls: Mutex::new(0),
         };
-        // The SDK remembers for a process how often it retried in a region: each story has its own.
+        // For each region the SDK remembers in a static how often it retried, which is the process's alone.
         let endpoint = AwsEndpoint {
-            region: format!("sim-{}", self.story.seed),
+            region: format!("sim-{}", PROCESSES.fetch_add(1, Ordering::Relaxed)),
             credentials: Credentials::new("AKIDSIM", "secret", None, None, "simulator"),
             endpoint: Some(wires::AWS.to_owned()),
             endpoint_ec2: None,

@@ -107,10 +107,11 @@ fn message(rng: &mut Rng) -> Step {
 fn act(rng: &mut Rng, runs: u32) -> Act {
     let run = rng.u32(1..=runs);
     let machine = rng.u32(1..=3);
-    match rng.u32(..22) {
+    match rng.u32(..23) {
         0..=3 => Act::Cancel(run),
         4..=6 => Act::Rerun(run),
         7 | 8 => Act::ForgeDown(rng.u32(5..120)),
+        21 => Act::RegistersNobody(rng.u32(30..400)),
         9 => Act::NoSpot(rng.u32(10..120)),
         10 => Act::NoCapacity(rng.u32(10..120)),
         11 | 12 => Act::SpotTakes(machine),

@@ -20,6 +20,7 @@ mod world;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
@@ -35,6 +36,8 @@ pub use crate::story::{Act, BadStory, CallFault, Expected, MachineFault, Message
 use crate::promises::TICK_S;
 use crate::world::World;
 
+/// Stack of the thread that plays: futures of a debug build are large.
+const STACK_BYTES: usize = 32 << 20;
 /// How long after its last line a story may take to settle: a job may wait for three machines, each for its
 /// boot timeout, with a minute between.
 const SETTLES_WITHIN_S: u64 = 40 * 60;
@@ -54,8 +57,8 @@ pub struct Outcome {
     pub seconds: u64,
     /// How many machines were launched.
     pub machines: usize,
-    /// What DynamoDB was asked, where that was to be kept: operation and body.
-    pub exchanges: Vec<(String, String)>,
+    /// What DynamoDB was asked, where that was to be kept: operation, body, and when.
+    pub exchanges: Vec<(String, String, u64)>,
 }
 
 impl fmt::Display for Outcome {
@@ -80,9 +83,28 @@ pub struct Playing {
     pub records: bool,
 }
 
+/// What DynamoDB is asked in the story of `seed`: operation, body, and when.
+#[must_use]
+pub fn recorded(seed: u64) -> Vec<(String, String, u64)> {
+    let playing = Playing {
+        records: true,
+        ..Playing::default()
+    };
+    play(&generate(seed), playing).exchanges
+}
+
 /// Plays a story to its end.
 #[must_use]
 pub fn play(story: &Story, playing: Playing) -> Outcome {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK_BYTES);
+        let playing = thread.spawn_scoped(scope, || play_here(story, playing));
+        let outcome = playing.expect("a thread can be had").join();
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn play_here(story: &Story, playing: Playing) -> Outcome {
     fastrand::seed(story.seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -103,8 +125,7 @@ async fn played(story: &Story, playing: Playing) -> Outcome {
     tokio::spawn(Arc::clone(&world).run_forge());
     tokio::spawn(tick(Arc::clone(&world)));
     world.begin();
-    let ends_s = story.steps.iter().filter_map(Step::at_s).max().unwrap_or_default();
-    let until_ms = (u64::from(ends_s) + SETTLES_WITHIN_S) * 1000;
+    let until_ms = until_s(story) * 1000;
     let mut settled_ms = None;
     let settled = loop {
         tokio::time::sleep(LOOK).await;
@@ -138,6 +159,19 @@ async fn played(story: &Story, playing: Playing) -> Outcome {
         machines: state.machines.len(),
         exchanges: std::mem::take(&mut state.watch.exchanges),
     }
+}
+
+/// When a story should have settled: its jobs may have to take turns on one machine.
+fn until_s(story: &Story) -> u64 {
+    let ends_s = story.steps.iter().filter_map(Step::at_s).max().unwrap_or_default();
+    let limit_s = account::LIMIT_MINUTES * 60;
+    let turns_s = story.steps.iter().map(|step| match step {
+        Step::At(_, Act::Run { jobs, seconds, .. }) => jobs * (90 + (*seconds).min(limit_s)),
+        // Every job of a run once more, and no run of a story has more jobs.
+        Step::At(_, Act::Rerun(_)) => 4 * (90 + limit_s),
+        Step::At(..) | Step::Call(..) | Step::Machine(..) | Step::Message(..) | Step::Clock(..) => 0,
+    });
+    u64::from(ends_s + turns_s.sum::<u32>()) + SETTLES_WITHIN_S
 }
 
 /// What is sent again when the ledger has forgotten everything.

@@ -33,17 +33,18 @@ pub(crate) struct Watch {
     pub(crate) disturbed_ms: u64,
     /// What was broken.
     pub(crate) violations: Vec<String>,
-    /// What DynamoDB was asked to write, in order: operation, body, time.
-    pub(crate) exchanges: Vec<(String, String)>,
+    /// What DynamoDB was asked, in order: operation, body, time.
+    pub(crate) exchanges: Vec<(String, String, u64)>,
     /// Whether exchanges are kept.
     pub(crate) records: bool,
 }
 
 impl Watch {
-    pub(crate) fn wrote(&mut self, operation: &str, body: &[u8], _status: u16) {
+    /// DynamoDB was asked something.
+    pub(crate) fn asked(&mut self, operation: &str, body: &[u8], now_ms: u64) {
         if self.records {
             let body = String::from_utf8_lossy(body).into_owned();
-            self.exchanges.push((operation.to_owned(), body));
+            self.exchanges.push((operation.to_owned(), body, now_ms));
         }
     }
 }
@@ -186,6 +187,7 @@ impl World {
             let on_their_way = state.machines.iter().filter(|it| !it.off && it.job.is_none()).count();
             let is_full = state.living() >= self.story.machines_max as usize;
             let is_hindered = now_ms < state.forge_down_until_ms
+                || now_ms < state.registers_from_ms
                 || now_ms < state.no_spot_until_ms
                 || now_ms < state.no_capacity_until_ms;
             if waiting.len() <= on_their_way || is_full || is_hindered {
@@ -262,6 +264,7 @@ fn excuses(step: &Step) -> usize {
             Act::Run { .. } | Act::Foreign | Act::NoSpot(_) | Act::NoCapacity(_) => 0,
             Act::RedeliverLater(_) | Act::Redeliver(_) | Act::Impostor(_) => 0,
             Act::SpotTakes(_) | Act::HostDies(_) => 1,
+            Act::RegistersNobody(_) => 2,
             Act::ForgeDown(_) | Act::Cancel(_) | Act::Rename(..) | Act::Delete(_) | Act::Rerun(_) => 8,
         },
         Step::Machine(..) => 3,

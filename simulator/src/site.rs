@@ -106,6 +106,7 @@ impl World {
                     return self.send_again(*nth);
                 }
                 Act::ForgeDown(_)
+                | Act::RegistersNobody(_)
                 | Act::NoSpot(_)
                 | Act::NoCapacity(_)
                 | Act::SpotTakes(_)

@@ -66,6 +66,8 @@ pub enum Act {
     Delete(String),
     /// The forge answers nobody, for so many seconds.
     ForgeDown(u32),
+    /// It registers nobody for so many seconds: the token is wrong, or was revoked.
+    RegistersNobody(u32),
     /// There is no Spot capacity for so many seconds.
     NoSpot(u32),
     /// There is no capacity at all.
@@ -235,6 +237,9 @@ impl fmt::Display for Act {
             Self::Rename(from, to) => write!(f, "{from} is renamed to {to}"),
             Self::Delete(repository) => write!(f, "{repository} is deleted"),
             Self::ForgeDown(seconds) => write!(f, "the forge is down for {seconds} s"),
+            Self::RegistersNobody(seconds) => {
+                write!(f, "the forge registers nobody for {seconds} s")
+            }
             Self::NoSpot(seconds) => write!(f, "no Spot capacity for {seconds} s"),
             Self::NoCapacity(seconds) => write!(f, "no capacity for {seconds} s"),
             Self::SpotTakes(machine) => write!(f, "Spot takes machine {machine}"),
@@ -425,10 +430,11 @@ impl FromStr for Act {
         if text == "somebody else starts a machine" {
             return Ok(Self::Foreign);
         }
-        let forms: [(&str, &str, fn(u32) -> Self); 10] = [
+        let forms: [(&str, &str, fn(u32) -> Self); 11] = [
             ("run ", " is cancelled", Self::Cancel),
             ("run ", " is run again", Self::Rerun),
             ("the forge is down for ", " s", Self::ForgeDown),
+            ("the forge registers nobody for ", " s", Self::RegistersNobody),
             ("no Spot capacity for ", " s", Self::NoSpot),
             ("no capacity for ", " s", Self::NoCapacity),
             ("Spot takes machine ", "", Self::SpotTakes),

@@ -149,6 +149,11 @@ fn effect(
 ) -> Response<Bytes> {
     let now_ms = world.now_ms();
     match service {
+        None if name == "Register" && now_ms < world.state().registers_from_ms => {
+            // What a Gitea says to a token that it does not know (measured).
+            let words = json!({"code": "unknown", "message": "runner registration token not found"});
+            account::answer(500, &words)
+        }
         None => {
             let answer = world.state().forge.answer(request, now_ms);
             world.announced.notify_one();
@@ -158,7 +163,7 @@ fn effect(
             let answer = {
                 let mut state = world.state();
                 let answer = state.table.answer(name, request.body(), now_ms);
-                state.watch.wrote(name, request.body(), answer.status);
+                state.watch.asked(name, request.body(), now_ms);
                 answer
             };
             world.look_at_table();

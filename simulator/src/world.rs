@@ -50,12 +50,16 @@ pub(crate) struct State {
     pub(crate) trace: Vec<(u64, String)>,
     /// Until when the forge answers nobody.
     pub(crate) forge_down_until_ms: u64,
+    /// From when on it registers runners.
+    pub(crate) registers_from_ms: u64,
     pub(crate) no_spot_until_ms: u64,
     pub(crate) no_capacity_until_ms: u64,
     /// What is on its way: messages, invocations, what somebody is about to do.
     pub(crate) under_way: u32,
     /// The processes that serve an event now, by their numbers.
     pub(crate) running: BTreeMap<u32, Weak<Wires>>,
+    /// Whether what goes wrong does so by now.
+    has_begun: bool,
     calls: BTreeMap<String, u32>,
     messages: BTreeMap<Message, u32>,
 }
@@ -76,10 +80,12 @@ impl World {
             watch: Watch::default(),
             trace: Vec::new(),
             forge_down_until_ms: 0,
+            registers_from_ms: 0,
             no_spot_until_ms: 0,
             no_capacity_until_ms: 0,
             under_way: 0,
             running: BTreeMap::new(),
+            has_begun: false,
             calls: BTreeMap::new(),
             messages: BTreeMap::new(),
         };
@@ -100,6 +106,7 @@ impl World {
     /// What came before was no part of the story: calls and processes are counted from here.
     pub(crate) fn start(&self) {
         let mut state = self.state();
+        state.has_begun = true;
         state.calls.clear();
         state.trace.clear();
     }
@@ -137,8 +144,12 @@ impl World {
     pub(crate) fn count_call(&self, name: &str) -> (u32, Option<CallFault>) {
         let nth = {
             let mut state = self.state();
+            let has_begun = state.has_begun;
             let counted = state.calls.entry(name.to_owned()).or_default();
             *counted += 1;
+            if !has_begun {
+                return (*counted, None);
+            }
             *counted
         };
         let fault = self.story.steps.iter().find_map(|step| match step {
@@ -232,6 +243,7 @@ impl World {
         let until = |seconds: &u32| now_ms + u64::from(*seconds) * 1000;
         match act {
             Act::ForgeDown(seconds) => self.state().forge_down_until_ms = until(seconds),
+            Act::RegistersNobody(seconds) => self.state().registers_from_ms = until(seconds),
             Act::NoSpot(seconds) => self.state().no_spot_until_ms = until(seconds),
             Act::NoCapacity(seconds) => self.state().no_capacity_until_ms = until(seconds),
             Act::SpotTakes(nth) => self.spot_takes(*nth),

@@ -11,8 +11,6 @@ use simulator::{Fault, Outcome, Playing, Proof, SCHEDULES_MAX, Story, generate, 
 
 use crate::output::say;
 
-/// Stack of a thread that plays: futures of a debug build are large.
-const STACK_BYTES: usize = 32 << 20;
 /// Most violations that are told: each is made as short as it gets first.
 const TOLD_MAX: usize = 3;
 
@@ -107,7 +105,7 @@ fn play_file(path: &PathBuf) -> Result<Report, Error> {
     })?;
     let story: Story = text.parse()?;
     let begun = Instant::now();
-    let outcome = on_a_stack_of_its_own(|| play(&story, Playing::default()));
+    let outcome = play(&story, Playing::default());
     say(&outcome.to_string());
     let seconds = begun.elapsed().as_secs_f64();
     let broken = !outcome.violations.is_empty();
@@ -240,16 +238,7 @@ fn on_all_cores(work: &(impl Fn() + Sync)) {
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     thread::scope(|scope| {
         for _ in 0..cores {
-            let thread = thread::Builder::new().stack_size(STACK_BYTES);
-            thread.spawn_scoped(scope, work).expect("a thread can be had");
+            scope.spawn(work);
         }
     });
-}
-
-fn on_a_stack_of_its_own<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(STACK_BYTES);
-        let thread = thread.spawn_scoped(scope, work).expect("a thread can be had");
-        thread.join().expect("a story does not panic")
-    })
 }

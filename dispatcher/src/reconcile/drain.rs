@@ -234,7 +234,9 @@ async fn keep_lease<T>(context: Context<'_>, holder: &str, work: impl Future<Out
             }
         }
     };
+    // In this order, whoever is ready first: the same world, the same course.
     tokio::select! {
+        biased;
         done = work => done,
         never = renewing => never,
     }

@@ -45,6 +45,20 @@ fn unit_args(root: &Path) -> Vec<String> {
     args
 }
 
+/// Always the same ones: others each time would be a test that fails by chance.
+pub fn simulate(run: &mut Run) -> Result<(), TestError> {
+    pass("simulate", &mut run.xtask(["simulate", "--schedules", "1000"]))
+}
+
+pub fn long_simulate(run: &mut Run) -> Result<(), TestError> {
+    let args = ["simulate", "--schedules", "100000", "--seed", "1000001"];
+    pass("long-simulate", &mut run.xtask(args))
+}
+
+pub fn prove(run: &mut Run) -> Result<(), TestError> {
+    pass("prove", &mut run.xtask(["simulate", "--prove"]))
+}
+
 pub fn doctest(run: &mut Run) -> Result<(), TestError> {
     pass("doctest", &mut run.cargo(["test", "--workspace", "--doc"]))
 }
