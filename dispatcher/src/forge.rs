@@ -281,12 +281,37 @@ impl Forge {
         token: Option<&Secret>,
         body: Option<&Value>,
     ) -> Result<ApiResponse, ForgeError> {
-        self.exchange(call, method, path, token, body, ANSWER_MAX_BYTES)
-            .await
+        self.send(call, method, path, token, body, ANSWER_MAX_BYTES)
+            .await?
+            .granted(|text| self.redacted(text))
     }
 
-    /// One call. Redirects are not followed: a token goes to the configured address alone.
+    /// One call, and where the forge says that its repository was renamed, once more by the new name. Not for what
+    /// registers runners: a pool is for those whom it names.
     async fn exchange(
+        &self,
+        call: &'static str,
+        method: Method,
+        path: &str,
+        token: Option<&Secret>,
+        body: Option<&Value>,
+        answer_max_bytes: usize,
+    ) -> Result<ApiResponse, ForgeError> {
+        let mut answer = self
+            .send(call, method.clone(), path, token, body, answer_max_bytes)
+            .await?;
+        let to = answer.location.as_deref();
+        let to = to.filter(|_| answer.status.is_redirection());
+        if let Some(renamed) = to.and_then(|to| path::renamed(path, to, &self.config.url)) {
+            answer = self
+                .send(call, method, &renamed, token, body, answer_max_bytes)
+                .await?;
+        }
+        answer.granted(|text| self.redacted(text))
+    }
+
+    /// One request. Redirects are not followed: a token goes to the configured address alone.
+    async fn send(
         &self,
         call: &'static str,
         method: Method,
@@ -348,8 +373,7 @@ impl Forge {
         };
         tokio::time::timeout(Duration::from_secs(CALL_TIMEOUT_S), exchange)
             .await
-            .map_err(|_| unreachable(format!("no answer within {CALL_TIMEOUT_S} s")))??
-            .granted(|text| self.redacted(text))
+            .map_err(|_| unreachable(format!("no answer within {CALL_TIMEOUT_S} s")))?
     }
 
     /// `text` of the forge without the secrets that it was sent: what echoes a request must not

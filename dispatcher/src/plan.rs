@@ -32,7 +32,7 @@ pub const LAUNCHES_BLIND_MAX: u32 = 2;
 
 /// After which time on the list a job counts as gone of which the forge can't tell, in milliseconds: it
 /// gives up jobs itself that have waited for a day (Gitea 1.26 and Forgejo, `ABANDONED_JOB_TIMEOUT`). Its
-/// repository may have been renamed, or may not be the token's to read.
+/// repository may not be the token's to read.
 const ABANDONED_MS: u64 = 24 * 3600 * 1000;
 
 /// How long a runner that says it is busy, of whose job the forge has not told yet, still counts for
@@ -86,7 +86,7 @@ pub enum Action {
     Verify(Vec<JobKey>),
     /// The forge says that it no longer waits: take it off the list, as it was seen.
     Forget(Claim),
-    /// It was only expected, and the forge has told of it: it is on the list under its own key.
+    /// The forge has told of it under another key, the one of now, which is on the list.
     Supersede(Claim),
     /// Every machine launched for it ended without taking it, and the forge says that it waits.
     GiveUp(Claim),

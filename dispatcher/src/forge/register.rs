@@ -5,7 +5,7 @@ use serde_json::json;
 use stacks::pool::{ForgeKind, Pool, Scope};
 
 use super::answer::Registered;
-use super::{Forge, ForgeError, scope_path};
+use super::{ANSWER_MAX_BYTES, Forge, ForgeError, scope_path};
 use crate::model::secret::Secret;
 use workflow::Capability;
 
@@ -103,12 +103,13 @@ impl Forge {
     pub async fn delete_runner(&self, scope: &Scope, id: u64) -> Result<(), ForgeError> {
         let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
         let deleted = self
-            .call(
+            .exchange(
                 "DELETE runner",
                 Method::DELETE,
                 &path,
                 Some(self.token()?),
                 None,
+                ANSWER_MAX_BYTES,
             )
             .await;
         match deleted.and_then(|answer| answer.nothing()) {

@@ -33,7 +33,8 @@ pub struct World {
     pub pools: Vec<Pool>,
     /// Jobs that wait for a runner, oldest first.
     pub jobs: Vec<WaitingJob>,
-    /// Expected jobs that the forge has told of since: they are on the list under its own key.
+    /// Jobs that the forge has told of since under another key: expected ones, and those whose repository was
+    /// renamed.
     pub superseded: Vec<WaitingJob>,
     /// Launches without a recorded outcome.
     pub launches: Vec<Launch>,

@@ -50,6 +50,10 @@ impl Context<'_> {
             }
             Action::Verify(jobs) => Ok(self.verify(jobs).await),
             Action::Forget(claim) => self.forget(&claim).await,
+            Action::Supersede(claim) if !claim.job.is_expected() => {
+                let reason = "its repository was renamed: see the job of that number there";
+                self.take_off(&claim, reason).await
+            }
             Action::Supersede(claim) => {
                 let reason = "the forge has told of it: see the job of that name";
                 self.drop_expected(&claim.job, reason).await

@@ -31,6 +31,7 @@ mod push;
 mod recordings;
 mod refused;
 mod rehearsal;
+mod renamed;
 mod replaced;
 mod runner_route;
 mod scale_in;
