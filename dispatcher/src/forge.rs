@@ -229,7 +229,7 @@ impl Forge {
     }
 
     /// What it means that a job is not found: servers before 1.25 have no such endpoint. A job is
-    /// gone where others can be listed, or where its repository is gone.
+    /// gone where others can be listed, or where its repository is gone and not only hidden.
     async fn state_of_404(&self, key: &JobKey) -> ForgeJobState {
         const CALL: &str = "GET repository";
         let repository = format!("/api/v1/repos/{}", key.repository);
@@ -240,9 +240,40 @@ impl Forge {
             return ForgeJobState::Gone;
         }
         match self.get(CALL, &repository).await {
-            Err(error) if error.is_own_404() => ForgeJobState::Gone,
+            Err(error) if error.is_own_404() && self.is_shown_all(&key.repository).await => {
+                ForgeJobState::Gone
+            }
             Ok(_) | Err(_) => ForgeJobState::Unknown,
         }
+    }
+
+    /// Whether the token's user is shown everything of the owner of `repository`: a forge answers the same of
+    /// what it hides from them and of what is not there. These lists are for site administrators, and for owners
+    /// of an organization.
+    async fn is_shown_all(&self, repository: &str) -> bool {
+        let owner = repository.split('/').next().unwrap_or_default();
+        let of_owner = format!(
+            "/api/v1/orgs/{}/actions/variables?limit=1",
+            path::part(owner)
+        );
+        for list in ["/api/v1/admin/orgs?limit=1", of_owner.as_str()] {
+            let shown = self.get("GET rights", list).await;
+            if shown.is_ok_and(|answer| answer.is_list()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether `scope` is not there for the token's user, who may only not be shown it.
+    async fn may_be_hidden(&self, scope: &Scope) -> bool {
+        let (path, repository) = match scope {
+            Scope::Global => return false,
+            Scope::Organization(name) => (format!("/api/v1/orgs/{}", path::part(name)), name),
+            Scope::Repository(name) => (format!("/api/v1/repos/{}", path::path(name)), name),
+        };
+        let shown = self.get("GET scope", &path).await;
+        shown.is_err_and(|error| error.is_own_404()) && !self.is_shown_all(repository).await
     }
 
     fn token(&self) -> Result<&Secret, ForgeError> {
