@@ -26,6 +26,7 @@ mod looks;
 mod mutate;
 mod mutated;
 mod new_images;
+mod owed;
 mod pauses;
 mod push;
 mod recordings;

@@ -1,0 +1,86 @@
+//! Calls owed to the forge: none that hangs or is refused keeps another from being made.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+
+use crate::delivery::Job;
+use crate::world::World;
+
+/// A forge that hangs at everything below `place`, grants all else, and tells what it granted.
+async fn hanging_at(place: String) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let granted = Arc::<Mutex<Vec<String>>>::default();
+    let told = Arc::clone(&granted);
+    let router = Router::new().fallback(async move |method: Method, uri: Uri| {
+        if uri.path().starts_with(&place) {
+            tokio::time::sleep(Duration::from_mins(5)).await;
+        }
+        told.lock()
+            .unwrap()
+            .push(format!("{method} {}", uri.path()));
+        if method == Method::DELETE {
+            (StatusCode::NO_CONTENT, "")
+        } else {
+            (StatusCode::CREATED, "{}")
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, granted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_at_which_the_forge_hangs_holds_up_no_other() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    for (id, repository) in [(1, "acme/a"), (2, "acme/b")] {
+        let job = Job {
+            repository: repository.to_owned(),
+            ..Job::new(id).on(&["gpu"])
+        };
+        assert_eq!(world.deliver(&job.queued()).await, "refused");
+    }
+    let (forge, granted) = hanging_at("/api/v1/repos/acme/a/".to_owned()).await;
+    let handler = world.cold(&forge);
+    world.drain_by(&handler).await;
+    world.drain_by(&handler).await;
+    let granted = granted.lock().unwrap().clone();
+    let of_other = |call: &String| call.starts_with("POST /api/v1/repos/acme/b/statuses/");
+    assert!(granted.iter().any(of_other), "{granted:?}");
+    assert_eq!(world.live("status-update").await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_at_which_the_forge_hangs_holds_up_no_other() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    world.queue(&[Job::new(1), Job::new(2)]).await;
+    world.drain().await;
+    let mut machines = world.living().await;
+    machines.sort();
+    let mut paths = Vec::new();
+    for machine in &machines {
+        let id = world.runner_of(machine).await.id;
+        paths.push(format!("/api/v1/admin/actions/runners/{id}"));
+        world.lose_silently(machine).await;
+    }
+    let (forge, granted) = hanging_at(paths[0].clone()).await;
+    let handler = world.cold(&forge);
+    world.tick_by(&handler).await;
+    world.tick_by(&handler).await;
+    let granted = granted.lock().unwrap().clone();
+    assert!(
+        granted.contains(&format!("DELETE {}", paths[1])),
+        "{granted:?}"
+    );
+    let left = world.live("registration").await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0]["instance"], machines[0].as_str());
+    world.end().await;
+}
