@@ -101,7 +101,9 @@ fn registered<'a>(
         .iter()
         .filter(|runner| instances.contains(&runner.instance))
         .filter_map(|runner| {
-            let pool = world.pool(&runner.pool)?;
-            Some((runner, &pool.scope, runner.forge_id?))
+            // Its pool may have been edited since.
+            let of_pool = || Some(&world.pool(&runner.pool)?.scope);
+            let scope = runner.registered_in.as_ref().or_else(of_pool)?;
+            Some((runner, scope, runner.forge_id?))
         })
 }
