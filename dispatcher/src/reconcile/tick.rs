@@ -100,11 +100,13 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
         .map(|instance| instance.id)
         .collect();
     context.end(&instances, &EndReason::Retired).await?;
+    let mut closed = Ok(());
     for runner in context.ledger.live().await?.runners {
-        context.close(&runner, EndReason::Retired, None).await?;
+        let one = context.close(&runner, EndReason::Retired, None);
+        closed = closed.and(one.await);
     }
-    // Each round settles some of it; one that settles nothing is the last.
-    let mut before = usize::MAX;
+    // Each round settles some of it, unless the forge hangs at the first.
+    let (mut before, mut in_vain) = (usize::MAX, 0);
     loop {
         let mut live = context.ledger.live().await?;
         let left: Vec<String> = live
@@ -113,9 +115,10 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
             .map(|one| one.instance.clone())
             .collect();
         if left.is_empty() {
-            return Ok(());
+            return closed;
         }
-        if left.len() >= before {
+        in_vain = if left.len() < before { 0 } else { in_vain + 1 };
+        if in_vain > IN_VAIN_MAX || context.out_of_time() {
             let message = format!(
                 "{} stay registered at the forge, delete them there: {}",
                 left.len(),
@@ -124,9 +127,13 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
             return Err(Failure::new("DELETE runner", "registrations-left", message));
         }
         before = left.len();
-        // There is no later.
+        let now_ms = context.now_ms();
         for one in &mut live.stale_registrations {
-            one.not_before_ms = 0;
+            // There is no later. What is given up is named.
+            one.since_ms = now_ms;
+            if one.not_before_ms > now_ms {
+                one.not_before_ms = 0;
+            }
         }
         outbox::flush(context, &live).await;
     }
@@ -134,6 +141,8 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
 
 /// Most registrations that an error names.
 const LEFT_NAMED_MAX: usize = 10;
+/// Most rounds in a row that settle nothing: then the forge does not answer, or refuses them all.
+const IN_VAIN_MAX: usize = 1;
 
 async fn apply_sweep(context: Context<'_>, sweep: Sweep<'_>) -> Result<(), Failure> {
     let mut result = Ok(());

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
+use serde_json::json;
 
 use crate::delivery::Job;
-use crate::world::World;
+use crate::world::{World, now_ms};
 
 /// A forge that hangs at everything below `place`, grants all else, and tells what it granted.
 async fn hanging_at(place: String) -> (String, Arc<Mutex<Vec<String>>>) {
@@ -83,4 +84,55 @@ async fn a_registration_at_which_the_forge_hangs_holds_up_no_other() {
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0]["instance"], machines[0].as_str());
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_the_deployment_down_is_told_what_stays_registered() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    world.queue(&[Job::new(1), Job::new(2)]).await;
+    world.drain().await;
+    let machines = world.living().await;
+    for machine in &machines {
+        world.runner_of(machine).await;
+    }
+    let retire = json!({ "action": "retire" });
+    let refusing = refusing().await;
+    for days in [0, 8] {
+        // Tried for longer than anything is.
+        for row in world.live("registration").await {
+            let long_ago = now_ms() - days * 24 * 3_600_000;
+            let sk = row["sk"].as_str().unwrap();
+            world.set_time(sk, "since_ms", long_ago).await;
+        }
+        let told = world.invoke(&world.cold(&refusing), &retire).await;
+        let told = told.unwrap_err().to_string();
+        assert!(told.contains("2 stay registered"), "{told}");
+        assert!(
+            machines.iter().all(|machine| told.contains(machine)),
+            "{told}"
+        );
+        assert_eq!(world.live("registration").await.len(), 2);
+    }
+    // One at which the forge hangs keeps no other from going.
+    let mut left = world.live("registration").await;
+    left.sort_by_key(|row| row["instance"].to_string());
+    let path = format!("/api/v1/admin/actions/runners/{}", left[0]["forge_id"]);
+    let (hanging, _) = hanging_at(path).await;
+    let told = world.invoke(&world.cold(&hanging), &retire).await;
+    assert!(told.unwrap_err().to_string().contains("1 stay registered"));
+    world.invoke(&world.handler, &retire).await.unwrap();
+    assert!(world.registered("admin").await.is_empty());
+    world.end().await;
+}
+
+/// A forge that lets the token do nothing.
+async fn refusing() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let words = r#"{"message":"token does not have at least one of required scope(s)"}"#;
+    let router = Router::new().fallback(async move || (StatusCode::FORBIDDEN, words));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
 }
