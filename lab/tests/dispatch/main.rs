@@ -37,6 +37,7 @@ mod replaced;
 mod runner_route;
 mod scale_in;
 mod secrets;
+mod slow_forge;
 mod smoke_test;
 #[path = "../support/mod.rs"]
 mod support;

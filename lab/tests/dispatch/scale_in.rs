@@ -39,10 +39,7 @@ async fn overdue(world: World, machine: String) -> (World, String, Reply) {
     assert_eq!(reply.status, 200);
     world.tick().await;
     assert_eq!(world.live("runner").await.len(), 1, "it may wait");
-    // The pools' idle limit is one minute.
-    let then_ms = now_ms() - 60_000 - IDLE_MARGIN_MS - 1;
-    let sk = format!("runner#{machine}");
-    world.set_time(&sk, "timeline.idle", then_ms).await;
+    world.outlast_idle(&machine).await;
     world.expire_grace(&machine).await;
     (world, machine, reply)
 }
@@ -55,8 +52,16 @@ impl World {
             .await;
     }
 
+    /// A registered machine should have ended itself by now.
+    pub(crate) async fn outlast_idle(&self, machine: &str) {
+        // The pools' idle limit is one minute.
+        let then_ms = now_ms() - 60_000 - IDLE_MARGIN_MS - 1;
+        let sk = format!("runner#{machine}");
+        self.set_time(&sk, "timeline.idle", then_ms).await;
+    }
+
     /// The forge had its time since it was told.
-    async fn settle(&self, machine: &str) {
+    pub(crate) async fn settle(&self, machine: &str) {
         let sk = format!("runner#{machine}");
         self.set_time(&sk, "timeline.disabled", now_ms() - SETTLE_MS)
             .await;

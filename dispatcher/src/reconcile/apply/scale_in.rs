@@ -31,6 +31,9 @@ impl Context<'_> {
         world: &World,
     ) -> Result<Progress, Failure> {
         for (runner, scope, id) in registered(instances, world) {
+            if self.out_of_time() {
+                break;
+            }
             let instance = runner.instance.as_str();
             let now_ms = self.now_ms();
             match self.config.forge.disable_runner(scope, id).await {
@@ -56,6 +59,9 @@ impl Context<'_> {
     ) -> Result<Progress, Failure> {
         let mut idle = Vec::new();
         for (runner, scope, id) in registered(instances, world) {
+            if self.out_of_time() {
+                break;
+            }
             let instance = runner.instance.as_str();
             let now_ms = self.now_ms();
             let state = self.config.forge.runner(scope, id).await;
