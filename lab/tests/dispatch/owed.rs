@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
+use lab::{FaultInjection, RunError};
 use serde_json::json;
 
 use crate::delivery::Job;
-use crate::world::{World, now_ms};
+use crate::replaced::ONE_JOB;
+use crate::world::{World, entries, now_ms};
 
 /// A forge that hangs at everything below `place`, grants all else, and tells what it granted.
 async fn hanging_at(place: String) -> (String, Arc<Mutex<Vec<String>>>) {
@@ -83,6 +85,35 @@ async fn a_registration_at_which_the_forge_hangs_holds_up_no_other() {
     let left = world.live("registration").await;
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0]["instance"], machines[0].as_str());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_that_fails_keeps_no_owed_call_from_being_made() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let refused = world.push(ONE_JOB).await.remove(0).on(&["gpu"]);
+    let cancelled = Job::new(900);
+    world.queue(std::slice::from_ref(&cancelled)).await;
+    world.drain().await;
+    let machine = world.the_instance().await;
+    world.take(&cancelled, &machine).await;
+    let end = cancelled.ended_on("cancelled", world.runner_of(&machine).await);
+    assert_eq!(world.deliver(&end).await, "recorded");
+    assert_eq!(world.deliver(&refused.queued()).await, "refused");
+    world.bench.faults(&FaultInjection {
+        end_error: Some(RunError {
+            code: "UnauthorizedOperation".to_owned(),
+            message: None,
+            count: 100,
+        }),
+        ..entries()
+    });
+    let nudge = json!({ "action": "drain" });
+    assert!(world.invoke(&world.handler, &nudge).await.is_err());
+    assert_eq!(world.statuses(&refused).await[0]["status"], "error");
+    assert!(world.live("status-update").await.is_empty());
     world.end().await;
 }
 
