@@ -119,11 +119,21 @@ async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), F
             repository: &update.job.repository,
             sha: &update.head_sha,
             state,
-            context: &format!("{} / {}", context.aws.names().name, update.name),
+            context: &check_of(&context.aws.names().name, update),
             description: &update.reason,
             target_url: &update.html_url,
         })
         .await
+}
+
+/// What the status is called. Two workflows of a commit may have a job of one name each, in a run each; of a job that
+/// is only expected nobody knows the run yet.
+fn check_of(deployment: &str, update: &StatusUpdate) -> String {
+    let StatusUpdate { run_id, name, .. } = update;
+    if *run_id == 0 {
+        return format!("{deployment} / {name}");
+    }
+    format!("{deployment} / run {run_id} / {name}")
 }
 
 async fn delete_registrations(
