@@ -92,11 +92,11 @@ pub enum Action {
     GiveUp(Claim),
     /// The forge has not been able to tell of it for a day: take it off the list, as it was seen.
     Abandon(Claim),
-    /// It is paused, and its owner is to be told why.
-    TellPaused {
+    /// It gets no machine until somebody does something, and its owner is to be told why.
+    TellHeld {
         /// The job, as it was seen.
         claim: Claim,
-        /// Why it is paused.
+        /// Why.
         reason: String,
     },
     /// Its pool is not configured any more: another that serves it takes it, or it is refused.
@@ -166,6 +166,8 @@ pub enum Because {
     BackingOff,
     /// Somebody has paused it.
     Paused,
+    /// The forge registers no runner of its pool.
+    NotRegistered,
     /// The account's quota is reached; others of its pool are tried first.
     OverQuota,
     /// Its pool is not configured any more, but the machine launched for it may still take it.
@@ -182,6 +184,7 @@ impl Because {
             Self::FleetFull => "the deployment runs as many machines as it may",
             Self::BackingOff => "its last launch came to nothing, the next try is later",
             Self::Paused => "somebody has paused it: cargo xtask resume",
+            Self::NotRegistered => "the forge registers no runner of its pool",
             Self::OverQuota => "the account's quota is reached, others of its pool are tried first",
             Self::PoolGone => {
                 "its pool was taken out, and the machine launched for it may still take it"
@@ -333,13 +336,15 @@ fn replacements<'a>(
         (!lost, job.recorded_ms, job.key.clone())
     });
 
+    // Machines that the forge refuses say nothing of the job.
+    let refused = world.refusal(&pool.name).is_some();
     let mut ask = Vec::new();
     let mut wanted = Vec::new();
     for job in suspects.into_iter().take(shortage) {
         match world.forge_states.get(&job.key) {
             None => ask.push(job.key.clone()),
             Some(ForgeJobState::Gone) => plan.actions.push(Action::Forget(claim(job))),
-            Some(ForgeJobState::Waiting) if job.launches >= LAUNCHES_MAX => {
+            Some(ForgeJobState::Waiting) if job.launches >= LAUNCHES_MAX && !refused => {
                 plan.actions.push(Action::GiveUp(claim(job)));
             }
             Some(ForgeJobState::Unknown) if job.launches >= LAUNCHES_BLIND_MAX => {

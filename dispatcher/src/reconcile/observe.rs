@@ -43,6 +43,7 @@ pub fn world(live: &mut Live, config: &Config, now_ms: u64) -> World {
         runners: take(&mut live.runners),
         counters: take(&mut live.counters),
         pauses: take(&mut live.pauses),
+        refusals: take(&mut live.refusals),
         images: config.images.clone(),
         boot_failures: take(&mut live.boot_failures),
         ..World::default()

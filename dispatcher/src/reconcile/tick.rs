@@ -8,6 +8,7 @@ use super::drain::drain;
 use super::expect::list_missed;
 use super::observe::observe;
 use super::outbox;
+use super::refusals;
 use crate::aws::{Aws, Failure};
 use crate::model::runner::EndReason;
 use crate::model::world::World;
@@ -24,6 +25,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
         }
     };
     let birth = seen.as_ref().and_then(|seen| seen.live.birth);
+    let refused = seen.as_ref().map(|seen| seen.world.refusals.clone());
     if let Some(seen) = &seen {
         report_waiting(&seen.world);
         report_old_image(&seen.world);
@@ -44,15 +46,17 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
     };
     let drained = drain(context, holder, Woken::Otherwise, seen).await;
     // Last: a slow forge holds up nothing that the ledger knows of.
-    let missed = match list_missed(context, birth).await {
-        Ok(false) => Ok(()),
-        Ok(true) => drain(context, holder, Woken::Otherwise, None).await,
-        Err(error) => {
-            tracing::warn!(%error, "what no delivery told of is looked for by the next reconcile");
-            Ok(())
-        }
+    let mended = refusals::try_again(context, &refused.unwrap_or_default()).await;
+    let missed = list_missed(context, birth).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what no delivery told of is looked for by the next reconcile");
+        false
+    });
+    let launched = if missed || matches!(mended, Ok(true)) {
+        drain(context, holder, Woken::Otherwise, None).await
+    } else {
+        Ok(())
     };
-    swept.and(drained).and(missed)
+    swept.and(drained).and(mended.map(drop)).and(launched)
 }
 
 /// Says how long jobs have waited, for the alarm: a metric filter of the stack reads this line. With

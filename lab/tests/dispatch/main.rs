@@ -31,6 +31,7 @@ mod pauses;
 mod push;
 mod recordings;
 mod refused;
+mod refused_runners;
 mod rehearsal;
 mod renamed;
 mod replaced;
