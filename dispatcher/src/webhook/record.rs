@@ -172,8 +172,9 @@ impl Recorder<'_> {
             ..Note::of(&reason)
         };
         let moved = self.ledger.end_job(job, cancelled, &note, now_ms()).await?;
-        if cancelled && runner.is_none() && moved == WriteResult::Written {
-            // It may leave a machine over.
+        let waited = cancelled && runner.is_none() && moved == WriteResult::Written;
+        // It may leave a machine over. That has its grace, so of many one is looked at now.
+        if waited && self.wake.is_first_cancelled() {
             self.wake_drain().await;
         }
         Ok(recorded_or_duplicate(moved, &reason, job))

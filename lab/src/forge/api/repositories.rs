@@ -101,6 +101,20 @@ pub(super) fn answer(
             let body = to_value(payload::user(&state.site, account, Email::Own));
             Ok(reply(StatusCode::OK, &body))
         }
+        (&Method::GET, ["admin", "orgs"]) if token.admin => {
+            let all = state.accounts.values();
+            let all = all.filter(|account| account.organization);
+            let all = all.map(|account| to_value(payload::organization(&state.site, account)));
+            Ok(request.list(&all.collect::<Vec<_>>()))
+        }
+        (&Method::GET, ["orgs", name]) => state
+            .account(name)
+            .filter(|account| account.organization)
+            .map(|account| {
+                let body = to_value(payload::organization(&state.site, account));
+                reply(StatusCode::OK, &body)
+            })
+            .ok_or(Refusal::NotFound),
         (&Method::POST, ["orgs"]) => create_organization(state, request, now),
         (&Method::POST, ["users", login, "tokens"]) => create_token(state, request, token, login),
         (&Method::GET, ["repos", owner, name]) => {
