@@ -77,10 +77,19 @@ pub(crate) fn parameters(names: &Names, story: &Story) -> BTreeMap<String, Strin
         template_version: TEMPLATE.1.to_owned(),
     };
     BTreeMap::from([
-        (names.parameter_settings.clone(), json!(settings).to_string()),
+        (
+            names.parameter_settings.clone(),
+            json!(settings).to_string(),
+        ),
         (names.pool(&pool.name), json!(pool).to_string()),
-        (names.secret(SecretName::Webhook), site::WEBHOOK_SECRET.to_owned()),
-        (names.secret(SecretName::ForgeToken), site::ADMIN_TOKEN.to_owned()),
+        (
+            names.secret(SecretName::Webhook),
+            site::WEBHOOK_SECRET.to_owned(),
+        ),
+        (
+            names.secret(SecretName::ForgeToken),
+            site::ADMIN_TOKEN.to_owned(),
+        ),
         (
             names.secret(SecretName::RegistrationToken),
             site::REGISTRATION_TOKEN.to_owned(),

@@ -21,7 +21,7 @@ use crate::wires;
 use crate::world::World;
 
 /// How long Lambda lets one event take, as the stack says.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// What the function keeps of that for its answer.
 const RESERVE: Duration = Duration::from_secs(2);
 /// How long a new process takes before it serves.
@@ -115,7 +115,11 @@ impl Surroundings for Wires {
 
 impl World {
     /// Has the function serve `event`, and gives its answer.
-    pub(crate) async fn invoke(self: &Arc<Self>, what: &str, event: Value) -> Result<Value, Unserved> {
+    pub(crate) async fn invoke(
+        self: &Arc<Self>,
+        what: &str,
+        event: Value,
+    ) -> Result<Value, Unserved> {
         let process = self.process().await;
         let id = {
             let mut events = lock(&self.fleet.events);
@@ -190,7 +194,9 @@ impl World {
     }
 
     fn running(&self, wires: &Arc<Wires>) {
-        self.state().running.insert(wires.number, Arc::downgrade(wires));
+        self.state()
+            .running
+            .insert(wires.number, Arc::downgrade(wires));
     }
 
     fn stopped(&self, number: u32) {

@@ -28,7 +28,7 @@ const CALLS: [&str; 16] = [
 /// The story of `seed`.
 #[must_use]
 pub fn generate(seed: u64) -> Story {
-    let mut rng = Rng::with_seed(seed ^ 0x5eed_0f_a5_70_71_e5);
+    let mut rng = Rng::with_seed(seed ^ 0x005e_ed0f_a570_71e5);
     let (forge, _) = FORGES[rng.usize(..FORGES.len())];
     let mut steps = Vec::new();
     let runs = rng.u32(1..=3);

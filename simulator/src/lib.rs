@@ -30,10 +30,12 @@ use tokio::time::MissedTickBehavior;
 pub use dispatcher::simulation::Fault;
 
 pub use crate::generate::generate;
+use crate::promises::TICK_S;
 pub use crate::prove::{Proof, SCHEDULES_MAX, prove};
 pub use crate::shrink::shrink;
-pub use crate::story::{Act, BadStory, CallFault, Expected, MachineFault, Message, Passage, Step, Story};
-use crate::promises::TICK_S;
+pub use crate::story::{
+    Act, BadStory, CallFault, Expected, MachineFault, Message, Passage, Step, Story,
+};
 use crate::world::World;
 
 /// Stack of the thread that plays: futures of a debug build are large.
@@ -116,10 +118,16 @@ fn play_here(story: &Story, playing: Playing) -> Outcome {
 
 async fn played(story: &Story, playing: Playing) -> Outcome {
     let world = World::new(story);
-    *world.fleet.fault.lock().unwrap_or_else(PoisonError::into_inner) = playing.fault;
+    *world
+        .fleet
+        .fault
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = playing.fault;
     world.state().watch.records = playing.records;
     // The first tick says since when the deployment is there.
-    let first = world.invoke("tick", json!({ "action": ACTION_CLEANUP })).await;
+    let first = world
+        .invoke("tick", json!({ "action": ACTION_CLEANUP }))
+        .await;
     first.expect("nothing is wrong before a story begins");
     world.start();
     tokio::spawn(Arc::clone(&world).run_forge());
@@ -163,13 +171,20 @@ async fn played(story: &Story, playing: Playing) -> Outcome {
 
 /// When a story should have settled: its jobs may have to take turns on one machine.
 fn until_s(story: &Story) -> u64 {
-    let ends_s = story.steps.iter().filter_map(Step::at_s).max().unwrap_or_default();
+    let ends_s = story
+        .steps
+        .iter()
+        .filter_map(Step::at_s)
+        .max()
+        .unwrap_or_default();
     let limit_s = account::LIMIT_MINUTES * 60;
     let turns_s = story.steps.iter().map(|step| match step {
         Step::At(_, Act::Run { jobs, seconds, .. }) => jobs * (90 + (*seconds).min(limit_s)),
         // Every job of a run once more, and no run of a story has more jobs.
         Step::At(_, Act::Rerun(_)) => 4 * (90 + limit_s),
-        Step::At(..) | Step::Call(..) | Step::Machine(..) | Step::Message(..) | Step::Clock(..) => 0,
+        Step::At(..) | Step::Call(..) | Step::Machine(..) | Step::Message(..) | Step::Clock(..) => {
+            0
+        }
     });
     u64::from(ends_s + turns_s.sum::<u32>()) + SETTLES_WITHIN_S
 }
@@ -178,7 +193,9 @@ fn until_s(story: &Story) -> u64 {
 async fn epilogue(world: &Arc<World>) {
     let later = world.story.steps.iter().filter_map(|step| match step {
         Step::At(_, Act::RedeliverLater(nth)) => Some(*nth),
-        Step::At(..) | Step::Call(..) | Step::Machine(..) | Step::Message(..) | Step::Clock(..) => None,
+        Step::At(..) | Step::Call(..) | Step::Machine(..) | Step::Message(..) | Step::Clock(..) => {
+            None
+        }
     });
     let later: Vec<u32> = later.collect();
     if later.is_empty() {

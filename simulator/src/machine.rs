@@ -61,9 +61,10 @@ impl State {
         let ours = |id: &str| machines.iter().any(|machine| machine.id == id);
         let lives = |state| matches!(state, InstanceState::Pending | InstanceState::Running);
         let instances = self.ec2.instances();
-        instances.filter(|one| ours(one.id) && lives(one.state)).count()
+        instances
+            .filter(|one| ours(one.id) && lives(one.state))
+            .count()
     }
-
 }
 
 impl World {
@@ -93,13 +94,14 @@ impl World {
         let instances: Vec<_> = {
             let mut state = self.state();
             let instances = state.ec2.instances();
-            let seen = |one: InstanceView<'_>| (one.id.to_owned(), one.launched_ms, one.state, one.stop);
+            let seen =
+                |one: InstanceView<'_>| (one.id.to_owned(), one.launched_ms, one.state, one.stop);
             instances.map(seen).collect()
         };
         for (id, launched_ms, state, stop) in instances {
             let is_off = self.state().machine(&id).map(|machine| machine.off);
             if is_off.is_none() && state == InstanceState::Pending {
-                self.begin_machine(id, launched_ms);
+                self.begin_machine(&id, launched_ms);
             } else if is_off == Some(false) && state == InstanceState::ShuttingDown {
                 self.switch_off(&id, stop == Stop::Graceful);
             }
@@ -107,11 +109,11 @@ impl World {
         self.look_at_cap();
     }
 
-    fn begin_machine(self: &Arc<Self>, id: String, launched_ms: u64) {
+    fn begin_machine(self: &Arc<Self>, id: &str, launched_ms: u64) {
         let number = {
             let mut state = self.state();
             state.machines.push(Machine {
-                id: id.clone(),
+                id: id.to_owned(),
                 credentials: 0,
                 job: None,
                 busy: false,
@@ -132,11 +134,11 @@ impl World {
             | Step::Message(..)
             | Step::Clock(..) => None,
         });
-        if let (Some(_), Some(machine)) = (fault, self.state().machine(&id)) {
+        if let (Some(_), Some(machine)) = (fault, self.state().machine(id)) {
             machine.excused = true;
         }
-        let life = tokio::spawn(live(Arc::clone(self), number, id.clone(), fault));
-        if let Some(machine) = self.state().machine(&id) {
+        let life = tokio::spawn(live(Arc::clone(self), number, id.to_owned(), fault));
+        if let Some(machine) = self.state().machine(id) {
             machine.life = Some(life.abort_handle());
         }
     }
@@ -158,7 +160,9 @@ impl World {
         };
         if let Some(runner) = runner {
             self.report(&runner, id, "RESULT_SUCCESS");
-            self.violated(format!("{id} was asked to shut down in the middle of its job, which is green now"));
+            self.violated(format!(
+                "{id} was asked to shut down in the middle of its job, which is green now"
+            ));
         }
         self.announce(id, "shutting-down", 700);
         let (world, id) = (Arc::clone(self), id.to_owned());
@@ -233,7 +237,9 @@ impl World {
             if let Some(runner) = runner {
                 world.report(&runner, &id, "RESULT_FAILURE");
             }
-            let _status = world.route(&id, &json!({"mark": "interrupted", "text": ""})).await;
+            let _status = world
+                .route(&id, &json!({"mark": "interrupted", "text": ""}))
+                .await;
             tokio::time::sleep(KILLED_BEFORE).await;
             world.end_by(&id, Reason::Spot);
         });
@@ -266,7 +272,9 @@ impl World {
             let answer = world.invoke(&format!("request of {id}"), event).await;
             let answer = match answer {
                 Ok(answer) => {
-                    let status = answer["statusCode"].as_u64().and_then(|it| u16::try_from(it).ok());
+                    let status = answer["statusCode"]
+                        .as_u64()
+                        .and_then(|it| u16::try_from(it).ok());
                     let text = answer["body"].as_str().unwrap_or_default().to_owned();
                     (status.unwrap_or(500), text)
                 }
@@ -281,7 +289,10 @@ impl World {
             let _nobody_waits = send.send(answer);
         });
         let answer = tokio::time::timeout(ROUTE_TIMEOUT, answered).await;
-        answer.ok().and_then(Result::ok).unwrap_or((503, String::new()))
+        answer
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or((503, String::new()))
     }
 
     /// One call of a runner to the forge; `None` while that answers nobody.
@@ -294,12 +305,19 @@ impl World {
         let now_ms = self.now_ms();
         let mut request = Request::builder()
             .method("POST")
-            .uri(format!("{}/api/actions/runner.v1.RunnerService/{name}", lab::FORGE_URL))
+            .uri(format!(
+                "{}/api/actions/runner.v1.RunnerService/{name}",
+                lab::FORGE_URL
+            ))
             .header("content-type", "application/json");
         if let Some((uuid, token)) = runner {
-            request = request.header("x-runner-uuid", uuid).header("x-runner-token", token);
+            request = request
+                .header("x-runner-uuid", uuid)
+                .header("x-runner-token", token);
         }
-        let request = request.body(Bytes::from(body.to_string())).expect("plain text");
+        let request = request
+            .body(Bytes::from(body.to_string()))
+            .expect("plain text");
         let mut state = self.state();
         if state.forge_down_until_ms > now_ms {
             return None;
@@ -315,7 +333,9 @@ impl World {
     fn report(&self, runner: &(String, String), id: &str, result: &str) -> Option<bool> {
         let task = self.state().watch.tasks.get(id).cloned()?;
         let now_ms = i64::try_from(self.now_ms()).unwrap_or(i64::MAX);
-        let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_string();
+        let now = jiff::Timestamp::from_millisecond(now_ms)
+            .unwrap_or_default()
+            .to_string();
         let mut state = json!({"id": task, "startedAt": now, "steps": []});
         if !result.is_empty() {
             state["result"] = json!(result);
@@ -349,7 +369,9 @@ async fn live(world: Arc<World>, number: u32, id: String, fault: Option<MachineF
         return std::future::pending().await;
     }
     if let Ok((mark, words)) = tokio::time::timeout(limit, work).await {
-        let _status = world.route(&id, &json!({"mark": mark, "text": words})).await;
+        let _status = world
+            .route(&id, &json!({"mark": mark, "text": words}))
+            .await;
     } else {
         world.tell(format!("machine {number} has reached its deadline"));
     }
@@ -375,11 +397,16 @@ async fn run(
         machine.runner = Some(runner.clone());
     }
     let labels = json!({"version": "v1.0.8", "labels": ["base"]});
-    if world.rpc(Some(&runner), "Declare", &labels).is_none_or(|(status, _)| status != 200) {
+    if world
+        .rpc(Some(&runner), "Declare", &labels)
+        .is_none_or(|(status, _)| status != 200)
+    {
         // The unit starts a runner that could not reach the forge once more.
         tokio::time::sleep(REPORT).await;
     }
-    let _status = world.route(id, &json!({"mark": "online", "text": ""})).await;
+    let _status = world
+        .route(id, &json!({"mark": "online", "text": ""}))
+        .await;
     let idle_until = Instant::now() + Duration::from_secs(u64::from(IDLE_MINUTES) * 60);
     let task = loop {
         if Instant::now() >= idle_until {
@@ -393,7 +420,9 @@ async fn run(
         tokio::time::sleep(FETCH).await;
     };
     let seconds = world.take(number, id, &task);
-    let _status = world.route(id, &json!({"mark": "started", "text": ""})).await;
+    let _status = world
+        .route(id, &json!({"mark": "started", "text": ""}))
+        .await;
     if fault == Some(MachineFault::Hangs) {
         tokio::time::sleep(Duration::from_secs(3)).await;
         world.tell(format!("machine {number} hangs"));
@@ -428,13 +457,12 @@ async fn credential(
         let (status, text) = world.route(id, &json!({"ask": "credential"})).await;
         match status {
             200 => {
-                let document = text.lines().find_map(|line| {
-                    line.strip_prefix(LINE_RUNNER).map(str::trim)
-                });
+                let mut lines = text.lines();
+                let document = lines.find_map(|line| line.strip_prefix(LINE_RUNNER));
                 let document: Value =
                     serde_json::from_str(document.unwrap_or_default()).unwrap_or_default();
-                let word = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
-                return Ok((word("uuid"), word("token")));
+                let field = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
+                return Ok((field("uuid"), field("token")));
             }
             REFUSED => return Err(format!("refused: {text}")),
             _ => {}
@@ -448,12 +476,17 @@ async fn credential(
 impl World {
     /// A machine has got a job: how many seconds that takes.
     fn take(&self, number: u32, id: &str, task: &Value) -> u64 {
-        let job = task["context"]["job"].as_str().unwrap_or_default().to_owned();
+        let job = task["context"]["job"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let task_id = task["id"].as_str().unwrap_or_default().to_owned();
         {
             let mut state = self.state();
             let mut jobs = state.forge.jobs();
-            let has = jobs.find(|one| one.status == "in_progress" && one.runner.is_some_and(|(_, name)| name == id));
+            let has = jobs.find(|one| {
+                one.status == "in_progress" && one.runner.is_some_and(|(_, name)| name == id)
+            });
             let has = has.map(|one| (one.id, one.attempt));
             drop(jobs);
             state.watch.tasks.insert(id.to_owned(), json!(task_id));
@@ -463,10 +496,12 @@ impl World {
             }
         }
         self.tell(format!("machine {number} has a job: {job}"));
-        let seconds = job.rsplit('-').next().and_then(|word| word.strip_suffix('s')?.parse().ok());
+        let seconds = job
+            .rsplit('-')
+            .next()
+            .and_then(|word| word.strip_suffix('s')?.parse().ok());
         seconds.unwrap_or(10)
     }
-
 }
 
 impl State {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lab::in_process::{InstanceState, JobView};
+use lab::in_process::JobView;
 use serde_json::Value as Json;
 
 use crate::account::LIMIT_MINUTES;
@@ -52,12 +52,24 @@ impl Watch {
 /// What a transaction writes: kinds and keys.
 pub(crate) fn summary(body: &[u8]) -> String {
     let body: Json = serde_json::from_slice(body).unwrap_or_default();
-    let actions = body["TransactItems"].as_array().cloned().unwrap_or_default();
+    let actions = body["TransactItems"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let parts = actions.iter().filter_map(|action| {
         let (kind, action) = action.as_object()?.iter().next()?;
-        let key = if kind == "Put" { &action["Item"] } else { &action["Key"] };
+        let key = if kind == "Put" {
+            &action["Item"]
+        } else {
+            &action["Key"]
+        };
         let part = |name: &str| key[name]["S"].as_str().unwrap_or_default();
-        Some(format!("{} {}/{}", kind.to_lowercase(), part("pk"), part("sk")))
+        Some(format!(
+            "{} {}/{}",
+            kind.to_lowercase(),
+            part("pk"),
+            part("sk")
+        ))
     });
     parts.collect::<Vec<_>>().join(", ")
 }
@@ -138,7 +150,9 @@ impl World {
                 }
                 let number = |name: &str| -> i64 {
                     let number = item.get(name).and_then(Value::as_number);
-                    number.and_then(|it| it.to_string().parse().ok()).unwrap_or_default()
+                    number
+                        .and_then(|it| it.to_string().parse().ok())
+                        .unwrap_or_default()
                 };
                 let sk = text_of(item, "sk");
                 if sk == "counter#all" {
@@ -184,7 +198,11 @@ impl World {
                 job.status == "queued" && is_ours && reason_of(&state, job.id).is_none()
             });
             let waiting: Vec<i64> = waiting.map(|job| job.id).collect();
-            let on_their_way = state.machines.iter().filter(|it| !it.off && it.job.is_none()).count();
+            let on_their_way = state
+                .machines
+                .iter()
+                .filter(|it| !it.off && it.job.is_none())
+                .count();
             let is_full = state.living() >= self.story.machines_max as usize;
             let is_hindered = now_ms < state.forge_down_until_ms
                 || now_ms < state.registers_from_ms
@@ -198,7 +216,10 @@ impl World {
                 let since_ms = *state.watch.stalled_since_ms.get_or_insert(now_ms);
                 let for_s = now_ms.saturating_sub(since_ms.max(disturbed_ms)) / 1000;
                 (for_s > WITHOUT_MACHINE_MAX_S).then(|| {
-                    format!("job {} has waited {for_s} s without a machine or a reason", waiting[0])
+                    format!(
+                        "job {} has waited {for_s} s without a machine or a reason",
+                        waiting[0]
+                    )
                 })
             }
         };
@@ -217,7 +238,11 @@ impl World {
     pub(crate) fn look_at_the_end(&self, settled: bool) {
         let (left, launched, attempts) = {
             let state = self.state();
-            let left = if settled { Vec::new() } else { unsettled(&state) };
+            let left = if settled {
+                Vec::new()
+            } else {
+                unsettled(&state)
+            };
             (left, state.machines.len(), state.queued_for_us())
         };
         for left in left {
@@ -231,7 +256,12 @@ impl World {
                  be had for what went wrong"
             ));
         }
-        for (expected, broken) in self.story.expect.iter().filter_map(|one| Some((one, self.unmet(one)?))) {
+        for (expected, broken) in self
+            .story
+            .expect
+            .iter()
+            .filter_map(|one| Some((one, self.unmet(one)?)))
+        {
             self.violated(format!("expected: {expected}; there are {broken}"));
         }
     }
@@ -249,7 +279,9 @@ impl World {
             }
             Expected::Says(nth, words) => {
                 let job = state.forge.jobs().nth((*nth as usize).wrapping_sub(1));
-                let said = job.and_then(|job| reason_of(&state, job.id)).unwrap_or_default();
+                let said = job
+                    .and_then(|job| reason_of(&state, job.id))
+                    .unwrap_or_default();
                 (!said.contains(words.as_str())).then_some(said)
             }
         }
@@ -261,17 +293,24 @@ impl World {
 fn excuses(step: &Step) -> usize {
     match step {
         Step::At(_, act) => match act {
-            Act::Run { .. } | Act::Foreign | Act::NoSpot(_) | Act::NoCapacity(_) => 0,
-            Act::RedeliverLater(_) | Act::Redeliver(_) | Act::Impostor(_) => 0,
+            Act::Run { .. }
+            | Act::Foreign
+            | Act::NoSpot(_)
+            | Act::NoCapacity(_)
+            | Act::Rename(..)
+            | Act::RedeliverLater(_)
+            | Act::Redeliver(_)
+            | Act::Impostor(_) => 0,
             Act::SpotTakes(_) | Act::HostDies(_) => 1,
-            Act::RegistersNobody(_) => 2,
-            Act::ForgeDown(_) | Act::Cancel(_) | Act::Rename(..) | Act::Delete(_) | Act::Rerun(_) => 8,
+            // All that were on their way when it began.
+            Act::RegistersNobody(_) => 4,
+            Act::ForgeDown(_) | Act::Cancel(_) | Act::Delete(_) | Act::Rerun(_) => 8,
         },
         Step::Machine(..) => 3,
         Step::Call(name, _, fault) => match (name.as_str(), fault) {
             // Whoever asks for a credential may have been noted and not answered: it is never asked again.
-            ("TransactWriteItems" | "Register", _) | (_, CallFault::DiesBefore | CallFault::DiesAfter) => 1,
-            ("GET job" | "GET jobs", _) => 1,
+            ("TransactWriteItems" | "Register" | "GET job" | "GET jobs", _)
+            | (_, CallFault::DiesBefore | CallFault::DiesAfter) => 1,
             _ => 0,
         },
         Step::Message(message, _, _) => usize::from(*message == Message::Delivery),
@@ -288,11 +327,6 @@ fn ended(job: &JobView<'_>, how: &str) -> bool {
     }
 }
 
-/// Whether EC2 has an instance running or about to.
-pub(crate) const fn lives(state: InstanceState) -> bool {
-    matches!(state, InstanceState::Pending | InstanceState::Running)
-}
-
 /// What is left, in words.
 fn unsettled(state: &State) -> Vec<String> {
     let mut left = Vec::new();
@@ -306,7 +340,13 @@ fn unsettled(state: &State) -> Vec<String> {
     }
     for item in state.table.items() {
         let (pk, sk) = (text_of(item, "pk"), text_of(item, "sk"));
-        let kinds = ["job#", "launch#", "runner#", "registration#", "status-update#"];
+        let kinds = [
+            "job#",
+            "launch#",
+            "runner#",
+            "registration#",
+            "status-update#",
+        ];
         if pk == "live" && kinds.iter().any(|kind| sk.starts_with(kind)) {
             left.push(format!("{sk} stays in the ledger"));
         }
@@ -323,8 +363,8 @@ fn unsettled(state: &State) -> Vec<String> {
 fn reason_of(state: &State, job: i64) -> Option<String> {
     let start = format!("{job:012}#");
     let mut reasons = state.table.items().filter_map(|item| {
-        let is_its = text_of(item, "pk").starts_with("repo#")
-            && text_of(item, "sk").starts_with(&start);
+        let is_its =
+            text_of(item, "pk").starts_with("repo#") && text_of(item, "sk").starts_with(&start);
         let failed = is_its && text_of(item, "job_status") == "failed";
         failed.then(|| text_of(item, "reason").to_owned())
     });

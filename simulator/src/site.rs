@@ -33,7 +33,13 @@ pub(crate) fn forge(version: Version, now_ms: u64) -> (Forge, BTreeMap<String, i
         numbers.insert(repository.to_owned(), number);
     }
     let url = "http://dispatch.sim/dispatch";
-    forge.add_hook(&HookScope::Global, url, WEBHOOK_SECRET, &["workflow_job"], now_ms);
+    forge.add_hook(
+        &HookScope::Global,
+        url,
+        WEBHOOK_SECRET,
+        &["workflow_job"],
+        now_ms,
+    );
     (forge, numbers)
 }
 
@@ -45,9 +51,10 @@ impl State {
 
     /// How often a job was queued that our pool serves.
     pub(crate) fn queued_for_us(&self) -> usize {
-        let ours = self.queued.iter().filter(|outgoing| {
-            job_of(outgoing)["workflow_job"]["labels"] == json!(["base"])
-        });
+        let ours = self
+            .queued
+            .iter()
+            .filter(|outgoing| job_of(outgoing)["workflow_job"]["labels"] == json!(["base"]));
         ours.count()
     }
 
@@ -120,7 +127,11 @@ impl World {
 
     /// Somebody sends a delivery of before once more.
     pub(crate) fn send_again(self: &Arc<Self>, nth: u32) {
-        let again = self.state().queued.get((nth as usize).wrapping_sub(1)).cloned();
+        let again = self
+            .state()
+            .queued
+            .get((nth as usize).wrapping_sub(1))
+            .cloned();
         if let Some(again) = again {
             self.spawn(deliver(Arc::clone(self), again));
         }
@@ -147,7 +158,12 @@ impl World {
         let Some((200, answer)) = self.rpc(None, "Register", &new) else {
             return;
         };
-        let word = |field: &str| answer["runner"][field].as_str().unwrap_or_default().to_owned();
+        let word = |field: &str| {
+            answer["runner"][field]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
         let runner = (word("uuid"), word("token"));
         let workflow = workflow(1, "own", 60);
         let run = self.state().start_run(REPOSITORIES[1], &workflow, now_ms);
@@ -242,7 +258,16 @@ async fn deliver(world: Arc<World>, outgoing: Outgoing) {
     });
     let answered = world.invoke(&what, event).await;
     let told = match &answered {
-        Ok(answer) => format!("{what}: answered {} {}", answer["statusCode"], answer["body"]),
+        Ok(answer) => {
+            let body = answer["body"].as_str().unwrap_or_default();
+            let body: Value = serde_json::from_str(body).unwrap_or_default();
+            let said = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+            let (decision, reason) = (said("decision"), said("reason"));
+            format!(
+                "{what}: answered {}, {decision}: {reason}",
+                answer["statusCode"]
+            )
+        }
         Err(why) => format!("{what}: {why}"),
     };
     world.tell(told);
@@ -252,9 +277,20 @@ async fn deliver(world: Arc<World>, outgoing: Outgoing) {
 fn workflow(jobs: u32, label: &str, seconds: u32) -> String {
     let mut text = "on: push\njobs:\n".to_owned();
     for job in 1..=jobs {
-        text.push_str(&format!(
-            "  job-{job}-{seconds}s:\n    runs-on: {label}\n    steps: [{{run: sleep {seconds}}}]\n"
-        ));
+        let name = format!("job-{job}-{seconds}s");
+        let steps = format!("[{{run: sleep {seconds}}}]");
+        text.push_str(
+            &[
+                "  ",
+                &name,
+                ":\n    runs-on: ",
+                label,
+                "\n    steps: ",
+                &steps,
+                "\n",
+            ]
+            .concat(),
+        );
     }
     text
 }

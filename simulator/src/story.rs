@@ -251,7 +251,10 @@ impl fmt::Display for Act {
             ),
             Self::Redeliver(job) => write!(f, "the delivery of job {job} is sent again"),
             Self::RedeliverLater(job) => {
-                write!(f, "the delivery of job {job} is sent again three months later")
+                write!(
+                    f,
+                    "the delivery of job {job} is sent again three months later"
+                )
             }
         }
     }
@@ -371,7 +374,9 @@ impl Story {
             self.steps.push(Step::At(at, act.parse()?));
             return Ok(());
         }
-        let (head, rest) = line.split_once(": ").ok_or("a time, or a word and a colon")?;
+        let (head, rest) = line
+            .split_once(": ")
+            .ok_or("a time, or a word and a colon")?;
         let rest = rest.trim();
         match head {
             "forge" => {
@@ -397,6 +402,9 @@ fn timed(line: &str) -> Option<(u32, &str)> {
 fn number(text: &str) -> Result<u32, &'static str> {
     text.parse().map_err(|_| "a number")
 }
+
+/// What stands before a number, what behind it, and what is made of it.
+type Form = (&'static str, &'static str, fn(u32) -> Act);
 
 /// The number between two pieces of text.
 fn between(text: &str, before: &str, after: &str) -> Option<u32> {
@@ -430,11 +438,15 @@ impl FromStr for Act {
         if text == "somebody else starts a machine" {
             return Ok(Self::Foreign);
         }
-        let forms: [(&str, &str, fn(u32) -> Self); 11] = [
+        let forms: [Form; 11] = [
             ("run ", " is cancelled", Self::Cancel),
             ("run ", " is run again", Self::Rerun),
             ("the forge is down for ", " s", Self::ForgeDown),
-            ("the forge registers nobody for ", " s", Self::RegistersNobody),
+            (
+                "the forge registers nobody for ",
+                " s",
+                Self::RegistersNobody,
+            ),
             ("no Spot capacity for ", " s", Self::NoSpot),
             ("no capacity for ", " s", Self::NoCapacity),
             ("Spot takes machine ", "", Self::SpotTakes),
@@ -517,7 +529,9 @@ impl FromStr for Passage {
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
         let plain = [Self::Lost, Self::Twice];
-        let found = plain.into_iter().find(|passage| passage.to_string() == text);
+        let found = plain
+            .into_iter()
+            .find(|passage| passage.to_string() == text);
         found
             .or_else(|| between(text, "comes ", " s late").map(Self::Late))
             .ok_or("how a message comes over")
@@ -537,7 +551,9 @@ impl FromStr for Expected {
         if let Some(count) = text.strip_suffix(" machines") {
             return Ok(Self::Machines(number(count)?));
         }
-        let (count, how) = text.split_once(" jobs ").ok_or("N jobs, N machines, or a job's words")?;
+        let (count, how) = text
+            .split_once(" jobs ")
+            .ok_or("N jobs, N machines, or a job's words")?;
         if !["succeed", "fail", "are cancelled", "wait"].contains(&how) {
             return Err("jobs succeed, fail, are cancelled or wait");
         }

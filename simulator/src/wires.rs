@@ -99,13 +99,22 @@ fn named(request: &Request<Bytes>) -> Call {
         let target = target.to_str().unwrap_or_default();
         let (api, name) = target.split_once('.').unwrap_or((target, target));
         let is_ssm = api == "AmazonSSM";
-        return of(if is_ssm { Service::Ssm } else { Service::DynamoDb }, name);
+        return of(
+            if is_ssm {
+                Service::Ssm
+            } else {
+                Service::DynamoDb
+            },
+            name,
+        );
     }
     if path.ends_with("/invocations") {
         return of(Service::Lambda, "Invoke");
     }
     let body = String::from_utf8_lossy(request.body());
-    let action = body.split('&').find_map(|pair| pair.strip_prefix("Action="));
+    let action = body
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("Action="));
     of(Service::Ec2, action.unwrap_or("Unknown"))
 }
 
@@ -151,7 +160,8 @@ fn effect(
     match service {
         None if name == "Register" && now_ms < world.state().registers_from_ms => {
             // What a Gitea says to a token that it does not know (measured).
-            let words = json!({"code": "unknown", "message": "runner registration token not found"});
+            let words =
+                json!({"code": "unknown", "message": "runner registration token not found"});
             account::answer(500, &words)
         }
         None => {
@@ -225,5 +235,7 @@ fn tell_of(
         let body = String::from_utf8_lossy(answer.body()).into_owned();
         body.chars().take(200).collect()
     };
-    world.tell(format!("process {number}: {name} {nth}: {status} {about} {why}"));
+    world.tell(format!(
+        "process {number}: {name} {nth}: {status} {about} {why}"
+    ));
 }

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Instant;
 
 use serde::Serialize;
-use simulator::{Fault, Outcome, Playing, Proof, SCHEDULES_MAX, Story, generate, play, prove, shrink};
+use simulator::{
+    Fault, Outcome, Playing, Proof, SCHEDULES_MAX, Story, generate, play, prove, shrink,
+};
 
 use crate::output::say;
 
@@ -137,7 +139,11 @@ fn play_many(first: u64, schedules: u64) -> Report {
             if outcome.violations.is_empty() {
                 continue;
             }
-            say(&format!("seed {}: {}", story.seed, outcome.violations.join("; ")));
+            say(&format!(
+                "seed {}: {}",
+                story.seed,
+                outcome.violations.join("; ")
+            ));
             let (story, outcome) = shrink(&story, outcome, Playing::default());
             let mut broken = broken.lock().unwrap_or_else(PoisonError::into_inner);
             broken.push((story, outcome));
@@ -151,7 +157,9 @@ fn play_many(first: u64, schedules: u64) -> Report {
     let played = next.into_inner().min(schedules);
     let broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
     for (story, outcome) in &broken {
-        say(&format!("\n-- a promise is broken; play it again with `cargo xtask simulate --play FILE`\n{story}"));
+        say(&format!(
+            "\n-- a promise is broken; play it again with `cargo xtask simulate --play FILE`\n{story}"
+        ));
         say(&format!("-- what happens\n{outcome}"));
     }
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -167,7 +175,10 @@ fn play_many(first: u64, schedules: u64) -> Report {
         seconds,
         schedules_per_second,
         machines: usize::try_from(machines.into_inner()).unwrap_or(usize::MAX),
-        violations: broken.iter().map(|(story, outcome)| told(story, outcome)).collect(),
+        violations: broken
+            .iter()
+            .map(|(story, outcome)| told(story, outcome))
+            .collect(),
         proofs: Vec::new(),
     }
 }
@@ -183,14 +194,23 @@ fn prove_all(seed: u64) -> Report {
         };
         let proof = prove(*fault, seed, SCHEDULES_MAX);
         say(&words_of(&proof));
-        proofs.lock().unwrap_or_else(PoisonError::into_inner).push(proof);
+        proofs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(proof);
     };
     on_all_cores(&work);
     let proofs = proofs.into_inner().unwrap_or_else(PoisonError::into_inner);
     let hidden = proofs.iter().filter(|proof| proof.found.is_none()).count();
     let seconds = begun.elapsed().as_secs_f64();
-    say(&format!("{} faults, {hidden} not found, in {seconds:.0} s", proofs.len()));
-    let schedules: u64 = proofs.iter().map(|it| it.found.as_ref().map_or(SCHEDULES_MAX, |found| found.0)).sum();
+    say(&format!(
+        "{} faults, {hidden} not found, in {seconds:.0} s",
+        proofs.len()
+    ));
+    let schedules: u64 = proofs
+        .iter()
+        .map(|it| it.found.as_ref().map_or(SCHEDULES_MAX, |found| found.0))
+        .sum();
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let schedules_per_second = schedules as f64 / seconds;
     Report {
@@ -220,8 +240,12 @@ fn proved(proof: &Proof) -> Proved {
     Proved {
         fault: format!("{:?}", proof.fault),
         after: found.map(|(after, _, _)| *after),
-        broken: found.map(|(_, _, outcome)| outcome.violations.clone()).unwrap_or_default(),
-        story: found.map(|(_, story, _)| story.to_string()).unwrap_or_default(),
+        broken: found
+            .map(|(_, _, outcome)| outcome.violations.clone())
+            .unwrap_or_default(),
+        story: found
+            .map(|(_, story, _)| story.to_string())
+            .unwrap_or_default(),
     }
 }
 

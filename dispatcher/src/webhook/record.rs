@@ -222,6 +222,5 @@ impl Recorder<'_> {
 fn is_forgotten(job: &Job) -> bool {
     let known = !breaks(Fault::ExpiredHistoryLaunches);
     let created_ms = job.created_ms.filter(|_| known);
-    created_ms
-        .is_some_and(|created| created + FORGOTTEN_AFTER_S * 1000 < now_ms())
+    created_ms.is_some_and(|created| created + FORGOTTEN_AFTER_S * 1000 < now_ms())
 }

@@ -139,13 +139,14 @@ impl Table {
     /// Removes what has expired, and says how much that was. DynamoDB does so late, within days: it is done
     /// when the world says.
     pub fn expire(&mut self, now_ms: u64) -> usize {
-        let now_s = now_ms / 1000;
-        let is_over = |until_s: u64| until_s <= now_s && now_s - until_s < EXPIRED_MAX_S;
+        let seconds = now_ms / 1000;
+        let has_expired = |end: u64| end <= seconds && seconds - end < EXPIRED_MAX_S;
         let mut expired = 0;
         for rows in self.partitions.values_mut() {
             rows.retain(|_, row| {
-                let until_s = row.item.get(TTL).and_then(Value::as_number);
-                let is_over = until_s.and_then(Number::as_u64).is_some_and(is_over);
+                let expires_s = row.item.get(TTL).and_then(Value::as_number);
+                let expires_s = expires_s.and_then(Number::as_u64);
+                let is_over = expires_s.is_some_and(has_expired);
                 expired += usize::from(is_over);
                 !is_over
             });

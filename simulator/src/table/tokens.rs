@@ -44,7 +44,7 @@ impl Token<'_> {
 #[derive(Debug)]
 pub(super) struct Tokens<'t> {
     text: &'t str,
-    tokens: Vec<Token<'t>>,
+    all: Vec<Token<'t>>,
     at: usize,
     references: References,
 }
@@ -75,7 +75,7 @@ impl<'t> Tokens<'t> {
         }
         Ok(Self {
             text,
-            tokens,
+            all: tokens,
             at: 0,
             references: References::default(),
         })
@@ -91,15 +91,15 @@ impl<'t> Tokens<'t> {
     }
 
     pub(super) fn is_at_end(&self) -> bool {
-        self.at == self.tokens.len()
+        self.at == self.all.len()
     }
 
     /// That it can't go on like this.
     pub(super) fn syntax_error(&self) -> String {
-        let token = self.tokens.get(self.at);
+        let token = self.all.get(self.at);
         let start = self.at.checked_sub(1).unwrap_or(self.at);
-        let start = self.tokens[start].start;
-        let end = self.tokens.get(self.at + 1).or(token);
+        let start = self.all[start].start;
+        let end = self.all.get(self.at + 1).or(token);
         let end = end.map_or(self.text.len(), Token::end);
         format!(
             "Syntax error; token: \"{}\", near: \"{}\"",
@@ -184,9 +184,9 @@ impl<'t> Tokens<'t> {
 
     /// Refuses parentheses around nothing but what has parentheses itself.
     pub(super) fn refuse_redundant_parentheses(&self) -> Result<(), String> {
-        for open in 0..self.tokens.len() {
+        for open in 0..self.all.len() {
             let is_group = self.is_symbol(open, "(") && self.is_symbol(open + 1, "(");
-            let before = open.checked_sub(1).map(|before| &self.tokens[before]);
+            let before = open.checked_sub(1).map(|before| &self.all[before]);
             let is_call = before.is_some_and(|before| {
                 before.kind == Kind::Word
                     && !["AND", "OR", "NOT", "BETWEEN"]
@@ -203,23 +203,23 @@ impl<'t> Tokens<'t> {
     /// Where the parenthesis at `open` is closed.
     fn closes(&self, open: usize) -> usize {
         let mut depth = 0_usize;
-        for at in open..self.tokens.len() {
+        for at in open..self.all.len() {
             depth += usize::from(self.is_symbol(at, "("));
             depth -= usize::from(self.is_symbol(at, ")"));
             if depth == 0 {
                 return at;
             }
         }
-        self.tokens.len()
+        self.all.len()
     }
 
     fn is_symbol(&self, at: usize, symbol: &str) -> bool {
-        let token = self.tokens.get(at);
+        let token = self.all.get(at);
         token.is_some_and(|token| token.kind == Kind::Symbol && token.text == symbol)
     }
 
     fn peek(&self, ahead: usize, kind: Kind) -> Option<&'t str> {
-        let token = self.tokens.get(self.at + ahead)?;
+        let token = self.all.get(self.at + ahead)?;
         (token.kind == kind).then_some(token.text)
     }
 }

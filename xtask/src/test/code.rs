@@ -47,7 +47,10 @@ fn unit_args(root: &Path) -> Vec<String> {
 
 /// Always the same ones: others each time would be a test that fails by chance.
 pub fn simulate(run: &mut Run) -> Result<(), TestError> {
-    pass("simulate", &mut run.xtask(["simulate", "--schedules", "1000"]))
+    pass(
+        "simulate",
+        &mut run.xtask(["simulate", "--schedules", "1000"]),
+    )
 }
 
 pub fn long_simulate(run: &mut Run) -> Result<(), TestError> {

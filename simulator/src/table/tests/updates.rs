@@ -9,7 +9,11 @@ fn updated(item: &Json, update: &str) -> Result<Json, String> {
     if answer == ok() {
         return Ok(items[0].clone());
     }
-    assert_eq!(items, [item.clone()], "a refused update changes nothing");
+    assert_eq!(
+        items,
+        std::slice::from_ref(item),
+        "a refused update changes nothing"
+    );
     Err(refusal(&answer))
 }
 
