@@ -359,6 +359,15 @@ impl FromStr for Story {
 }
 
 impl Story {
+    /// By how much a clock is wrong at most, in milliseconds.
+    pub(crate) fn skew_ms(&self) -> u64 {
+        let skews = self.steps.iter().map(|step| match step {
+            Step::Clock(_, skew_s) => u64::from(skew_s.unsigned_abs()) * 1000,
+            Step::At(..) | Step::Call(..) | Step::Machine(..) | Step::Message(..) => 0,
+        });
+        skews.max().unwrap_or_default()
+    }
+
     fn take(&mut self, line: &str) -> Result<(), &'static str> {
         if line.is_empty() {
             return Ok(());
