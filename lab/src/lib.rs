@@ -55,7 +55,7 @@ pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
 pub use machine::debian::Debian;
 pub use machine::docker::ENV_DOCKER;
-pub use ministack::StandaloneEmulator;
+pub use ministack::{StandaloneEmulator, emulator_python};
 pub use recording::{ENV_RECORDING, FUNCTION_TOKEN, WITNESS_TOKEN};
 pub use rights::ENV_RIGHTS;
 

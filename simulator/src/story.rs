@@ -97,7 +97,7 @@ pub enum CallFault {
     Lost,
     /// It takes effect, and is not answered.
     AnswerLost,
-    /// It takes so many seconds.
+    /// It takes so many seconds: what is read is old by then, and what is written arrives that late.
     Slow(u32),
     /// The function dies before it is sent.
     DiesBefore,

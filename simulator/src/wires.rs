@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::account::{self, Service};
 use crate::story::{CallFault, Message};
@@ -44,7 +45,7 @@ pub(crate) async fn exchange(
         Some(CallFault::Throttled) => return Ok(throttling(service)),
         Some(CallFault::Lost) => return pending().await,
         Some(CallFault::Slow(seconds)) => {
-            tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+            return Ok(slow(world, number, (service, name, nth), request, seconds).await);
         }
         Some(CallFault::DiesBefore) => {
             world.kill(number);
@@ -56,7 +57,7 @@ pub(crate) async fn exchange(
         return Err("connection refused".into());
     }
     let answer = effect(world, service, &name, &request);
-    tell_of(world, number, &name, nth, &request, &answer);
+    tell_of(world, number, (&name, nth), &request, &answer);
     match fault {
         Some(CallFault::AnswerLost) => return pending().await,
         Some(CallFault::DiesAfter) => {
@@ -67,6 +68,38 @@ pub(crate) async fn exchange(
     }
     tokio::time::sleep(Duration::from_millis(latency_ms / 2)).await;
     Ok(answer)
+}
+
+/// A call that takes long: what is read is old when it comes, and what is written arrives late, even if
+/// whoever sent it has given up on it by then.
+async fn slow(
+    world: &Arc<World>,
+    number: u32,
+    (service, name, nth): (Option<Service>, String, u32),
+    request: Request<Bytes>,
+    seconds: u32,
+) -> Response<Bytes> {
+    let waits = Duration::from_secs(seconds.into());
+    if is_read(&name) {
+        let answer = effect(world, service, &name, &request);
+        tokio::time::sleep(waits).await;
+        return answer;
+    }
+    let (send, answered) = oneshot::channel();
+    let late = Arc::clone(world);
+    world.spawn(async move {
+        tokio::time::sleep(waits).await;
+        let answer = effect(&late, service, &name, &request);
+        tell_of(&late, number, (&name, nth), &request, &answer);
+        let _given_up = send.send(answer);
+    });
+    answered.await.unwrap_or_else(|_| failure(service))
+}
+
+/// Whether a call changes nothing.
+fn is_read(name: &str) -> bool {
+    let reads = ["Query", "DescribeInstances", "GetParametersByPath"];
+    name.starts_with("GET ") || reads.contains(&name)
 }
 
 fn failure(service: Option<Service>) -> Response<Bytes> {
@@ -202,17 +235,11 @@ fn effect(
 fn tell_of(
     world: &World,
     number: u32,
-    name: &str,
-    nth: u32,
+    (name, nth): (&str, u32),
     request: &Request<Bytes>,
     answer: &Response<Bytes>,
 ) {
-    let is_read = name.starts_with("GET ")
-        || matches!(
-            name,
-            "Query" | "DescribeInstances" | "GetParametersByPath" | "GetItem"
-        );
-    if is_read && answer.status().is_success() {
+    if is_read(name) && answer.status().is_success() {
         return;
     }
     let about = match name {
