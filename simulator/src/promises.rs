@@ -336,7 +336,8 @@ fn unsettled(state: &State) -> Vec<String> {
         let (id, name) = (job.id, job.repository_name);
         if job.status == "in_progress" {
             left.push(format!("job {id} of {name} runs still"));
-        } else if job.status == "queued" && reason_of(state, id).is_none() {
+        } else if job.status == "queued" && reason_of(state, id).is_none() && is_known(state, &job)
+        {
             left.push(format!("job {id} of {name} waits, and nothing says why"));
         }
     }
@@ -359,6 +360,17 @@ fn unsettled(state: &State) -> Vec<String> {
         }
     }
     left
+}
+
+/// Whether the function has to know of a job. One that no pool serves is its delivery's to refuse, which may
+/// be lost: a reconcile has no word about all that waits at a whole forge for runners of others.
+fn is_known(state: &State, job: &JobView<'_>) -> bool {
+    let is_ours = job.labels.iter().all(|label| label == "base");
+    let start = format!("{:012}#", job.id);
+    let is_its = |item: &Item| {
+        text_of(item, "pk").starts_with("repo#") && text_of(item, "sk").starts_with(&start)
+    };
+    is_ours || state.table.items().any(is_its)
 }
 
 /// Why a job is not served, where its history says that it never will be.
