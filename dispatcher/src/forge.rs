@@ -229,7 +229,7 @@ impl Forge {
     }
 
     /// What it means that a job is not found: servers before 1.25 have no such endpoint. A job is
-    /// gone where others can be listed, or where its repository is gone.
+    /// gone where others can be listed, or where its repository is gone and not only hidden.
     async fn state_of_404(&self, key: &JobKey) -> ForgeJobState {
         const CALL: &str = "GET repository";
         let repository = format!("/api/v1/repos/{}", key.repository);
@@ -240,9 +240,40 @@ impl Forge {
             return ForgeJobState::Gone;
         }
         match self.get(CALL, &repository).await {
-            Err(error) if error.is_own_404() => ForgeJobState::Gone,
+            Err(error) if error.is_own_404() && self.is_shown_all(&key.repository).await => {
+                ForgeJobState::Gone
+            }
             Ok(_) | Err(_) => ForgeJobState::Unknown,
         }
+    }
+
+    /// Whether the token's user is shown everything of the owner of `repository`: a forge answers the same of
+    /// what it hides from them and of what is not there. These lists are for site administrators, and for owners
+    /// of an organization.
+    async fn is_shown_all(&self, repository: &str) -> bool {
+        let owner = repository.split('/').next().unwrap_or_default();
+        let of_owner = format!(
+            "/api/v1/orgs/{}/actions/variables?limit=1",
+            path::part(owner)
+        );
+        for list in ["/api/v1/admin/orgs?limit=1", of_owner.as_str()] {
+            let shown = self.get("GET rights", list).await;
+            if shown.is_ok_and(|answer| answer.is_list()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether `scope` is not there for the token's user, who may only not be shown it.
+    async fn may_be_hidden(&self, scope: &Scope) -> bool {
+        let (path, repository) = match scope {
+            Scope::Global => return false,
+            Scope::Organization(name) => (format!("/api/v1/orgs/{}", path::part(name)), name),
+            Scope::Repository(name) => (format!("/api/v1/repos/{}", path::path(name)), name),
+        };
+        let shown = self.get("GET scope", &path).await;
+        shown.is_err_and(|error| error.is_own_404()) && !self.is_shown_all(repository).await
     }
 
     fn token(&self) -> Result<&Secret, ForgeError> {
@@ -281,12 +312,37 @@ impl Forge {
         token: Option<&Secret>,
         body: Option<&Value>,
     ) -> Result<ApiResponse, ForgeError> {
-        self.exchange(call, method, path, token, body, ANSWER_MAX_BYTES)
-            .await
+        self.send(call, method, path, token, body, ANSWER_MAX_BYTES)
+            .await?
+            .granted(|text| self.redacted(text))
     }
 
-    /// One call. Redirects are not followed: a token goes to the configured address alone.
+    /// One call, and where the forge says that its repository was renamed, once more by the new name. Not for what
+    /// registers runners: a pool is for those whom it names.
     async fn exchange(
+        &self,
+        call: &'static str,
+        method: Method,
+        path: &str,
+        token: Option<&Secret>,
+        body: Option<&Value>,
+        answer_max_bytes: usize,
+    ) -> Result<ApiResponse, ForgeError> {
+        let mut answer = self
+            .send(call, method.clone(), path, token, body, answer_max_bytes)
+            .await?;
+        let to = answer.location.as_deref();
+        let to = to.filter(|_| answer.status.is_redirection());
+        if let Some(renamed) = to.and_then(|to| path::renamed(path, to, &self.config.url)) {
+            answer = self
+                .send(call, method, &renamed, token, body, answer_max_bytes)
+                .await?;
+        }
+        answer.granted(|text| self.redacted(text))
+    }
+
+    /// One request. Redirects are not followed: a token goes to the configured address alone.
+    async fn send(
         &self,
         call: &'static str,
         method: Method,
@@ -324,7 +380,7 @@ impl Forge {
                 .client
                 .request(request)
                 .await
-                .map_err(|error| unreachable(chain(&error)))?;
+                .map_err(|error| unreachable(chain(error.as_ref())))?;
             let status = answer.status();
             let location = answer.headers().get(header::LOCATION);
             let location = location.and_then(|to| Some(to.to_str().ok()?.to_owned()));
@@ -348,8 +404,7 @@ impl Forge {
         };
         tokio::time::timeout(Duration::from_secs(CALL_TIMEOUT_S), exchange)
             .await
-            .map_err(|_| unreachable(format!("no answer within {CALL_TIMEOUT_S} s")))??
-            .granted(|text| self.redacted(text))
+            .map_err(|_| unreachable(format!("no answer within {CALL_TIMEOUT_S} s")))?
     }
 
     /// `text` of the forge without the secrets that it was sent: what echoes a request must not

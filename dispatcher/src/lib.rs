@@ -24,5 +24,6 @@ pub mod plan;
 pub mod reconcile;
 mod rehearsal;
 pub mod runner_route;
+pub mod simulation;
 mod smoke_test;
 pub mod webhook;

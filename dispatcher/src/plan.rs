@@ -32,7 +32,7 @@ pub const LAUNCHES_BLIND_MAX: u32 = 2;
 
 /// After which time on the list a job counts as gone of which the forge can't tell, in milliseconds: it
 /// gives up jobs itself that have waited for a day (Gitea 1.26 and Forgejo, `ABANDONED_JOB_TIMEOUT`). Its
-/// repository may have been renamed, or may not be the token's to read.
+/// repository may not be the token's to read.
 const ABANDONED_MS: u64 = 24 * 3600 * 1000;
 
 /// How long a runner that says it is busy, of whose job the forge has not told yet, still counts for
@@ -86,17 +86,17 @@ pub enum Action {
     Verify(Vec<JobKey>),
     /// The forge says that it no longer waits: take it off the list, as it was seen.
     Forget(Claim),
-    /// It was only expected, and the forge has told of it: it is on the list under its own key.
+    /// The forge has told of it under another key, the one of now, which is on the list.
     Supersede(Claim),
     /// Every machine launched for it ended without taking it, and the forge says that it waits.
     GiveUp(Claim),
     /// The forge has not been able to tell of it for a day: take it off the list, as it was seen.
     Abandon(Claim),
-    /// It is paused, and its owner is to be told why.
-    TellPaused {
+    /// It gets no machine until somebody does something, and its owner is to be told why.
+    TellHeld {
         /// The job, as it was seen.
         claim: Claim,
-        /// Why it is paused.
+        /// Why.
         reason: String,
     },
     /// Its pool is not configured any more: another that serves it takes it, or it is refused.
@@ -166,6 +166,8 @@ pub enum Because {
     BackingOff,
     /// Somebody has paused it.
     Paused,
+    /// The forge registers no runner of its pool.
+    NotRegistered,
     /// The account's quota is reached; others of its pool are tried first.
     OverQuota,
     /// Its pool is not configured any more, but the machine launched for it may still take it.
@@ -182,6 +184,7 @@ impl Because {
             Self::FleetFull => "the deployment runs as many machines as it may",
             Self::BackingOff => "its last launch came to nothing, the next try is later",
             Self::Paused => "somebody has paused it: cargo xtask resume",
+            Self::NotRegistered => "the forge registers no runner of its pool",
             Self::OverQuota => "the account's quota is reached, others of its pool are tried first",
             Self::PoolGone => {
                 "its pool was taken out, and the machine launched for it may still take it"
@@ -333,13 +336,15 @@ fn replacements<'a>(
         (!lost, job.recorded_ms, job.key.clone())
     });
 
+    // Machines that the forge refuses say nothing of the job.
+    let refused = world.refusal(&pool.name).is_some();
     let mut ask = Vec::new();
     let mut wanted = Vec::new();
     for job in suspects.into_iter().take(shortage) {
         match world.forge_states.get(&job.key) {
             None => ask.push(job.key.clone()),
             Some(ForgeJobState::Gone) => plan.actions.push(Action::Forget(claim(job))),
-            Some(ForgeJobState::Waiting) if job.launches >= LAUNCHES_MAX => {
+            Some(ForgeJobState::Waiting) if job.launches >= LAUNCHES_MAX && !refused => {
                 plan.actions.push(Action::GiveUp(claim(job)));
             }
             Some(ForgeJobState::Unknown) if job.launches >= LAUNCHES_BLIND_MAX => {

@@ -14,6 +14,8 @@ use crate::invocation::{Caller, HttpRequest};
 use crate::ledger::{Ledger, RunnerNote, StaleRegistration};
 use crate::model::runner::{EndReason, Runner};
 use crate::model::secret::Secret;
+use crate::model::world::Refusal;
+use crate::simulation::{Fault, breaks};
 
 /// Answers one request of a runner.
 pub async fn serve(
@@ -38,12 +40,13 @@ pub async fn serve(
     match request {
         Request::Ask {
             ask: Ask::Credential,
-        } => credential(ledger, config, &runner).await,
+        } => credential(aws, ledger, config, &runner).await,
         Request::Mark { mark, text } => note(ledger, &runner, mark, &text).await,
     }
 }
 
 async fn credential(
+    aws: &Aws,
     ledger: &Ledger,
     config: &Config,
     runner: &Runner,
@@ -54,7 +57,7 @@ async fn credential(
     };
     // Before the registration: a second request finds it, whatever happens between.
     let asked = ledger.runner_asked(instance, &pool.scope, now_ms()).await?;
-    if asked != WriteResult::Written {
+    if asked != WriteResult::Written && !breaks(Fault::SecondCredential) {
         let given = "this runner was given its credential, or is to end";
         return Ok(refused(given));
     }
@@ -66,6 +69,9 @@ async fn credential(
             ledger
                 .runner_not_registered(instance, maybe, now_ms())
                 .await?;
+            if !maybe {
+                note_refusal(ledger, runner, &error.to_string()).await?;
+            }
             let again = "the forge registered nothing: ask again";
             return Ok(HttpResponse::text(502, again));
         }
@@ -84,6 +90,7 @@ async fn credential(
             "the forge registered no one-job runner: update it, or say accept_reusable_credentials = \
              true below [forge]"
         );
+        note_refusal(ledger, runner, "it makes no one-job runners").await?;
         return Ok(refused(
             "the forge makes no one-job runners, and this deployment accepts no others",
         ));
@@ -94,6 +101,12 @@ async fn credential(
         forge_id = registration.id,
         "runner registered"
     );
+    if runner.has_asked()
+        && let Err(failure) = clear_refusal(aws, ledger, runner).await
+    {
+        // Its credential can't be asked for again.
+        tracing::warn!(instance, pool = pool.name, error = %failure, "the next reconcile launches for the pool again");
+    }
     let clone_token = config.clone_token.as_ref().filter(|_| pool.clone_token);
     let mut answer = lines(&registration.document, clone_token, pool);
     if runner.is_smoke_test() {
@@ -101,6 +114,30 @@ async fn credential(
         answer.push('\n');
     }
     Ok(HttpResponse::secret(answer))
+}
+
+/// The forge refused this runner as it would any other of its pool: none is launched until it registers one. Each
+/// machine says so once, of many that ask again and again.
+async fn note_refusal(ledger: &Ledger, runner: &Runner, why: &str) -> Result<(), Failure> {
+    if runner.has_asked() {
+        return Ok(());
+    }
+    let refusal = Refusal {
+        pool: runner.pool.clone(),
+        reason: format!(
+            "the forge registers no runner of pool {}: {why}",
+            runner.pool
+        ),
+    };
+    ledger.note_refusal(&refusal).await
+}
+
+/// The forge registered a runner that it may have refused before: its pool's jobs are launched for again.
+async fn clear_refusal(aws: &Aws, ledger: &Ledger, runner: &Runner) -> Result<(), Failure> {
+    match ledger.clear_refusal(&runner.pool).await? {
+        WriteResult::Written => aws.nudge().await,
+        WriteResult::Refused => Ok(()),
+    }
 }
 
 /// The row is gone or can't be written: without it nobody would delete the registration.
@@ -135,7 +172,7 @@ async fn take_back(
 }
 
 /// Whether the forge may have registered a runner all the same: nobody knows without its answer.
-fn may_have_registered(error: &ForgeError) -> bool {
+pub(crate) fn may_have_registered(error: &ForgeError) -> bool {
     match error {
         ForgeError::Unreachable { .. } | ForgeError::BadAnswer { .. } => true,
         ForgeError::BadConfig(_)

@@ -2,7 +2,7 @@
 
 use dispatcher::model::job::JobKey;
 use dispatcher::model::runner::{EndReason, RunnerState};
-use dispatcher::model::world::{ForgeJobState, Pause, WaitingJob};
+use dispatcher::model::world::{ForgeJobState, Pause, Refusal, WaitingJob};
 use dispatcher::plan::{self, ALONE_MAX, Action, Because, LAUNCHES_MAX};
 
 #[path = "plan/put_back.rs"]
@@ -57,7 +57,7 @@ fn what_is_paused_is_held_its_owner_told_once_and_nothing_else_changes() {
         reason: "why".to_owned(),
         ..Pause::default()
     }];
-    assert_eq!(told(&story), ["tell 1 that it is paused: why"]);
+    assert_eq!(told(&story), ["tell 1 why it is held: paused: why"]);
     assert_eq!(held(&story), [(1, Because::Paused)]);
     story.jobs[0].told_paused = true;
     assert!(told(&story).is_empty());
@@ -72,6 +72,38 @@ fn what_is_paused_is_held_its_owner_told_once_and_nothing_else_changes() {
         story.pauses[0].repository = repository.map(str::to_owned);
         assert_eq!(held(&story).len(), usize::from(holds), "{:?}", story.pauses);
     }
+}
+
+#[test]
+fn what_the_forge_would_refuse_gets_no_machine_and_is_not_given_up() {
+    let mut story = world(vec![waiting(1), claimed(2, "a", LAUNCHES_MAX)], vec![]);
+    story.pools.push(pool("other", 10));
+    story.jobs.push(WaitingJob {
+        pool: "other".to_owned(),
+        ..waiting(3)
+    });
+    story.forge_states.insert(key(2), ForgeJobState::Waiting);
+    story.refusals = vec![Refusal {
+        pool: "go".to_owned(),
+        reason: "why".to_owned(),
+    }];
+    let held_back = Because::NotRegistered;
+    assert_eq!(held(&story), [(1, held_back), (2, held_back)]);
+    assert_eq!(
+        told(&story),
+        [
+            "tell 1 why it is held: why",
+            "tell 2 why it is held: why",
+            "launch for 3"
+        ]
+    );
+    // A machine that is there anyway may be registered after all.
+    story.runners = vec![runner("i-1", "b"), runner("i-2", "c")];
+    assert_eq!(told(&story), ["adopt 1 by c", "launch for 3"]);
+
+    story.runners.clear();
+    story.refusals.clear();
+    assert_eq!(told(&story), ["give up 2", "launch for 1", "launch for 3"]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The life of instances: what EC2's book says and the machine behind it, kept in step. Every
-//! change of state goes through [`Cloud::change`], which also tells the bus.
+//! change of state goes through [`World::change`], which also tells the bus.
 
 use std::collections::HashMap;
+use std::ops::DerefMut;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Error;
-use crate::ec2::{Change, Ec2State, Instance, InstanceState, Plan, Reason, Shutdown};
+use crate::ec2::{
+    ApiError, Change, Ec2State, Instance, InstanceState, Launched, Plan, Reason, Shutdown, Stop,
+    World,
+};
 use crate::emulator::Emulator;
 use crate::error::chain;
 use crate::events::{Event, Events, Kind};
@@ -25,17 +29,6 @@ const GRACE: Duration = Duration::from_secs(8);
 const BOOTS_AT_ONCE: usize = 8;
 /// How long an instance that is only an entry stays pending.
 const ENTRY_BOOT: Duration = Duration::from_millis(200);
-
-/// How a machine is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stop {
-    /// It is not.
-    Not,
-    /// Its power button is pressed.
-    Graceful,
-    /// It is cut off.
-    Outright,
-}
 
 /// Book and machines.
 pub(crate) struct Cloud {
@@ -93,64 +86,6 @@ impl Cloud {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Launches `plan` and boots what is new.
-    pub(crate) fn launch(
-        self: &Arc<Self>,
-        plan: &Plan,
-    ) -> Result<crate::ec2::Launched, crate::ec2::ApiError> {
-        let (launched, new) = self.state().launch(plan, Timestamp::now())?;
-        if new {
-            for id in &launched.ids {
-                let (sender, receiver) = watch::channel(Stop::Not);
-                self.stops().insert(id.clone(), sender);
-                self.tell(id, Kind::InstanceState(InstanceState::Pending.name()));
-                tokio::spawn(Arc::clone(self).live(id.clone(), receiver));
-            }
-        }
-        Ok(launched)
-    }
-
-    /// Ends an instance: state before and after.
-    pub(crate) fn end(
-        &self,
-        id: &str,
-        reason: Reason,
-        stop: Stop,
-    ) -> Option<(InstanceState, InstanceState)> {
-        let before = self.state().instances.get(id)?.state;
-        let after = self.change(id, Change::Terminate(reason)).unwrap_or(before);
-        if before == InstanceState::Stopped {
-            // Of its machine nothing is left that could end.
-            self.change(id, Change::Gone);
-        }
-        self.ask(id, stop);
-        Some((before, after))
-    }
-
-    /// Stops an instance, which keeps its volume: state before and after.
-    pub(crate) fn stop(
-        &self,
-        id: &str,
-        reason: Reason,
-        how: Stop,
-    ) -> Option<(InstanceState, InstanceState)> {
-        let before = self.state().instances.get(id)?.state;
-        let after = self.change(id, Change::Stop(reason)).unwrap_or(before);
-        self.ask(id, how);
-        Some((before, after))
-    }
-
-    /// Has the machine end like this, unless it was asked for more.
-    fn ask(&self, id: &str, stop: Stop) {
-        if let Some(sender) = self.stops().get(id) {
-            sender.send_if_modified(|now| {
-                let more = stop > *now;
-                *now = (*now).max(stop);
-                more
-            });
-        }
-    }
-
     /// Warns that a Spot instance is taken back, and takes it back `after` that.
     pub(crate) fn interrupt(self: &Arc<Self>, id: &str, after: Duration) -> bool {
         if !self.state().instances.contains_key(id) {
@@ -168,7 +103,7 @@ impl Cloud {
     }
 
     /// Cuts off every machine and waits until they are gone, within `limit`.
-    pub(crate) async fn close(&self, limit: Duration) -> usize {
+    pub(crate) async fn close(self: &Arc<Self>, limit: Duration) -> usize {
         let ids: Vec<String> = self.stops().keys().cloned().collect();
         for id in &ids {
             self.end(id, Reason::Host, Stop::Outright);
@@ -209,13 +144,6 @@ impl Cloud {
         all
     }
 
-    fn change(&self, id: &str, change: Change) -> Option<InstanceState> {
-        let state = self.state().change(id, change, Timestamp::now())?;
-        tracing::info!(instance = id, state = state.name(), "state");
-        self.tell(id, Kind::InstanceState(state.name()));
-        Some(state)
-    }
-
     fn tell(&self, id: &str, kind: Kind) {
         let instance = id.to_owned();
         self.events.send(Event { instance, kind });
@@ -254,7 +182,7 @@ impl Cloud {
     }
 
     async fn run_machine(
-        &self,
+        self: &Arc<Self>,
         instance: &Instance,
         mut stop: watch::Receiver<Stop>,
     ) -> Result<Ended, Error> {
@@ -295,7 +223,7 @@ impl Cloud {
         }
     }
 
-    async fn run_entry(&self, id: &str, mut stop: watch::Receiver<Stop>) {
+    async fn run_entry(self: &Arc<Self>, id: &str, mut stop: watch::Receiver<Stop>) {
         tokio::select! {
             () = sleep(ENTRY_BOOT) => {}
             _ = stop.changed() => return,
@@ -310,5 +238,45 @@ impl Cloud {
 
     fn stops(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Stop>>> {
         self.stops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl World for Arc<Cloud> {
+    fn state(&self) -> impl DerefMut<Target = Ec2State> {
+        Cloud::state(self)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn launch(&self, plan: &Plan) -> Result<Launched, ApiError> {
+        let (launched, new) = Cloud::state(self).launch(plan, Timestamp::now())?;
+        if new {
+            for id in &launched.ids {
+                let (sender, receiver) = watch::channel(Stop::Not);
+                self.stops().insert(id.clone(), sender);
+                self.tell(id, Kind::InstanceState(InstanceState::Pending.name()));
+                tokio::spawn(Arc::clone(self).live(id.clone(), receiver));
+            }
+        }
+        Ok(launched)
+    }
+
+    fn change(&self, id: &str, change: Change) -> Option<InstanceState> {
+        let state = Cloud::state(self).change(id, change, Timestamp::now())?;
+        tracing::info!(instance = id, state = state.name(), "state");
+        self.tell(id, Kind::InstanceState(state.name()));
+        Some(state)
+    }
+
+    fn ask(&self, id: &str, stop: Stop) {
+        if let Some(sender) = self.stops().get(id) {
+            sender.send_if_modified(|now| {
+                let more = stop > *now;
+                *now = (*now).max(stop);
+                more
+            });
+        }
     }
 }

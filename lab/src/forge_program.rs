@@ -18,7 +18,7 @@ pub enum UnknownForge {
     Release(String),
     /// Nothing of that name.
     #[error(
-        "there is no forge {0}; there are stand-in, {built}, and stand-ins of others: stand-in-gitea-1.23, -1.24, -1.25, stand-in-forgejo-11, -14, -15; any other comes as ready-made programs: --forge-programs DIR",
+        "there is no forge {0}; there are stand-in, {built}, and stand-ins of others: stand-in-gitea-1.23, -1.24, -1.25, -1.27, stand-in-forgejo-11, -14, -15; any other comes as ready-made programs: --forge-programs DIR",
         built = Release::list()
     )]
     Name(String),

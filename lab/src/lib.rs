@@ -4,7 +4,7 @@
 //! our own EC2 whose instances are namespaces of this machine, their metadata services, the front
 //! door that stands for API Gateway, and a forge: our stand-in ([`forge`]) or a real one ([`real_forge`]). Other
 //! processes find it by its [`LabFile`]. The daemon's children are the same program again, in the parts that [`init`] and
-//! [`runner`] name.
+//! [`runner`] name. EC2 and the stand-in can also be had without any of that: [`in_process`].
 //!
 //! Invariants: everything listens on 127.0.0.1 or inside a namespace; nothing outlives the daemon;
 //! templates and the dispatcher know nothing of the lab.
@@ -23,6 +23,7 @@ mod handle;
 mod hostile;
 pub mod http;
 mod ids;
+pub mod in_process;
 pub mod init;
 mod journal;
 mod leftovers;
@@ -54,7 +55,7 @@ pub use journal::Entry;
 pub use leftovers::{Leftovers, leftovers};
 pub use machine::debian::Debian;
 pub use machine::docker::ENV_DOCKER;
-pub use ministack::StandaloneEmulator;
+pub use ministack::{StandaloneEmulator, emulator_python};
 pub use recording::{ENV_RECORDING, FUNCTION_TOKEN, WITNESS_TOKEN};
 pub use rights::ENV_RIGHTS;
 

@@ -59,6 +59,12 @@ pub(crate) fn install(progress: &mut dyn FnMut(&str)) -> Result<(), Error> {
     fs::write(&done, "").map_err(|error| Error::file(&done, error))
 }
 
+/// The Python that has the emulator, for who asks it without a lab; installed unless it is there.
+pub fn emulator_python(mut progress: impl FnMut(&str)) -> Result<PathBuf, Error> {
+    install(&mut progress)?;
+    Ok(home().join("bin/python3"))
+}
+
 /// Where the emulator's functions find what it has not itself.
 pub(crate) struct Surroundings<'a> {
     /// All of AWS but EC2, where that is not the emulator's own address.

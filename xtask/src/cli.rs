@@ -8,7 +8,8 @@ use crate::ami::AmiCommand;
 use crate::env_arg::EnvArg;
 use crate::forge_arg::ForgeArg;
 use crate::{
-    acceptance, boot_bench, differential, docker_jobs, explain, judge, smoke_test, soak, test,
+    acceptance, boot_bench, differential, docker_jobs, explain, judge, simulate, smoke_test, soak,
+    test,
 };
 
 /// A self-cleaning CI fleet for Gitea and Forgejo on EC2 Spot.
@@ -202,6 +203,9 @@ pub enum Played {
     /// files and events made at random.
     #[command(hide = true)]
     Judge(judge::Asked),
+    /// Play the real dispatcher in a world of faults, in virtual time, and hold it to its promises.
+    #[command(hide = true)]
+    Simulate(simulate::Asked),
 }
 
 /// Whose jobs are paused: everybody's, unless it says whose.

@@ -31,6 +31,7 @@ mod rehearse;
 mod render;
 mod replay;
 mod secret;
+mod simulate;
 mod smoke_test;
 mod soak;
 mod target;
@@ -199,6 +200,10 @@ async fn play(root: &Path, what: Played) -> Result<ExitCode, Failure> {
             let json = asked.json;
             let report = differential::run(asked).await?;
             played(report.ok, json.then_some(&report))
+        }
+        Played::Simulate(asked) => {
+            let report = simulate::run(&asked)?;
+            played(report.ok, asked.json.then_some(&report))
         }
         Played::Judge(asked) => {
             let report = judge::run(root, &asked)?;

@@ -18,6 +18,7 @@ use super::{Aws, Failure};
 use crate::model::launch::is_burstable;
 use crate::model::launch_error::{Elsewhere, LaunchErrorClass, class_of};
 use crate::model::world::{Candidate, Instance, Launch};
+use crate::simulation::{Fault, breaks};
 
 /// What failures call a launch.
 const RUN_INSTANCES: &str = "ec2:RunInstances";
@@ -105,7 +106,11 @@ impl Aws {
             .subnet_id(&candidate.subnet)
             .min_count(1)
             .max_count(count)
-            .client_token(launch.token());
+            .client_token(if breaks(Fault::TokenReusedOverZones) {
+                launch.id.clone()
+            } else {
+                launch.token()
+            });
         if candidate.spot {
             request = request.instance_market_options(spot());
         }
@@ -190,7 +195,7 @@ impl Aws {
             .ec2()
             .terminate_instances()
             .set_instance_ids(Some(instances.to_vec()))
-            .skip_os_shutdown(true)
+            .skip_os_shutdown(!breaks(Fault::GracefulTermination))
             .send()
             .await;
         let Err(error) = sent else { return Ok(()) };

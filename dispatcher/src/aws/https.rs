@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
@@ -13,10 +14,9 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper_rustls::builderstates::WantsSchemes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, Error, connect};
+use hyper_util::client::legacy::{Client, connect};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
@@ -54,8 +54,13 @@ impl Https {
     pub(crate) async fn request(
         &self,
         request: http::Request<Bytes>,
-    ) -> Result<http::Response<Incoming>, Error> {
-        self.client().request(request.map(SdkBody::from)).await
+    ) -> Result<http::Response<SdkBody>, BoxError> {
+        #[cfg(debug_assertions)]
+        if let Some(simulated) = crate::simulation::surroundings() {
+            return Ok(simulated.exchange(request).await?.map(SdkBody::from));
+        }
+        let answer = self.client().request(request.map(SdkBody::from)).await?;
+        Ok(answer.map(SdkBody::from_body_1_x))
     }
 
     /// What the SDK's clients call AWS with.
@@ -84,6 +89,10 @@ impl Https {
 
 impl HttpConnector for Https {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        #[cfg(debug_assertions)]
+        if let Some(simulated) = crate::simulation::surroundings() {
+            return HttpConnectorFuture::new(simulate(simulated, request));
+        }
         let client = self.client().clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x();
@@ -95,6 +104,21 @@ impl HttpConnector for Https {
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
+}
+
+/// One exchange with a simulated AWS.
+#[cfg(debug_assertions)]
+async fn simulate(
+    simulated: Arc<dyn crate::simulation::Surroundings>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
+    let request = request.try_into_http1x();
+    let request = request.map_err(|error| ConnectorError::user(error.into()))?;
+    let request = request.map(|body| Bytes::copy_from_slice(body.bytes().unwrap_or_default()));
+    let answer = simulated.exchange(request).await;
+    let answer = answer.map_err(ConnectorError::io)?;
+    HttpResponse::try_from(answer.map(SdkBody::from))
+        .map_err(|error| ConnectorError::other(error.into(), None))
 }
 
 /// Trusts what the system trusts. On one without certificates no TLS connection will come about, and

@@ -164,6 +164,11 @@ impl ApiResponse {
         self.json::<JobsBody>().is_ok()
     }
 
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        self.json::<Vec<IgnoredAny>>().is_ok()
+    }
+
     /// What a deletion is answered: nothing.
     pub(super) fn nothing(&self) -> Result<(), ForgeError> {
         if self.status == StatusCode::NO_CONTENT {

@@ -24,6 +24,35 @@ pub(super) fn path(text: &str) -> String {
     parts.join("/")
 }
 
+/// Where `path`, which is of a repository, is at the forge at `url` by `to`: the same of a repository with another
+/// name. Who is sent on to anything else is not at the forge any more.
+pub(super) fn renamed(path: &str, to: &str, url: &str) -> Option<String> {
+    const REPOSITORIES: &str = "/api/v1/repos/";
+    let (_, below) = url.split_once("://")?;
+    let below = below.find('/').map_or("", |at| &below[at..]);
+    let to = to.strip_prefix(url).or_else(|| to.strip_prefix(below))?;
+    let (old, rest) = owner_and_name(path.strip_prefix(REPOSITORIES)?)?;
+    let (new, same) = owner_and_name(to.strip_prefix(REPOSITORIES)?)?;
+    (new != old && same == rest).then(|| to.to_owned())
+}
+
+/// `OWNER/NAME` at the beginning of `text`, and what follows.
+fn owner_and_name(text: &str) -> Option<(&str, &str)> {
+    let slash = text.find('/')?;
+    let name = &text[slash + 1..];
+    let length = name.find(['/', '?']).unwrap_or(name.len());
+    let (repository, rest) = text.split_at(slash + 1 + length);
+    let is_plain = |part: &str| {
+        let mut bytes = part.bytes();
+        !matches!(part, "" | "." | "..")
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    repository
+        .split('/')
+        .all(is_plain)
+        .then_some((repository, rest))
+}
+
 /// Whether `text` names a git object: 40 hexadecimal digits, or 64 where repositories use SHA-256.
 pub(crate) fn is_object(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -52,6 +81,40 @@ mod tests {
             assert_eq!(path(text), escaped);
         }
         assert_eq!(part("a/b"), "a%2Fb");
+    }
+
+    #[test]
+    fn a_redirect_is_a_renaming_only_where_nothing_but_the_name_of_a_repository_differs() {
+        let path = "/api/v1/repos/acme/app/actions/jobs/7?a=b";
+        let new = "/api/v1/repos/acme/web/actions/jobs/7?a=b";
+        for (url, to) in [
+            ("https://git", new.to_owned()),
+            ("https://git", format!("https://git{new}")),
+            ("https://git/sub", format!("/sub{new}")),
+            ("https://git/sub", format!("https://git/sub{new}")),
+        ] {
+            assert_eq!(renamed(path, &to, url).as_deref(), Some(new), "{to}");
+        }
+        let whole = renamed("/api/v1/repos/a/b", "/api/v1/repos/c/b", "http://git:3000");
+        assert_eq!(whole.as_deref(), Some("/api/v1/repos/c/b"));
+        for to in [
+            "",
+            "/",
+            "/user/login",
+            path,
+            "https://git.evil/api/v1/repos/acme/web/actions/jobs/7?a=b",
+            "https://evil/api/v1/repos/acme/web/actions/jobs/7?a=b",
+            "//evil/api/v1/repos/acme/web/actions/jobs/7?a=b",
+            "/api/v1/repos/acme/web/actions/jobs/8?a=b",
+            "/api/v1/repos/acme/web/actions/jobs/7",
+            "/api/v1/repos/acme/../actions/jobs/7?a=b",
+            "/api/v1/repos/acme/%2e%2e/actions/jobs/7?a=b",
+            "/api/v1/repos/acme",
+            "/api/v1/admin/web/actions/jobs/7?a=b",
+        ] {
+            assert_eq!(renamed(path, to, "https://git"), None, "{to}");
+        }
+        assert_eq!(renamed("/api/v1/version", new, "https://git"), None);
     }
 
     #[test]

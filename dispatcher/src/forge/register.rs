@@ -5,7 +5,7 @@ use serde_json::json;
 use stacks::pool::{ForgeKind, Pool, Scope};
 
 use super::answer::Registered;
-use super::{Forge, ForgeError, scope_path};
+use super::{ANSWER_MAX_BYTES, Forge, ForgeError, scope_path};
 use crate::model::secret::Secret;
 use workflow::Capability;
 
@@ -99,20 +99,27 @@ impl Forge {
         }
     }
 
-    /// Deletes a registration; one that is gone already counts as deleted.
+    /// Deletes a registration; one that is gone already counts as deleted, and one that may only be hidden does
+    /// not.
     pub async fn delete_runner(&self, scope: &Scope, id: u64) -> Result<(), ForgeError> {
         let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
         let deleted = self
-            .call(
+            .exchange(
                 "DELETE runner",
                 Method::DELETE,
                 &path,
                 Some(self.token()?),
                 None,
+                ANSWER_MAX_BYTES,
             )
             .await;
         match deleted.and_then(|answer| answer.nothing()) {
-            Err(error) if error.is_own_404() => Ok(()),
+            Err(error) if error.is_own_404() => {
+                if self.may_be_hidden(scope).await {
+                    return Err(error);
+                }
+                Ok(())
+            }
             Err(error) if self.needs_no_deletion(scope, id, &error).await => {
                 tracing::info!(forge_id = id, %error, "registration is gone already, or left to the forge");
                 Ok(())

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stacks::pool::{ForgeKind, Scope};
 
-use super::{Forge, ForgeError, scope_path};
+use super::{ANSWER_MAX_BYTES, Forge, ForgeError, scope_path};
 
 /// Entries of one page of a list: the most that the forge gives.
 const PAGE: usize = 50;
@@ -104,10 +104,17 @@ impl Forge {
         const CALL: &str = "PATCH runner";
         self.must_tell_of_runners()?;
         let path = format!("/api/v1/{}/actions/runners/{id}", scope_path(scope));
-        let token = self.token()?;
+        let token = Some(self.token()?);
         let body = json!({ "disabled": true });
         let answer = self
-            .call(CALL, Method::PATCH, &path, Some(token), Some(&body))
+            .exchange(
+                CALL,
+                Method::PATCH,
+                &path,
+                token,
+                Some(&body),
+                ANSWER_MAX_BYTES,
+            )
             .await?;
         match answer.json()? {
             RegisteredRunner { disabled: true, .. } => Ok(()),
@@ -151,9 +158,16 @@ impl Forge {
             "description": cut(status.description),
             "target_url": status.target_url,
         });
-        let token = self.token()?;
-        self.call("POST status", Method::POST, &path, Some(token), Some(&body))
-            .await
-            .map(drop)
+        let (token, body) = (Some(self.token()?), Some(&body));
+        self.exchange(
+            "POST status",
+            Method::POST,
+            &path,
+            token,
+            body,
+            ANSWER_MAX_BYTES,
+        )
+        .await
+        .map(drop)
     }
 }

@@ -8,6 +8,7 @@ use crate::aws::{Failure, WriteResult};
 use crate::model::runner::Runner;
 use crate::model::world::{COUNTER_ALL, Launch, counter_of};
 use crate::plan::Claim;
+use crate::simulation::{Fault, breaks};
 
 impl Ledger {
     /// Claims `claims` for `launch` and reserves its runners under the caps, all or nothing.
@@ -78,6 +79,9 @@ impl Ledger {
 impl Change {
     /// Only if the entry of the claimed job is as it was seen.
     pub(super) fn only_as_seen(self, claim: &Claim) -> Self {
+        if breaks(Fault::LeaseTrusted) {
+            return self;
+        }
         match &claim.seen {
             None => self.only_if("attribute_exists(pk) AND attribute_not_exists(launch)"),
             Some(seen) => self.only_from("launch", text(seen)),
@@ -106,6 +110,9 @@ fn claim_update(claim: &Claim, launch: &str) -> Change {
 
 /// Adds `count` to a counter if that stays within `cap`.
 fn reserve(counter: &str, count: u32, cap: u32) -> Change {
+    if breaks(Fault::CapReadThenActedOn) {
+        return counted(counter, '+', count);
+    }
     counted(counter, '+', count)
         .only_if("attribute_not_exists(n) OR n <= :room")
         .value(":room", number(cap.saturating_sub(count).into()))

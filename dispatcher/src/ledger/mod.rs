@@ -1,9 +1,9 @@
 //! The ledger: one DynamoDB table, and every write that keeps it true.
 //!
 //! Layout: the partition `live` is the world as it is now, in the order of its sort keys: boot failures, counters,
-//! jobs that wait, launches, the lease, looks, pauses, pending events, stale registrations, runners, status updates. See
-//! [`crate::model::world`] for why that order matters. Everything else is history that people read: one
-//! partition a repository for its jobs, one a runner that ended. History expires by itself; the live
+//! jobs that wait, launches, the lease, looks, pauses, pending events, refusals, stale registrations, runners,
+//! status updates. See [`crate::model::world`] for why that order matters. Everything else is history that people
+//! read: one partition a repository for its jobs, one a runner that ended. History expires by itself; the live
 //! partition empties itself.
 //!
 //! No other file of the crate has an expression or the name of an attribute: what others want of the
@@ -19,6 +19,7 @@ mod lease;
 mod looks;
 mod pauses;
 mod pending_events;
+mod refusals;
 mod rehearsal;
 mod runners;
 mod stale_registrations;
@@ -38,7 +39,7 @@ use crate::aws::{Aws, Failure, WriteResult};
 use crate::model::image::BootFailures;
 use crate::model::job::JobKey;
 use crate::model::runner::Runner;
-use crate::model::world::{Launch, Pause, WaitingJob};
+use crate::model::world::{Launch, Pause, Refusal, WaitingJob};
 
 use lease::Lease;
 
@@ -87,6 +88,8 @@ pub struct Live {
     pub(crate) birth: Option<Birth>,
     /// What somebody has paused.
     pub pauses: Vec<Pause>,
+    /// Pools whose runners the forge refuses to register.
+    pub refusals: Vec<Refusal>,
     /// How machines of new images came up, and did not.
     pub boot_failures: Vec<BootFailures>,
     /// When an event was last evaluated, by the sort key of its scope's look.
@@ -211,6 +214,8 @@ impl Live {
             self.boot_failures.push(read(item)?);
         } else if sk.starts_with("pause#") {
             self.pauses.push(read(item)?);
+        } else if sk.starts_with("refusal#") {
+            self.refusals.push(read(item)?);
         } else if sk.starts_with("job#") {
             self.jobs.push(read(item)?);
         } else if sk.starts_with("launch#") {

@@ -14,6 +14,7 @@ use crate::model::job::{ForgeRunner, JobKey};
 use crate::model::runner::{
     Boot, EndReason, Ending, INTERRUPTED, Runner, RunnerEvent, RunnerState,
 };
+use crate::simulation::{Fault, breaks};
 
 /// The key of what is kept of a runner that ended.
 fn ended_key(instance: &str) -> Key {
@@ -27,6 +28,9 @@ fn update(instance: &str) -> Change {
 
 /// An update of the runner that the forge calls `told`, if it can be ours.
 fn told_by_forge(told: &ForgeRunner) -> Option<Change> {
+    if breaks(Fault::CancelledByRunnerName) {
+        return Some(update(&told.name));
+    }
     let id = told.id.filter(|_| told.name.starts_with("i-"))?;
     Some(update(&told.name).only_from("forge_id", number(id)))
 }
@@ -270,6 +274,11 @@ impl Ledger {
         let row = match runner.forge_id {
             None => row.only_if("attribute_not_exists(forge_id)"),
             Some(id) => row.only_from("forge_id", number(id)),
+        };
+        let row = if breaks(Fault::CounterGivenBackTwice) {
+            Change::delete(runner_key(&runner.instance))
+        } else {
+            row
         };
         let mut ended = item(ended_key(&runner.instance), runner);
         ended.insert("ended_ms".to_owned(), number(now_ms));

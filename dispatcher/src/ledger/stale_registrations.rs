@@ -52,6 +52,23 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<(), Failure> {
         let until_ms = now_ms + now_ms.saturating_sub(stale.since_ms).max(AGAIN_MS);
+        self.hold_stale_registration(stale, until_ms).await
+    }
+
+    /// Leaves one at which the forge did not answer to the next drain, behind the others.
+    pub(crate) async fn put_stale_registration_last(
+        &self,
+        stale: &StaleRegistration,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        self.hold_stale_registration(stale, now_ms).await
+    }
+
+    async fn hold_stale_registration(
+        &self,
+        stale: &StaleRegistration,
+        until_ms: u64,
+    ) -> Result<(), Failure> {
         let later = Change::update(key_of(&stale.instance))
             .set("not_before_ms", number(until_ms))
             .only_if_there();

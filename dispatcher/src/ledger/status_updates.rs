@@ -68,7 +68,7 @@ impl Ledger {
             .await
     }
 
-    /// Leaves a status that was claimed at `now_ms` to the next drain.
+    /// Leaves a status that was claimed at `now_ms` to the next drain, behind the others.
     pub(crate) async fn unclaim_status_update(
         &self,
         update: &StatusUpdate,

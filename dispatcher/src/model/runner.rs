@@ -304,6 +304,11 @@ impl Runner {
         self.state == RunnerState::Busy || self.job.is_some()
     }
 
+    /// Whether it asked for its credential before.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.has_been(RunnerState::Registering.word())
+    }
+
     fn has_been(&self, what: &str) -> bool {
         self.timeline.contains_key(what)
     }
@@ -314,7 +319,7 @@ impl Runner {
         if self.has_been(RunnerState::Idle.word()) || self.had_a_job() {
             return Boot::CameUp;
         }
-        if self.has_been(RunnerState::Registering.word()) || self.has_been(INTERRUPTED) {
+        if self.has_asked() || self.has_been(INTERRUPTED) {
             return Boot::Nothing;
         }
         match self.end_reason() {

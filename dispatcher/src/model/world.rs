@@ -33,7 +33,8 @@ pub struct World {
     pub pools: Vec<Pool>,
     /// Jobs that wait for a runner, oldest first.
     pub jobs: Vec<WaitingJob>,
-    /// Expected jobs that the forge has told of since: they are on the list under its own key.
+    /// Jobs that the forge has told of since under another key: expected ones, and those whose repository was
+    /// renamed.
     pub superseded: Vec<WaitingJob>,
     /// Launches without a recorded outcome.
     pub launches: Vec<Launch>,
@@ -45,6 +46,8 @@ pub struct World {
     pub forge_states: BTreeMap<JobKey, ForgeJobState>,
     /// What gets no machine, by somebody's word.
     pub pauses: Vec<Pause>,
+    /// Pools whose runners the forge refuses to register, whichever machine asks.
+    pub refusals: Vec<Refusal>,
     /// How many jobs of each pool were just taken off the list because the forge does not have them.
     pub denied: BTreeMap<String, usize>,
     /// The images that machines start from, of those that this deployment makes.
@@ -113,6 +116,15 @@ impl Pause {
             .is_none_or(|name| name.eq_ignore_ascii_case(&job.key.repository));
         of_pool && of_repository
     }
+}
+
+/// That the forge refuses to register the runners of a pool: no machine of it would get a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The pool.
+    pub pool: String,
+    /// Why, for operators and the jobs' owners.
+    pub reason: String,
 }
 
 /// One `RunInstances` request in all its parts, written down before it is sent, so that it can be
@@ -244,6 +256,12 @@ impl World {
     #[must_use]
     pub fn pool(&self, name: &str) -> Option<&Pool> {
         self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// That the forge registers no runner of the pool called `name`, if so.
+    #[must_use]
+    pub fn refusal(&self, name: &str) -> Option<&Refusal> {
+        self.refusals.iter().find(|refusal| refusal.pool == name)
     }
 
     /// How long the job has waited that waits longest, in seconds. `None`: no job waits.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::runner::{EndReason, Runner, RunnerState};
 use crate::model::world::{Instance, World};
+use crate::simulation::{Fault, breaks};
 
 /// How long an instance may be unknown to the ledger, and a runner unknown to EC2, in milliseconds.
 /// Both sides show new things late; five minutes is far beyond what either takes.
@@ -83,6 +84,9 @@ fn end_reason(now_ms: u64, instance: &Instance, ledger: Option<&World>) -> Optio
         let boot_timeout = world.pool(&runner.pool).map(|p| p.boot_timeout_minutes);
         let boots = runner.state == RunnerState::Booting;
         return (boots && boot_timeout.is_some_and(over)).then_some(EndReason::BootTimeout);
+    }
+    if breaks(Fault::SweepByAbsence) {
+        return Some(EndReason::Orphan);
     }
     let unfinished = world
         .launches

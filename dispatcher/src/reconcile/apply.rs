@@ -17,6 +17,7 @@ use crate::model::launch_error::{LaunchErrorClass, REQUESTS_EXCEEDED};
 use crate::model::runner::{Ending, Runner, RunnerState};
 use crate::model::world::{Instance, Launch, World};
 use crate::plan::{Action, Claim};
+use crate::simulation::{Fault, breaks};
 
 /// How long jobs are held after their pool had no capacity or its request was refused, in
 /// milliseconds: capacity changes in minutes, and a fixed configuration should show soon.
@@ -50,6 +51,10 @@ impl Context<'_> {
             }
             Action::Verify(jobs) => Ok(self.verify(jobs).await),
             Action::Forget(claim) => self.forget(&claim).await,
+            Action::Supersede(claim) if !claim.job.is_expected() => {
+                let reason = "its repository was renamed: see the job of that number there";
+                self.take_off(&claim, reason).await
+            }
             Action::Supersede(claim) => {
                 let reason = "the forge has told of it: see the job of that name";
                 self.drop_expected(&claim.job, reason).await
@@ -64,7 +69,7 @@ impl Context<'_> {
                               up jobs itself after that time";
                 self.take_off(&claim, reason).await
             }
-            Action::TellPaused { claim, reason } => self.tell_paused(&claim, &reason).await,
+            Action::TellHeld { claim, reason } => self.tell_held(&claim, &reason).await,
             Action::ReassignPool(claim) => self.reassign(&claim).await,
             // Their rows go when EC2 says that the instances have ended: nothing to wait for.
             Action::End { instances, reason } => {
@@ -121,14 +126,13 @@ impl Context<'_> {
         Ok(Progress::Changed)
     }
 
-    /// Owes the owner of a paused job a word about it.
-    async fn tell_paused(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
-        let reason = format!("paused: {reason}");
-        tracing::info!(job = %claim.job, repository = claim.job.repository, reason, "job paused");
+    /// Owes the owner of a job that is held a word about it.
+    async fn tell_held(&self, claim: &Claim, reason: &str) -> Result<Progress, Failure> {
+        tracing::info!(job = %claim.job, repository = claim.job.repository, reason, "job held, and its commit marked");
         let job = self.ledger.job(&claim.job).await?;
         let told = self
             .ledger
-            .tell_paused(claim, job.as_ref(), &reason, self.now_ms());
+            .tell_paused(claim, job.as_ref(), reason, self.now_ms());
         told.await.map(|()| Progress::Changed)
     }
 
@@ -158,6 +162,9 @@ impl Context<'_> {
     ) -> Result<Progress, Failure> {
         let cap_pool = world.pool(&launch.pool).map_or(0, |pool| pool.max_runners);
         let cap_all = world.max_runners;
+        if breaks(Fault::RecordAfterLaunch) {
+            let _unrecorded = self.aws.run_instances(&launch).await;
+        }
         let turn = self.rate_limit.claiming.lock().await;
         let claimed = match lead {
             None => {
@@ -236,7 +243,11 @@ impl Context<'_> {
                     let why = format!("no machine anywhere: {code}: {message}");
                     return self.give_back(&launch, &why).await;
                 };
-                let moved = self.ledger.next_candidate(&launch, next, &code).await?;
+                let moved = if breaks(Fault::OutcomeNotPersisted) {
+                    WriteResult::Written
+                } else {
+                    self.ledger.next_candidate(&launch, next, &code).await?
+                };
                 if moved != WriteResult::Written {
                     return Ok(Progress::Changed);
                 }

@@ -42,8 +42,17 @@ struct Done {
     left: Live,
     /// Whether it may have the lease.
     leads: bool,
+    /// What is done without it.
+    later: Later,
     /// The first failure of an action that nothing has made good.
     failure: Option<Failure>,
+}
+
+/// Actions that wait for the forge, and nobody for them; and what they rest on.
+#[derive(Default)]
+struct Later {
+    actions: Vec<Action>,
+    world: World,
 }
 
 /// Drains the list of waiting jobs, unless another invocation does. While jobs keep coming it goes on
@@ -68,6 +77,7 @@ pub async fn drain(
         let Done {
             left,
             leads,
+            later,
             failure,
         } = match looked {
             Ok(None) => {
@@ -100,6 +110,12 @@ pub async fn drain(
                 continue;
             }
             outbox::flush(context, &left).await;
+            let mut failure = failure;
+            for done in apply_all(context, later.actions, &later.world).await {
+                if let Err(late) = done {
+                    failure.get_or_insert(failed(late));
+                }
+            }
             if let Some(failure) = failure {
                 return Err(failure);
             }
@@ -131,12 +147,17 @@ async fn first_look(
             WriteResult::Refused => rounds(context, holder, Denied::new()).await,
         };
     }
-    let Plan { mut actions, held } = plan::drain(&world);
+    let Plan { actions, held } = plan::drain(&world);
+    let (late, mut actions): (Vec<_>, Vec<_>) = actions.into_iter().partition(can_wait);
     let (launch, claims) = match actions.pop() {
         None if !is_burst(&world) => {
             log_held(&held);
             return Ok(Some(Done {
                 left: live,
+                later: Later {
+                    actions: late,
+                    world,
+                },
                 ..Done::default()
             }));
         }
@@ -155,6 +176,10 @@ async fn first_look(
     Ok(Some(Done {
         left: live,
         leads: true,
+        later: Later {
+            actions: late,
+            world,
+        },
         failure,
     }))
 }
@@ -181,6 +206,7 @@ async fn rounds(
         world.forge_states.clone_from(&forge_states);
         world.denied = denied.take().unwrap_or_default();
         let Plan { actions, held } = plan::drain(&world);
+        let (late, actions): (Vec<_>, Vec<_>) = actions.into_iter().partition(can_wait);
         log_held(&held);
         let mut changed = false;
         let applied = apply_all(context, actions, &world);
@@ -205,6 +231,10 @@ async fn rounds(
             return Ok(Some(Done {
                 left: live,
                 leads: true,
+                later: Later {
+                    actions: late,
+                    world,
+                },
                 failure,
             }));
         }
@@ -213,6 +243,11 @@ async fn rounds(
         leads: true,
         ..Done::default()
     }))
+}
+
+/// Whether an action waits for the forge, and nobody for it: it is done when no launch waits behind it.
+fn can_wait(action: &Action) -> bool {
+    matches!(action, Action::DisableRunners(_) | Action::EndIdle(_))
 }
 
 /// Whether jobs come faster than drains are woken for: then one stays for those that follow, and launches
@@ -234,7 +269,9 @@ async fn keep_lease<T>(context: Context<'_>, holder: &str, work: impl Future<Out
             }
         }
     };
+    // In this order, whoever is ready first: the same world, the same course.
     tokio::select! {
+        biased;
         done = work => done,
         never = renewing => never,
     }

@@ -12,4 +12,5 @@ pub mod known_jobs;
 pub mod observe;
 mod outbox;
 pub mod rate_limit;
+mod refusals;
 pub mod tick;

@@ -43,26 +43,97 @@ pub fn world(live: &mut Live, config: &Config, now_ms: u64) -> World {
         runners: take(&mut live.runners),
         counters: take(&mut live.counters),
         pauses: take(&mut live.pauses),
+        refusals: take(&mut live.refusals),
         images: config.images.clone(),
         boot_failures: take(&mut live.boot_failures),
         ..World::default()
     }
 }
 
-/// Parts the expected jobs of which the forge has told since from the others: one for each job on the
-/// list under the forge's own key. So no job is counted twice, whoever told of it first.
+/// Parts the jobs of which the forge has told since under another key from the others, so that no job is
+/// counted twice, whoever told of it first: expected ones, one for each job on the list under the forge's
+/// own key, and those whose repository was renamed. The forge's number of a job is the job's own, in whichever
+/// repository; the last that came on the list bears the name of now.
 fn superseded(jobs: Vec<WaitingJob>) -> (Vec<WaitingJob>, Vec<WaitingJob>) {
     let mut told = BTreeMap::<u64, usize>::new();
+    let mut names = BTreeMap::new();
     for job in jobs.iter().filter(|job| !job.key.is_expected()) {
         *told.entry(job.alias).or_default() += 1;
+        let attempt = (job.key.id, job.key.attempt);
+        names.insert(attempt, job.key.repository.clone());
     }
     jobs.into_iter().partition(|job| {
+        if !job.key.is_expected() {
+            let name = names.get(&(job.key.id, job.key.attempt));
+            return name.is_some_and(|name| *name != job.key.repository);
+        }
         let is_left = |alias: &&u64| told.get(*alias).is_some_and(|left| *left > 0);
         let alias = [job.alias, job.bare_alias];
-        let alias = alias.iter().find(is_left).filter(|_| job.key.is_expected());
+        let alias = alias.iter().find(is_left);
         if let Some(left) = alias.and_then(|alias| told.get_mut(alias)) {
             *left -= 1;
         }
         alias.is_some()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::job::JobKey;
+
+    fn waiting(key: JobKey, alias: u64) -> WaitingJob {
+        WaitingJob {
+            key,
+            pool: "go".to_owned(),
+            recorded_ms: 0,
+            reassigned_ms: 0,
+            launch: None,
+            launches: 0,
+            not_before_ms: 0,
+            alone: false,
+            told_paused: false,
+            alias,
+            bare_alias: 0,
+        }
+    }
+
+    fn told(repository: &str, id: u64, attempt: u64) -> WaitingJob {
+        let repository = repository.to_owned();
+        let key = JobKey {
+            repository,
+            id,
+            attempt,
+        };
+        waiting(key, id)
+    }
+
+    fn keys(jobs: &[WaitingJob]) -> Vec<String> {
+        jobs.iter().map(|job| job.key.to_string()).collect()
+    }
+
+    #[test]
+    fn a_job_is_counted_once_although_its_repository_was_renamed() {
+        let jobs = vec![
+            told("acme/app", 7, 0),
+            told("acme/app", 7, 1),
+            told("acme/app", 8, 0),
+            told("acme/web", 7, 0),
+        ];
+        let (superseded, left) = superseded(jobs);
+        assert_eq!(keys(&superseded), ["acme/app#7#0"]);
+        assert_eq!(
+            keys(&left),
+            ["acme/app#7#1", "acme/app#8#0", "acme/web#7#0"]
+        );
+    }
+
+    #[test]
+    fn an_expected_job_gives_way_to_one_that_is_told_and_to_no_other() {
+        let expected = |own| waiting(JobKey::expected("acme/app", own), 7);
+        let jobs = vec![expected(1), expected(2), told("acme/app", 7, 0)];
+        let (superseded, left) = superseded(jobs);
+        assert_eq!(keys(&superseded), [expected(1).key.to_string()]);
+        assert_eq!(left.len(), 2);
+    }
 }

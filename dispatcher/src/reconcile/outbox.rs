@@ -26,13 +26,19 @@ pub(crate) async fn flush(context: Context<'_>, owed: &Live) {
     }
 }
 
+/// Those of `owed` that are due in this drain. What was tried a moment ago comes last: the forge may hang at that
+/// one alone.
+fn due<T>(owed: &[T], now_ms: u64, not_before_ms: fn(&T) -> u64) -> impl Iterator<Item = &T> {
+    let mut due: Vec<&T> = owed.iter().collect();
+    due.retain(|one| not_before_ms(one) <= now_ms);
+    due.sort_by_key(|one| not_before_ms(one));
+    due.into_iter().take(CALLS_MAX)
+}
+
 async fn set_statuses(context: Context<'_>, updates: &[StatusUpdate]) -> Result<(), Stop> {
     let now_ms = context.now_ms();
-    let due = updates
-        .iter()
-        .filter(|update| update.not_before_ms <= now_ms);
     let mut workflows = Workflows::new();
-    for update in due.take(CALLS_MAX) {
+    for update in due(updates, now_ms, |update| update.not_before_ms) {
         if context.out_of_time() {
             break;
         }
@@ -113,11 +119,21 @@ async fn set_status(context: Context<'_>, update: &StatusUpdate) -> Result<(), F
             repository: &update.job.repository,
             sha: &update.head_sha,
             state,
-            context: &format!("{} / {}", context.aws.names().name, update.name),
+            context: &check_of(&context.aws.names().name, update),
             description: &update.reason,
             target_url: &update.html_url,
         })
         .await
+}
+
+/// What the status is called. Two workflows of a commit may have a job of one name each, in a run each; of a job that
+/// is only expected nobody knows the run yet.
+fn check_of(deployment: &str, update: &StatusUpdate) -> String {
+    let StatusUpdate { run_id, name, .. } = update;
+    if *run_id == 0 {
+        return format!("{deployment} / {name}");
+    }
+    format!("{deployment} / run {run_id} / {name}")
 }
 
 async fn delete_registrations(
@@ -125,8 +141,7 @@ async fn delete_registrations(
     stale: &[StaleRegistration],
 ) -> Result<(), Stop> {
     let now_ms = context.now_ms();
-    let due = stale.iter().filter(|one| one.not_before_ms <= now_ms);
-    for one in due.take(CALLS_MAX) {
+    for one in due(stale, now_ms, |one| one.not_before_ms) {
         if context.out_of_time() {
             break;
         }
@@ -137,7 +152,13 @@ async fn delete_registrations(
                     .clear_stale_registration(&one.instance)
                     .await?;
             }
-            Err(error @ ForgeError::Unreachable { .. }) => return Err(error.into()),
+            Err(error @ ForgeError::Unreachable { .. }) => {
+                context
+                    .ledger
+                    .put_stale_registration_last(one, now_ms)
+                    .await?;
+                return Err(error.into());
+            }
             Err(error) if one.is_expired(now_ms) => {
                 let (instance, pool) = (&one.instance, &one.pool);
                 tracing::error!(instance, pool, %error, "stale registration given up: delete it at the forge");
@@ -188,4 +209,20 @@ async fn delete_one(context: Context<'_>, stale: &StaleRegistration) -> Result<(
         context.config.forge.delete_runner(scope, id).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_tried_last_is_tried_after_all_others() {
+        let now_ms = 1_000;
+        // Never tried, tried at 900, later, never tried.
+        let owed = [(1, 0), (2, 900), (3, 1_001), (4, 0)];
+        let order: Vec<u64> = due(&owed, now_ms, |one| one.1).map(|one| one.0).collect();
+        assert_eq!(order, [1, 4, 2]);
+        let many: Vec<u64> = (0..100).collect();
+        assert_eq!(due(&many, now_ms, |_| 0).count(), CALLS_MAX);
+    }
 }

@@ -8,6 +8,7 @@ use super::drain::drain;
 use super::expect::list_missed;
 use super::observe::observe;
 use super::outbox;
+use super::refusals;
 use crate::aws::{Aws, Failure};
 use crate::model::runner::EndReason;
 use crate::model::world::World;
@@ -24,6 +25,7 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
         }
     };
     let birth = seen.as_ref().and_then(|seen| seen.live.birth);
+    let refused = seen.as_ref().map(|seen| seen.world.refusals.clone());
     if let Some(seen) = &seen {
         report_waiting(&seen.world);
         report_old_image(&seen.world);
@@ -44,15 +46,17 @@ pub async fn tick(context: Context<'_>, holder: &str) -> Result<(), Failure> {
     };
     let drained = drain(context, holder, Woken::Otherwise, seen).await;
     // Last: a slow forge holds up nothing that the ledger knows of.
-    let missed = match list_missed(context, birth).await {
-        Ok(false) => Ok(()),
-        Ok(true) => drain(context, holder, Woken::Otherwise, None).await,
-        Err(error) => {
-            tracing::warn!(%error, "what no delivery told of is looked for by the next reconcile");
-            Ok(())
-        }
+    let mended = refusals::try_again(context, &refused.unwrap_or_default()).await;
+    let missed = list_missed(context, birth).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what no delivery told of is looked for by the next reconcile");
+        false
+    });
+    let launched = if missed || matches!(mended, Ok(true)) {
+        drain(context, holder, Woken::Otherwise, None).await
+    } else {
+        Ok(())
     };
-    swept.and(drained).and(missed)
+    swept.and(drained).and(mended.map(drop)).and(launched)
 }
 
 /// Says how long jobs have waited, for the alarm: a metric filter of the stack reads this line. With
@@ -100,11 +104,13 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
         .map(|instance| instance.id)
         .collect();
     context.end(&instances, &EndReason::Retired).await?;
+    let mut closed = Ok(());
     for runner in context.ledger.live().await?.runners {
-        context.close(&runner, EndReason::Retired, None).await?;
+        let one = context.close(&runner, EndReason::Retired, None);
+        closed = closed.and(one.await);
     }
-    // Each round settles some of it; one that settles nothing is the last.
-    let mut before = usize::MAX;
+    // Each round settles some of it, unless the forge hangs at the first.
+    let (mut before, mut in_vain) = (usize::MAX, 0);
     loop {
         let mut live = context.ledger.live().await?;
         let left: Vec<String> = live
@@ -113,9 +119,10 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
             .map(|one| one.instance.clone())
             .collect();
         if left.is_empty() {
-            return Ok(());
+            return closed;
         }
-        if left.len() >= before {
+        in_vain = if left.len() < before { 0 } else { in_vain + 1 };
+        if in_vain > IN_VAIN_MAX || context.out_of_time() {
             let message = format!(
                 "{} stay registered at the forge, delete them there: {}",
                 left.len(),
@@ -124,9 +131,13 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
             return Err(Failure::new("DELETE runner", "registrations-left", message));
         }
         before = left.len();
-        // There is no later.
+        let now_ms = context.now_ms();
         for one in &mut live.stale_registrations {
-            one.not_before_ms = 0;
+            // There is no later. What is given up is named.
+            one.since_ms = now_ms;
+            if one.not_before_ms > now_ms {
+                one.not_before_ms = 0;
+            }
         }
         outbox::flush(context, &live).await;
     }
@@ -134,6 +145,8 @@ pub async fn retire(context: Context<'_>) -> Result<(), Failure> {
 
 /// Most registrations that an error names.
 const LEFT_NAMED_MAX: usize = 10;
+/// Most rounds in a row that settle nothing: then the forge does not answer, or refuses them all.
+const IN_VAIN_MAX: usize = 1;
 
 async fn apply_sweep(context: Context<'_>, sweep: Sweep<'_>) -> Result<(), Failure> {
     let mut result = Ok(());

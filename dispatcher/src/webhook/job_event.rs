@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use super::delivery::{BadDelivery, Delivery, shortened};
 use crate::forge::job_json::{TEXT_MAX_BYTES, WorkflowJob, within};
 use crate::model::job::{AttemptNumbers, JobSource};
+use crate::simulation::{Fault, breaks};
 
 #[derive(Deserialize)]
 struct Body {
@@ -25,6 +26,9 @@ struct Repository {
 
 impl Repository {
     fn numbers(&self) -> AttemptNumbers {
+        if breaks(Fault::AttemptsCountedWrongly) {
+            return AttemptNumbers::FromZero;
+        }
         if self.allow_merge_update.is_some() || self.mirror_last_sync_at.is_some() {
             AttemptNumbers::FromOne
         } else {

@@ -15,6 +15,7 @@ use crate::http_response::HttpResponse;
 use crate::ledger::{Ask, FORGOTTEN_AFTER_S, Ledger, Note, Recorded, event_id};
 use crate::model::job::{ForgeRunner, Job, JobEvent};
 use crate::model::world::ForgeJobState;
+use crate::simulation::{Fault, breaks};
 
 /// How long a delivery waits for the forge's word on a job that is known already, in seconds: the
 /// forge itself gives up on a delivery after five, and all its other hooks wait behind this one.
@@ -171,8 +172,9 @@ impl Recorder<'_> {
             ..Note::of(&reason)
         };
         let moved = self.ledger.end_job(job, cancelled, &note, now_ms()).await?;
-        if cancelled && runner.is_none() && moved == WriteResult::Written {
-            // It may leave a machine over.
+        let waited = cancelled && runner.is_none() && moved == WriteResult::Written;
+        // It may leave a machine over. That has its grace, so of many one is looked at now.
+        if waited && self.wake.is_first_cancelled() {
             self.wake_drain().await;
         }
         Ok(recorded_or_duplicate(moved, &reason, job))
@@ -218,6 +220,7 @@ impl Recorder<'_> {
 /// Whether the ledger may have known `job` and forgotten it, so that an old delivery that is sent
 /// again looks new.
 fn is_forgotten(job: &Job) -> bool {
-    job.created_ms
-        .is_some_and(|created| created + FORGOTTEN_AFTER_S * 1000 < now_ms())
+    let known = !breaks(Fault::ExpiredHistoryLaunches);
+    let created_ms = job.created_ms.filter(|_| known);
+    created_ms.is_some_and(|created| created + FORGOTTEN_AFTER_S * 1000 < now_ms())
 }

@@ -25,6 +25,7 @@ pub(crate) struct Wake(Mutex<State>);
 struct State {
     delivered: Option<Instant>,
     nudged: Option<Instant>,
+    cancelled: Option<Instant>,
 }
 
 impl Wake {
@@ -41,6 +42,17 @@ impl Wake {
             Some(at) if now - at >= BEGINS => Ask::TheDrain,
             Some(_) | None => Ask::Nobody,
         }
+    }
+
+    /// Whether no drain was woken for a cancelled job a moment ago. Those of a moment wait for the next drain.
+    pub(super) fn is_first_cancelled(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.state();
+        let is_first = state.cancelled.is_none_or(|at| now - at >= BURST);
+        if is_first {
+            state.cancelled = Some(now);
+        }
+        is_first
     }
 
     /// No drain was at work.

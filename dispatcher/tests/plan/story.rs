@@ -166,8 +166,8 @@ pub(crate) fn told(world: &World) -> Vec<String> {
             Action::Forget(claim) => format!("forget {}", claim.job.id),
             Action::GiveUp(claim) => format!("give up {}", claim.job.id),
             Action::Abandon(claim) => format!("abandon {}", claim.job.id),
-            Action::TellPaused { claim, reason } => {
-                format!("tell {} that it is paused: {reason}", claim.job.id)
+            Action::TellHeld { claim, reason } => {
+                format!("tell {} why it is held: {reason}", claim.job.id)
             }
             Action::ReassignPool(claim) => format!("reassign {}", claim.job.id),
             Action::End { instances, reason } => {

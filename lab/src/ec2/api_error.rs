@@ -25,6 +25,16 @@ pub(crate) enum CallError {
     Internal(#[from] Error),
 }
 
+impl CallError {
+    /// EC2's code for it.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Api(error) => &error.code,
+            Self::Internal(_) => "InternalError",
+        }
+    }
+}
+
 impl ApiError {
     /// The caller's mistake.
     pub(crate) fn client(code: &str, message: impl Into<String>) -> Self {

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ec2::api_error::CallError;
-
 /// Action and outcome pairs that are counted: a dozen actions with their errors are far fewer.
 const PAIRS_MAX: usize = 500;
 
@@ -31,12 +29,7 @@ impl Calls {
         all.and_then(|all| all.get(outcome)).copied().unwrap_or(0)
     }
 
-    pub(super) fn note<T>(&mut self, action: &str, outcome: &Result<T, CallError>) {
-        let outcome = match outcome {
-            Ok(_) => Self::SERVED,
-            Err(CallError::Api(error)) => &error.code,
-            Err(CallError::Internal(_)) => "InternalError",
-        };
+    pub(crate) fn note(&mut self, action: &str, outcome: &str) {
         let pairs: usize = self.0.values().map(BTreeMap::len).sum();
         if pairs < PAIRS_MAX || self.with(action, outcome) > 0 {
             let of_action = self.0.entry(action.to_owned()).or_default();

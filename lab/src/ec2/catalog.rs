@@ -35,7 +35,7 @@ const TYPES: [Type; 26] = [
 ];
 
 /// The image whose content is the lab's own.
-pub(crate) const IMAGE: &str = "ami-0c1ab00000000c1ab";
+pub const IMAGE: &str = "ami-0c1ab00000000c1ab";
 
 /// An image: its id, its architecture, and the device and size in GB of its root volume.
 pub(crate) type Image = (&'static str, &'static str, &'static str, u32);

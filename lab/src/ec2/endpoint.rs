@@ -11,13 +11,14 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cloud::{Cloud, Stop};
+use crate::cloud::Cloud;
 use crate::ec2::api_error::{ApiError, CallError, answer};
-use crate::ec2::instance::{InstanceState, Reason};
+use crate::ec2::calls::Calls;
+use crate::ec2::named::Named;
 use crate::ec2::params::Params;
 use crate::ec2::state::Call;
 use crate::ec2::xml::Xml;
-use crate::ec2::{about, console, describe, describe_images, image_calls, lab_routes, run};
+use crate::ec2::{about, actions, console, image_calls, lab_routes};
 use crate::error::chain;
 use crate::ids::uuid;
 use crate::recording::Recording;
@@ -26,8 +27,6 @@ use crate::sigv4::{Claim, Key, Refusal};
 
 /// Largest request: user-data of 16 KB in base64 and its form encoding, with room.
 const BODY_MAX_BYTES: usize = 256 * 1024;
-/// The API version that every SDK sends.
-const VERSION: &str = "2016-11-15";
 /// What the emulator answers for us.
 const READ_THROUGH: [&str; 4] = [
     "DescribeLaunchTemplates",
@@ -109,7 +108,10 @@ impl Endpoint {
             Ok(()) => self.act(&action, params, body.clone(), request_id).await,
             Err(error) => Err(error),
         };
-        self.cloud.state().calls.note(&action, &outcome);
+        let word = outcome
+            .as_ref()
+            .map_or_else(CallError::code, |_| Calls::SERVED);
+        self.cloud.state().calls.note(&action, word);
         let status = match &outcome {
             Ok(answer) => answer.status(),
             Err(CallError::Api(error)) => error.status,
@@ -127,54 +129,21 @@ impl Endpoint {
         body: Bytes,
         request_id: &str,
     ) -> Result<Response<Bytes>, CallError> {
-        if params.require("Version")? != VERSION {
-            return Err(ApiError::client(
-                "NoSuchVersion",
-                format!("The lab speaks version {VERSION} only."),
-            )
-            .into());
-        }
+        actions::check_version(&mut params)?;
         if READ_THROUGH.contains(&action) {
             return Ok(self.cloud.emulator.forward_ec2(body).await?);
         }
         let xml = match action {
             "RunInstances" => self.run_instances(params, request_id).await?,
-            "TerminateInstances" => self.terminate_instances(params, request_id)?,
-            "StopInstances" => self.stop_instances(params, request_id)?,
-            "DescribeInstances" => {
-                self.admit(Call::Describe)?;
-                describe::instances(&self.cloud.state(), params, Timestamp::now(), request_id)?
-            }
-            "DescribeImages" => {
-                self.admit(Call::Describe)?;
-                let state = self.cloud.state();
-                describe_images::images(&state.images, params, Timestamp::now(), request_id)?
-            }
-            "DescribeSnapshots" => {
-                self.admit(Call::Describe)?;
-                let state = self.cloud.state();
-                describe_images::snapshots(&state.images, params, Timestamp::now(), request_id)?
-            }
             "GetConsoleOutput" => {
-                self.admit(Call::Describe)?;
+                self.cloud.state().admit(Call::Describe, Timestamp::now())?;
                 console::output(&self.cloud, params, request_id)?
             }
             "CreateImage" => image_calls::create(&self.cloud, params, request_id)?,
             "DeregisterImage" => image_calls::deregister(&self.cloud, params, request_id)?,
             "DeleteSnapshot" => image_calls::delete_snapshot(&self.cloud, params, request_id)?,
             "CreateTags" => image_calls::tag(&self.cloud, params, request_id)?,
-            "GetEbsEncryptionByDefault" | "GetEbsDefaultKmsKeyId" => {
-                params.finish()?;
-                let key = self.cloud.state().faults.volume_key.clone();
-                describe::volume_key(action, key.as_deref(), request_id)
-            }
-            other => {
-                return Err(ApiError::client(
-                    "InvalidAction",
-                    format!("The action {other} is not valid for this web service."),
-                )
-                .into());
-            }
+            action => actions::answer(&self.cloud, action, params, request_id)?,
         };
         Ok(answer(StatusCode::OK, xml))
     }
@@ -218,85 +187,21 @@ impl Endpoint {
         }
     }
 
-    fn admit(&self, call: Call) -> Result<(), ApiError> {
-        self.cloud.state().admit(call, Timestamp::now())
-    }
-
-    async fn run_instances(&self, mut params: Params, request_id: &str) -> Result<Xml, CallError> {
-        self.admit(Call::Run)?;
-        let is_rehearsed = params.flag("DryRun")?;
-        let request = run::Request::parse(params)?;
-        let plan = request.resolve(&self.cloud).await?;
-        if is_rehearsed {
-            let injected = self.cloud.state().faults.next_run_error();
-            return Err(injected.unwrap_or_else(ApiError::dry_run).into());
-        }
-        let launched = self.cloud.launch(&plan)?;
-        let mut state = self.cloud.state();
-        if state.faults.loses_answer() {
-            return Err(ApiError::server("InternalError", "An internal error has occurred").into());
-        }
-        Ok(describe::reservation(&state, &launched, request_id))
-    }
-
-    fn terminate_instances(&self, mut params: Params, request_id: &str) -> Result<Xml, ApiError> {
-        self.admit(Call::Terminate)?;
-        let is_rehearsed = params.flag("DryRun")?;
-        let ids = params.list("InstanceId");
-        let stop = if params.flag("SkipOsShutdown")? {
-            Stop::Outright
-        } else {
-            Stop::Graceful
+    async fn run_instances(&self, params: Params, request_id: &str) -> Result<Xml, CallError> {
+        let request = actions::launch_request(&self.cloud, params)?;
+        let emulator = &self.cloud.emulator;
+        let template = match request.template() {
+            Some((id, version)) => emulator.template(id, version).await?,
+            None => None,
         };
-        params.finish()?;
-        if let Some(error) = self.cloud.state().faults.next_end_error() {
-            return Err(error);
-        }
-        if ids.is_empty() {
-            return Err(ApiError::missing("InstanceId"));
-        }
-        let forgets = self.cloud.state().faults.forgets();
-        describe::check_known(&self.cloud.state(), &ids, |_| !forgets)?;
-        if self.cloud.state().denies_end_of(&ids) {
-            let words = "You are not authorized to perform this operation.";
-            return Err(ApiError::client("UnauthorizedOperation", words));
-        }
-        if is_rehearsed {
-            return Err(ApiError::dry_run());
-        }
-        let changes = changed(ids, |id| self.cloud.end(id, Reason::User, stop));
-        Ok(describe::ending("TerminateInstances", &changes, request_id))
+        let wanted = request.wanted(template)?;
+        let named = Named::of(emulator, &wanted, request.subnet()).await?;
+        let about = (wanted, named);
+        Ok(actions::run_instances(
+            &self.cloud,
+            request,
+            about,
+            request_id,
+        )?)
     }
-
-    fn stop_instances(&self, mut params: Params, request_id: &str) -> Result<Xml, ApiError> {
-        let ids = params.list("InstanceId");
-        let how = if params.flag("Force")? {
-            Stop::Outright
-        } else {
-            Stop::Graceful
-        };
-        params.finish()?;
-        if ids.is_empty() {
-            return Err(ApiError::missing("InstanceId"));
-        }
-        let now = Timestamp::now();
-        describe::check_known(&self.cloud.state(), &ids, |one| one.visible <= now)?;
-        for id in &ids {
-            self.cloud.state().check_stoppable(id)?;
-        }
-        let changes = changed(ids, |id| self.cloud.stop(id, Reason::User, how));
-        Ok(describe::ending("StopInstances", &changes, request_id))
-    }
-}
-
-/// Each instance with its state before and after `change`.
-fn changed(
-    ids: Vec<String>,
-    change: impl Fn(&str) -> Option<(InstanceState, InstanceState)>,
-) -> Vec<(String, InstanceState, InstanceState)> {
-    let changes = ids.into_iter().filter_map(|id| {
-        let (before, after) = change(&id)?;
-        Some((id, before, after))
-    });
-    changes.collect()
 }

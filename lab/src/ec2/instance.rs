@@ -74,13 +74,19 @@ pub(crate) struct Instance {
 }
 
 /// EC2's states. What is stopped is never started again here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InstanceState {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InstanceState {
+    /// It boots.
     Pending,
+    /// Its machine is up.
     Running,
+    /// Its machine goes off, and its volume stays.
     Stopping,
+    /// Its machine is off.
     Stopped,
+    /// Its machine goes off for good.
     ShuttingDown,
+    /// It is no more.
     Terminated,
 }
 
@@ -98,12 +104,27 @@ pub(crate) enum Change {
 }
 
 /// Why an instance ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Somebody asked EC2 for it.
     User,
+    /// It shut down by itself.
     Itself,
+    /// EC2 took it back.
     Spot,
+    /// Its host failed.
     Host,
+}
+
+/// How a machine is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// It is not.
+    Not,
+    /// Its power button is pressed.
+    Graceful,
+    /// It is cut off.
+    Outright,
 }
 
 impl Reason {
@@ -120,7 +141,8 @@ impl Reason {
 
 impl InstanceState {
     /// EC2's name for it.
-    pub(crate) const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",

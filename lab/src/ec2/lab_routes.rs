@@ -9,10 +9,11 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::cloud::{Cloud, InstanceReport, Stop};
+use crate::cloud::{Cloud, InstanceReport};
 use crate::ec2::calls::Calls;
 use crate::ec2::injection::FaultInjection;
-use crate::ec2::instance::Reason;
+use crate::ec2::instance::{Reason, Stop};
+use crate::ec2::world::World as _;
 
 /// EC2's notice before it takes a Spot instance back.
 const NOTICE_S: u64 = 120;

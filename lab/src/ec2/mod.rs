@@ -2,6 +2,7 @@
 //! CloudFormation made in the emulator is read from there; instances are ours.
 
 mod about;
+pub(crate) mod actions;
 mod api_error;
 mod calls;
 pub(crate) mod catalog;
@@ -9,26 +10,28 @@ mod console;
 mod describe;
 mod describe_images;
 pub(crate) mod endpoint;
-mod image;
+pub(crate) mod image;
 mod image_calls;
 pub(crate) mod images;
 mod injection;
 mod instance;
 mod lab_routes;
-mod params;
-mod run;
-mod run_checks;
+pub(crate) mod named;
+pub(crate) mod params;
+pub(crate) mod run;
+pub(crate) mod run_checks;
 mod state;
 mod tags;
+mod world;
 mod xml;
 
-pub(crate) use self::api_error::ApiError;
+pub(crate) use self::api_error::{ApiError, answer};
 pub use self::calls::Calls;
 pub use self::catalog::on_demand_usd_per_hour;
 pub(crate) use self::catalog::usd_per_hour;
 pub use self::injection::{Capacity, FaultInjection, RunError};
-#[cfg(test)]
-pub(crate) use self::instance::Blueprint;
-pub(crate) use self::instance::{Change, Instance, InstanceState, Reason, Shutdown};
+pub(crate) use self::instance::{Blueprint, Change, Instance, Shutdown};
+pub use self::instance::{InstanceState, Reason, Stop};
 pub(crate) use self::state::{Ec2State, Launched, Plan};
+pub(crate) use self::world::World;
 pub(crate) use self::xml::Xml;

@@ -1,10 +1,13 @@
 //! `RunInstances`: the request, with its launch template if it names one, checked as EC2 checks it. What
 //! the request says itself goes before what the template says.
 
-use crate::cloud::Cloud;
-use crate::ec2::api_error::{ApiError, CallError};
+use jiff::Timestamp;
+
+use crate::ec2::api_error::ApiError;
 use crate::ec2::image::Tags;
+use crate::ec2::images::Images;
 use crate::ec2::instance::Blueprint;
+use crate::ec2::named::Named;
 use crate::ec2::params::Params;
 use crate::ec2::state::Plan;
 use crate::ec2::{catalog, run_checks, tags};
@@ -31,6 +34,7 @@ pub(crate) struct Request {
     has_credit: bool,
     spot: bool,
     tags: Tags,
+    is_rehearsed: bool,
 }
 
 impl Request {
@@ -41,6 +45,7 @@ impl Request {
                 "MinCount and MaxCount must be between 1 and 1000, MaxCount not below MinCount.",
             )
         };
+        let is_rehearsed = params.flag("DryRun")?;
         let mut template = params.group("LaunchTemplate");
         let request = Self {
             fingerprint: params.fingerprint(),
@@ -60,6 +65,7 @@ impl Request {
             tags: tags::specified(&mut params, &TAGGED)?
                 .remove("instance")
                 .unwrap_or_default(),
+            is_rehearsed,
         };
         template.finish()?;
         params.finish()?;
@@ -75,56 +81,72 @@ impl Request {
         Ok(request)
     }
 
-    /// Resolves what the request names and checks what only then can be checked.
-    pub(crate) async fn resolve(self, cloud: &Cloud) -> Result<Plan, CallError> {
-        let emulator = &cloud.emulator;
-        let wanted = match &self.template {
-            None => self.own,
-            Some((id, version)) => {
-                let template = emulator.template(id, version).await?;
-                let template = template.ok_or_else(|| {
-                    ApiError::client(
-                        "InvalidLaunchTemplateId.NotFound",
-                        format!(
-                            "The specified launch template, {id}, or its version {version} does not \
-                             exist."
-                        ),
-                    )
-                })?;
-                self.own.over(template)
-            }
+    /// Id and version of its launch template.
+    pub(crate) fn template(&self) -> Option<(&str, &str)> {
+        let (id, version) = self.template.as_ref()?;
+        Some((id, version))
+    }
+
+    pub(crate) fn subnet(&self) -> &str {
+        &self.subnet
+    }
+
+    /// Whether nothing is to be launched: it asks whether it would.
+    pub(crate) fn is_rehearsed(&self) -> bool {
+        self.is_rehearsed
+    }
+
+    /// What it says itself, over what its launch template says, which is `template` if it is there.
+    pub(crate) fn wanted(&self, template: Option<Template>) -> Result<Template, ApiError> {
+        let Some((id, version)) = &self.template else {
+            return Ok(self.own.clone());
         };
+        let template = template.ok_or_else(|| {
+            ApiError::client(
+                "InvalidLaunchTemplateId.NotFound",
+                format!(
+                    "The specified launch template, {id}, or its version {version} does not exist."
+                ),
+            )
+        })?;
+        Ok(self.own.clone().over(template))
+    }
+
+    /// Checks what only can be checked once it is known what the request names.
+    pub(crate) fn resolve(
+        self,
+        wanted: Template,
+        named: Named,
+        images: &Images,
+        now: Timestamp,
+    ) -> Result<Plan, ApiError> {
         if !catalog::offers(&self.instance_type) {
-            return Err(ApiError::value("InstanceType", &self.instance_type).into());
+            return Err(ApiError::value("InstanceType", &self.instance_type));
         }
         if self.has_credit && !catalog::burstable(&self.instance_type) {
             return Err(ApiError::combination(&format!(
                 "The parameter CreditSpecification is not supported for the instance type {}.",
                 self.instance_type
-            ))
-            .into());
+            )));
         }
-        let image = run_checks::image(cloud, &wanted).await?;
+        let image = run_checks::image(images, &wanted, named.parameter, now)?;
         let bought = (self.instance_type.as_str(), self.spot);
         let (shutdown, root_volume_gb) = run_checks::fitting(&wanted, &image, bought)?;
-        let zone = emulator.zone_of(&self.subnet).await?.ok_or_else(|| {
+        let zone = named.zone.ok_or_else(|| {
             ApiError::client(
                 "InvalidSubnetID.NotFound",
                 format!("The subnet ID '{}' does not exist", self.subnet),
             )
         })?;
-        for group in &wanted.security_groups {
-            if !emulator.has_group(group).await? {
-                return Err(ApiError::client(
-                    "InvalidGroup.NotFound",
-                    format!("The security group '{group}' does not exist"),
-                )
-                .into());
-            }
+        if let Some(group) = named.missing_group {
+            return Err(ApiError::client(
+                "InvalidGroup.NotFound",
+                format!("The security group '{group}' does not exist"),
+            ));
         }
         let profile = match &wanted.profile {
             None => None,
-            Some(name) => Some(run_checks::find_profile(emulator, name).await?),
+            Some(name) => Some(run_checks::found_profile(named.profile, name)?),
         };
         Ok(Plan {
             token: self.token,

@@ -2,43 +2,51 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 
-use crate::cloud::Cloud;
-use crate::ec2::api_error::{ApiError, CallError};
+use crate::ec2::api_error::ApiError;
 use crate::ec2::catalog;
 use crate::ec2::image::Image;
+use crate::ec2::images::Images;
 use crate::ec2::instance::Shutdown;
-use crate::emulator::{Emulator, Profile, Template};
+use crate::emulator::{Profile, Template};
 
 /// EC2's limit on user-data, before base64.
 const USER_DATA_MAX_BYTES: usize = 16 * 1024;
 /// What an image has in front that a parameter names.
 const BY_PARAMETER: &str = "resolve:ssm:";
 /// The only kind of parameter that EC2 takes an image from.
-const IMAGE_PARAMETER: &str = "aws:ec2:image";
+pub(crate) const IMAGE_PARAMETER: &str = "aws:ec2:image";
 
-/// The image that `wanted` says, by its id or by a parameter.
-pub(super) async fn image(cloud: &Cloud, wanted: &Template) -> Result<Image, CallError> {
-    let named = wanted.image.as_deref();
-    let named = named.ok_or_else(|| ApiError::missing("ImageId"))?;
-    let id = match named.strip_prefix(BY_PARAMETER) {
-        None => named.to_owned(),
-        Some(path) => by_parameter(&cloud.emulator, path).await?,
-    };
-    let now = jiff::Timestamp::now();
-    Ok(cloud.state().images.to_launch(&id, now)?)
+/// The path of the parameter by which `wanted` names its image, if it does so.
+pub(crate) fn image_parameter(wanted: &Template) -> Option<&str> {
+    wanted.image.as_deref()?.strip_prefix(BY_PARAMETER)
 }
 
-async fn by_parameter(emulator: &Emulator, path: &str) -> Result<String, CallError> {
+/// The image that `wanted` says, by its id or by a parameter with this value and type.
+pub(super) fn image(
+    images: &Images,
+    wanted: &Template,
+    parameter: Option<(String, String)>,
+    now: Timestamp,
+) -> Result<Image, ApiError> {
+    let named = wanted.image.as_deref();
+    let named = named.ok_or_else(|| ApiError::missing("ImageId"))?;
+    match image_parameter(wanted) {
+        None => images.to_launch(named, now),
+        Some(path) => images.to_launch(&by_parameter(path, parameter)?, now),
+    }
+}
+
+fn by_parameter(path: &str, found: Option<(String, String)>) -> Result<String, ApiError> {
     let wrong = |why: &str| {
         let words = format!("The parameter {path} that names the image {why}");
         ApiError::client("InvalidParameterValue", words)
     };
-    let found = emulator.parameter(path).await?;
     let (value, kind) = found.ok_or_else(|| wrong("does not exist"))?;
     // What AWS and Canonical publish has the type all the same, though the emulator says none.
     if kind != IMAGE_PARAMETER && !path.starts_with("/aws/service/") {
-        return Err(wrong("is not of data type aws:ec2:image").into());
+        return Err(wrong("is not of data type aws:ec2:image"));
     }
     Ok(value)
 }
@@ -102,9 +110,8 @@ pub(super) fn fitting(
     Ok((shutdown, size_gb))
 }
 
-pub(super) async fn find_profile(emulator: &Emulator, name: &str) -> Result<Profile, CallError> {
-    let profile = emulator.profile(name).await?;
-    Ok(profile.ok_or_else(|| {
+pub(super) fn found_profile(profile: Option<Profile>, name: &str) -> Result<Profile, ApiError> {
+    profile.ok_or_else(|| {
         ApiError::client(
             "InvalidParameterValue",
             format!(
@@ -112,7 +119,7 @@ pub(super) async fn find_profile(emulator: &Emulator, name: &str) -> Result<Prof
                  Instance Profile name"
             ),
         )
-    })?)
+    })
 }
 
 pub(super) fn user_data(encoded: Option<String>) -> Result<Vec<u8>, ApiError> {

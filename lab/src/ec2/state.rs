@@ -1,7 +1,7 @@
 //! The lab's EC2 as data: instances, tokens, buckets, faults. No clock, no process: `now` comes in,
 //! what is to be booted goes out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -31,9 +31,9 @@ pub(crate) struct Ec2State {
     pub(crate) faults: FaultInjection,
     pub(crate) calls: Calls,
     /// By token and zone, where a token counts.
-    tokens: HashMap<(String, String), Launched>,
+    tokens: BTreeMap<(String, String), Launched>,
     /// Tokens whose launch found no capacity, with its fingerprint: EC2 may remember those as well.
-    spent: HashMap<(String, String), (String, Timestamp)>,
+    spent: BTreeMap<(String, String), (String, Timestamp)>,
     requests: Bucket,
     resources: Bucket,
     describes: Bucket,
@@ -73,8 +73,8 @@ impl Ec2State {
             images: Images::default(),
             faults: FaultInjection::default(),
             calls: Calls::default(),
-            tokens: HashMap::new(),
-            spent: HashMap::new(),
+            tokens: BTreeMap::new(),
+            spent: BTreeMap::new(),
             requests: Bucket::full(REQUESTS, now),
             resources: Bucket::full(RESOURCES, now),
             describes: Bucket::full(DESCRIBES, now),

@@ -15,7 +15,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use self::model::{Api, Invoked, Profile, Template, Volume};
+pub(crate) use self::model::{Api, Invoked, Profile};
+pub use self::model::{Template, Volume};
 use self::read::{child, find, first_of, parse, tags_of, template_of, text_of};
 pub(crate) use self::roles::Policy;
 

@@ -5,23 +5,30 @@ use serde::Deserialize;
 
 /// One version of a launch template, as far as `RunInstances` takes things from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Template {
-    pub(crate) image: Option<String>,
-    pub(crate) user_data: Option<String>,
+pub struct Template {
+    /// Id of the image, or `resolve:ssm:` and the parameter that has it.
+    pub image: Option<String>,
+    /// In base64.
+    pub user_data: Option<String>,
     /// Name of the instance profile.
-    pub(crate) profile: Option<String>,
-    pub(crate) shutdown: Option<String>,
-    pub(crate) security_groups: Vec<String>,
-    pub(crate) network_interfaces: bool,
+    pub profile: Option<String>,
+    /// What becomes of an instance that shuts down by itself: `stop` or `terminate`.
+    pub shutdown: Option<String>,
+    /// Their ids.
+    pub security_groups: Vec<String>,
+    /// Whether it describes any.
+    pub network_interfaces: bool,
     /// Volumes that it describes.
-    pub(crate) volumes: Vec<Volume>,
+    pub volumes: Vec<Volume>,
 }
 
 /// A volume that a launch describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Volume {
-    pub(crate) device: String,
-    pub(crate) size_gb: Option<u32>,
+pub struct Volume {
+    /// As what it is attached.
+    pub device: String,
+    /// Its own size; the image's without.
+    pub size_gb: Option<u32>,
 }
 
 impl Template {

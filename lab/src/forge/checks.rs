@@ -7,6 +7,7 @@ use super::model::{CommitStatus, Conclusion, Job, Status};
 use super::payload::time;
 use super::state::{Kind, State};
 use super::version::Version;
+use workflow::Capability;
 
 impl State {
     /// The word on a job, where its state is another than before.
@@ -14,11 +15,12 @@ impl State {
         let job = &self.jobs[&job];
         let run = &self.runs[&job.run];
         let state = self.check_word(job.status);
-        let context = format!(
-            "{} / {} (push)",
-            run.name.as_deref().unwrap_or(""),
-            job.name
-        );
+        let name = if self.version.server().has(Capability::NamesChecksByFile) {
+            run.workflow.as_str()
+        } else {
+            run.name.as_deref().unwrap_or("")
+        };
+        let context = format!("{name} / {} (push)", job.name);
         let context = context.trim().to_owned();
         let (repository, sha) = (job.repository, run.sha.clone());
         let last = self.statuses.iter().rev().find(|last| {

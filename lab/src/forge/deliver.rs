@@ -21,6 +21,19 @@ const DELIVER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Deliveries that may wait for the worker: what one push of 256 jobs to four hooks needs, tenfold.
 pub(crate) const QUEUE_MAX: usize = 10_240;
 
+/// A delivery as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Where to.
+    pub url: String,
+    /// What happened, in the forge's word.
+    pub event: &'static str,
+    /// All of them, in their order.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: Vec<u8>,
+}
+
 /// One event on its way to one hook.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
@@ -51,6 +64,17 @@ impl Delivery {
             target,
             event,
             body,
+        }
+    }
+
+    /// All that is sent, for who sends it himself.
+    pub(crate) fn outgoing(self) -> Outgoing {
+        let headers = self.headers(split(&self.url).0);
+        Outgoing {
+            url: self.url,
+            event: self.event,
+            headers,
+            body: self.body,
         }
     }
 
@@ -143,9 +167,9 @@ pub(crate) async fn work(mut queue: mpsc::Receiver<Delivery>) {
     }
 }
 
-/// Host with port, and path, of an `http://` address.
+/// Host with port, and path, of an address.
 fn split(url: &str) -> (&str, &str) {
-    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, "/"),

@@ -41,6 +41,7 @@ impl State {
             .values()
             .filter(|run| run.repository == new.repository)
             .count();
+        let attempt = i64::from(self.version.remakes_jobs());
         let mut github = new.github;
         github["run_id"] = json!(run.to_string());
         github["run_number"] = json!(number.to_string());
@@ -64,6 +65,7 @@ impl State {
                 committed: new.committed,
                 github,
                 group: new.group,
+                attempt,
             },
         );
         for planned in new.jobs {
@@ -88,7 +90,7 @@ impl State {
                     steps: planned.steps,
                     payload: planned.payload,
                     status,
-                    attempt: 0,
+                    attempt,
                     task: None,
                     outputs: std::collections::BTreeMap::new(),
                     created: now,
@@ -123,9 +125,10 @@ impl State {
             .min_by_key(|job| (job.queued, job.id))?;
         let (runner, runner_name, job) = (runner.id, runner.name.clone(), job.id);
         let id = self.number(Kind::Task);
+        let counts = !self.version.remakes_jobs();
         let job = self.jobs.get_mut(&job)?;
         job.status = Status::Running;
-        job.attempt += 1;
+        job.attempt += i64::from(counts);
         job.started = now;
         job.task = Some(id);
         let task = Task {
@@ -186,65 +189,6 @@ impl State {
         self.settle_run(run, now);
     }
 
-    /// All jobs once more, or `job` with all that depend on it, under their own ids.
-    pub(crate) fn rerun(
-        &mut self,
-        run: i64,
-        job: Option<i64>,
-        now: i64,
-    ) -> Result<(), &'static str> {
-        let jobs = self.jobs_of(run);
-        if !jobs.iter().all(|job| self.jobs[job].status.is_done()) {
-            return Err("this workflow run is not done");
-        }
-        let mut chosen = job.map_or_else(|| jobs.clone(), |job| vec![job]);
-        // Jobs stand behind what they need or not; so until nothing is added, at most once a job.
-        for _ in 0..jobs.len() {
-            let keys: Vec<&str> = chosen
-                .iter()
-                .map(|job| self.jobs[job].key.as_str())
-                .collect();
-            let more: Vec<i64> = jobs
-                .iter()
-                .copied()
-                .filter(|job| {
-                    !chosen.contains(job)
-                        && self.jobs[job]
-                            .needs
-                            .iter()
-                            .any(|need| keys.contains(&need.as_str()))
-                })
-                .collect();
-            if more.is_empty() {
-                break;
-            }
-            chosen.extend(more);
-        }
-        chosen.sort_unstable();
-        let keys: Vec<String> = chosen
-            .iter()
-            .map(|job| self.jobs[job].key.clone())
-            .collect();
-        for job in &chosen {
-            let Some(job) = self.jobs.get_mut(job) else {
-                continue;
-            };
-            let blocked = job.needs.iter().any(|need| keys.contains(need));
-            job.status = if blocked {
-                Status::Blocked
-            } else {
-                Status::Waiting
-            };
-            (job.task, job.started, job.stopped, job.queued) = (None, 0, 0, now);
-            job.outputs.clear();
-        }
-        if let Some(run) = self.runs.get_mut(&run) {
-            (run.status, run.said_running, run.stopped) = (Status::Waiting, false, 0);
-        }
-        self.announce_round(run, &chosen, now);
-        Ok(())
-    }
-
     /// Tasks whose runner has fallen silent have failed; their jobs are not queued again.
     pub(crate) fn fail_zombies(&mut self, silent_s: i64, now: i64) {
         let lost: Vec<i64> = self
@@ -264,8 +208,8 @@ impl State {
         for need in &job.needs {
             let mut outputs = Map::new();
             let mut states = Vec::new();
-            for other in self.jobs.values() {
-                if other.run == job.run && other.key == *need {
+            for other in self.jobs_of(job.run).iter().map(|id| &self.jobs[id]) {
+                if other.key == *need {
                     states.push(other.status);
                     outputs.extend(
                         other
@@ -281,16 +225,18 @@ impl State {
         needs
     }
 
+    /// The jobs of a run, in its newest attempt where each has jobs of its own.
     pub(crate) fn jobs_of(&self, run: i64) -> Vec<i64> {
+        let attempt = self.runs.get(&run).map_or(0, |run| run.attempt);
         self.jobs
             .values()
-            .filter(|job| job.run == run)
+            .filter(|job| job.run == run && (attempt == 0 || job.attempt == attempt))
             .map(|job| job.id)
             .collect()
     }
 
     /// A round begins: the run is requested, then each job says how it stands.
-    fn announce_round(&mut self, run: i64, jobs: &[i64], now: i64) {
+    pub(super) fn announce_round(&mut self, run: i64, jobs: &[i64], now: i64) {
         self.tasks_version += 1;
         self.announce_run(run, "requested");
         for job in jobs {

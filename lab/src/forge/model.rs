@@ -202,6 +202,8 @@ pub(crate) struct Run {
     pub(crate) github: Value,
     /// The group whose newest run ends the others.
     pub(crate) group: Option<String>,
+    /// Which attempt its jobs are of, from 1 on; 0 where each job counts its own.
+    pub(crate) attempt: i64,
 }
 
 impl Run {
@@ -233,7 +235,7 @@ pub(crate) struct Job {
     /// What its runner gets: the workflow with this one job.
     pub(crate) payload: String,
     pub(crate) status: Status,
-    /// 0 until a runner takes it for the first time.
+    /// That of its run; where that is 0, how often a runner took it.
     pub(crate) attempt: i64,
     pub(crate) task: Option<i64>,
     pub(crate) outputs: BTreeMap<String, String>,

@@ -1,5 +1,6 @@
 //! The two web pages that people need and the API does not have: signing in, and cancelling a run.
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -57,7 +58,7 @@ pub(super) fn cancel(
         match run {
             Some(run) => {
                 state.cancel(run, now);
-                reply(StatusCode::OK, &json!({"ok": true}))
+                reply(StatusCode::OK, &json!({"ok": true})).map(Body::from)
             }
             None => StatusCode::NOT_FOUND.into_response(),
         }

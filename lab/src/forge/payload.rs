@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::model::{Account, Repository, Site};
+use super::version::Version;
 
 pub(crate) mod actions;
 pub(crate) mod push;
@@ -37,6 +38,7 @@ pub(crate) fn bytes<T: Serialize>(body: &T) -> Vec<u8> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostedRepository<'a> {
     pub(crate) site: &'a Site,
+    pub(crate) version: Version,
     pub(crate) owner: &'a Account,
     pub(crate) repository: &'a Repository,
 }
@@ -218,17 +220,24 @@ pub(crate) struct RepositoryBody {
     allow_rebase_explicit: bool,
     allow_squash_merge: bool,
     allow_fast_forward_only_merge: bool,
+    /// This and two others came with 1.27.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow_merge_update: Option<bool>,
     allow_rebase_update: bool,
     allow_manual_merge: bool,
     autodetect_manual_merge: bool,
     default_delete_branch_after_merge: bool,
     default_merge_style: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_update_style: Option<&'static str>,
     default_allow_maintainer_edit: bool,
     avatar_url: &'static str,
     internal: bool,
     mirror_interval: &'static str,
     object_format_name: &'static str,
     mirror_updated: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror_last_sync_at: Option<&'static str>,
     topics: [&'static str; 0],
     licenses: [&'static str; 0],
 }
@@ -249,9 +258,11 @@ pub(crate) fn repository(hosted: HostedRepository<'_>) -> RepositoryBody {
 fn repository_for(hosted: HostedRepository<'_>, view: View) -> RepositoryBody {
     let HostedRepository {
         site,
+        version,
         owner,
         repository,
     } = hosted;
+    let since_1_27 = version.is_gitea_since(Version::Gitea1_27);
     let full_name = hosted.full_name();
     let rights = view == View::Admin;
     let email = match (view, owner.organization) {
@@ -302,11 +313,14 @@ fn repository_for(hosted: HostedRepository<'_>, view: View) -> RepositoryBody {
         allow_rebase_explicit: true,
         allow_squash_merge: true,
         allow_fast_forward_only_merge: true,
+        allow_merge_update: since_1_27.then_some(true),
         allow_rebase_update: true,
         default_merge_style: "merge",
+        default_update_style: since_1_27.then_some("merge"),
         default_allow_maintainer_edit: true,
         object_format_name: "sha1",
         mirror_updated: NEVER,
+        mirror_last_sync_at: since_1_27.then_some(NEVER),
         full_name,
         ..RepositoryBody::default()
     }

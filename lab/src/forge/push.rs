@@ -55,19 +55,25 @@ pub(super) async fn receive(
             }
             Some(_) | None => FoundFiles::default(),
         };
-        shared.with(|state, now| settle(state, (repository, actor), pushed, files, now));
+        let (_, refused) =
+            shared.with(|state, now| settle(state, (repository, actor), pushed, files, now));
+        for why in refused {
+            // The forge ignores such files silently, which is no help to the demo's author.
+            tracing::warn!(why, "a workflow file starts nothing");
+        }
     }
     Ok(answer)
 }
 
-/// Tells the push, then starts a run for each workflow file that asks for it.
-fn settle(
+/// Tells the push, then starts a run for each workflow file that asks for it: the runs, and in words why
+/// other files start none.
+pub(crate) fn settle(
     state: &mut State,
     (repository, actor): (i64, i64),
     mut pushed: Pushed,
     files: FoundFiles,
     now: i64,
-) {
+) -> (Vec<i64>, Vec<String>) {
     for commit in pushed.commits.iter_mut().chain(&mut pushed.head) {
         for person in [&mut commit.author, &mut commit.committer] {
             person.username = state
@@ -86,7 +92,7 @@ fn settle(
         state.announce_reference(repository, actor, &pushed);
     }
     let Some(head) = pushed.head.clone() else {
-        return;
+        return (Vec::new(), Vec::new());
     };
     let event = push_event(state.hosted(repository), &state.accounts[&actor], &pushed);
     let event = serde_json::to_value(event).unwrap_or_default();
@@ -97,16 +103,14 @@ fn settle(
         disabled: &state.disabled_in(repository),
     };
     let (runs, refused) = runs::started(state.version, &event, files, facts);
-    for why in refused {
-        // The forge ignores such files silently, which is no help to the demo's author.
-        tracing::warn!(why, "a workflow file starts nothing");
-    }
     let github = context(state, repository, actor, &pushed, &event);
+    let mut started = Vec::new();
     for run in runs {
         end_group(state, repository, run.group.as_deref(), now);
         let new = new_run(run, (repository, actor), (&pushed, &head), &github);
-        state.start_run(new, now);
+        started.push(state.start_run(new, now));
     }
+    (started, refused)
 }
 
 /// Ends the runs of a group that have not ended, before another of it starts.

@@ -7,19 +7,13 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State as Extract};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::api::request::Request;
-use super::model::{ADMIN, Repository, Token};
-use super::reply::reply;
+use super::door::{self, Call};
+use super::model::{Repository, Token};
 use super::shared::Shared;
-use super::state::State;
-use super::{api, git, pages, push, rpc};
-use workflow::ForgeKind;
+use super::{api, git, pages, push};
 
 /// The largest request: a push of anything that a demo holds.
 const BODY_MAX_BYTES: usize = 64 << 20;
@@ -41,40 +35,22 @@ async fn serve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let segments: Vec<String> = uri
-        .path()
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .map(decode)
-        .collect();
+    let segments = door::segments(&uri);
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let call = Call {
+        method: &method,
+        uri: &uri,
+        headers: &headers,
+        body: &body,
+    };
     match segments.as_slice() {
-        ["api", "healthz"] => StatusCode::OK.into_response(),
-        ["api", "actions", "runner.v1.RunnerService", name] => {
-            let (status, body) =
-                shared.with(|state, now| rpc::call(state, name, &method, &headers, &body, now));
-            match body {
-                Some(body) => reply(status, &body),
-                None => status.into_response(),
-            }
-        }
-        ["api", "forgejo", "v1", "version"] if method == Method::GET => {
-            let version = shared.with(|state, _| state.version);
-            match version.kind() {
-                ForgeKind::Forgejo => reply(StatusCode::OK, &json!({"version": version.told()})),
-                ForgeKind::Gitea => StatusCode::NOT_FOUND.into_response(),
-            }
-        }
         ["api", "v1", rest @ ..] => {
-            let request = Request {
-                method: &method,
-                segments: rest,
-                query: query(&uri),
-                token: shared.with(|state, _| identify(state, &headers)),
-                body: &body,
-            };
-            api::answer(&shared, &request).await
+            let request = shared.with(|state, _| door::request(state, call, rest));
+            api::answer(&shared, &request).await.map(Body::from)
         }
+        ["api", rest @ ..] => shared
+            .with(|state, now| door::beside_the_api(state, call, rest, now))
+            .map(Body::from),
         ["user", "login"] => pages::sign_in(&shared, &method, &body),
         [owner, name, "actions", "runs", run, "cancel"] if method == Method::POST => {
             pages::cancel(&shared, &headers, (owner, name, run))
@@ -91,69 +67,6 @@ async fn serve(
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
-}
-
-fn decode(segment: &str) -> String {
-    // A query's decoder, told that `+` is a letter here.
-    let escaped = segment.replace('+', "%2B");
-    form_urlencoded::parse(escaped.as_bytes())
-        .next()
-        .map(|(key, _)| key.into_owned())
-        .unwrap_or_default()
-}
-
-fn query(uri: &Uri) -> Vec<(String, String)> {
-    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-        .into_owned()
-        .collect()
-}
-
-/// Who calls: by `token T`, `Bearer T`, a token as user or password of basic authentication, or the
-/// password itself.
-fn identify(state: &State, headers: &HeaderMap) -> Option<Token> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, rest) = value.split_once(' ')?;
-    let find = |token: &str| state.tokens.get(token).cloned();
-    match scheme.to_ascii_lowercase().as_str() {
-        "token" | "bearer" => find(rest.trim()),
-        "basic" => {
-            let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
-            let (user, password) = decoded.split_once(':')?;
-            let task = |token: &str| {
-                let task = state
-                    .tasks
-                    .values()
-                    .find(|task| task.running && task.token == token)?;
-                let job = &state.jobs[&task.job];
-                Some(Token {
-                    account: state.runs[&job.run].actor,
-                    admin: false,
-                    write: false,
-                    only: Some(job.repository),
-                    password: false,
-                })
-            };
-            by_password(state, user, password).or_else(|| {
-                [password, user]
-                    .into_iter()
-                    .filter(|token| !token.is_empty())
-                    .find_map(|token| find(token).or_else(|| task(token)))
-            })
-        }
-        _ => None,
-    }
-}
-
-fn by_password(state: &State, user: &str, password: &str) -> Option<Token> {
-    let account = state.account(user)?;
-    let right = !password.is_empty() && password == state.admin_password;
-    (right && account.login == ADMIN).then_some(Token {
-        account: account.id,
-        admin: true,
-        write: true,
-        only: None,
-        password: true,
-    })
 }
 
 /// What somebody may do to a repository by git.
@@ -182,7 +95,7 @@ async fn smart_http(
     }
     let name = name.strip_suffix(".git").unwrap_or(name);
     let found = shared.with(|state, _| {
-        let token = identify(state, headers);
+        let token = door::identify(state, headers);
         let repository = state.repository(owner, name)?.clone();
         let allowed = may(token.as_ref(), &repository, write);
         let user = token.as_ref().map(|token| {

@@ -49,6 +49,8 @@ pub(crate) struct State {
     /// Browsers that are signed in; only the administrator has a password.
     pub(crate) sessions: BTreeSet<String>,
     pub(crate) registration: BTreeMap<Scope, String>,
+    /// Where repositories were before they got another name, by owner and name in small letters.
+    pub(crate) renamed: BTreeMap<(i64, String), i64>,
     /// Grows whenever there is a new job to hand out: runners that saw it do not search again.
     pub(crate) tasks_version: i64,
     /// What is to be delivered, in order.
@@ -85,6 +87,7 @@ impl State {
             admin_password: String::new(),
             sessions: BTreeSet::new(),
             registration: BTreeMap::from([(Scope::Global, registration_token.to_owned())]),
+            renamed: BTreeMap::new(),
             tasks_version: 1,
             outbox: Vec::new(),
             numbers: BTreeMap::new(),
@@ -122,6 +125,31 @@ impl State {
         id
     }
 
+    /// An empty public repository.
+    pub(crate) fn add_repository(
+        &mut self,
+        owner: i64,
+        name: &str,
+        default_branch: &str,
+        now: i64,
+    ) -> i64 {
+        let id = self.number(Kind::Repository);
+        let repository = Repository {
+            id,
+            owner,
+            name: name.to_owned(),
+            private: false,
+            default_branch: default_branch.to_owned(),
+            size_kb: 0,
+            language: String::new(),
+            branches: 0,
+            created: now,
+            updated: now,
+        };
+        self.repositories.insert(id, repository);
+        id
+    }
+
     pub(crate) fn account(&self, login: &str) -> Option<&Account> {
         self.accounts
             .values()
@@ -140,6 +168,7 @@ impl State {
         let repository = &self.repositories[&repository];
         HostedRepository {
             site: &self.site,
+            version: self.version,
             owner: &self.accounts[&repository.owner],
             repository,
         }

@@ -1,6 +1,6 @@
 //! Which forge the stand-in plays, and what that one lacks or does otherwise. Everything that it
-//! answers to is 1.26's of Gitea, as strict as its recordings. Forgejo 15 does what 15.0.3 was seen to
-//! do; others are known from their source.
+//! answers to is 1.26's of Gitea, as strict as its recordings. Gitea 1.27 and Forgejo 15 do what 1.27.3 and
+//! 15.0.3 were seen to do; others are known from their source.
 
 use workflow::ForgeKind;
 use workflow::server::Server;
@@ -17,6 +17,8 @@ pub enum Version {
     /// Runners can be disabled, jobs run again, tokens come by POST alone. The one that is measured.
     #[default]
     Gitea1_26,
+    /// Attempts count from 1, and a rerun makes new jobs. Its other rules are those of 1.27.3.
+    Gitea1_27,
     /// An old one that is still looked after: runners register with a token alone.
     Forgejo11,
     /// The last one without one-job runners; registrations can be listed and deleted.
@@ -27,11 +29,12 @@ pub enum Version {
 
 impl Version {
     /// Every version, for tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Gitea1_23,
         Self::Gitea1_24,
         Self::Gitea1_25,
         Self::Gitea1_26,
+        Self::Gitea1_27,
         Self::Forgejo11,
         Self::Forgejo14,
         Self::Forgejo15,
@@ -41,9 +44,11 @@ impl Version {
     #[must_use]
     pub const fn kind(self) -> ForgeKind {
         match self {
-            Self::Gitea1_23 | Self::Gitea1_24 | Self::Gitea1_25 | Self::Gitea1_26 => {
-                ForgeKind::Gitea
-            }
+            Self::Gitea1_23
+            | Self::Gitea1_24
+            | Self::Gitea1_25
+            | Self::Gitea1_26
+            | Self::Gitea1_27 => ForgeKind::Gitea,
             Self::Forgejo11 | Self::Forgejo14 | Self::Forgejo15 => ForgeKind::Forgejo,
         }
     }
@@ -56,6 +61,7 @@ impl Version {
             Self::Gitea1_24 => "1.24.7",
             Self::Gitea1_25 => "1.25.4",
             Self::Gitea1_26 => "1.26.0",
+            Self::Gitea1_27 => "1.27.3",
             Self::Forgejo11 => "11.0.7+gitea-1.22.0",
             Self::Forgejo14 => "14.0.1+gitea-1.22.0",
             Self::Forgejo15 => "15.0.3+gitea-1.22.0",
@@ -70,6 +76,7 @@ impl Version {
             Self::Gitea1_24 => "stand-in-gitea-1.24",
             Self::Gitea1_25 => "stand-in-gitea-1.25",
             Self::Gitea1_26 => "stand-in",
+            Self::Gitea1_27 => "stand-in-gitea-1.27",
             Self::Forgejo11 => "stand-in-forgejo-11",
             Self::Forgejo14 => "stand-in-forgejo-14",
             Self::Forgejo15 => "stand-in-forgejo-15",
@@ -90,6 +97,13 @@ impl Version {
             "workflow_run" => self.is_gitea_since(Self::Gitea1_25),
             _ => true,
         }
+    }
+
+    /// Whether a rerun makes new jobs, all with the number of their attempt, which is told from 1 on. Others
+    /// run the same jobs again, and count when a runner takes one.
+    #[must_use]
+    pub fn remakes_jobs(self) -> bool {
+        self.is_gitea_since(Self::Gitea1_27)
     }
 
     /// Whether a runner can be registered for one job. Older servers read past the wish.
@@ -135,13 +149,15 @@ mod tests {
 
     #[test]
     fn jobs_are_told_by_the_giteas_that_have_learned_to() {
-        use Version::{Gitea1_24, Gitea1_25, Gitea1_26};
+        use Version::{Gitea1_24, Gitea1_25, Gitea1_26, Gitea1_27};
         let told = |event| {
             let sending = Version::ALL.into_iter().filter(move |one| one.sends(event));
             sending.collect::<Vec<_>>()
         };
-        assert_eq!(told("workflow_job"), [Gitea1_24, Gitea1_25, Gitea1_26]);
-        assert_eq!(told("workflow_run"), [Gitea1_25, Gitea1_26]);
+        let since_1_25 = [Gitea1_25, Gitea1_26, Gitea1_27];
+        assert_eq!(told("workflow_job")[1..], since_1_25);
+        assert_eq!(told("workflow_job")[0], Gitea1_24);
+        assert_eq!(told("workflow_run"), since_1_25);
         assert_eq!(told("push"), Version::ALL);
     }
 }

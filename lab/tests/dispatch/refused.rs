@@ -28,7 +28,8 @@ async fn refused() -> Option<(World, Job)> {
 async fn word(world: &World, job: &Job) -> (String, String) {
     let statuses = world.statuses(job).await;
     let newest = &statuses[0];
-    assert_eq!(newest["context"], format!("lab-ci / {}", job.name));
+    let context = format!("lab-ci / run {} / {}", job.run, job.name);
+    assert_eq!(newest["context"], context);
     let text = |name: &str| newest[name].as_str().unwrap().to_owned();
     (text("status"), text("description"))
 }
@@ -108,6 +109,33 @@ async fn the_mark_is_taken_back_when_somebody_elses_runner_takes_the_job() {
     assert_eq!(world.deliver(&end).await, "recorded");
     world.drain().await;
     assert_eq!(word(&world, &again).await.0, "success");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_one_name_in_two_workflows_have_a_status_each() {
+    let Some((world, job)) = refused().await else {
+        return;
+    };
+    let other = Job {
+        id: job.id + 1000,
+        run: job.run + 1000,
+        ..job.clone()
+    };
+    assert_eq!(world.deliver(&other.queued()).await, "refused");
+    world.drain().await;
+    assert_eq!(world.statuses(&job).await.len(), 2);
+    // One of them is served after all.
+    world.deliver(&other.started("a static runner")).await;
+    world.drain().await;
+    let (state, _) = word(&world, &other).await;
+    assert_eq!(state, "success");
+    let statuses = world.statuses(&job).await;
+    let own = statuses.iter().find(|status| {
+        let context = status["context"].as_str().unwrap();
+        context == format!("lab-ci / run {} / {}", job.run, job.name)
+    });
+    assert_eq!(own.unwrap()["status"], "error", "{statuses:?}");
     world.end().await;
 }
 
@@ -266,7 +294,8 @@ async fn a_job_whose_services_its_machine_does_not_start_is_marked_and_no_other(
     world.drain().await;
     let statuses = world.statuses(lacking).await;
     let contexts: Vec<&Value> = statuses.iter().map(|status| &status["context"]).collect();
-    assert_eq!(contexts, [&json!("lab-ci / lacking")], "{statuses:?}");
+    let context = json!(format!("lab-ci / run {} / lacking", lacking.run));
+    assert_eq!(contexts, [&context], "{statuses:?}");
     assert_eq!(statuses[0]["status"], "error");
     let description = statuses[0]["description"].as_str().unwrap();
     assert!(description.contains("docker://"), "{description}");

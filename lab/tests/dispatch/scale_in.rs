@@ -5,38 +5,43 @@ use dispatcher::forge::{Forge, ForgeConfig};
 use dispatcher::model::runner::EndReason;
 use dispatcher::model::secret::Secret;
 use dispatcher::plan::{IDLE_MARGIN_MS, SETTLE_MS, SURPLUS_GRACE_MS};
-use stacks::pool::{ForgeKind, Scope};
+use serde_json::json;
+use stacks::pool::{ForgeKind, Pool, Scope};
 
 use crate::delivery::Job;
 use crate::replaced::ONE_JOB;
 use crate::support::forge_config;
-use crate::world::{NO_FORGE, Reply, World, document, now_ms};
+use crate::world::{NO_FORGE, Reply, Shape, World, document, now_ms};
 
 /// A world with the machine of a job that was cancelled while it waited.
 async fn one_too_many() -> Option<(World, String)> {
-    let world = World::up().await?;
+    Some(cancelled(World::up().await?).await)
+}
+
+async fn cancelled(world: World) -> (World, String) {
     world.queue(&[Job::new(1)]).await;
     world.drain().await;
     let machine = world.the_instance().await;
     world.deliver(&Job::new(1).ended("cancelled", None)).await;
     world.drain().await;
-    Some((world, machine))
+    (world, machine)
 }
 
 /// A world with a machine that should have ended itself by now, the answer that it got, and nothing
 /// that waits.
 async fn one_overdue() -> Option<(World, String, Reply)> {
     let (world, machine) = one_too_many().await?;
+    Some(overdue(world, machine).await)
+}
+
+async fn overdue(world: World, machine: String) -> (World, String, Reply) {
     let reply = world.ask(&machine).await;
     assert_eq!(reply.status, 200);
     world.tick().await;
     assert_eq!(world.live("runner").await.len(), 1, "it may wait");
-    // The pools' idle limit is one minute.
-    let then_ms = now_ms() - 60_000 - IDLE_MARGIN_MS - 1;
-    let sk = format!("runner#{machine}");
-    world.set_time(&sk, "timeline.idle", then_ms).await;
+    world.outlast_idle(&machine).await;
     world.expire_grace(&machine).await;
-    Some((world, machine, reply))
+    (world, machine, reply)
 }
 
 impl World {
@@ -47,8 +52,16 @@ impl World {
             .await;
     }
 
+    /// A registered machine should have ended itself by now.
+    pub(crate) async fn outlast_idle(&self, machine: &str) {
+        // The pools' idle limit is one minute.
+        let then_ms = now_ms() - 60_000 - IDLE_MARGIN_MS - 1;
+        let sk = format!("runner#{machine}");
+        self.set_time(&sk, "timeline.idle", then_ms).await;
+    }
+
     /// The forge had its time since it was told.
-    async fn settle(&self, machine: &str) {
+    pub(crate) async fn settle(&self, machine: &str) {
         let sk = format!("runner#{machine}");
         self.set_time(&sk, "timeline.disabled", now_ms() - SETTLE_MS)
             .await;
@@ -143,6 +156,31 @@ async fn a_machine_that_did_not_end_itself_gets_no_job_any_more_and_is_ended_onc
     assert_eq!(world.ended(&machine).await["ending"]["reason"], "idle");
     assert!(world.registered("admin").await.is_empty());
     assert_eq!(world.counters().await["all"], 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_machine_is_taken_out_where_it_was_registered_although_its_pool_moved() {
+    let acme = json!({"username": "acme"});
+    let shape = Shape {
+        pool: |pool| pool.scope = Scope::Organization("acme".to_owned()),
+        ..Shape::default()
+    };
+    let Some(world) = World::of(shape).await else {
+        return;
+    };
+    world.forge("POST", "orgs", &acme).await;
+    let repository = json!({ "name": "app" });
+    world.forge("POST", "orgs/acme/repos", &repository).await;
+    let (world, machine) = cancelled(world).await;
+    let (world, machine, _) = overdue(world, machine).await;
+    let elsewhere = |pool: &mut Pool| pool.scope = Scope::Repository("acme/app".to_owned());
+    let moved = world.change_pool("base", elsewhere).await;
+    world.tick_by(&moved).await;
+    assert_eq!(world.registered("orgs/acme").await[0]["disabled"], true);
+    world.settle(&machine).await;
+    world.tick_by(&moved).await;
+    assert!(world.living().await.is_empty());
     world.end().await;
 }
 

@@ -1,5 +1,7 @@
 //! Nothing left, and nothing foreign touched.
 
+use std::time::Duration;
+
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use dispatcher::aws::WriteResult;
 use dispatcher::plan::UNKNOWN_GRACE_MS;
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use stacks::pool::{Pool, Scope};
 
 use crate::delivery::Job;
+use crate::support::tap::Heard;
 use crate::support::{SUBNET_A, no_boot};
 use crate::world::{NAME, NO_FORGE, Shape, World, entries, now_ms};
 
@@ -121,6 +124,34 @@ async fn a_machine_that_does_not_ask_in_time_is_ended_and_one_that_did_is_not() 
         world.runner(&machines[1]).await["ending"]["reason"],
         "boot-timeout"
     );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_machines_that_do_not_ask_in_time_are_ended_by_one_tick_although_the_ledger_is_slow() {
+    const MACHINES: u64 = 40;
+    let Some(world) = World::of(Shape {
+        max_runners: 100,
+        ..Shape::default()
+    })
+    .await
+    else {
+        return;
+    };
+    world.bench.faults(&aged(2 * 60 + 1));
+    let jobs: Vec<Job> = (1..=MACHINES).map(Job::new).collect();
+    world.queue(&jobs).await;
+    world.drain().await;
+    let machines = world.living().await;
+    assert_eq!(machines.len() as u64, MACHINES);
+    let heard = Heard::default();
+    let slow = world.tapped(&heard, NO_FORGE).await;
+    // One after the other their notes would take eight seconds.
+    heard.delay(Duration::from_millis(200));
+    world.tick_by(&slow).await;
+    let living = world.living().await;
+    let left = machines.iter().filter(|machine| living.contains(machine));
+    assert_eq!(left.count(), 0);
     world.end().await;
 }
 

@@ -276,6 +276,37 @@ async fn drains_that_die_in_a_burst_cost_a_tick_and_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_waiting_jobs_that_are_cancelled_are_not_a_drain_for_each() {
+    let Some(world) = World::of(Shape {
+        max_runners: 1,
+        ..Shape::default()
+    })
+    .await
+    else {
+        return;
+    };
+    let jobs: Vec<Job> = (1..=30).map(Job::new).collect();
+    world.queue(&jobs).await;
+    world.drain().await;
+    let front = Front::of(&world).await;
+    let mut nudges = 0;
+    for job in &jobs {
+        let ended = delivery(&job.ended("cancelled", None));
+        let answer = world.invoke(&front.handler, &ended).await.unwrap();
+        assert_eq!(answer["statusCode"], 202);
+        let calls = front.heard.take_names();
+        nudges += calls.iter().filter(|name| *name == INVOKE).count();
+    }
+    eprintln!("{nudges} nudges for {} cancelled jobs", jobs.len());
+    assert!((1..=5).contains(&nudges));
+    world.drain().await;
+    // The one machine has its grace.
+    assert_eq!(world.living().await.len(), 1);
+    assert!(world.live("job").await.is_empty());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_burst_at_the_cap_is_not_a_drain_for_each_job() {
     let Some(world) = World::of(Shape {
         max_runners: 3,

@@ -6,6 +6,7 @@
 mod bounds;
 mod changes;
 mod files;
+mod hidden;
 mod jobs;
 mod site;
 #[path = "../support/mod.rs"]

@@ -39,7 +39,11 @@ impl Call {
 
 /// What went through any of its taps, in the order in which it was sent.
 #[derive(Debug, Clone, Default)]
-pub struct Heard(Arc<Mutex<Vec<Call>>>, Arc<Mutex<Vec<Gate>>>);
+pub struct Heard(
+    Arc<Mutex<Vec<Call>>>,
+    Arc<Mutex<Vec<Gate>>>,
+    Arc<Mutex<Duration>>,
+);
 
 /// Holds up the first call that it is about.
 #[derive(Debug, Clone)]
@@ -95,6 +99,11 @@ impl Heard {
         gate
     }
 
+    /// Has every call take so much longer from now on.
+    pub fn delay(&self, by: Duration) {
+        *self.2.lock().unwrap() = by;
+    }
+
     /// Their names.
     pub fn take_names(&self) -> Vec<String> {
         self.take().into_iter().map(|call| call.name).collect()
@@ -125,6 +134,8 @@ impl Heard {
             gate.reached.add_permits(1);
             gate.open.acquire().await.unwrap().forget();
         }
+        let delay = *self.2.lock().unwrap();
+        tokio::time::sleep(delay).await;
         if call.name == INVOKE {
             // The function is the test's own: who listens invokes it.
             let accepted = http::Response::builder().status(202);

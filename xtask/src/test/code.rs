@@ -45,6 +45,29 @@ fn unit_args(root: &Path) -> Vec<String> {
     args
 }
 
+/// Always the same ones: others each time would be a test that fails by chance.
+pub fn simulate(run: &mut Run) -> Result<(), TestError> {
+    pass(
+        "simulate",
+        &mut run.xtask(["simulate", "--schedules", "1000"]),
+    )
+}
+
+pub fn long_simulate(run: &mut Run) -> Result<(), TestError> {
+    let args = ["--schedules", "100000", "--seed", "1000001"];
+    pass("long-simulate", &mut simulate_fast(run, &args))
+}
+
+pub fn prove(run: &mut Run) -> Result<(), TestError> {
+    pass("prove", &mut simulate_fast(run, &["--prove"]))
+}
+
+/// The same, built to be fast.
+fn simulate_fast(run: &Run, args: &[&str]) -> Command {
+    let build = "run --quiet --profile simulate --package xtask -- simulate";
+    run.cargo(build.split(' ').chain(args.iter().copied()))
+}
+
 pub fn doctest(run: &mut Run) -> Result<(), TestError> {
     pass("doctest", &mut run.cargo(["test", "--workspace", "--doc"]))
 }

@@ -7,7 +7,7 @@ use super::{
 
 /// What the whole test command may take from nothing, in seconds: what a reviewer waits for with
 /// patience. Seconds of a step are those of two cores with an empty `target/`.
-pub const BUDGET_S: u64 = 44 * 60;
+pub const BUDGET_S: u64 = 47 * 60;
 /// Of these, what `cargo xtask` compiles before the first step.
 pub const BUILD_S: u64 = 420;
 
@@ -53,8 +53,9 @@ pub const STEPS: &[Step] = &[
     Step { name: "doctest", says: "examples in the docs", when: When::Quick, budget_s: 15, run: code::doctest },
     Step { name: "doc", says: "the docs", when: When::Normal, budget_s: 30, run: code::doc },
     Step { name: "conformance", says: "the trigger rules against recorded cases and verdicts", when: When::Normal, budget_s: 10, run: lab_steps::conformance },
+    Step { name: "simulate", says: "the dispatcher in a world of faults: 1,000 schedules", when: When::Normal, budget_s: 150, run: code::simulate },
     Step { name: "ami-steps", says: "the images' steps, run twice on a booted Debian, and what tries the images", when: When::Normal, budget_s: 60, run: ami_steps::run },
-    Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 420, run: lab_steps::tests },
+    Step { name: "lab-tests", says: "the whole path in the lab", when: When::Normal, budget_s: 450, run: lab_steps::tests },
     Step { name: "boot-suite", says: "the boot file on real systemd: Debian 12 and 13, each booted twelve times", when: When::Normal, budget_s: 150, run: boot_suite::run },
     Step { name: "image-lives", says: "every image in the lab: built, tried, put forward, run on, put back, run on", when: When::Normal, budget_s: 100, run: image_lives::run },
     Step { name: "demo", says: "what a newcomer runs", when: When::Normal, budget_s: 40, run: lab_steps::demo },
@@ -76,6 +77,8 @@ pub const STEPS: &[Step] = &[
     Step { name: "update", says: "the older one becomes the newer while jobs wait and run", when: When::Long, budget_s: 240, run: lab_steps::update },
     Step { name: "long-soak", says: "what makes trouble, 50 runs of it on each Gitea", when: When::Long, budget_s: 1200, run: lab_steps::long_soak },
     Step { name: "long-differential", says: "what each Gitea queues, foretold: 300 pushes and events", when: When::Long, budget_s: 1800, run: lab_steps::long_differential },
+    Step { name: "long-simulate", says: "100,000 schedules", when: When::Long, budget_s: 3000, run: code::long_simulate },
+    Step { name: "prove", says: "each promise broken on purpose, and found", when: When::Long, budget_s: 900, run: code::prove },
     Step { name: "long-judge", says: "the same with 50,000 cases", when: When::Long, budget_s: 900, run: lab_steps::long_judge },
 ];
 

@@ -31,6 +31,9 @@ impl Context<'_> {
         world: &World,
     ) -> Result<Progress, Failure> {
         for (runner, scope, id) in registered(instances, world) {
+            if self.out_of_time() {
+                break;
+            }
             let instance = runner.instance.as_str();
             let now_ms = self.now_ms();
             match self.config.forge.disable_runner(scope, id).await {
@@ -56,6 +59,9 @@ impl Context<'_> {
     ) -> Result<Progress, Failure> {
         let mut idle = Vec::new();
         for (runner, scope, id) in registered(instances, world) {
+            if self.out_of_time() {
+                break;
+            }
             let instance = runner.instance.as_str();
             let now_ms = self.now_ms();
             let state = self.config.forge.runner(scope, id).await;
@@ -101,7 +107,9 @@ fn registered<'a>(
         .iter()
         .filter(|runner| instances.contains(&runner.instance))
         .filter_map(|runner| {
-            let pool = world.pool(&runner.pool)?;
-            Some((runner, &pool.scope, runner.forge_id?))
+            // Its pool may have been edited since.
+            let of_pool = || Some(&world.pool(&runner.pool)?.scope);
+            let scope = runner.registered_in.as_ref().or_else(of_pool)?;
+            Some((runner, scope, runner.forge_id?))
         })
 }

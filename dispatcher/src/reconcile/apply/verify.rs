@@ -11,6 +11,8 @@ use crate::reconcile::context::{Context, Progress};
 
 /// From when on a forge that can't tell has kept us waiting: it answers in tens of milliseconds.
 const SLOW: Duration = Duration::from_secs(1);
+/// After which time a round asks no more: the next one goes on, and launches first for whom has come meanwhile.
+const ASKING: Duration = Duration::from_secs(3);
 
 impl Context<'_> {
     /// Asks about each of `jobs`. A forge that kept us waiting once is not waited for again in this
@@ -18,7 +20,11 @@ impl Context<'_> {
     pub(super) async fn verify(&self, jobs: Vec<JobKey>) -> Progress {
         let mut states = Vec::new();
         let mut silent = false;
+        let begun = Instant::now();
         for job in jobs {
+            if begun.elapsed() > ASKING && !silent {
+                break;
+            }
             let asked = Instant::now();
             let state = if silent {
                 ForgeJobState::Unknown

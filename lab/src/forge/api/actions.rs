@@ -1,12 +1,11 @@
 //! Jobs, runs and runners.
 
 use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::super::model::{Conclusion, Scope, Status};
 use super::super::payload::actions;
-use super::super::reply::reply;
+use super::super::reply::{bare, reply, words};
 use super::super::rpc::registration_token;
 use super::super::state::State;
 use super::super::version::Version;
@@ -76,7 +75,7 @@ fn in_repository(
             let job = &state.jobs[&job_id(state, job)?];
             let task = job.task.and_then(|task| state.tasks.get(&task));
             let log = task.ok_or(Refusal::NotFound)?.log.join("\n");
-            Ok((StatusCode::OK, log + "\n").into_response())
+            Ok(words(StatusCode::OK, log + "\n"))
         }
         (&Method::GET, ["runs", run]) => {
             let run = &state.runs[&run_id(state, run)?];
@@ -195,7 +194,7 @@ fn runners(
         (&Method::DELETE, [runner]) => {
             let runner = own(state, runner)?;
             state.runners.remove(&runner);
-            Ok(StatusCode::NO_CONTENT.into_response())
+            Ok(bare(StatusCode::NO_CONTENT))
         }
         (&Method::PATCH, [runner]) => {
             let runner = own(state, runner)?;

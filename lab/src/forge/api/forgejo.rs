@@ -2,13 +2,12 @@
 //! and 11, which lacks what came later, as their source has it.
 
 use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::super::engine::NewRunner;
 use super::super::model::{Job, Scope, Status};
 use super::super::payload::actions;
-use super::super::reply::reply;
+use super::super::reply::{Response, bare, reply};
 use super::super::rpc::registration_token;
 use super::super::state::State;
 use super::super::version::Version;
@@ -47,12 +46,7 @@ pub(super) fn answer(
     }
 }
 
-fn token_or_jobs(
-    state: &mut State,
-    request: &Request<'_>,
-    scope: Scope,
-    asked: &str,
-) -> axum::response::Response {
+fn token_or_jobs(state: &mut State, request: &Request<'_>, scope: Scope, asked: &str) -> Response {
     let body = if asked == "jobs" {
         jobs(state, request, scope)
     } else {
@@ -108,7 +102,7 @@ fn runners(
             };
             let runner = own(state, runner, missing)?;
             state.runners.remove(&runner);
-            Ok(StatusCode::NO_CONTENT.into_response())
+            Ok(bare(StatusCode::NO_CONTENT))
         }
         (_, ["registration-token"]) if newest => Err(Refusal::NoMethod),
         _ => Err(Refusal::NoRoute),

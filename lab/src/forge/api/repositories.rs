@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use workflow::ForgeKind;
 
-use super::super::model::{CommitStatus, Hook, Repository, Scope, Token};
+use super::super::model::{CommitStatus, Hook, Scope, Token};
 use super::super::payload::{self, Email, actions, time};
-use super::super::reply::reply;
-use super::super::shared::{Shared, now};
+use super::super::reply::{Response, reply, words};
+use super::super::shared::Shared;
 use super::super::state::{Kind, State};
 use super::super::{git, objects};
 use super::request::{Answer, Refusal, Request, created, id, strings, with_total};
@@ -79,21 +78,11 @@ pub(super) async fn create_repository(
     git::create(&folder, branch)
         .await
         .map_err(|error| Refusal::Failed(error.to_string()))?;
-    shared.with(|state, _| {
-        let id = state.number(Kind::Repository);
-        let repository = Repository {
-            id,
-            owner: owner.id,
-            name,
-            private: body["private"] == json!(true),
-            default_branch: branch.to_owned(),
-            size_kb: 0,
-            language: String::new(),
-            branches: 0,
-            created: now(),
-            updated: now(),
-        };
-        state.repositories.insert(id, repository);
+    shared.with(|state, now| {
+        let id = state.add_repository(owner.id, &name, branch, now);
+        if let Some(repository) = state.repositories.get_mut(&id) {
+            repository.private = body["private"] == json!(true);
+        }
         Ok(created(&to_value(payload::repository(state.hosted(id)))))
     })
 }
@@ -112,6 +101,20 @@ pub(super) fn answer(
             let body = to_value(payload::user(&state.site, account, Email::Own));
             Ok(reply(StatusCode::OK, &body))
         }
+        (&Method::GET, ["admin", "orgs"]) if token.admin => {
+            let all = state.accounts.values();
+            let all = all.filter(|account| account.organization);
+            let all = all.map(|account| to_value(payload::organization(&state.site, account)));
+            Ok(request.list(&all.collect::<Vec<_>>()))
+        }
+        (&Method::GET, ["orgs", name]) => state
+            .account(name)
+            .filter(|account| account.organization)
+            .map(|account| {
+                let body = to_value(payload::organization(&state.site, account));
+                reply(StatusCode::OK, &body)
+            })
+            .ok_or(Refusal::NotFound),
         (&Method::POST, ["orgs"]) => create_organization(state, request, now),
         (&Method::POST, ["users", login, "tokens"]) => create_token(state, request, token, login),
         (&Method::GET, ["repos", owner, name]) => {
@@ -240,13 +243,32 @@ pub(super) async fn check_commit(
     if git::has_commit(&git::folder(&shared.data, owner, name), sha).await {
         return Ok(());
     }
-    Err(if method == Method::POST {
+    Err(no_commit(method, sha))
+}
+
+/// The same where there is no repository on disk: the commits are those of runs.
+pub(super) fn check_run_commit(
+    state: &State,
+    method: &Method,
+    (owner, name): (&str, &str),
+    sha: &str,
+) -> Result<(), Refusal> {
+    let id = id_of(state, owner, name)?;
+    let mut runs = state.runs.values();
+    if runs.any(|run| run.repository == id && run.sha == sha) {
+        return Ok(());
+    }
+    Err(no_commit(method, sha))
+}
+
+fn no_commit(method: &Method, sha: &str) -> Refusal {
+    if method == Method::POST {
         Refusal::Failed(format!(
             "GetCommit[{sha}]: object does not exist [id: {sha}, rel_path: ]"
         ))
     } else {
         Refusal::Missing("not found".to_owned())
-    })
+    }
 }
 
 /// The bytes of a file at `ref`, which may be any name of a commit. Where there is no such ref it is
@@ -266,7 +288,7 @@ pub(super) async fn raw(
     };
     let file = git::file(&folder, reference.as_deref().unwrap_or("HEAD"), path).await;
     match file.filter(|_| known) {
-        Some(text) => Ok((StatusCode::OK, text).into_response()),
+        Some(text) => Ok(words(StatusCode::OK, text)),
         None => Err(Refusal::NotFound),
     }
 }

@@ -1,11 +1,10 @@
 //! One request to the API and its answer: shapes, pages and refusals that all its parts share.
 
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::super::model::Token;
-use super::super::reply::reply;
+use super::super::reply::{Response, bare, reply, words};
 
 /// Entries of one page: the forge's default, and the most that it gives.
 const PAGE_DEFAULT: usize = 30;
@@ -49,9 +48,9 @@ impl Refusal {
     pub(super) fn response(&self, root: &str) -> Response {
         let (status, message) = match self {
             Self::NoRoute => {
-                return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+                return words(StatusCode::NOT_FOUND, "404 page not found\n");
             }
-            Self::NoMethod => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+            Self::NoMethod => return bare(StatusCode::METHOD_NOT_ALLOWED),
             Self::Missing(message) => (StatusCode::NOT_FOUND, message.as_str()),
             Self::NoToken => (StatusCode::UNAUTHORIZED, "token is required"),
             Self::NoPassword => (StatusCode::UNAUTHORIZED, "auth required"),
@@ -114,6 +113,15 @@ impl Request<'_> {
 
 pub(super) fn with_total(mut response: Response, total: usize) -> Response {
     response.headers_mut().insert("x-total-count", total.into());
+    response
+}
+
+/// It is elsewhere.
+pub(super) fn redirect(path: &str) -> Response {
+    let mut response = bare(StatusCode::TEMPORARY_REDIRECT);
+    if let Ok(path) = HeaderValue::try_from(path) {
+        response.headers_mut().insert(header::LOCATION, path);
+    }
     response
 }
 

@@ -1,10 +1,10 @@
 //! Variables of a repository and of an owner. Those of the whole forge have no API.
 
 use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
 use super::super::model::Scope;
+use super::super::reply::bare;
 use super::super::state::State;
 use super::request::{Answer, Refusal, Request};
 
@@ -43,7 +43,7 @@ pub(super) fn answer(
                 .unwrap_or_default()
                 .to_owned();
             state.variables.insert(key, value);
-            Ok(StatusCode::CREATED.into_response())
+            Ok(bare(StatusCode::CREATED))
         }
         _ => Err(Refusal::NoRoute),
     }

@@ -2,13 +2,12 @@
 //! #33545; measured on 1.26).
 
 use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
 use workflow::discovery::FoundFile;
 
 use super::super::push::below_folder;
-use super::super::reply::reply;
+use super::super::reply::{Response, bare, reply};
 use super::super::shared::Shared;
 use super::super::version::Version;
 use super::super::{git, objects};
@@ -54,13 +53,13 @@ pub(super) async fn answer(
                 return Some(Err(Refusal::NotFound));
             }
             shared.with(|state, _| state.disabled.insert((id, file)));
-            Ok(StatusCode::NO_CONTENT.into_response())
+            Ok(bare(StatusCode::NO_CONTENT))
         }
         _ => Err(Refusal::NoRoute),
     })
 }
 
-fn list(shared: &Shared, id: i64, files: &[FoundFile]) -> axum::response::Response {
+fn list(shared: &Shared, id: i64, files: &[FoundFile]) -> Response {
     let entries: Vec<Value> = shared.with(|state, _| {
         let entry = |FoundFile { path, .. }: &FoundFile| {
             let below = below_folder(path);

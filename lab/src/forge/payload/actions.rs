@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::model::{Account, Hook, Job, Run, Runner, Scope, Status, Task};
+use super::super::version::Version;
 use super::{Email, HostedRepository, OrganizationBody, RepositoryBody, UserBody, time, user};
 
 #[derive(Debug, Serialize)]
@@ -92,6 +93,9 @@ pub(crate) fn job(
 pub(crate) struct RunBody {
     id: i64,
     url: String,
+    /// Null in the first attempt; 1.27 brought it, and `pull_requests`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_attempt_url: Option<Value>,
     html_url: String,
     display_title: String,
     path: String,
@@ -106,21 +110,27 @@ pub(crate) struct RunBody {
     trigger_actor: UserBody,
     repository: RepositoryBody,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pull_requests: Option<[&'static str; 0]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     conclusion: Option<&'static str>,
     started_at: String,
     completed_at: String,
 }
 
-/// One run. Its attempt stays 0 (measured).
+/// One run. Its attempt stays 0 before 1.27 (measured).
 pub(crate) fn run(hosted: HostedRepository<'_>, actor: &Account, run: &Run) -> RunBody {
+    let since_1_27 = hosted.version.is_gitea_since(Version::Gitea1_27);
+    let url = format!("{}/actions/runs/{}", hosted.api(), run.id);
+    let before = (run.attempt > 1).then(|| format!("{url}/attempts/{}", run.attempt - 1));
     RunBody {
         id: run.id,
-        url: format!("{}/actions/runs/{}", hosted.api(), run.id),
+        url,
+        previous_attempt_url: since_1_27.then(|| json!(before)),
         html_url: format!("{}/actions/runs/{}", hosted.page(), run.id),
         display_title: run.title.clone(),
         path: format!("{}@{}", run.file(), run.reference),
         event: "push",
-        run_attempt: 0,
+        run_attempt: run.attempt,
         run_number: run.number,
         head_sha: run.sha.clone(),
         head_branch: run.branch().map(str::to_owned),
@@ -128,6 +138,7 @@ pub(crate) fn run(hosted: HostedRepository<'_>, actor: &Account, run: &Run) -> R
         actor: user(hosted.site, actor, Email::NoReply),
         trigger_actor: user(hosted.site, actor, Email::NoReply),
         repository: super::repository_for(hosted, super::View::Nobody),
+        pull_requests: since_1_27.then_some([]),
         conclusion: run.status.conclusion(),
         started_at: time(run.started),
         completed_at: time(run.stopped),

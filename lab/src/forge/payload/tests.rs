@@ -7,12 +7,21 @@ use serde_json::Value;
 
 use super::super::model::{Account, Repository, Run, Site, Status};
 use super::super::model::{Conclusion, Job, StepTimes, Task};
+use super::super::version::Version;
 use super::push::{Commit, Person, Pushed};
 use super::{HostedRepository, actions, bytes, push};
 
-fn recording(name: &str) -> (String, Value) {
+/// Before the names of what a newer server sent.
+const NEWER: &str = "gitea-1.27.3/";
+
+fn recording(event: &str, name: &str) -> (String, Value) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/deliveries");
-    let mut text = std::fs::read_to_string(folder.join(format!("{name}.body.json"))).unwrap();
+    let (folder, name) = match name.strip_prefix(NEWER) {
+        Some(name) => (folder.join(NEWER), name),
+        None => (folder, name),
+    };
+    let file = folder.join(format!("{event}.{name}.body.json"));
+    let mut text = std::fs::read_to_string(file).unwrap();
     // What the stand-in never has: forks, pull requests, releases.
     for counter in ["forks_count", "open_pr_counter", "release_counter"] {
         text = text.replace(&format!("\"{counter}\": 1"), &format!("\"{counter}\": 0"));
@@ -76,17 +85,33 @@ fn repository(value: &Value) -> Repository {
 /// Whom and what a recording is about.
 struct Recorded {
     site: Site,
+    version: Version,
     owner: Account,
     sender: Account,
     repository: Repository,
 }
 
 impl Recorded {
-    fn of(value: &Value) -> Self {
+    fn of(name: &str, value: &Value) -> Self {
+        let is_newer = name.starts_with(NEWER);
+        let page = text(&value["repository"]["html_url"]);
+        let full_name = text(&value["repository"]["full_name"]);
+        let (ssh, _) = value["repository"]["ssh_url"]
+            .as_str()
+            .and_then(|url| url.split_once(':'))
+            .unwrap();
         Self {
             site: Site {
-                root: "http://127.0.0.1:3300".to_owned(),
-                ssh: "root@localhost".to_owned(),
+                root: page
+                    .strip_suffix(&format!("/{full_name}"))
+                    .unwrap()
+                    .to_owned(),
+                ssh: ssh.to_owned(),
+            },
+            version: if is_newer {
+                Version::Gitea1_27
+            } else {
+                Version::default()
             },
             owner: account(&value["repository"]["owner"], true),
             sender: account(&value["sender"], false),
@@ -97,6 +122,7 @@ impl Recorded {
     fn hosted(&self) -> HostedRepository<'_> {
         HostedRepository {
             site: &self.site,
+            version: self.version,
             owner: &self.owner,
             repository: &self.repository,
         }
@@ -143,6 +169,7 @@ fn run(of: &Value, id: i64, status: Status) -> Run {
         committed: 0,
         github: Value::Null,
         group: None,
+        attempt: of["run_attempt"].as_i64().unwrap(),
     }
 }
 
@@ -163,9 +190,11 @@ fn job_events_are_the_recorded_bytes() {
         "queued_labels_empty_no_runs_on",
         "queued_labels_object_group",
         "queued_pull_request",
+        "gitea-1.27.3/queued",
+        "gitea-1.27.3/waiting_matrix_needs",
     ] {
-        let (recorded, value) = recording(&format!("workflow_job.{name}"));
-        let (about, of) = (Recorded::of(&value), &value["workflow_job"]);
+        let (recorded, value) = recording("workflow_job", name);
+        let (about, of) = (Recorded::of(name, &value), &value["workflow_job"]);
         let steps = of["steps"].as_array().unwrap();
         let task = of["runner_id"].as_i64().map(|runner| Task {
             id: 1,
@@ -214,10 +243,16 @@ fn job_events_are_the_recorded_bytes() {
 
 #[test]
 fn run_events_are_the_recorded_bytes() {
-    for name in ["requested", "in_progress", "completed_success"] {
-        let (recorded, value) = recording(&format!("workflow_run.{name}"));
-        let (about, of) = (Recorded::of(&value), &value["workflow_run"]);
-        let run = run(of, of["id"].as_i64().unwrap(), status(of));
+    for name in [
+        "requested",
+        "in_progress",
+        "completed_success",
+        "gitea-1.27.3/requested",
+    ] {
+        let (recorded, value) = recording("workflow_run", name);
+        let (about, of) = (Recorded::of(name, &value), &value["workflow_run"]);
+        let mut run = run(of, of["id"].as_i64().unwrap(), status(of));
+        run.workflow = text(&value["workflow"]["name"]);
         let action = actions::run_action(run.status).unwrap();
         let committed = seconds(&value["workflow"]["created_at"]);
         let event = actions::run_event(about.hosted(), &about.sender, &run, action, committed);
@@ -254,9 +289,11 @@ fn push_events_are_the_recorded_bytes() {
         "tag_lightweight",
         "tag_annotated",
         "tag_delete",
+        "gitea-1.27.3/branch_update",
+        "gitea-1.27.3/tag_annotated",
     ] {
-        let (recorded, value) = recording(&format!("push.{name}"));
-        let about = Recorded::of(&value);
+        let (recorded, value) = recording("push", name);
+        let about = Recorded::of(name, &value);
         let compare = text(&value["compare_url"]);
         let base = compare
             .rsplit_once('/')

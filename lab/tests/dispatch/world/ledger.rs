@@ -91,6 +91,7 @@ impl World {
             forge_states: BTreeMap::new(),
             denied: BTreeMap::new(),
             pauses: Vec::new(),
+            refusals: Vec::new(),
             superseded: Vec::new(),
             images: Vec::new(),
             boot_failures: Vec::new(),

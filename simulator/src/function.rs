@@ -1,0 +1,214 @@
+//! The function as Lambda runs it: processes that serve one event at a time, keep what they know between
+//! events, and die. Each is the real handler; its wires lead into the world.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use bytes::Bytes;
+use dispatcher::aws::{Aws, AwsEndpoint};
+use dispatcher::handler::Handler;
+use dispatcher::simulation::{Exchange, Fault, Surroundings, within};
+use http::Request;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::story::Step;
+use crate::wires;
+use crate::world::World;
+
+/// How long Lambda lets one event take, as the stack says.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// What the function keeps of that for its answer.
+const RESERVE: Duration = Duration::from_secs(2);
+/// How long a new process takes before it serves.
+const COLD_START: Duration = Duration::from_millis(60);
+/// Most calls of one event: a drain with all that a story of a few jobs can hold for it.
+const CALLS_MAX: u32 = 600;
+
+/// Those of all stories that this program has played.
+static PROCESSES: AtomicU64 = AtomicU64::new(0);
+
+/// The processes.
+#[derive(Default)]
+pub(crate) struct Fleet {
+    idle: Mutex<Vec<Process>>,
+    begun: Mutex<u32>,
+    events: Mutex<u32>,
+    /// The promise that is broken on purpose.
+    pub(crate) fault: Mutex<Option<Fault>>,
+}
+
+struct Process {
+    handler: Handler,
+    wires: Arc<Wires>,
+}
+
+/// What surrounds one process.
+pub(crate) struct Wires {
+    pub(crate) world: Weak<World>,
+    /// Which of the processes it is, from 1.
+    pub(crate) number: u32,
+    skew_s: i32,
+    fault: Option<Fault>,
+    dies: Notify,
+    calls: Mutex<u32>,
+}
+
+/// Why an event came to nothing.
+#[derive(Debug)]
+pub(crate) enum Unserved {
+    /// The process died.
+    Died,
+    /// Its time was out.
+    TimedOut,
+    /// It said so itself.
+    Failed(String),
+}
+
+impl fmt::Display for Unserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Died => f.write_str("the function died"),
+            Self::TimedOut => f.write_str("the function was out of time"),
+            Self::Failed(why) => write!(f, "the function failed: {why}"),
+        }
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Wires {
+    /// Kills the process.
+    pub(crate) fn die(&self) {
+        self.dies.notify_one();
+    }
+}
+
+impl Surroundings for Wires {
+    fn now_ms(&self) -> u64 {
+        let now_ms = self.world.upgrade().map_or(0, |world| world.now_ms());
+        now_ms.saturating_add_signed(i64::from(self.skew_s) * 1000)
+    }
+
+    fn exchange(&self, request: Request<Bytes>) -> Exchange {
+        *lock(&self.calls) += 1;
+        let world = self.world.clone();
+        let number = self.number;
+        Box::pin(async move {
+            match world.upgrade() {
+                Some(world) => wires::exchange(&world, number, request).await,
+                None => Err("the world is over".into()),
+            }
+        })
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+}
+
+impl World {
+    /// Has the function serve `event`, and gives its answer.
+    pub(crate) async fn invoke(
+        self: &Arc<Self>,
+        what: &str,
+        event: Value,
+    ) -> Result<Value, Unserved> {
+        let process = self.process().await;
+        let id = {
+            let mut events = lock(&self.fleet.events);
+            *events += 1;
+            format!("event-{events:04}")
+        };
+        *lock(&process.wires.calls) = 0;
+        self.running(&process.wires);
+        let deadline = Instant::now() + TIMEOUT - RESERVE;
+        let served = within(
+            Arc::clone(&process.wires) as Arc<dyn Surroundings>,
+            process.handler.handle(&event, &id, deadline),
+        );
+        let outcome = tokio::select! {
+            biased;
+            () = process.wires.dies.notified() => Err(Unserved::Died),
+            () = tokio::time::sleep(TIMEOUT) => Err(Unserved::TimedOut),
+            served = served => served.map_err(|error| Unserved::Failed(error.to_string())),
+        };
+        self.stopped(process.wires.number);
+        let calls = *lock(&process.wires.calls);
+        if calls > CALLS_MAX {
+            self.violated(format!("{what}: {calls} calls for one event"));
+        }
+        match outcome {
+            Err(Unserved::Died | Unserved::TimedOut) => {
+                self.tell(format!("process {} is gone: {what}", process.wires.number));
+            }
+            Ok(_) | Err(Unserved::Failed(_)) => lock(&self.fleet.idle).push(process),
+        }
+        outcome
+    }
+
+    /// A process that has nothing to do, or a new one.
+    async fn process(self: &Arc<Self>) -> Process {
+        if let Some(idle) = lock(&self.fleet.idle).pop() {
+            return idle;
+        }
+        let number = {
+            let mut begun = lock(&self.fleet.begun);
+            *begun += 1;
+            *begun
+        };
+        tokio::time::sleep(COLD_START).await;
+        let skew_s = self.story.steps.iter().find_map(|step| match step {
+            Step::Clock(nth, skew) if *nth == number => Some(*skew),
+            Step::At(..)
+            | Step::Call(..)
+            | Step::Machine(..)
+            | Step::Message(..)
+            | Step::Clock(..) => None,
+        });
+        let wires = Wires {
+            world: Arc::downgrade(self),
+            number,
+            skew_s: skew_s.unwrap_or_default(),
+            fault: *lock(&self.fleet.fault),
+            dies: Notify::new(),
+            calls: Mutex::new(0),
+        };
+        // For each region the SDK remembers in a static how often it retried, which is the process's alone.
+        let endpoint = AwsEndpoint {
+            region: format!("sim-{}", PROCESSES.fetch_add(1, Ordering::Relaxed)),
+            credentials: Credentials::new("AKIDSIM", "secret", None, None, "simulator"),
+            endpoint: Some(wires::AWS.to_owned()),
+            endpoint_ec2: None,
+        };
+        Process {
+            handler: Handler::new(Aws::new(self.names.clone(), endpoint), None),
+            wires: Arc::new(wires),
+        }
+    }
+
+    fn running(&self, wires: &Arc<Wires>) {
+        self.state()
+            .running
+            .insert(wires.number, Arc::downgrade(wires));
+    }
+
+    fn stopped(&self, number: u32) {
+        self.state().running.remove(&number);
+    }
+
+    /// Kills a process in the middle of what it does.
+    pub(crate) fn kill(&self, number: u32) {
+        let wires = self.state().running.get(&number).and_then(Weak::upgrade);
+        if let Some(wires) = wires {
+            self.tell(format!("process {number} dies"));
+            wires.die();
+        }
+    }
+}

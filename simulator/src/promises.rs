@@ -1,0 +1,393 @@
+//! The promises, held against the world at every step. Each has a bound and says what it saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lab::in_process::JobView;
+use serde_json::Value as Json;
+
+use crate::account::LIMIT_MINUTES;
+use crate::story::{Act, CallFault, Expected, Message, Step};
+use crate::table::{Item, Value};
+use crate::world::{State, World};
+
+/// From one tick to the next, in seconds.
+pub(crate) const TICK_S: u64 = 60;
+/// How much later than its limit and one tick a machine may be seen: a tick takes a moment.
+const GRACE_MS: u64 = 20_000;
+/// How long a job may wait without a machine on its way while nothing is in its way, in seconds: a
+/// launch that came to nothing waits a minute, and the tick comes once a minute.
+const WITHOUT_MACHINE_MAX_S: u64 = 240;
+/// Most violations that are told: the first is what people look at.
+const TOLD_MAX: usize = 5;
+
+/// What the promises need to remember.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// Instances that are none of ours.
+    pub(crate) foreign: BTreeSet<String>,
+    /// The forge's id of the task of each machine.
+    pub(crate) tasks: BTreeMap<String, Json>,
+    /// Since when more jobs wait than machines are on their way, while nothing is in their way.
+    stalled_since_ms: Option<u64>,
+    /// When something last went wrong or was done.
+    pub(crate) disturbed_ms: u64,
+    /// What was broken.
+    pub(crate) violations: Vec<String>,
+    /// What DynamoDB was asked, in order: operation, body, time.
+    pub(crate) exchanges: Vec<(String, String, u64)>,
+    /// Whether exchanges are kept.
+    pub(crate) records: bool,
+}
+
+impl Watch {
+    /// DynamoDB was asked something.
+    pub(crate) fn asked(&mut self, operation: &str, body: &[u8], now_ms: u64) {
+        if self.records {
+            let body = String::from_utf8_lossy(body).into_owned();
+            self.exchanges.push((operation.to_owned(), body, now_ms));
+        }
+    }
+}
+
+/// What a transaction writes: kinds and keys.
+pub(crate) fn summary(body: &[u8]) -> String {
+    let body: Json = serde_json::from_slice(body).unwrap_or_default();
+    let actions = body["TransactItems"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let parts = actions.iter().filter_map(|action| {
+        let (kind, action) = action.as_object()?.iter().next()?;
+        let key = if kind == "Put" {
+            &action["Item"]
+        } else {
+            &action["Key"]
+        };
+        let part = |name: &str| key[name]["S"].as_str().unwrap_or_default();
+        Some(format!(
+            "{} {}/{}",
+            kind.to_lowercase(),
+            part("pk"),
+            part("sk")
+        ))
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+impl World {
+    /// A promise is broken.
+    pub(crate) fn violated(&self, what: impl Into<String>) {
+        let what = what.into();
+        self.tell(format!("BROKEN: {what}"));
+        let violations = &mut self.state().watch.violations;
+        if violations.len() < TOLD_MAX {
+            violations.push(what);
+        }
+    }
+
+    /// Nothing over the cap.
+    pub(crate) fn look_at_cap(&self) {
+        let living = self.state().living();
+        if living > self.story.machines_max as usize {
+            self.violated(format!(
+                "{living} machines live at once, and {} may",
+                self.story.machines_max
+            ));
+        }
+    }
+
+    /// Nothing killed early, nothing foreign touched.
+    pub(crate) fn look_at_ends(&self, body: &[u8]) {
+        let body = String::from_utf8_lossy(body);
+        let ids = body.split('&').filter_map(|pair| {
+            let (name, id) = pair.split_once('=')?;
+            name.starts_with("InstanceId").then_some(id)
+        });
+        let (now_ms, skew_ms) = (self.now_ms(), self.story.skew_ms());
+        for id in ids {
+            let mut broken = None;
+            {
+                let mut state = self.state();
+                let is_foreign = state.watch.foreign.contains(id);
+                let runs = state.forge.jobs().any(|job| {
+                    job.status == "in_progress" && job.runner.is_some_and(|(_, name)| name == id)
+                });
+                if is_foreign {
+                    broken = Some(format!("{id} is somebody else's, and was ended"));
+                } else if let Some(machine) = state.machine(id) {
+                    // Whoever looks knows the time as well as its clock does.
+                    let age_ms = (now_ms + skew_ms).saturating_sub(machine.launched_ms);
+                    let is_over = age_ms > u64::from(LIMIT_MINUTES) * 60_000;
+                    if machine.busy && runs && !is_over && !machine.excused && !machine.off {
+                        broken = Some(format!("{id} was ended in the middle of its job"));
+                    }
+                }
+            }
+            if let Some(broken) = broken {
+                self.violated(broken);
+            }
+        }
+    }
+
+    /// Nothing twice: one credential a machine.
+    pub(crate) fn given_credential(&self, id: &str) {
+        let given = self.state().machine(id).map(|machine| {
+            machine.credentials += 1;
+            machine.credentials
+        });
+        if given > Some(1) {
+            self.violated(format!("{id} was given a second credential"));
+        }
+    }
+
+    /// The ledger's books: what is reserved is what there is.
+    pub(crate) fn look_at_table(&self) {
+        let (mut counted, mut reserved) = (None, 0);
+        {
+            let state = self.state();
+            for item in state.table.items() {
+                if text_of(item, "pk") != "live" {
+                    continue;
+                }
+                let number = |name: &str| -> i64 {
+                    let number = item.get(name).and_then(Value::as_number);
+                    number
+                        .and_then(|it| it.to_string().parse().ok())
+                        .unwrap_or_default()
+                };
+                let sk = text_of(item, "sk");
+                if sk == "counter#all" {
+                    counted = Some(number("n"));
+                } else if sk.starts_with("launch#") {
+                    reserved += number("count");
+                } else if sk.starts_with("runner#") {
+                    reserved += 1;
+                }
+            }
+        }
+        if counted.unwrap_or_default() != reserved {
+            self.violated(format!(
+                "the counter says {}, and {reserved} are launched or run",
+                counted.unwrap_or_default()
+            ));
+        }
+    }
+
+    /// Nothing left: no machine outlives its limit by more than a tick that came over.
+    pub(crate) fn look_at_ages(&self) {
+        let now_ms = self.now_ms();
+        let limit_ms =
+            u64::from(LIMIT_MINUTES) * 60_000 + TICK_S * 1000 + GRACE_MS + self.story.skew_ms();
+        let old: Vec<String> = {
+            let state = self.state();
+            let old = state.machines.iter().filter(|machine| {
+                !machine.off && now_ms.saturating_sub(machine.launched_ms) > limit_ms
+            });
+            old.map(|machine| machine.id.clone()).collect()
+        };
+        for id in old {
+            self.violated(format!("{id} lives after its limit and a tick"));
+        }
+    }
+
+    /// Nothing silent, in time: a job that waits has a machine on its way soon after nothing is in the way.
+    pub(crate) fn look_at_waiting(&self) {
+        let now_ms = self.now_ms();
+        let broken = {
+            let mut state = self.state();
+            let waiting = state.forge.jobs().filter(|job| {
+                let is_ours = job.labels.iter().all(|label| label == "base");
+                job.status == "queued" && is_ours && reason_of(&state, job.id).is_none()
+            });
+            let waiting: Vec<i64> = waiting.map(|job| job.id).collect();
+            let on_their_way = state
+                .machines
+                .iter()
+                .filter(|it| !it.off && it.job.is_none())
+                .count();
+            let is_full = state.living() >= self.story.machines_max as usize;
+            let is_hindered = now_ms < state.forge_down_until_ms
+                || now_ms < state.registers_from_ms
+                || now_ms < state.no_spot_until_ms
+                || now_ms < state.no_capacity_until_ms;
+            if waiting.len() <= on_their_way || is_full || is_hindered {
+                state.watch.stalled_since_ms = None;
+                None
+            } else {
+                let disturbed_ms = state.watch.disturbed_ms;
+                let since_ms = *state.watch.stalled_since_ms.get_or_insert(now_ms);
+                let for_s = now_ms.saturating_sub(since_ms.max(disturbed_ms)) / 1000;
+                (for_s > WITHOUT_MACHINE_MAX_S).then(|| {
+                    format!(
+                        "job {} has waited {for_s} s without a machine or a reason",
+                        waiting[0]
+                    )
+                })
+            }
+        };
+        if let Some(broken) = broken {
+            self.violated(broken);
+        }
+    }
+
+    /// Whether nothing is to be done any more.
+    pub(crate) fn is_settled(&self) -> bool {
+        let mut state = self.state();
+        state.under_way == 0 && state.living() == 0 && unsettled(&state).is_empty()
+    }
+
+    /// What must hold when everything has come to its end, or should have.
+    pub(crate) fn look_at_the_end(&self, settled: bool) {
+        let (left, launched, attempts) = {
+            let state = self.state();
+            let left = if settled {
+                Vec::new()
+            } else {
+                unsettled(&state)
+            };
+            (left, state.machines.len(), state.queued_for_us())
+        };
+        for left in left {
+            self.violated(left);
+        }
+        let excuses: usize = self.story.steps.iter().map(excuses).sum();
+        let needed = attempts;
+        if launched > needed + excuses {
+            self.violated(format!(
+                "{launched} machines were launched for {needed} attempts of jobs, and {excuses} more could \
+                 be had for what went wrong"
+            ));
+        }
+        for (expected, broken) in self
+            .story
+            .expect
+            .iter()
+            .filter_map(|one| Some((one, self.unmet(one)?)))
+        {
+            self.violated(format!("expected: {expected}; there are {broken}"));
+        }
+    }
+
+    fn unmet(&self, expected: &Expected) -> Option<String> {
+        let state = self.state();
+        match expected {
+            Expected::Machines(count) => {
+                let launched = state.machines.len();
+                (launched != *count as usize).then(|| launched.to_string())
+            }
+            Expected::Jobs(count, how) => {
+                let found = state.forge.jobs().filter(|job| ended(job, how)).count();
+                (found != *count as usize).then(|| found.to_string())
+            }
+            Expected::Says(nth, words) => {
+                let job = state.forge.jobs().nth((*nth as usize).wrapping_sub(1));
+                let said = job
+                    .and_then(|job| reason_of(&state, job.id))
+                    .unwrap_or_default();
+                (!said.contains(words.as_str())).then_some(said)
+            }
+        }
+    }
+}
+
+/// How many machines more than jobs may come of something that went wrong: one that a fault took away
+/// or kept from its job is replaced, and a job that was cancelled may have had one on its way.
+fn excuses(step: &Step) -> usize {
+    match step {
+        Step::At(_, act) => match act {
+            Act::Run { .. }
+            | Act::Foreign
+            | Act::NoSpot(_)
+            | Act::NoCapacity(_)
+            | Act::Rename(..)
+            | Act::RedeliverLater(_)
+            | Act::Redeliver(_)
+            | Act::Impostor(_) => 0,
+            Act::SpotTakes(_) | Act::HostDies(_) => 1,
+            // All that were on their way when it began.
+            Act::RegistersNobody(_) => 4,
+            Act::ForgeDown(_) | Act::Cancel(_) | Act::Delete(_) | Act::Rerun(_) => 8,
+        },
+        Step::Machine(..) => 3,
+        Step::Call(name, _, fault) => match (name.as_str(), fault) {
+            // Whoever asks for a credential may have been noted and not answered: it is never asked again.
+            ("TransactWriteItems" | "Register" | "GET job" | "GET jobs", _)
+            | (_, CallFault::DiesBefore | CallFault::DiesAfter) => 1,
+            _ => 0,
+        },
+        Step::Message(message, _, _) => usize::from(*message == Message::Delivery),
+        Step::Clock(..) => 1,
+    }
+}
+
+fn ended(job: &JobView<'_>, how: &str) -> bool {
+    match how {
+        "succeed" => job.conclusion == Some("success"),
+        "fail" => job.conclusion == Some("failure"),
+        "are cancelled" => job.conclusion == Some("cancelled"),
+        _ => job.status == "queued",
+    }
+}
+
+/// What is left, in words.
+fn unsettled(state: &State) -> Vec<String> {
+    let mut left = Vec::new();
+    for job in state.forge.jobs() {
+        let (id, name) = (job.id, job.repository_name);
+        if job.status == "in_progress" {
+            left.push(format!("job {id} of {name} runs still"));
+        } else if job.status == "queued" && reason_of(state, id).is_none() && is_known(state, &job)
+        {
+            left.push(format!("job {id} of {name} waits, and nothing says why"));
+        }
+    }
+    for item in state.table.items() {
+        let (pk, sk) = (text_of(item, "pk"), text_of(item, "sk"));
+        let kinds = [
+            "job#",
+            "launch#",
+            "runner#",
+            "registration#",
+            "status-update#",
+        ];
+        if pk == "live" && kinds.iter().any(|kind| sk.starts_with(kind)) {
+            left.push(format!("{sk} stays in the ledger"));
+        }
+    }
+    for runner in state.forge.runners() {
+        if runner.name.starts_with("i-") && state.machines.iter().any(|it| it.id == runner.name) {
+            left.push(format!("{} stays registered", runner.name));
+        }
+    }
+    left
+}
+
+/// Whether the function has to know of a job. One that no pool serves is its delivery's to refuse, which may
+/// be lost: a reconcile has no word about all that waits at a whole forge for runners of others.
+fn is_known(state: &State, job: &JobView<'_>) -> bool {
+    let is_ours = job.labels.iter().all(|label| label == "base");
+    let start = format!("{:012}#", job.id);
+    let is_its = |item: &Item| {
+        text_of(item, "pk").starts_with("repo#") && text_of(item, "sk").starts_with(&start)
+    };
+    is_ours || state.table.items().any(is_its)
+}
+
+/// Why a job is not served, where its history says that it never will be.
+fn reason_of(state: &State, job: i64) -> Option<String> {
+    let start = format!("{job:012}#");
+    let mut reasons = state.table.items().filter_map(|item| {
+        let is_its =
+            text_of(item, "pk").starts_with("repo#") && text_of(item, "sk").starts_with(&start);
+        let failed = is_its && text_of(item, "job_status") == "failed";
+        failed.then(|| text_of(item, "reason").to_owned())
+    });
+    reasons.next()
+}
+
+fn text_of<'a>(item: &'a Item, name: &str) -> &'a str {
+    match item.get(name) {
+        Some(Value::S(text)) => text,
+        Some(_) | None => "",
+    }
+}
