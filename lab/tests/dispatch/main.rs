@@ -11,6 +11,7 @@ mod attempts;
 mod bombs;
 mod budget;
 mod caps;
+mod crashes;
 mod delivery;
 mod ec2_answers;
 mod fallback;
@@ -27,8 +28,10 @@ mod mutate;
 mod mutated;
 mod new_images;
 mod pauses;
+mod process;
 mod push;
 mod recordings;
+mod redelivered;
 mod refused;
 mod rehearsal;
 mod replaced;
@@ -43,3 +46,10 @@ mod tick;
 mod twice;
 mod wake;
 mod world;
+
+/// The function's own process, which tests start from this program.
+#[test]
+#[ignore = "it serves events until it is killed"]
+fn function() {
+    dispatcher::lambda::serve().unwrap();
+}
