@@ -194,11 +194,16 @@ impl Run {
         self.secrets.push(("the clone token", token));
     }
 
-    /// One job that succeeds, with a clone of its own repository, and one that fails.
+    /// One job that succeeds, with a clone of its own repository, and one that fails; both try to clone what is
+    /// not there.
     async fn push(&self) {
         let url = |name: &str| format!("{}/{ORGANIZATION}/{name}.git", lab::FORGE_URL);
-        let clones = format!("git clone -q {} copy; sleep 2", url(&self.shown));
-        let fails = format!("git clone {} copy; sleep 2; exit 7", url("nowhere"));
+        let nowhere = url("nowhere");
+        let clones = format!(
+            "git clone -q {} copy && {{ git clone {nowhere} || sleep 2; }}",
+            url(&self.shown)
+        );
+        let fails = format!("git clone {nowhere} || sleep 2; exit 7");
         let job = |pool: &str, script: &str| json!({"runs-on": pool, "steps": [{"run": script}]});
         let workflow = json!({
             "on": "push",
