@@ -6,14 +6,16 @@
 
 mod play;
 mod state;
+mod story;
 
 use std::time::Instant;
 
 use lab::ForgeProgram;
 use serde_json::json;
 
-use self::play::{Event, Play, Story};
+use self::play::Play;
 use self::state::State;
+use self::story::{Event, Story};
 use crate::process::Function;
 use crate::support;
 use crate::support::tap::INVOKE;
@@ -53,6 +55,7 @@ async fn a_delivery_of_a_job_and_the_drain_that_launches_for_it() {
     every_point(&[
         handler(Story::Served, Event::Queued, &[PARAMETERS, WRITE, INVOKE]),
         handler(Story::Served, Event::Nudge, launches),
+        handler(Story::NoCapacity, Event::Nudge, launches),
     ])
     .await;
 }
@@ -80,6 +83,7 @@ async fn the_end_of_a_machine() {
     every_point(&[
         handler(Story::Served, Event::Gone, &[READ, WRITE]),
         handler(Story::LostIdle, Event::Gone, replaces),
+        handler(Story::OverLimit, Event::Gone, &[READ, WRITE]),
     ])
     .await;
 }
@@ -89,6 +93,7 @@ async fn a_tick_that_ends_machines_and_sends_a_launch_again() {
     let tick = &["ec2:TerminateInstances", WRITE, "ec2:RunInstances"];
     every_point(&[
         handler(Story::Overdue, Event::Tick, tick),
+        handler(Story::OverLimit, Event::Tick, &["ec2:TerminateInstances"]),
         handler(Story::Cancelled, Event::Nudge, &["ec2:TerminateInstances"]),
     ])
     .await;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use lab::FaultInjection;
+use lab::{Capacity, FaultInjection};
 use serde_json::{Value, json};
 use stacks::route::REFUSED;
 
 use super::state::State;
+use super::story::{Event, Story};
 use crate::delivery::{self, Job, Runner, delivery};
 use crate::process::Function;
 use crate::replaced::{ONE_JOB, TWO_JOBS};
@@ -19,43 +20,11 @@ use crate::world::{ROLE, Reply, World, document, entries, now_ms};
 const TICKS_MAX: usize = 8;
 /// How often a machine asks for its credential between two ticks; it goes on after the next.
 const ASKS: usize = 2;
-/// Ages at which a machine is over its pool's time to boot, and one without a launch over its grace, in
-/// seconds.
+/// Ages at which a machine is over its pool's time to boot, one without a launch over its grace, and any over
+/// its limit, in seconds.
 const OVER_BOOT_S: u32 = 2 * 60 + 1;
 const OVER_GRACE_S: u32 = 5 * 60 + 1;
-
-/// What comes to the function, by who sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
-    /// The forge: a job waits. It says nothing twice, but a person can have it do so.
-    Queued,
-    /// The function itself. It is not asked twice.
-    Nudge,
-    /// A machine asks for its credential, until it is answered.
-    Ask,
-    /// The forge: a runner has a job.
-    Started,
-    /// The forge: a job has ended.
-    Ended,
-    /// EC2: a machine has ended. It is not said again to a function that fails: the template says so.
-    Gone,
-    /// The schedule. The next one comes by itself.
-    Tick,
-}
-
-/// What happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Story {
-    /// A job is served.
-    Served,
-    /// The first machine is lost when it is registered and has no job.
-    LostIdle,
-    /// The job is cancelled while it runs; from then on the function may die.
-    Cancelled,
-    /// Of two jobs, one has a machine that never asks, and one a launch that was claimed and not sent; beside
-    /// them there is a machine of a launch that nobody knows.
-    Overdue,
-}
+const OVER_LIMIT_S: u32 = 10 * 60 + 1;
 
 /// How it went.
 #[derive(Debug)]
@@ -85,6 +54,16 @@ pub(super) struct Play<'a> {
     gone: BTreeSet<String>,
     has_lost: bool,
     served: usize,
+    /// A job that nobody will report the end of.
+    abandoned: Option<Running>,
+}
+
+/// A job on a machine.
+struct Running {
+    job: Job,
+    runner: Runner,
+    credential: Value,
+    task: u64,
 }
 
 impl<'a> Play<'a> {
@@ -111,6 +90,7 @@ impl<'a> Play<'a> {
             gone: BTreeSet::new(),
             has_lost: false,
             served: 0,
+            abandoned: None,
         };
         let watched = Some((event, at));
         play.aged(0);
@@ -121,8 +101,19 @@ impl<'a> Play<'a> {
                 play.watched = watched;
             }
             Story::Cancelled => {
+                let running = play.until_it_runs().await;
+                play.watched = watched;
+                play.cancel(running).await;
+            }
+            Story::OverLimit => {
+                play.aged(OVER_LIMIT_S);
+                play.abandoned = Some(play.until_it_runs().await);
+                play.watched = watched;
+            }
+            Story::NoCapacity => {
+                play.watched = watched;
+                play.no_capacity();
                 play.queue().await;
-                play.until_cancelled(watched).await;
             }
             Story::Served | Story::LostIdle => {
                 play.watched = watched;
@@ -141,7 +132,11 @@ impl<'a> Play<'a> {
     async fn push(&mut self) {
         let workflow = match self.story {
             Story::Overdue => TWO_JOBS,
-            Story::Served | Story::LostIdle | Story::Cancelled => ONE_JOB,
+            Story::Served
+            | Story::LostIdle
+            | Story::NoCapacity
+            | Story::Cancelled
+            | Story::OverLimit => ONE_JOB,
         };
         let name = format!("r{}", fastrand::u64(..));
         self.jobs = self.world.push_to(&name, workflow).await;
@@ -173,23 +168,53 @@ impl<'a> Play<'a> {
         assert_eq!(claimed, dispatcher::aws::WriteResult::Written);
     }
 
-    /// Up to the word that a job was cancelled which runs. Its machine can't be told, so it goes on.
-    async fn until_cancelled(&mut self, watched: Option<(Event, Option<usize>)>) {
+    /// The job on a machine that does nothing more by itself.
+    async fn until_it_runs(&mut self) -> Running {
+        self.queue().await;
         self.nudged().await;
         let machines = self.machines().await;
         let [(machine, _)] = machines.as_slice() else {
             panic!("{machines:?}");
         };
         let credential = self.ask(machine).await.unwrap();
-        assert!(!self.world.fetch_task(&credential).await.is_null());
-        let (job, runner) = self.job_of(machine, &credential).await;
-        self.deliver(Event::Started, &job.started(runner.clone()))
-            .await;
+        let running = self.takes_job(machine, credential).await.unwrap();
         self.silent.insert(machine.clone());
+        running
+    }
+
+    /// A machine asks the forge for a job, and the forge tells of it.
+    async fn takes_job(&mut self, machine: &str, credential: Value) -> Option<Running> {
+        let task = self.world.fetch_task(&credential).await;
+        let task = task["id"].as_str()?.parse().unwrap();
         self.served += 1;
+        let running = Running {
+            job: self.job_of(machine).await,
+            runner: Runner {
+                id: credential["id"].as_u64().unwrap(),
+                name: machine.to_owned(),
+            },
+            credential,
+            task,
+        };
+        let started = running.job.started(running.runner.clone());
+        self.deliver(Event::Started, &started).await;
+        Some(running)
+    }
+
+    /// The job ends at the forge, which tells of it.
+    async fn ends(&mut self, running: Running, conclusion: &str) {
+        let result = format!("RESULT_{}", conclusion.to_uppercase());
+        let (task, credential) = (running.task, &running.credential);
+        self.world.end_task(credential, task, &result).await;
+        let ended = running.job.ended_on(conclusion, running.runner);
+        self.deliver(Event::Ended, &ended).await;
+    }
+
+    /// Somebody cancels it, which its machine is not told.
+    async fn cancel(&mut self, running: Running) {
+        let Running { job, runner, .. } = running;
         let lab = &self.world.bench.lab;
         lab.cancel_run(&job.repository, job.run).await.unwrap();
-        self.watched = watched;
         let ended = job.ended_on("cancelled", runner);
         self.deliver(Event::Ended, &ended).await;
     }
@@ -206,8 +231,15 @@ impl<'a> Play<'a> {
                 self.ended(id).await;
             }
             self.nudged().await;
-            if self.left().await.is_empty() {
+            let left = self.left().await;
+            if left.is_empty() {
                 return;
+            }
+            if left.len() == 1
+                && let Some(running) = self.abandoned.take()
+            {
+                self.ends(running, "failure").await;
+                continue;
             }
             self.wait_a_minute().await;
             let tick = json!({ "action": "cleanup" });
@@ -224,15 +256,8 @@ impl<'a> Play<'a> {
         };
         if self.story == Story::LostIdle && !self.has_lost {
             self.has_lost = true;
-        } else if let task @ Value::Object(_) = self.world.fetch_task(&credential).await {
-            let (job, runner) = self.job_of(id, &credential).await;
-            let started = job.started(runner.clone());
-            self.deliver(Event::Started, &started).await;
-            let task: u64 = task["id"].as_str().unwrap().parse().unwrap();
-            self.world.finish_task(&credential, task).await;
-            self.served += 1;
-            self.deliver(Event::Ended, &job.ended_on("success", runner))
-                .await;
+        } else if let Some(running) = self.takes_job(id, credential).await {
+            self.ends(running, "success").await;
         }
         // After its job, for want of one, or with its host.
         self.world.lose_silently(id).await;
@@ -307,8 +332,8 @@ impl<'a> Play<'a> {
         answer
     }
 
-    /// The job that runs on a machine, by the forge's word, and the runner that the machine is there.
-    async fn job_of(&self, machine: &str, credential: &Value) -> (Job, Runner) {
+    /// The job that runs on a machine, by the forge's word.
+    async fn job_of(&self, machine: &str) -> Job {
         let path = format!("repos/{}/actions/jobs", self.jobs[0].repository);
         let answer = self.world.forge("GET", &path, &Value::Null).await;
         let jobs = answer["jobs"].as_array().unwrap();
@@ -316,11 +341,7 @@ impl<'a> Play<'a> {
             |job: &&Value| job["runner_name"] == machine && job["status"] == "in_progress";
         let id = jobs.iter().find(is_here).unwrap()["id"].as_u64();
         let job = self.jobs.iter().find(|job| Some(job.id) == id);
-        let runner = Runner {
-            id: credential["id"].as_u64().unwrap(),
-            name: machine.to_owned(),
-        };
-        (job.unwrap().clone(), runner)
+        job.unwrap().clone()
     }
 
     /// The machines of this story, and their states.
@@ -363,8 +384,9 @@ impl<'a> Play<'a> {
         left
     }
 
-    /// Leases and holds run out.
+    /// Leases and holds run out, and capacity comes back.
     async fn wait_a_minute(&self) {
+        self.aged(0);
         let now_ms = now_ms();
         for row in self.world.rows().await {
             let later = |name: &str| row[name].as_u64().is_some_and(|ms| ms > now_ms);
@@ -382,8 +404,28 @@ impl<'a> Play<'a> {
     fn aged(&self, seconds: u32) {
         self.world.bench.faults(&FaultInjection {
             launched_ago_s: seconds,
-            unthrottled: true,
-            ..entries()
+            ..unthrottled()
         });
+    }
+
+    /// There are no machines for now.
+    fn no_capacity(&self) {
+        let none = Capacity {
+            instance_type: None,
+            subnet: None,
+            spot: None,
+            left: 0,
+        };
+        self.world.bench.faults(&FaultInjection {
+            capacity: vec![none],
+            ..unthrottled()
+        });
+    }
+}
+
+fn unthrottled() -> FaultInjection {
+    FaultInjection {
+        unthrottled: true,
+        ..entries()
     }
 }
