@@ -143,6 +143,10 @@ pub(super) fn job_update(
     if let Some(job) = job {
         change = change.told(job, now_ms);
     }
+    if let (JobEvent::OverLimit | JobEvent::MachineLost, Some(instance)) = (event, note.instance) {
+        // Another one may have it by now.
+        change = change.only_from(INSTANCE_ID, text(instance));
+    }
     if to == JobStatus::Pending && event != JobEvent::Released {
         // What is told of its former end would contradict its status.
         for name in ["ended_ms", "conclusion", "launch"] {

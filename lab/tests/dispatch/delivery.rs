@@ -200,6 +200,14 @@ pub(crate) fn recorded(name: &str) -> Value {
     )
 }
 
+/// A delivery that a hook of the lab's forge sent to the lab's own witness.
+pub(crate) fn witnessed(entry: &lab::Entry) -> Value {
+    let lower = |(name, value): &(String, String)| (name.to_lowercase(), json!(value));
+    let headers: Map<String, Value> = entry.headers.iter().map(lower).collect();
+    let body = entry.body.as_bytes();
+    payload("POST /dispatch", &Value::Object(headers), body, &json!({}))
+}
+
 /// A request of an instance that signed it with its own credentials, as `role`.
 pub(crate) fn from_runner(role: &str, session: &str, body: &[u8]) -> Value {
     let account = lab::ACCOUNT;

@@ -31,12 +31,17 @@ pub(crate) fn text() -> String {
     String::from_utf8_lossy(&written).into_owned()
 }
 
+/// Keeps what a process of the function logged.
+pub(crate) fn keep(bytes: &[u8]) {
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    written.extend_from_slice(bytes);
+}
+
 struct Keep;
 
 impl io::Write for Keep {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
-        written.extend_from_slice(bytes);
+        keep(bytes);
         Ok(bytes.len())
     }
 

@@ -11,6 +11,7 @@ mod attempts;
 mod bombs;
 mod budget;
 mod caps;
+mod crashes;
 mod delivery;
 mod ec2_answers;
 mod fallback;
@@ -28,8 +29,10 @@ mod mutated;
 mod new_images;
 mod owed;
 mod pauses;
+mod process;
 mod push;
 mod recordings;
+mod redelivered;
 mod refused;
 mod refused_runners;
 mod rehearsal;
@@ -47,3 +50,10 @@ mod tick;
 mod twice;
 mod wake;
 mod world;
+
+/// The function's own process, which tests start from this program.
+#[test]
+#[ignore = "it serves events until it is killed"]
+fn function() {
+    dispatcher::lambda::serve().unwrap();
+}

@@ -13,7 +13,7 @@ jobs:
     steps: [{run: 'true'}]
 ";
 
-const TWO_JOBS: &str = "
+pub(crate) const TWO_JOBS: &str = "
 on: push
 jobs:
   one:

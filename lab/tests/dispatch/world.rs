@@ -86,7 +86,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    fn of(answer: &Value) -> Self {
+    pub(crate) fn of(answer: &Value) -> Self {
         Self {
             status: answer["statusCode"].as_u64().unwrap(),
             body: answer["body"].as_str().unwrap().to_owned(),
@@ -307,12 +307,17 @@ impl World {
         let answer = self.invoke(handler, &request).await.unwrap();
         let reply = Reply::of(&answer);
         if let Some(document) = document(&reply) {
-            let token = document["token"].as_str().unwrap().to_owned();
-            self.tokens.lock().unwrap().push(token);
+            self.was_given(&document);
         } else {
             self.answers.lock().unwrap().push(answer.to_string());
         }
         reply
+    }
+
+    /// The token of this `.runner` document must not show from now on.
+    pub(crate) fn was_given(&self, document: &Value) {
+        let token = document["token"].as_str().unwrap().to_owned();
+        self.tokens.lock().unwrap().push(token);
     }
 
     /// The runner that `instance` is at the forge, where it registers now if it has not.

@@ -39,21 +39,33 @@ impl Call {
 
 /// What went through any of its taps, in the order in which it was sent.
 #[derive(Debug, Clone, Default)]
-pub struct Heard(
-    Arc<Mutex<Vec<Call>>>,
-    Arc<Mutex<Vec<Gate>>>,
-    Arc<Mutex<Duration>>,
-);
+pub struct Heard {
+    calls: Arc<Mutex<Vec<Call>>>,
+    /// Each holds up the first call that it is about.
+    gates: Arc<Mutex<Vec<(IsAbout, Gate)>>>,
+    /// Holds up the answer to the call that is so many calls away.
+    answer: Arc<Mutex<Option<(usize, Gate)>>>,
+    /// How much longer every call takes.
+    delay: Arc<Mutex<Duration>>,
+}
 
-/// Holds up the first call that it is about.
+type IsAbout = fn(&Call) -> bool;
+
+/// What a call, or its answer, waits for.
 #[derive(Debug, Clone)]
 pub struct Gate {
-    is_about: fn(&Call) -> bool,
     reached: Arc<Semaphore>,
     open: Arc<Semaphore>,
 }
 
 impl Gate {
+    fn shut() -> Self {
+        Self {
+            reached: Arc::new(Semaphore::new(0)),
+            open: Arc::new(Semaphore::new(0)),
+        }
+    }
+
     /// Waits for the call, which waits from now on.
     pub async fn reached(&self) {
         self.reached.acquire().await.unwrap().forget();
@@ -62,6 +74,11 @@ impl Gate {
     /// Lets it pass.
     pub fn open(&self) {
         self.open.add_permits(1);
+    }
+
+    async fn pass(&self) {
+        self.reached.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
     }
 }
 
@@ -85,23 +102,40 @@ impl Heard {
 
     /// The calls since the last look.
     pub fn take(&self) -> Vec<Call> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+        std::mem::take(&mut *self.calls.lock().unwrap())
     }
 
     /// Holds up the next call that is so.
-    pub fn hold(&self, is_about: fn(&Call) -> bool) -> Gate {
-        let gate = Gate {
-            is_about,
-            reached: Arc::new(Semaphore::new(0)),
-            open: Arc::new(Semaphore::new(0)),
-        };
-        self.1.lock().unwrap().push(gate.clone());
+    pub fn hold(&self, is_about: IsAbout) -> Gate {
+        let gate = Gate::shut();
+        self.gates.lock().unwrap().push((is_about, gate.clone()));
         gate
     }
 
     /// Has every call take so much longer from now on.
     pub fn delay(&self, by: Duration) {
-        *self.2.lock().unwrap() = by;
+        *self.delay.lock().unwrap() = by;
+    }
+
+    /// Holds up the answer to call number `at` from now on, counted from 1. When that is reached, the call
+    /// has taken effect.
+    pub fn hold_answer(&self, at: usize) -> Gate {
+        let gate = Gate::shut();
+        *self.answer.lock().unwrap() = Some((at, gate.clone()));
+        gate
+    }
+
+    /// Holds up no answer any more.
+    pub fn hold_none(&self) {
+        *self.answer.lock().unwrap() = None;
+    }
+
+    /// What holds up the answer to this call.
+    fn held_answer(&self) -> Option<Gate> {
+        let mut answer = self.answer.lock().unwrap();
+        let (left, _) = answer.as_mut()?;
+        *left = left.saturating_sub(1);
+        answer.take_if(|(left, _)| *left == 0).map(|(_, gate)| gate)
     }
 
     /// Their names.
@@ -113,7 +147,7 @@ impl Heard {
         &self,
         client: &Client<HttpConnector, Full<Bytes>>,
         upstream: &str,
-        mut parts: Parts,
+        parts: Parts,
         body: Bytes,
     ) -> http::Response<Body> {
         let id = fastrand::u64(..);
@@ -124,30 +158,46 @@ impl Heard {
             answered: None,
             id,
         };
-        self.0.lock().unwrap().push(call.clone());
+        self.calls.lock().unwrap().push(call.clone());
+        let held_answer = self.held_answer();
         let gate = {
-            let mut gates = self.1.lock().unwrap();
-            let at = gates.iter().position(|gate| (gate.is_about)(&call));
-            at.map(|at| gates.remove(at))
+            let mut gates = self.gates.lock().unwrap();
+            let at = gates.iter().position(|(is_about, _)| is_about(&call));
+            at.map(|at| gates.remove(at).1)
         };
         if let Some(gate) = gate {
-            gate.reached.add_permits(1);
-            gate.open.acquire().await.unwrap().forget();
+            gate.pass().await;
         }
-        let delay = *self.2.lock().unwrap();
+        let delay = *self.delay.lock().unwrap();
         tokio::time::sleep(delay).await;
-        if call.name == INVOKE {
+        let answer = if call.name == INVOKE {
             // The function is the test's own: who listens invokes it.
             let accepted = http::Response::builder().status(202);
-            return accepted.body(Body::empty()).unwrap();
+            accepted.body(Body::empty()).unwrap()
+        } else {
+            self.ask(client, upstream, parts, body, id).await
+        };
+        if let Some(gate) = held_answer {
+            gate.pass().await;
         }
+        answer
+    }
+
+    async fn ask(
+        &self,
+        client: &Client<HttpConnector, Full<Bytes>>,
+        upstream: &str,
+        mut parts: Parts,
+        body: Bytes,
+        id: u64,
+    ) -> http::Response<Body> {
         let begun = Instant::now();
         // The host stays the one that was signed.
         parts.uri = format!("{upstream}{}", parts.uri).parse().unwrap();
         let request = http::Request::from_parts(parts, Full::new(body));
         let (parts, body) = client.request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let mut calls = self.0.lock().unwrap();
+        let mut calls = self.calls.lock().unwrap();
         // Somebody may have looked meanwhile.
         if let Some(call) = calls.iter_mut().find(|call| call.id == id) {
             call.answered = Some((parts.status.as_u16(), begun.elapsed()));
@@ -174,7 +224,6 @@ fn name_of(parts: &Parts, body: &[u8]) -> String {
         return INVOKE.to_owned();
     }
     let action = form_urlencoded::parse(body).find(|(name, _)| name == "Action");
-    let path = || format!("{} {}", parts.method, parts.uri);
-    let action = action.map_or_else(path, |(_, value)| value.into_owned());
-    format!("ec2:{action}")
+    let path = || format!("http:{} {}", parts.method, parts.uri);
+    action.map_or_else(path, |(_, value)| format!("ec2:{value}"))
 }

@@ -112,7 +112,7 @@ impl Context<'_> {
         None
     }
 
-    /// Closes the row of a runner whose instance has ended, for which EC2 gives this code, and tells its job. The
+    /// Tells the job of a runner whose instance has ended, for which EC2 gives this code, and closes its row. The
     /// row may change while it is closed (the machine registers, the forge reports a start): then it is read again.
     pub async fn close(
         &self,
@@ -134,6 +134,8 @@ impl Context<'_> {
             let keeps_used = self.config.forge.keeps_used_runners();
             let image = self.new_image(&ended);
             let boot = image.map(|ami| (ami, ended.boot().explained(state_reason)));
+            // Before its row goes: without it nobody would know of the job after a crash in between.
+            self.tell_job(&ended).await?;
             let closed = self.ledger.close_runner(&ended, keeps_used, boot, now_ms);
             let closed = closed.await?;
             if closed == WriteResult::Written {
@@ -143,7 +145,7 @@ impl Context<'_> {
                     reason = ended.end_reason().map(EndReason::word),
                     "runner ended"
                 );
-                return self.tell_job(&ended).await;
+                return Ok(());
             }
             current = self.ledger.runner(&runner.instance).await?;
         }
@@ -167,7 +169,7 @@ impl Context<'_> {
     }
 
     /// Tells a job that its machine is gone. Refused when the forge has reported its end already,
-    /// which is the usual case.
+    /// which is the usual case, or has given it to another runner since.
     async fn tell_job(&self, ended: &Runner) -> Result<(), Failure> {
         let Some(job) = &ended.job else {
             return Ok(());

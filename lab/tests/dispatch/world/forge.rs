@@ -153,9 +153,14 @@ impl World {
 
     /// The runner of that document reports that its task ended well.
     pub(crate) async fn finish_task(&self, document: &Value, id: u64) {
+        self.end_task(document, id, "RESULT_SUCCESS").await;
+    }
+
+    /// The task of the runner of that document ends like this.
+    pub(crate) async fn end_task(&self, document: &Value, id: u64, result: &str) {
         let now = jiff::Timestamp::now().to_string();
         let state = json!({
-            "id": id.to_string(), "result": "RESULT_SUCCESS", "startedAt": now, "stoppedAt": now,
+            "id": id.to_string(), "result": result, "startedAt": now, "stoppedAt": now,
             "steps": [],
         });
         self.rpc("UpdateTask", &json!({ "state": state }), Some(document))

@@ -40,8 +40,8 @@ impl World {
 
     /// What is kept of a job.
     pub(crate) async fn history(&self, job: &Job) -> Value {
-        let sk = format!("{:012}#{:04}", job.id, job.attempt);
-        self.row(&format!("repo#{}", job.repository), &sk).await
+        let (pk, sk) = history_key(job);
+        self.row(&pk, &sk).await
     }
 
     /// What is kept of a runner that ended.
@@ -118,8 +118,7 @@ impl World {
 
     /// Writes a time into what is kept of a job.
     pub(crate) async fn set_time_of_job(&self, job: &Job, attribute: &str, ms: u64) {
-        let pk = format!("repo#{}", job.repository);
-        let sk = format!("{:012}#{:04}", job.id, job.attempt);
+        let (pk, sk) = history_key(job);
         self.set_time_of((&pk, &sk), attribute, ms).await;
     }
 
@@ -143,6 +142,19 @@ impl World {
             .unwrap();
     }
 
+    /// The history of a job is older than it is kept.
+    pub(crate) async fn expire_history(&self, job: &Job) {
+        let (pk, sk) = history_key(job);
+        self.dynamo
+            .delete_item()
+            .table_name(&self.names.table)
+            .key("pk", AttributeValue::S(pk))
+            .key("sk", AttributeValue::S(sk))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// The lease of a holder that died runs out.
     pub(crate) async fn expire_lease(&self) {
         self.set_time("lease", "until_ms", 0).await;
@@ -155,4 +167,9 @@ impl World {
             self.set_time(sk, "not_before_ms", 1).await;
         }
     }
+}
+
+fn history_key(job: &Job) -> (String, String) {
+    let sk = format!("{:012}#{:04}", job.id, job.attempt);
+    (format!("repo#{}", job.repository), sk)
 }
