@@ -13,6 +13,10 @@ pub const UNKNOWN_GRACE_MS: u64 = 5 * 60_000;
 /// Limit of an instance of a launch of ours without a readable limit, in minutes.
 pub const UNTAGGED_LIMIT_MINUTES: u32 = 60;
 
+/// EC2 tells of a launch in whole seconds, so it was that much later at most, in milliseconds: nothing is ended
+/// a moment before its limit.
+const SECOND_MS: u64 = 1000;
+
 /// What the tick's sweep does.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Sweep<'a> {
@@ -69,7 +73,7 @@ fn is_expired(now_ms: u64, instance: &Instance) -> bool {
 }
 
 fn end_reason(now_ms: u64, instance: &Instance, ledger: Option<&World>) -> Option<EndReason> {
-    let age_ms = now_ms.saturating_sub(instance.launched_ms);
+    let age_ms = now_ms.saturating_sub(instance.launched_ms + SECOND_MS);
     let over = |minutes: u32| age_ms > u64::from(minutes) * 60_000;
     if over(
         instance

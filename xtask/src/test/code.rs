@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use super::run::{Run, TestError, files, holds, output, pass};
 use crate::output::say;
