@@ -1,15 +1,16 @@
-//! The account as the stacks would have made it, and its services as the function calls them.
+//! The account as the stacks would have made it, its services as the function calls them, and the forge with
+//! its repositories and its hook.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use lab::in_process::{Ec2, IMAGE, Made, Template};
+use lab::forge::Version;
+use lab::in_process::{Ec2, Forge, HookScope, IMAGE, Made, Template};
 use serde_json::{Value, json};
 use stacks::names::{Names, SecretName};
 use stacks::pool::{CapacityType, ForgeKind, Label, Pool, SERVE_HOST, Scope, Settings};
 
-use crate::site;
 use crate::story::Story;
 
 /// Minutes after which a machine is ended whatever it does.
@@ -22,6 +23,34 @@ pub(crate) const IDLE_MINUTES: u32 = 2;
 const TEMPLATE: (&str, &str) = ("lt-0123456789abcdef0", "1");
 const SUBNETS: [(&str, &str); 2] = [("subnet-0a", "eu-west-1a"), ("subnet-0b", "eu-west-1b")];
 const GROUP: &str = "sg-0123456789abcdef0";
+
+pub(crate) const WEBHOOK_SECRET: &str = "sim-webhook-secret-0123456789abcdef";
+pub(crate) const ADMIN_TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const REGISTRATION_TOKEN: &str = "sim-registration-0123456789abcdef0123456";
+/// Where AWS answers.
+pub(crate) const AWS: &str = "http://aws.sim";
+/// The repositories that there are from the beginning.
+pub(crate) const REPOSITORIES: [&str; 2] = ["acme/app", "octo/web"];
+
+/// A forge with its repositories and the hook of its administrator.
+pub(crate) fn forge(version: Version, now_ms: u64) -> (Forge, BTreeMap<String, i64>) {
+    let mut forge = Forge::new(version, ADMIN_TOKEN, REGISTRATION_TOKEN, now_ms);
+    let mut numbers = BTreeMap::new();
+    for repository in REPOSITORIES {
+        let (owner, name) = repository.split_once('/').expect("written above");
+        let number = forge.add_repository(owner, name, now_ms);
+        numbers.insert(repository.to_owned(), number);
+    }
+    let url = "http://dispatch.sim/dispatch";
+    forge.add_hook(
+        &HookScope::Global,
+        url,
+        WEBHOOK_SECRET,
+        &["workflow_job"],
+        now_ms,
+    );
+    (forge, numbers)
+}
 
 /// EC2 with what CloudFormation made in it.
 pub(crate) fn ec2(names: &Names, now_ms: u64) -> Ec2 {
@@ -82,17 +111,11 @@ pub(crate) fn parameters(names: &Names, story: &Story) -> BTreeMap<String, Strin
             json!(settings).to_string(),
         ),
         (names.pool(&pool.name), json!(pool).to_string()),
-        (
-            names.secret(SecretName::Webhook),
-            site::WEBHOOK_SECRET.to_owned(),
-        ),
-        (
-            names.secret(SecretName::ForgeToken),
-            site::ADMIN_TOKEN.to_owned(),
-        ),
+        (names.secret(SecretName::Webhook), WEBHOOK_SECRET.to_owned()),
+        (names.secret(SecretName::ForgeToken), ADMIN_TOKEN.to_owned()),
         (
             names.secret(SecretName::RegistrationToken),
-            site::REGISTRATION_TOKEN.to_owned(),
+            REGISTRATION_TOKEN.to_owned(),
         ),
     ])
 }

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::site::REPOSITORIES;
+use crate::account::REPOSITORIES;
 use crate::story::{Act, CallFault, FORGES, MachineFault, Message, Passage, Step, Story};
 
 /// The calls that a story can let go wrong, each as often as it stands here.

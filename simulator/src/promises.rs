@@ -1,9 +1,6 @@
 //! The promises, held against the world at every step. Each has a bound and says what it saw.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use lab::in_process::JobView;
-use serde_json::Value as Json;
 
 use crate::account::LIMIT_MINUTES;
 use crate::story::{Act, CallFault, Expected, Message, Step};
@@ -19,60 +16,6 @@ const GRACE_MS: u64 = 20_000;
 const WITHOUT_MACHINE_MAX_S: u64 = 240;
 /// Most violations that are told: the first is what people look at.
 const TOLD_MAX: usize = 5;
-
-/// What the promises need to remember.
-#[derive(Default)]
-pub(crate) struct Watch {
-    /// Instances that are none of ours.
-    pub(crate) foreign: BTreeSet<String>,
-    /// The forge's id of the task of each machine.
-    pub(crate) tasks: BTreeMap<String, Json>,
-    /// Since when more jobs wait than machines are on their way, while nothing is in their way.
-    stalled_since_ms: Option<u64>,
-    /// When something last went wrong or was done.
-    pub(crate) disturbed_ms: u64,
-    /// What was broken.
-    pub(crate) violations: Vec<String>,
-    /// What DynamoDB was asked, in order: operation, body, time.
-    pub(crate) exchanges: Vec<(String, String, u64)>,
-    /// Whether exchanges are kept.
-    pub(crate) records: bool,
-}
-
-impl Watch {
-    /// DynamoDB was asked something.
-    pub(crate) fn asked(&mut self, operation: &str, body: &[u8], now_ms: u64) {
-        if self.records {
-            let body = String::from_utf8_lossy(body).into_owned();
-            self.exchanges.push((operation.to_owned(), body, now_ms));
-        }
-    }
-}
-
-/// What a transaction writes: kinds and keys.
-pub(crate) fn summary(body: &[u8]) -> String {
-    let body: Json = serde_json::from_slice(body).unwrap_or_default();
-    let actions = body["TransactItems"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let parts = actions.iter().filter_map(|action| {
-        let (kind, action) = action.as_object()?.iter().next()?;
-        let key = if kind == "Put" {
-            &action["Item"]
-        } else {
-            &action["Key"]
-        };
-        let part = |name: &str| key[name]["S"].as_str().unwrap_or_default();
-        Some(format!(
-            "{} {}/{}",
-            kind.to_lowercase(),
-            part("pk"),
-            part("sk")
-        ))
-    });
-    parts.collect::<Vec<_>>().join(", ")
-}
 
 impl World {
     /// A promise is broken.

@@ -2,8 +2,10 @@
 
 use dispatcher::simulation::Fault;
 
+use crate::generate::generate;
+use crate::play::{Outcome, Playing, play};
+use crate::shrink::shrink;
 use crate::story::Story;
-use crate::{Outcome, Playing, generate, play, shrink};
 
 /// Most schedules that a fault may hide in.
 pub const SCHEDULES_MAX: u64 = 10_000;

@@ -1,8 +1,8 @@
 //! The shortest story that still breaks a promise: lines are left out, half of them at first, one at a
 //! time at last.
 
+use crate::play::{Outcome, Playing, play};
 use crate::story::Story;
-use crate::{Outcome, Playing, play};
 
 /// Most times that a story is played for that.
 const PLAYS_MAX: usize = 200;

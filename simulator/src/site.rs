@@ -1,48 +1,21 @@
 //! The forge, its people, and its deliveries: one after the other, never repeated.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab::forge::Version;
-use lab::in_process::{Forge, HookScope, Outgoing};
+use lab::in_process::Outgoing;
 use serde_json::{Value, json};
 use stacks::names::ROUTE_DISPATCH;
 use tokio::sync::oneshot;
 
+use crate::account::{REGISTRATION_TOKEN, REPOSITORIES};
 use crate::story::{Act, Message, Passage};
 use crate::world::{State, World};
 
-pub(crate) const WEBHOOK_SECRET: &str = "sim-webhook-secret-0123456789abcdef";
-pub(crate) const ADMIN_TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
-pub(crate) const REGISTRATION_TOKEN: &str = "sim-registration-0123456789abcdef0123456";
 /// How long the forge waits for the answer to a delivery before it sends the next.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this silence of its runner a job has failed; a real forge waits ten minutes.
 const SILENCE_S: i64 = 180;
-/// The repositories that there are from the beginning.
-pub(crate) const REPOSITORIES: [&str; 2] = ["acme/app", "octo/web"];
-
-/// A forge with its repositories and the hook of its administrator.
-pub(crate) fn forge(version: Version, now_ms: u64) -> (Forge, BTreeMap<String, i64>) {
-    let mut forge = Forge::new(version, ADMIN_TOKEN, REGISTRATION_TOKEN, now_ms);
-    let mut numbers = BTreeMap::new();
-    for repository in REPOSITORIES {
-        let (owner, name) = repository.split_once('/').expect("written above");
-        let number = forge.add_repository(owner, name, now_ms);
-        numbers.insert(repository.to_owned(), number);
-    }
-    let url = "http://dispatch.sim/dispatch";
-    forge.add_hook(
-        &HookScope::Global,
-        url,
-        WEBHOOK_SECRET,
-        &["workflow_job"],
-        now_ms,
-    );
-    (forge, numbers)
-}
-
 impl State {
     /// The forge's number of the n-th run, from 1.
     fn run(&self, nth: u32) -> Option<i64> {

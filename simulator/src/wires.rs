@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dispatcher::simulation::Exchange;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::account::{self, Service};
+use crate::process::Network;
 use crate::story::{CallFault, Message};
 use crate::world::World;
 
-/// Where AWS answers.
-pub(crate) const AWS: &str = "http://aws.sim";
 /// Where the names of DynamoDB's and SSM's calls stand.
 const TARGET: &str = "x-amz-target";
 
@@ -25,8 +25,18 @@ struct Call {
     name: String,
 }
 
+impl Network for World {
+    fn now_ms(&self) -> u64 {
+        Self::now_ms(self)
+    }
+
+    fn exchange(self: Arc<Self>, number: u32, request: Request<Bytes>) -> Exchange {
+        Box::pin(async move { exchange(&self, number, request).await })
+    }
+}
+
 /// One call of the process `number`.
-pub(crate) async fn exchange(
+async fn exchange(
     world: &Arc<World>,
     number: u32,
     request: Request<Bytes>,
@@ -243,7 +253,7 @@ fn tell_of(
         return;
     }
     let about = match name {
-        "TransactWriteItems" => crate::promises::summary(request.body()),
+        "TransactWriteItems" => summary(request.body()),
         "RunInstances" | "TerminateInstances" => {
             let body = String::from_utf8_lossy(request.body()).into_owned();
             let pairs = body.split('&').filter(|pair| {
@@ -265,4 +275,29 @@ fn tell_of(
     world.tell(format!(
         "process {number}: {name} {nth}: {status} {about} {why}"
     ));
+}
+
+/// What a transaction writes: kinds and keys.
+fn summary(body: &[u8]) -> String {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let actions = body["TransactItems"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let parts = actions.iter().filter_map(|action| {
+        let (kind, action) = action.as_object()?.iter().next()?;
+        let key = if kind == "Put" {
+            &action["Item"]
+        } else {
+            &action["Key"]
+        };
+        let part = |name: &str| key[name]["S"].as_str().unwrap_or_default();
+        Some(format!(
+            "{} {}/{}",
+            kind.to_lowercase(),
+            part("pk"),
+            part("sk")
+        ))
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }

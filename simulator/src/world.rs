@@ -10,12 +10,12 @@ use stacks::names::Names;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::function::{Fleet, Wires};
+use crate::account;
 use crate::machine::Machine;
-use crate::promises::Watch;
+use crate::process::{Fleet, Wires};
 use crate::story::{Act, CallFault, Message, Passage, Step, Story};
 use crate::table::Table;
-use crate::{account, site};
+use crate::watch::Watch;
 
 /// When every story begins, in milliseconds since 1970.
 pub(crate) const BEGINS_MS: u64 = 1_790_000_000_000;
@@ -67,7 +67,7 @@ pub(crate) struct State {
 impl World {
     pub(crate) fn new(story: &Story) -> Arc<Self> {
         let names = Names::of("sim");
-        let (forge, repositories) = site::forge(story.forge, BEGINS_MS);
+        let (forge, repositories) = account::forge(story.forge, BEGINS_MS);
         let state = State {
             table: Table::new(&names.table),
             ec2: account::ec2(&names, BEGINS_MS),

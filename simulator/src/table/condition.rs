@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use super::path::{Path, shown};
 use super::placeholders::Placeholders;
-use super::tokens::{References, Tokens};
+use super::references::References;
+use super::tokens::Tokens;
 use super::value::{Item, Type, Value};
 
 /// Most values that `IN` has.

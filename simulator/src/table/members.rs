@@ -3,7 +3,8 @@
 use serde_json::{Map, Value as Json};
 
 use super::failure::Failure;
-use super::value::{Item, read_item};
+use super::read::read_item;
+use super::value::Item;
 
 /// The members of one structure of a request.
 pub(super) struct Members<'a> {

@@ -13,6 +13,8 @@ mod path;
 mod placeholders;
 mod projection;
 mod query;
+mod read;
+mod references;
 mod reserved;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::members::Members;
-use super::tokens::References;
+use super::references::References;
 use super::value::{Item, Value};
 
 /// The request's `ExpressionAttributeNames` and `ExpressionAttributeValues`.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::path::{Part, Path, refuse_overlaps};
 use super::placeholders::Placeholders;
-use super::tokens::{References, Tokens};
+use super::references::References;
+use super::tokens::Tokens;
 use super::value::{Item, Value};
 
 /// A projection.

@@ -1,21 +1,11 @@
 //! The words of an expression, one after another.
 
-use std::collections::BTreeSet;
-
 use super::path::{Path, Step};
+use super::references::References;
 use super::reserved::is_reserved;
 
 /// Longest expression.
 const BYTES_MAX: usize = 4096;
-
-/// What an expression refers to.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct References {
-    /// Names such as `#name`.
-    pub(super) names: BTreeSet<String>,
-    /// Values such as `:value`.
-    pub(super) values: BTreeSet<String>,
-}
 
 /// What a word is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

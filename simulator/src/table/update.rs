@@ -3,7 +3,8 @@
 use super::condition::{operand_count, operand_type};
 use super::path::{Part, Path, refuse_overlaps};
 use super::placeholders::Placeholders;
-use super::tokens::{References, Tokens};
+use super::references::References;
+use super::tokens::Tokens;
 use super::value::{Item, Type, Value};
 
 const NO_SUCH_PLACE: &str =

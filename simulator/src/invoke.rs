@@ -3,21 +3,20 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use bytes::Bytes;
 use dispatcher::aws::{Aws, AwsEndpoint};
 use dispatcher::handler::Handler;
-use dispatcher::simulation::{Exchange, Fault, Surroundings, within};
-use http::Request;
+use dispatcher::simulation::{Surroundings, within};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::account::AWS;
+use crate::process::{Network, Process, Wires, lock};
 use crate::story::Step;
-use crate::wires;
 use crate::world::World;
 
 /// How long Lambda lets one event take, as the stack says.
@@ -31,32 +30,6 @@ const CALLS_MAX: u32 = 600;
 
 /// Those of all stories that this program has played.
 static PROCESSES: AtomicU64 = AtomicU64::new(0);
-
-/// The processes.
-#[derive(Default)]
-pub(crate) struct Fleet {
-    idle: Mutex<Vec<Process>>,
-    begun: Mutex<u32>,
-    events: Mutex<u32>,
-    /// The promise that is broken on purpose.
-    pub(crate) fault: Mutex<Option<Fault>>,
-}
-
-struct Process {
-    handler: Handler,
-    wires: Arc<Wires>,
-}
-
-/// What surrounds one process.
-pub(crate) struct Wires {
-    pub(crate) world: Weak<World>,
-    /// Which of the processes it is, from 1.
-    pub(crate) number: u32,
-    skew_s: i32,
-    fault: Option<Fault>,
-    dies: Notify,
-    calls: Mutex<u32>,
-}
 
 /// Why an event came to nothing.
 #[derive(Debug)]
@@ -76,40 +49,6 @@ impl fmt::Display for Unserved {
             Self::TimedOut => f.write_str("the function was out of time"),
             Self::Failed(why) => write!(f, "the function failed: {why}"),
         }
-    }
-}
-
-fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Wires {
-    /// Kills the process.
-    pub(crate) fn die(&self) {
-        self.dies.notify_one();
-    }
-}
-
-impl Surroundings for Wires {
-    fn now_ms(&self) -> u64 {
-        let now_ms = self.world.upgrade().map_or(0, |world| world.now_ms());
-        now_ms.saturating_add_signed(i64::from(self.skew_s) * 1000)
-    }
-
-    fn exchange(&self, request: Request<Bytes>) -> Exchange {
-        *lock(&self.calls) += 1;
-        let world = self.world.clone();
-        let number = self.number;
-        Box::pin(async move {
-            match world.upgrade() {
-                Some(world) => wires::exchange(&world, number, request).await,
-                None => Err("the world is over".into()),
-            }
-        })
-    }
-
-    fn fault(&self) -> Option<Fault> {
-        self.fault
     }
 }
 
@@ -172,8 +111,9 @@ impl World {
             | Step::Message(..)
             | Step::Clock(..) => None,
         });
+        let network: Arc<dyn Network> = Arc::clone(self) as Arc<dyn Network>;
         let wires = Wires {
-            world: Arc::downgrade(self),
+            network: Arc::downgrade(&network),
             number,
             skew_s: skew_s.unwrap_or_default(),
             fault: *lock(&self.fleet.fault),
@@ -184,7 +124,7 @@ impl World {
         let endpoint = AwsEndpoint {
             region: format!("sim-{}", PROCESSES.fetch_add(1, Ordering::Relaxed)),
             credentials: Credentials::new("AKIDSIM", "secret", None, None, "simulator"),
-            endpoint: Some(wires::AWS.to_owned()),
+            endpoint: Some(AWS.to_owned()),
             endpoint_ec2: None,
         };
         Process {
