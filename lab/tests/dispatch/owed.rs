@@ -154,7 +154,7 @@ async fn who_takes_the_deployment_down_is_told_what_stays_registered() {
     let told = world.invoke(&world.cold(&hanging), &retire).await;
     assert!(told.unwrap_err().to_string().contains("1 stay registered"));
     world.invoke(&world.handler, &retire).await.unwrap();
-    assert!(world.registered("admin").await.is_empty());
+    assert!(world.live("registration").await.is_empty());
     world.end().await;
 }
 

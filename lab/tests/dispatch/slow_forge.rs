@@ -84,7 +84,8 @@ async fn while_the_forge_is_asked_about_idle_machines_a_job_gets_its_own() {
     let drain = invoke_until_asked(&world, "drain", &forge, &asked).await;
     world.queue(&[Job::new(7)]).await;
     world.drain().await;
-    assert_eq!(world.living().await.len(), idle.len() + 1);
+    let living = world.living().await;
+    assert!(living.iter().any(|one| !idle.contains(one)), "{living:?}");
     // Two questions about each.
     let asked = asked.load(Ordering::Relaxed);
     assert!(asked < 2 * idle.len(), "after {asked} questions");
