@@ -137,7 +137,8 @@ async fn every_point(handlers: &[Handler]) {
             assert!(points < POINTS_MAX, "{point}: there is no end of them");
         }
         let took = begun.elapsed().as_secs_f64();
-        eprintln!("{story:?}, {event:?}: killed at {points} points, {took:.1} s");
+        let calls = expected.calls.join(", ");
+        eprintln!("{story:?}, {event:?}: killed at {points} points, {took:.1} s: {calls}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     world.end().await;
@@ -157,5 +158,11 @@ fn difference(handler: &Handler, expected: &State, seen: &State) -> Option<Strin
     if allowed && as_expected == *expected {
         return None;
     }
-    Some(format!("without a crash {expected:#?}\nwith it {seen:#?}"))
+    let (expected, seen) = (format!("{expected:#?}"), format!("{seen:#?}"));
+    let only = |of: &str, other: &str| {
+        let lines = of.lines().filter(|line| !other.contains(line));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let (without, with) = (only(&expected, &seen), only(&seen, &expected));
+    Some(format!("without a crash\n{without}\nwith it\n{with}"))
 }

@@ -93,7 +93,8 @@ impl<'a> Play<'a> {
             abandoned: None,
         };
         let watched = Some((event, at));
-        play.aged(0);
+        // All that was before is over, leases too.
+        play.wait_a_minute().await;
         play.push().await;
         match story {
             Story::Overdue => {

@@ -28,7 +28,9 @@ const OWN: [&str; 13] = [
     "run_id",
 ];
 /// Attributes of a job's history that only people read: a crash may keep them from being written.
-const FOR_PEOPLE: [&str; 2] = ["launch", "launched_ms"];
+const FOR_PEOPLE: [&str; 3] = ["launch", "launched_ms", "released_ms"];
+/// How a machine ended that ended by itself: by EC2's event, or for want of it by a look.
+const BY_ITSELF: [&str; 2] = ["ended", "gone"];
 
 /// What is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +122,8 @@ fn without_own(row: &Value) -> Value {
 fn field_without_own(name: &str, value: &Value) -> Value {
     if OWN.contains(&name) {
         json!("its own")
+    } else if name == "reason" && BY_ITSELF.iter().any(|word| value == word) {
+        json!("by itself")
     } else if name.ends_with("_ms") {
         json!("a time")
     } else {
