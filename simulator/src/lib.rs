@@ -14,6 +14,7 @@ mod play;
 mod process;
 mod promises;
 mod prove;
+mod runner;
 mod shrink;
 mod site;
 mod story;
