@@ -15,10 +15,10 @@ use crate::budget::Budget;
 use crate::document::Workflow;
 use crate::document::on::OnEvent;
 use crate::event::{Event, EventKind, PullRequest, Reads};
-use crate::expression::{Resolved, Value};
+use crate::expression::Resolved;
 use crate::gather::Facts;
 use crate::jobs::concurrency::{self, Group, RunFacts};
-use crate::jobs::contexts::{Contexts, GithubFacts, github_of};
+use crate::jobs::contexts::{Contexts, GithubFacts, github_of, no_github};
 use crate::jobs::reusable::Caller;
 use crate::jobs::workflow_set::{ReadFile, WorkflowSet, crash_at};
 use crate::jobs::{ExpandedJob, Start};
@@ -110,7 +110,7 @@ impl Facts {
         let of_base = (self.base.iter())
             .flat_map(|base| base.files.iter().map(move |file| (base, file)))
             .map(|file| evaluator.file(file, |on| on == PULL_REQUEST_TARGET))
-            .filter(|file| !file.events.is_empty());
+            .filter(|file| !file.events.is_empty() || file.is_over_limit());
         // In the order in which the forge makes their runs.
         let mut workflows: Vec<WorkflowEvaluation> = match self.server.kind {
             ForgeKind::Gitea => of_head.chain(of_base).collect(),
@@ -365,7 +365,7 @@ fn contexts_of_jobs(of_run: Contexts, server: Server) -> Contexts {
         return of_run;
     }
     Contexts {
-        github: Value::Null,
+        github: no_github(),
         ..of_run
     }
 }
@@ -388,6 +388,12 @@ fn awaits_approval(event: &Event, on: &str) -> bool {
 }
 
 impl WorkflowEvaluation {
+    /// Whether it was not read because one of our limits was hit.
+    fn is_over_limit(&self) -> bool {
+        let refused = self.refused.as_ref();
+        refused.is_some_and(|refused| refused.by == By::Limit)
+    }
+
     /// Why no file starts anything, if the forge's code fails on a rule of this one.
     fn crash(&self) -> Option<String> {
         let mut events = self.events.iter();
@@ -424,10 +430,10 @@ impl Evaluation {
             event.judgement.outcome == Outcome::Unknown || refused.is_some_and(is_limit)
         };
         self.is_over_limit
-            || self.workflows.iter().any(|workflow| {
-                workflow.refused.as_ref().is_some_and(is_limit)
-                    || workflow.events.iter().any(is_unknown)
-            })
+            || self
+                .workflows
+                .iter()
+                .any(|workflow| workflow.is_over_limit() || workflow.events.iter().any(is_unknown))
     }
 }
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::discovery::FoundFiles;
+use crate::discovery::{FoundFile, FoundFiles};
 use crate::event::Body;
 use crate::server::Server;
 
@@ -36,6 +36,76 @@ fn an_old_gitea_makes_labels_without_github() {
         let server = Server::parse(version).unwrap();
         assert_eq!(started(EventKind::Push, &body, asks, server).0, label);
     }
+}
+
+#[test]
+fn a_file_is_checked_without_a_github_whose_fields_are_null() {
+    let body = json!({"ref": "refs/heads/main", "before": "1a", "after": "2b"});
+    let server = Server::gitea(1, 27, 3);
+    for (expression, label) in [
+        ("github.ref_name != runner.os || nothing.here", "true"),
+        ("github.ref_name == 'main' && nothing.here", ""),
+        ("github == null && nothing.here", "false"),
+        ("github.ref_name != '' && nothing.here", ""),
+    ] {
+        let text = format!("on: push\njobs: {{a: {{runs-on: \"${{{{ {expression} }}}}\"}}}}\n");
+        let file = [("a.yml".to_owned(), text.into_bytes())];
+        let set = WorkflowSet::of(FoundFiles::of("w", file), server);
+        let is_read = set.files[0].read.is_ok();
+        assert!(is_read, "{expression}");
+        let evaluation = Facts::of(set, server).evaluate(&Event {
+            kind: EventKind::Push,
+            body: serde_json::from_value(body.clone()).unwrap(),
+        });
+        let labels = evaluation.runs().next().map(|(_, run)| {
+            let labels = run.jobs[0].job.labels.clone();
+            labels.known().unwrap().concat()
+        });
+        assert_eq!(labels.unwrap_or_default(), label, "{expression}");
+    }
+}
+
+#[test]
+fn what_was_not_pushed_to_has_no_commits_before_and_after() {
+    let label = |kind, body| {
+        let on = "{pull_request: {types: [opened, synchronize]}}";
+        let asks = (on, "${{ github.event.before }}-${{ github.event.after }}");
+        started(kind, &body, asks, Server::gitea(1, 27, 3)).0
+    };
+    let opened = json!({"action": "opened", "pull_request": {"number": 5}});
+    assert_eq!(label(EventKind::PullRequest, opened), "-");
+    let pushed = json!({"action": "synchronized", "before": "1a", "after": "2b",
+        "pull_request": {"number": 5}});
+    assert_eq!(label(EventKind::PullRequestSync, pushed), "1a-2b");
+}
+
+#[test]
+fn a_file_of_the_base_that_is_over_a_limit_leaves_it_open_what_starts() {
+    let server = Server::GITEA_1_26;
+    let file = |bytes| {
+        let file = FoundFile {
+            path: "w/a.yml".to_owned(),
+            bytes,
+        };
+        let found = FoundFiles {
+            dir: Some("w".to_owned()),
+            files: vec![file],
+            refused: None,
+        };
+        WorkflowSet::of(found, server)
+    };
+    let is_uncertain = |base| {
+        let mut facts = Facts::of(file(Ok(b"on: push\njobs: {a: {}}".to_vec())), server);
+        facts.base = Some(file(base));
+        let body = json!({"action": "opened", "pull_request": {"number": 5}});
+        let event = Event {
+            kind: EventKind::PullRequest,
+            body: serde_json::from_value(body).unwrap(),
+        };
+        facts.evaluate(&event).is_uncertain()
+    };
+    assert!(is_uncertain(Err("it is too large".to_owned())));
+    assert!(!is_uncertain(Ok(b"on: [".to_vec())));
 }
 
 /// The workflows that a push starts, by the files `a.yml`, `b.yml`, ….

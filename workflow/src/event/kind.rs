@@ -101,7 +101,9 @@ impl EventKind {
         Self::deserialize(word).ok()
     }
 
-    /// The fields of its delivery (Gitea 1.26 and 1.27, `modules/structs/hook.go`).
+    /// The fields of its delivery (Gitea 1.26 and 1.27, `modules/structs/hook.go`), but for those that are
+    /// kept and left out where they are empty: of a pull request `before` and `after`, of a run its pull
+    /// request.
     #[must_use]
     pub(crate) const fn fields(self) -> &'static [&'static str] {
         match self {
@@ -149,8 +151,6 @@ impl EventKind {
             | Self::PullRequestSync
             | Self::PullRequestReviewRequest => &[
                 "action",
-                "before",
-                "after",
                 "number",
                 "changes",
                 "pull_request",
@@ -166,7 +166,6 @@ impl EventKind {
                 "action",
                 "workflow",
                 "workflow_run",
-                "pull_request",
                 "organization",
                 "repository",
                 "sender",

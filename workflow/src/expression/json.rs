@@ -44,7 +44,7 @@ fn part(
             let items = map.iter().map(|(key, item)| (Some(key.as_str()), item));
             group(items, ['{', '}'], line, to, unknown)?;
         }
-        // Of a job that there is not.
+        // A pointer to nothing.
         Value::Record(record) if record.fields.is_empty() => to.push_str("null"),
         Value::Record(record) => {
             let items = record.fields.iter().map(|(key, item)| (Some(*key), item));

@@ -102,6 +102,8 @@ impl Evaluation<'_> {
             Value::Part(_, because) | Value::Unknown(because) => {
                 Err(Stop::Unknown(because.as_ref().to_owned()))
             }
+            // A pointer to nothing.
+            Value::Record(record) if record.fields.is_empty() => self.kind(&Value::Null, at),
             // Nobody looks at what is in it; that it is a map decides.
             Value::Record(record) if record.kind == RecordKind::Github => {
                 Ok(Kind::Mapping(Vec::new()))

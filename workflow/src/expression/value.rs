@@ -41,14 +41,14 @@ pub enum Value {
 pub struct Record {
     /// What it is.
     pub kind: RecordKind,
-    /// Its fields in the order of JSON; of a [`RecordKind::Job`] none where there is no job.
+    /// Its fields in the order of JSON; none of a pointer to nothing.
     pub fields: Vec<(&'static str, Value)>,
 }
 
 /// The records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
-    /// `github`.
+    /// `github`: there is none where the forge only checks a file, and its fields are null.
     Github,
     /// `job`: on the server there is none, and its fields are null.
     Job,
@@ -254,9 +254,7 @@ impl Value {
     pub(super) fn written(&self) -> Result<Arc<str>, Arc<str>> {
         Ok(match self {
             // A pointer to nothing.
-            Self::Record(record) if record.kind == RecordKind::Job && record.fields.is_empty() => {
-                "".into()
-            }
+            Self::Record(record) if record.fields.is_empty() => "".into(),
             Self::Record(_) | Self::Odd(Odd::Time) => "Object".into(),
             Self::Odd(Odd::Large(number)) => number.to_string().into(),
             Self::Null

@@ -75,6 +75,12 @@ const GITHUB_FIELDS: [&str; 30] = [
     "run_attempt",
 ];
 
+/// The `github` of expressions that the forge evaluates without one: a pointer to nothing, whose fields are
+/// null and not empty texts.
+pub(crate) fn no_github() -> Value {
+    Value::record(RecordKind::Github, Vec::new())
+}
+
 /// What the context `github` is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GithubFacts<'a> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::contexts::Contexts;
+use super::contexts::{Contexts, no_github};
 use super::uses::Uses;
 use crate::discovery::FoundFiles;
 use crate::document::Workflow;
@@ -68,6 +68,7 @@ impl WorkflowSet {
     #[must_use]
     pub fn of(found: FoundFiles, server: Server) -> Self {
         let nothing = Contexts {
+            github: no_github(),
             vars: Some(BTreeMap::new()),
             ..Contexts::default()
         };
