@@ -69,6 +69,7 @@ fn help_names_the_program_and_lists_developers_commands_by_themselves() {
         "docker-jobs",
         "differential",
         "judge",
+        "simulate",
         "conformance",
         "test",
         "tidy",
