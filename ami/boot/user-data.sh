@@ -290,12 +290,14 @@ clone_token=$(sed -n 's/^clone-token //p' "$state/answer")
 case $clone_token in
   *[!A-Za-z0-9._-]*) fail 'the answer holds no usable clone token' ;;
 esac
-# Written by the shell itself: the token stands in no argument list and, by the include, on no disk.
+# Written by the shell itself: the token stands in no argument list, and on no disk. git is told by a helper,
+# since it hands an address with a token in it to its own programs as an argument.
 if [ -n "$clone_token" ]; then
-  printf '[url "%s://ci:%s@%s/"]\n\tinsteadOf = %s/\n' \
-    "${forge%%://*}" "$clone_token" "${forge#*://}" "$forge" >"$own/gitconfig"
-  printf '[include]\n\tpath = %s/gitconfig\n' "$own" >"$home/.gitconfig"
-  chown "$user": "$own/gitconfig" "$home/.gitconfig"
+  host=${forge#*://}
+  printf 'username=ci\npassword=%s\n' "$clone_token" >"$own/clone-token"
+  printf '[credential "%s"]\n\thelper = "!cat %s/clone-token; :"\n' \
+    "${forge%%://*}://${host%%/*}" "$own" >"$home/.gitconfig"
+  chown "$user": "$own/clone-token" "$home/.gitconfig"
 else
   say 'no clone token is set: jobs reach public repositories only'
 fi

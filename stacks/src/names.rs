@@ -312,7 +312,7 @@ pub enum SecretName {
     ForgeToken,
     /// The forge's reusable runner registration token, global scope.
     RegistrationToken,
-    /// Read-only token that pools with `clone_token` get for `url.insteadOf`.
+    /// Read-only token with which jobs of pools with `clone_token` clone.
     CloneToken,
 }
 
