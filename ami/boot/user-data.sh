@@ -294,10 +294,10 @@ esac
 # since it hands an address with a token in it to its own programs as an argument.
 if [ -n "$clone_token" ]; then
   host=${forge#*://}
-  printf 'username=ci\npassword=%s\n' "$clone_token" >"$own/clone-token"
-  printf '[credential "%s"]\n\thelper = "!cat %s/clone-token; :"\n' \
+  printf 'username=ci\npassword=%s\n' "$clone_token" >"$own/token"
+  printf '[credential "%s"]\n\thelper = "!cat %s/token; :"\n' \
     "${forge%%://*}://${host%%/*}" "$own" >"$home/.gitconfig"
-  chown "$user": "$own/clone-token" "$home/.gitconfig"
+  chown "$user": "$own/token" "$home/.gitconfig"
 else
   say 'no clone token is set: jobs reach public repositories only'
 fi

@@ -59,7 +59,7 @@ async fn a_stock_machine_gets_what_actions_need() {
     let answers = json!([Forge(&bench).credential("stock").await]);
     // The host has a Node, and no dnf.
     let boot_file = AL2023.boot_file();
-    let boot_file = boot_file.replace("command -v node", "command -v no-such-node");
+    let boot_file = boot_file.replace("command -v node", "command -v no-node");
     let boot_file = boot_file.replace(TELLS.0, TELLS.1);
     let id = bench
         .boot(&prepared(&says("dnf", ""), &boot_file, &answers))
@@ -90,8 +90,8 @@ async fn ubuntu_waits_for_apts_lock_and_gets_node_docker_and_sudo() {
         "case \"$*\" in\n\
          *update) [ -e /run/second ] || { touch /run/second; exit 100; } ;;\n\
          *install*) echo \"noninteractive: $DEBIAN_FRONTEND\" >>/run/calls; groupadd docker\n\
-         printf '#!/bin/sh\\n' >/usr/local/bin/no-such-docker\n\
-         chmod +x /usr/local/bin/no-such-docker ;;\nesac",
+         printf '#!/bin/sh\\n' >/usr/local/bin/no-docker\n\
+         chmod +x /usr/local/bin/no-docker ;;\nesac",
     );
     // The lab's units are those that systemd-run makes.
     let systemctl = says(
@@ -104,9 +104,9 @@ async fn ubuntu_waits_for_apts_lock_and_gets_node_docker_and_sudo() {
     );
     let boot_file = UBUNTU.boot_file();
     let boot_file = boot_file
-        .replace("command -v node", "command -v no-such-node")
-        .replace("command -v docker", "command -v no-such-docker")
-        .replace("command -v git", "command -v no-such-git")
+        .replace("command -v node", "command -v no-node")
+        .replace("command -v docker", "command -v no-docker")
+        .replace("command -v git", "command -v no-git")
         .replace(TELLS.0, TELLS.1);
     // Nothing is downloaded here, and another archive has another checksum.
     let download = "curl -fsSL --proto '=https' -m 120 -o \"/root/$1\" \"$2\"";

@@ -163,7 +163,7 @@ async fn no_pipe_link_or_process_that_a_job_leaves_keeps_its_machine_or_is_read_
         mkdir -p /run/ci/log || true\n\
         for log in /run/ci/runner.log /run/ci/log/runner.log; do mkfifo $log || true; done\n\
         cd /run/ci-runner\n\
-        for file in .runner config.yaml runner.log clone-token; do rm -f $file; ln -s /root/secret $file; done\n\
+        for file in .runner config.yaml runner.log token; do rm -f $file; ln -s /root/secret $file; done\n\
         mkdir log && mkfifo log/runner.log\n\
         rm -rf ~/.gitconfig && ln -s /root/secret ~/.gitconfig\n\
         cat /root/secret /run/ci/runner.log || true\n\
