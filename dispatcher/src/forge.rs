@@ -239,12 +239,19 @@ impl Forge {
         if jobs.is_ok_and(|answer| answer.is_list_of_jobs()) {
             return ForgeJobState::Gone;
         }
-        match self.get(CALL, &repository).await {
-            Err(error) if error.is_own_404() && self.is_shown_all(&key.repository).await => {
-                ForgeJobState::Gone
-            }
-            Ok(_) | Err(_) => ForgeJobState::Unknown,
+        if self.is_gone(&key.repository).await {
+            ForgeJobState::Gone
+        } else {
+            ForgeJobState::Unknown
         }
+    }
+
+    /// Whether `repository` is not there, and not only hidden.
+    pub(crate) async fn is_gone(&self, repository: &str) -> bool {
+        let shown = self
+            .get("GET repository", &format!("/api/v1/repos/{repository}"))
+            .await;
+        shown.is_err_and(|error| error.is_own_404()) && self.is_shown_all(repository).await
     }
 
     /// Whether the token's user is shown everything of the owner of `repository`: a forge answers the same of

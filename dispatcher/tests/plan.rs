@@ -2,7 +2,7 @@
 
 use dispatcher::model::job::JobKey;
 use dispatcher::model::runner::{EndReason, RunnerState};
-use dispatcher::model::world::{ForgeJobState, Pause, Refusal, WaitingJob};
+use dispatcher::model::world::{ForgeJobState, Launch, Pause, Refusal, WaitingJob};
 use dispatcher::plan::{self, ALONE_MAX, Action, Because, LAUNCHES_MAX};
 
 #[path = "plan/put_back.rs"]
@@ -249,6 +249,19 @@ fn a_job_that_is_adopted_has_not_been_launched_for() {
 fn a_launch_without_an_outcome_is_sent_again_and_counts_as_supply() {
     let mut story = world(vec![claimed(1, "a", 1), waiting(2)], vec![]);
     story.launches = vec![open_launch("a")];
+    assert_eq!(told(&story), ["reissue a", "launch for 2"]);
+}
+
+#[test]
+fn a_launch_that_somebody_has_just_sent_is_left_to_them_and_counts_as_supply() {
+    let mut story = world(vec![claimed(1, "a", 1), waiting(2)], vec![]);
+    let sent = |ago_ms: u64| Launch {
+        sent_ms: NOW_MS - ago_ms,
+        ..open_launch("a")
+    };
+    story.launches = vec![sent(20_000)];
+    assert_eq!(told(&story), ["launch for 2"]);
+    story.launches = vec![sent(20_001)];
     assert_eq!(told(&story), ["reissue a", "launch for 2"]);
 }
 

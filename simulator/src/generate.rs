@@ -1,4 +1,6 @@
-//! A story from a seed: a few runs, and a few things that go wrong, each drawn.
+//! A story from a seed: a few runs, and a few things that go wrong, each drawn. What is rare alone and bad
+//! together is drawn together: a burst under a small cap while two drains are at work, a launch that comes to
+//! nothing in the middle of its candidates.
 
 use fastrand::Rng;
 
@@ -36,13 +38,18 @@ pub fn generate(seed: u64) -> Story {
         let act = Act::Run {
             repository: REPOSITORIES[rng.usize(..REPOSITORIES.len())].to_owned(),
             jobs: rng.u32(1..=3),
-            label: if rng.u32(..12) == 0 { "gpu" } else { "base" }.to_owned(),
+            label: if rng.u32(..8) == 0 { "gpu" } else { "base" }.to_owned(),
             seconds: [8, 20, 45, 90, 700][rng.usize(..5)],
         };
         steps.push(Step::At(rng.u32(..60), act));
     }
     for _ in 0..rng.u32(1..=6) {
         steps.push(trouble(&mut rng, runs));
+    }
+    match rng.u32(..8) {
+        0 => steps.extend(burst(&mut rng)),
+        1 => steps.extend(short_of_capacity(&mut rng)),
+        _ => {}
     }
     // As it is printed: what happens at one moment happens in the order of the lines.
     steps.sort_by_key(Step::place);
@@ -68,20 +75,57 @@ fn trouble(rng: &mut Rng, runs: u32) -> Step {
             };
             Step::Machine(rng.u32(1..=3), fault)
         }
-        68..72 => Step::Clock(rng.u32(1..=3), rng.i32(-40..=40)),
+        68..74 => Step::Clock(rng.u32(1..=3), rng.i32(-12..=12)),
         _ => Step::At(rng.u32(5..200), act(rng, runs)),
     }
 }
 
+/// Jobs of another repository in the same seconds, and a drain that is not alone in the middle of its work.
+fn burst(rng: &mut Rng) -> Vec<Step> {
+    let run = |rng: &mut Rng, repository: &str| {
+        let act = Act::Run {
+            repository: repository.to_owned(),
+            jobs: rng.u32(1..=3),
+            label: "base".to_owned(),
+            seconds: 45,
+        };
+        Step::At(rng.u32(..3), act)
+    };
+    let mut steps = REPOSITORIES.map(|it| run(rng, it)).to_vec();
+    for _ in 0..rng.u32(1..=3) {
+        let name = ["TransactWriteItems", "Query"][rng.usize(..2)];
+        steps.push(Step::Call(name.to_owned(), rng.u32(1..=24), CallFault::LeaseLost));
+    }
+    steps
+}
+
+/// The first candidates of a launch have no capacity, and the function dies at one of them.
+fn short_of_capacity(rng: &mut Rng) -> Vec<Step> {
+    let act = match rng.u32(..2) {
+        0 => Act::NoSpot(rng.u32(20..90)),
+        _ => Act::NoCapacity(rng.u32(3..90)),
+    };
+    let fault = match rng.u32(..3) {
+        0 => CallFault::AnswerLost,
+        1 => CallFault::DiesBefore,
+        _ => CallFault::DiesAfter,
+    };
+    vec![
+        Step::At(0, act),
+        Step::Call("RunInstances".to_owned(), rng.u32(2..=8), fault),
+    ]
+}
+
 fn call(rng: &mut Rng) -> Step {
     let name = CALLS[rng.usize(..CALLS.len())];
-    let fault = match rng.u32(..12) {
+    let fault = match rng.u32(..13) {
         0 | 1 => CallFault::Fails,
         2 => CallFault::Throttled,
         3 => CallFault::Lost,
         4..=6 => CallFault::AnswerLost,
         7 => CallFault::Slow(rng.u32(1..12)),
         8 => CallFault::DiesBefore,
+        9 => CallFault::LeaseLost,
         _ => CallFault::DiesAfter,
     };
     let most = if name == "TransactWriteItems" { 24 } else { 6 };
@@ -95,10 +139,12 @@ fn message(rng: &mut Rng) -> Step {
         (Message::Event, 6),
         (Message::Nudge, 4),
         (Message::Tick, 4),
-    ][rng.usize(..5)];
-    let passage = match rng.u32(..3) {
+        (Message::Request, 12),
+    ][rng.usize(..6)];
+    let passage = match rng.u32(..4) {
         0 => Passage::Lost,
         1 => Passage::Twice,
+        2 if message == Message::Request => Passage::AnswerLost,
         _ => Passage::Late(rng.u32(1..120)),
     };
     Step::Message(message, rng.u32(1..=most), passage)

@@ -28,6 +28,9 @@ const COLD_START: Duration = Duration::from_millis(60);
 /// Most calls of one event: a drain with all that a story of a few jobs can hold for it.
 const CALLS_MAX: u32 = 600;
 
+/// What the schedule's event is called.
+pub(crate) const TICK: &str = "tick";
+
 /// Those of all stories that this program has played.
 static PROCESSES: AtomicU64 = AtomicU64::new(0);
 
@@ -66,6 +69,8 @@ impl World {
             format!("event-{events:04}")
         };
         *lock(&process.wires.calls) = 0;
+        *lock(&process.wires.writes) = 0;
+        let had_nothing_to_do = what == TICK && self.has_nothing_to_do();
         self.running(&process.wires);
         let deadline = Instant::now() + TIMEOUT - RESERVE;
         let served = within(
@@ -82,6 +87,9 @@ impl World {
         let calls = *lock(&process.wires.calls);
         if calls > CALLS_MAX {
             self.violated(format!("{what}: {calls} calls for one event"));
+        }
+        if had_nothing_to_do && outcome.is_ok() && self.has_nothing_to_do() {
+            self.look_at_idle_tick(&process.wires);
         }
         match outcome {
             Err(Unserved::Died | Unserved::TimedOut) => {
@@ -119,6 +127,8 @@ impl World {
             fault: *lock(&self.fleet.fault),
             dies: Notify::new(),
             calls: Mutex::new(0),
+            writes: Mutex::new(0),
+            idle_at: Mutex::new(None),
         };
         // For each region the SDK remembers in a static how often it retried, which is the process's alone.
         let endpoint = AwsEndpoint {
@@ -141,6 +151,14 @@ impl World {
 
     fn stopped(&self, number: u32) {
         self.state().running.remove(&number);
+    }
+
+    /// A process is about to change something.
+    pub(crate) fn writes(&self, number: u32) {
+        let wires = self.state().running.get(&number).and_then(Weak::upgrade);
+        if let Some(wires) = wires {
+            *lock(&wires.writes) += 1;
+        }
     }
 
     /// Kills a process in the middle of what it does.

@@ -85,6 +85,7 @@ impl World {
             state.machines.push(Machine {
                 id: id.to_owned(),
                 credentials: 0,
+                unanswered: false,
                 job: None,
                 busy: false,
                 excused: false,

@@ -8,6 +8,9 @@ pub(crate) struct Machine {
     pub(crate) id: String,
     /// How often the function gave it a credential.
     pub(crate) credentials: u32,
+    /// Whether it asked for its credential, or for a job in all of its time, and was not answered: what was
+    /// registered may be lost with that.
+    pub(crate) unanswered: bool,
     /// Id and attempt of the job that it has, once it has one.
     pub(crate) job: Option<(i64, i64)>,
     /// Whether it is at work on that job.
@@ -19,4 +22,12 @@ pub(crate) struct Machine {
     pub(crate) runner: Option<(String, String)>,
     pub(crate) life: Option<AbortHandle>,
     pub(crate) off: bool,
+}
+
+impl Machine {
+    /// Whether something that is no mistake of ours kept it from every job, so that another is launched for
+    /// the one it was there for.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.job.is_none() && (self.excused || self.unanswered)
+    }
 }

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::account;
 use crate::generate::generate;
+use crate::invoke::TICK;
 use crate::promises::TICK_S;
 use crate::story::{Act, Message, Step, Story};
 use crate::world::World;
@@ -23,8 +24,10 @@ const STACK_BYTES: usize = 32 << 20;
 const SETTLES_WITHIN_S: u64 = 40 * 60;
 /// How often it is asked whether it has.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long it must have settled: the next tick has to find nothing to do either.
-const SETTLED: Duration = Duration::from_secs(75);
+/// How long it must have settled, in milliseconds: the next tick has to find nothing to do either.
+const SETTLED_MS: u64 = 75_000;
+/// The same while a job waits at the forge in vain: each tick sees it, and none may do anything about it.
+const SETTLED_BESIDE_MS: u64 = 135_000;
 
 /// What came of a story.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +107,7 @@ async fn played(story: &Story, playing: Playing) -> Outcome {
     world.state().watch.records = playing.records;
     // The first tick says since when the deployment is there.
     let first = world
-        .invoke("tick", json!({ "action": ACTION_CLEANUP }))
+        .invoke(TICK, json!({ "action": ACTION_CLEANUP }))
         .await;
     first.expect("nothing is wrong before a story begins");
     world.start();
@@ -123,8 +126,15 @@ async fn played(story: &Story, playing: Playing) -> Outcome {
         let since_ms = *settled_ms.get_or_insert(passed_ms);
         if !world.is_settled() {
             settled_ms = None;
-        } else if passed_ms - since_ms >= u64::try_from(SETTLED.as_millis()).unwrap_or_default() {
-            break true;
+        } else {
+            let settled_for = if world.some_wait() {
+                SETTLED_BESIDE_MS
+            } else {
+                SETTLED_MS
+            };
+            if passed_ms - since_ms >= settled_for {
+                break true;
+            }
         }
         if passed_ms > until_ms {
             break false;
@@ -199,7 +209,7 @@ async fn tick(world: Arc<World>) {
         ticks.tick().await;
         world.send(Message::Tick, 0, |world| async move {
             let event = json!({ "action": ACTION_CLEANUP });
-            match world.invoke("tick", event).await {
+            match world.invoke(TICK, event).await {
                 Ok(_) => world.look_at_ages(),
                 Err(why) => world.tell(format!("tick: {why}")),
             }

@@ -40,7 +40,12 @@ pub(crate) struct Wires {
     pub(crate) skew_s: i32,
     pub(crate) fault: Option<Fault>,
     pub(crate) dies: Notify,
+    /// How many calls it made for this event.
     pub(crate) calls: Mutex<u32>,
+    /// How many of them were to change something.
+    pub(crate) writes: Mutex<u32>,
+    /// How many jobs there had been when it last found nothing to do.
+    pub(crate) idle_at: Mutex<Option<usize>>,
 }
 
 /// What it guards; a thread that panicked while it had it has ended the story.

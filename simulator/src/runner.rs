@@ -12,13 +12,15 @@ use stacks::route::{LINE_RUNNER, REFUSED};
 use tokio::time::Instant;
 
 use crate::account::{BOOT_MINUTES, IDLE_MINUTES, LIMIT_MINUTES};
-use crate::story::MachineFault;
+use crate::story::{MachineFault, Message, Passage};
 use crate::world::World;
 
 /// From its launch until a machine asks for its credential.
 const BOOT: Duration = Duration::from_secs(20);
 /// How long API Gateway waits for the function.
 const ROUTE_TIMEOUT: Duration = Duration::from_secs(29);
+/// When a request that comes twice comes again.
+const REQUESTED_AGAIN: Duration = Duration::from_millis(15);
 /// How often a runner asks for a job.
 const FETCH: Duration = Duration::from_secs(2);
 /// How often a runner says that it is at work, and the machine asks whether the forge still knows it.
@@ -36,34 +38,83 @@ impl World {
                 "userArn": format!("arn:aws:sts::111111111111:assumed-role/{}/{id}", self.names.runner),
             }}},
         });
-        let (world, id, asks) = (Arc::clone(self), id.to_owned(), body["ask"].is_string());
+        let asks = body["ask"].is_string();
+        let (nth, passage) = self.count_message(Message::Request);
+        if let Some(passage) = passage {
+            self.tell(format!("request {nth} {passage}"));
+        }
+        let requested = self.requested(id, event.clone(), asks);
+        let answer = match passage {
+            Some(Passage::Lost) => None,
+            Some(Passage::AnswerLost) => {
+                self.spawn(async move { drop(requested.await) });
+                None
+            }
+            Some(Passage::Late(seconds)) => {
+                tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+                self.answered(requested).await
+            }
+            Some(Passage::Twice) => {
+                let again = self.requested(id, event, asks);
+                self.spawn(async move {
+                    tokio::time::sleep(REQUESTED_AGAIN).await;
+                    drop(again.await);
+                });
+                self.answered(requested).await
+            }
+            None => self.answered(requested).await,
+        };
+        let (status, text) = answer.unwrap_or((503, String::new()));
+        // Of a request that comes twice the second may be the one that is answered.
+        let is_lost = status >= 500 || passage == Some(Passage::Twice) && status == REFUSED;
+        if asks
+            && is_lost
+            && let Some(machine) = self.state().machine(id)
+        {
+            machine.unanswered = true;
+        }
+        (status, text)
+    }
+
+    /// What API Gateway waits for. The function goes on whether or not somebody waits for its answer.
+    async fn answered(
+        self: &Arc<Self>,
+        requested: impl Future<Output = (u16, String)> + Send + 'static,
+    ) -> Option<(u16, String)> {
         let (send, answered) = tokio::sync::oneshot::channel();
-        // The function goes on whether or not somebody waits for its answer.
         self.spawn(async move {
-            let answer = world.invoke(&format!("request of {id}"), event).await;
-            let answer = match answer {
+            let _nobody_waits = send.send(requested.await);
+        });
+        let answer = tokio::time::timeout(ROUTE_TIMEOUT, answered).await;
+        answer.ok().and_then(Result::ok)
+    }
+
+    /// One event of the route, and what the function answers.
+    fn requested(
+        self: &Arc<Self>,
+        id: &str,
+        event: Value,
+        asks: bool,
+    ) -> impl Future<Output = (u16, String)> + Send + 'static {
+        let (world, id) = (Arc::clone(self), id.to_owned());
+        async move {
+            match world.invoke(&format!("request of {id}"), event).await {
                 Ok(answer) => {
                     let status = answer["statusCode"]
                         .as_u64()
                         .and_then(|it| u16::try_from(it).ok());
                     let text = answer["body"].as_str().unwrap_or_default().to_owned();
+                    if asks && status == Some(200) {
+                        world.given_credential(&id);
+                    }
                     (status.unwrap_or(500), text)
                 }
                 Err(why) => {
                     world.tell(format!("request of {id}: {why}"));
                     (500, String::new())
                 }
-            };
-            if asks && answer.0 == 200 {
-                world.given_credential(&id);
             }
-            let _nobody_waits = send.send(answer);
-        });
-        let answer = tokio::time::timeout(ROUTE_TIMEOUT, answered).await;
-        answer
-            .ok()
-            .and_then(Result::ok)
-            .unwrap_or((503, String::new()))
+        }
     }
 
     /// One call of a runner to the forge; `None` while that answers nobody.
@@ -179,13 +230,18 @@ async fn run(
         .route(id, &json!({"mark": "online", "text": ""}))
         .await;
     let idle_until = Instant::now() + Duration::from_secs(u64::from(IDLE_MINUTES) * 60);
+    let mut was_silent = false;
     let task = loop {
         if Instant::now() >= idle_until {
+            if let Some(machine) = world.state().machine(id).filter(|_| was_silent) {
+                machine.unanswered = true;
+            }
             return ("ending", "no job came".to_owned());
         }
         match world.rpc(Some(&runner), "FetchTask", &json!({"tasksVersion": "0"})) {
             Some((200, answer)) if answer["task"].is_object() => break answer["task"].clone(),
-            Some((200, _)) | None => {}
+            Some((200, _)) => {}
+            None => was_silent = true,
             Some((status, _)) => return ("ending", format!("the forge answers {status}")),
         }
         tokio::time::sleep(FETCH).await;

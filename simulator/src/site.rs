@@ -189,7 +189,7 @@ impl World {
                 return;
             }
             Some(Passage::Twice) => self.spawn(again),
-            None => drop(again),
+            None | Some(Passage::AnswerLost) => drop(again),
         }
         let (answered, answer) = oneshot::channel();
         let delivered = deliver(Arc::clone(self), outgoing);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use dispatcher::simulation::Exchange;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
+use stacks::names::ACTION_DRAIN;
 use tokio::sync::oneshot;
 
 use crate::account::{self, Service};
@@ -18,6 +19,8 @@ use crate::world::World;
 
 /// Where the names of DynamoDB's and SSM's calls stand.
 const TARGET: &str = "x-amz-target";
+/// How long a call of a drain that has lost its lease takes: another drain does its work meanwhile.
+const OVERTAKEN: Duration = Duration::from_millis(900);
 
 /// Whom a call is for, and what it is called in stories.
 struct Call {
@@ -43,6 +46,9 @@ async fn exchange(
 ) -> Result<Response<Bytes>, Box<dyn Error + Send + Sync>> {
     let Call { service, name } = named(&request);
     let (nth, fault) = world.count_call(&name);
+    if !is_read(&name) {
+        world.writes(number);
+    }
     if let Some(fault) = fault {
         world.tell(format!("{name} {nth}: {fault}"));
         let now_ms = world.now_ms();
@@ -60,6 +66,10 @@ async fn exchange(
         Some(CallFault::DiesBefore) => {
             world.kill(number);
             return pending().await;
+        }
+        Some(CallFault::LeaseLost) => {
+            lose_lease(world);
+            tokio::time::sleep(OVERTAKEN).await;
         }
         Some(CallFault::AnswerLost | CallFault::DiesAfter) | None => {}
     }
@@ -104,6 +114,24 @@ async fn slow(
         let _given_up = send.send(answer);
     });
     answered.await.unwrap_or_else(|_| failure(service))
+}
+
+/// Takes the drain's lease away and wakes another drain.
+fn lose_lease(world: &Arc<World>) {
+    world.state().table.remove("live", "lease");
+    nudge(world, json!({ "action": ACTION_DRAIN }));
+}
+
+/// The function's word to itself, on its way.
+fn nudge(world: &Arc<World>, event: Value) {
+    world.send(Message::Nudge, 25, move |world| {
+        let event = event.clone();
+        async move {
+            if let Err(why) = world.invoke("nudge", event).await {
+                world.tell(format!("nudge: {why}"));
+            }
+        }
+    });
 }
 
 /// Whether a call changes nothing.
@@ -227,14 +255,7 @@ fn effect(
         Some(Service::Ec2) => world.ask_ec2(name, request.body()),
         Some(Service::Lambda) => {
             let event: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-            world.send(Message::Nudge, 25, move |world| {
-                let event = event.clone();
-                async move {
-                    if let Err(why) = world.invoke("nudge", event).await {
-                        world.tell(format!("nudge: {why}"));
-                    }
-                }
-            });
+            nudge(world, event);
             account::answer(202, &json!({}))
         }
         Some(Service::Ssm) => account::ssm(&world.state().parameters, request.body()),

@@ -206,7 +206,8 @@ impl World {
         let (nth, passage) = self.count_message(message);
         let word = message.word();
         let delays_ms = match passage {
-            None => vec![after_ms],
+            // Nobody waits for an answer.
+            None | Some(Passage::AnswerLost) => vec![after_ms],
             Some(Passage::Lost) => {
                 self.tell(format!("{word} {nth} is lost"));
                 return;

@@ -57,14 +57,20 @@ impl Ledger {
         Ok(ended && !row.contains_key(INSTANCE_ID))
     }
 
-    /// When a runner got a job that has not ended, as far as one knows.
-    pub(crate) async fn started_ms(&self, key: &JobKey) -> Result<Option<u64>, Failure> {
+    /// What must have become of a job that the forge lists as waiting and that is off our list, and when it was
+    /// told what that contradicts: that a runner has it, or that it ended before one had it.
+    pub(crate) async fn why_listed(&self, key: &JobKey) -> Result<Option<(JobEvent, u64)>, Failure> {
         let row = self.item(history_key(key)).await?.unwrap_or_default();
-        let status = row.get("job_status").and_then(|word| word.as_s().ok());
-        let (from, _) = JobEvent::TakenBack.moves();
-        let has_not_ended = status.is_some_and(|word| from.iter().any(|one| word == one.word()));
-        let had_runner = has_not_ended && row.contains_key(INSTANCE_ID);
-        Ok(had_runner.then(|| number_in(&row, "started_ms")))
+        let word = row.get("job_status").and_then(|word| word.as_s().ok());
+        let is_any = |of: &[JobStatus]| word.is_some_and(|it| of.iter().any(|one| it == one.word()));
+        let (has_started, _) = JobEvent::TakenBack.moves();
+        Ok(if row.contains_key(INSTANCE_ID) {
+            is_any(has_started).then(|| (JobEvent::TakenBack, number_in(&row, "started_ms")))
+        } else {
+            // One that we refused waits at the forge all along.
+            is_any(&[JobStatus::Completed, JobStatus::Cancelled])
+                .then(|| (JobEvent::Requeued, number_in(&row, "ended_ms")))
+        })
     }
 
     /// Puts a job back on the list that ended without a runner, or that the forge took back from one.

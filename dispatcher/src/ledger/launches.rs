@@ -41,19 +41,30 @@ impl Ledger {
         self.write(claim_update(claim, launch)).await
     }
 
+    /// Says that `launch` is sent for its current candidate from now on; refused where another has said so
+    /// since it was read, or has recorded what came of it.
+    pub(crate) async fn send_launch(
+        &self,
+        launch: &Launch,
+        now_ms: u64,
+    ) -> Result<WriteResult, Failure> {
+        let sent = Change::update(launch_key(&launch.id)).set("sent_ms", number(now_ms));
+        self.write(sent.only_sent_by(launch)).await
+    }
+
     /// Writes down that the launch's current candidate failed and that number `next` is tried.
     pub(crate) async fn next_candidate(
         &self,
         launch: &Launch,
         next: usize,
-        why: &str,
+        (why, now_ms): (&str, u64),
     ) -> Result<WriteResult, Failure> {
         let tried = launch.tried.iter().map(String::as_str).chain([why]);
         let moved = Change::update(launch_key(&launch.id))
             .set("candidate_at", number(next as u64))
-            .set("tried", AttributeValue::L(tried.map(text).collect()))
-            .only_from("candidate_at", number(launch.at as u64));
-        self.write(moved).await
+            .set("sent_ms", number(now_ms))
+            .set("tried", AttributeValue::L(tried.map(text).collect()));
+        self.write(moved.only_sent_by(launch)).await
     }
 
     /// Replaces a launch by the runners that it made and gives back what it reserved in vain.
@@ -63,8 +74,13 @@ impl Ledger {
         runners: &[Runner],
     ) -> Result<WriteResult, Failure> {
         let made = u32::try_from(runners.len()).unwrap_or(u32::MAX);
-        let done = Change::delete(launch_key(&launch.id))
-            .only_from("candidate_at", number(launch.at as u64));
+        let done = Change::delete(launch_key(&launch.id));
+        let done = if runners.is_empty() {
+            done.only_sent_by(launch)
+        } else {
+            // Whoever sends it for this candidate is told the same.
+            done.only_from("candidate_at", number(launch.at as u64))
+        };
         let mut changes = vec![done];
         changes.extend(
             runners.iter().map(|runner| {
@@ -77,6 +93,12 @@ impl Ledger {
 }
 
 impl Change {
+    /// Only if nobody has said since that it is at work on `launch`.
+    fn only_sent_by(self, launch: &Launch) -> Self {
+        self.only_from("candidate_at", number(launch.at as u64))
+            .only_from("sent_ms", number(launch.sent_ms))
+    }
+
     /// Only if the entry of the claimed job is as it was seen.
     pub(super) fn only_as_seen(self, claim: &Claim) -> Self {
         if breaks(Fault::LeaseTrusted) {

@@ -39,6 +39,7 @@ pub(crate) fn launch(world: &World, pool: &Pool, jobs: &[&WaitingJob]) -> Launch
         max_lifetime_minutes: pool.max_lifetime_minutes,
         tags: world.tags.clone(),
         claimed_ms: world.now_ms,
+        sent_ms: world.now_ms,
         tried: Vec::new(),
     }
 }
@@ -92,7 +93,18 @@ fn places(pool: &Pool, max: usize) -> Vec<(&str, &str)> {
     kept.into_iter().map(named).collect()
 }
 
+/// Longest time from the word that a launch is sent until the request is, in milliseconds.
+pub(crate) const SENT_WITHIN_MS: u64 = 4_000;
+/// Longest time from that word until EC2 has answered, in milliseconds: the request itself may take 15 s.
+pub(crate) const ANSWERED_WITHIN_MS: u64 = 20_000;
+
 impl Launch {
+    /// Whether nobody is at work on it any more. Two who send it at once may be told different things, where
+    /// capacity comes or goes between them, and one of them then gives back what the other was given.
+    pub(crate) fn is_left(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.sent_ms) > ANSWERED_WITHIN_MS
+    }
+
     /// The candidate to try after the current one was refused and only what is `elsewhere` may help, by
     /// its number; `None` when there is none. Spot is tried for a while only.
     pub(crate) fn next(&self, elsewhere: Elsewhere, now_ms: u64) -> Option<usize> {

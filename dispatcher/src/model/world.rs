@@ -158,6 +158,9 @@ pub struct Launch {
     pub tags: BTreeMap<String, String>,
     /// When it was claimed.
     pub claimed_ms: u64,
+    /// When who is at work on it last said so. Nobody else sends it until that is over, whoever has the
+    /// drain's lease.
+    pub sent_ms: u64,
     /// Why earlier candidates failed.
     #[serde(default)]
     pub tried: Vec<String>,

@@ -13,6 +13,7 @@ use super::context::{Context, Progress};
 use crate::aws::{Failure, LaunchResult, WriteResult};
 use crate::ledger::Note;
 use crate::model::job::{JobEvent, JobKey};
+use crate::model::launch::SENT_WITHIN_MS;
 use crate::model::launch_error::{LaunchErrorClass, REQUESTS_EXCEEDED};
 use crate::model::runner::{Ending, Runner, RunnerState};
 use crate::model::world::{Instance, Launch, World};
@@ -39,7 +40,7 @@ impl Context<'_> {
     pub async fn apply(&self, action: Action, world: &World) -> Result<Progress, Failure> {
         match action {
             Action::PutBack { image, failures } => self.put_back(&image, &failures).await,
-            Action::Reissue(launch) => self.issue(launch).await,
+            Action::Reissue(launch) => self.reissue(launch).await,
             Action::Launch { launch, claims } => {
                 self.claim_and_issue(launch, &claims, world, None).await
             }
@@ -195,12 +196,33 @@ impl Context<'_> {
         progress
     }
 
+    /// Sends a launch whose outcome nobody has recorded.
+    pub(crate) async fn reissue(&self, mut launch: Launch) -> Result<Progress, Failure> {
+        if self.send(&mut launch).await? {
+            self.issue(launch).await
+        } else {
+            Ok(Progress::Changed)
+        }
+    }
+
+    /// Says that the launch is sent now; `false` if another has said so.
+    async fn send(&self, launch: &mut Launch) -> Result<bool, Failure> {
+        let now_ms = self.now_ms();
+        let said = self.ledger.send_launch(launch, now_ms).await?;
+        launch.sent_ms = now_ms;
+        Ok(said == WriteResult::Written)
+    }
+
     /// Sends a launch until the answer is definite or the time is out. A launch that is left open
-    /// is sent again by the next drain, word for word.
-    pub(crate) async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
+    /// is sent again by a later drain, word for word.
+    async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
         let (mut tries, mut wait_ms) = (0, ASK_AGAIN_MS);
         while tries < TRIES_MAX && !self.out_of_time() {
             self.rate_limit.turn().await;
+            let is_old = self.now_ms().saturating_sub(launch.sent_ms) > SENT_WITHIN_MS;
+            if is_old && !self.send(&mut launch).await? {
+                return Ok(Progress::Changed);
+            }
             let (class, Failure { code, message, .. }) = match self.aws.run_instances(&launch).await
             {
                 LaunchResult::Launched(made) => return self.record(&launch, &made).await,
@@ -246,7 +268,11 @@ impl Context<'_> {
                 let moved = if breaks(Fault::OutcomeNotPersisted) {
                     WriteResult::Written
                 } else {
-                    self.ledger.next_candidate(&launch, next, &code).await?
+                    let now_ms = self.now_ms();
+                    let moved = self.ledger.next_candidate(&launch, next, (&code, now_ms));
+                    let moved = moved.await?;
+                    launch.sent_ms = now_ms;
+                    moved
                 };
                 if moved != WriteResult::Written {
                     return Ok(Progress::Changed);
@@ -267,7 +293,7 @@ impl Context<'_> {
         tracing::warn!(
             launch = launch.id,
             pool = launch.pool,
-            "launch left open; the next drain sends it again"
+            "launch left open; a later drain sends it again"
         );
         Ok(Progress::Waits)
     }

@@ -148,7 +148,7 @@ async fn first_look(
         };
     }
     let Plan { actions, held } = plan::drain(&world);
-    let (late, mut actions): (Vec<_>, Vec<_>) = actions.into_iter().partition(can_wait);
+    let (late, mut actions): (Vec<_>, Vec<_>) = actions.into_iter().partition(Action::can_wait);
     let (launch, claims) = match actions.pop() {
         None if !is_burst(&world) => {
             log_held(&held);
@@ -206,7 +206,7 @@ async fn rounds(
         world.forge_states.clone_from(&forge_states);
         world.denied = denied.take().unwrap_or_default();
         let Plan { actions, held } = plan::drain(&world);
-        let (late, actions): (Vec<_>, Vec<_>) = actions.into_iter().partition(can_wait);
+        let (late, actions): (Vec<_>, Vec<_>) = actions.into_iter().partition(Action::can_wait);
         log_held(&held);
         let mut changed = false;
         let applied = apply_all(context, actions, &world);
@@ -243,11 +243,6 @@ async fn rounds(
         leads: true,
         ..Done::default()
     }))
-}
-
-/// Whether an action waits for the forge, and nobody for it: it is done when no launch waits behind it.
-fn can_wait(action: &Action) -> bool {
-    matches!(action, Action::DisableRunners(_) | Action::EndIdle(_))
 }
 
 /// Whether jobs come faster than drains are woken for: then one stays for those that follow, and launches

@@ -54,20 +54,20 @@ async fn set_statuses(context: Context<'_>, updates: &[StatusUpdate]) -> Result<
         };
         match sent.await {
             Ok(()) => context.ledger.clear_status_update(update).await?,
-            Err(Stop::Forge(error)) if update.is_expired(now_ms) => {
-                tracing::warn!(job = %update.job, repository = update.job.repository, %error, "commit status given up");
-                context.ledger.clear_status_update(update).await?;
-            }
             Err(stop @ (Stop::Ledger(_) | Stop::Forge(ForgeError::Unreachable { .. }))) => {
                 context.ledger.unclaim_status_update(update, now_ms).await?;
                 return Err(stop);
             }
             Err(Stop::Forge(error)) => {
-                tracing::warn!(job = %update.job, repository = update.job.repository, %error, "commit status refused; tried again later");
-                context
-                    .ledger
-                    .postpone_status_update(update, now_ms)
-                    .await?;
+                let (ledger, repository) = (context.ledger, &update.job.repository);
+                let is_gone = || context.config.forge.is_gone(repository);
+                if update.is_expired(now_ms) || (error.is_own_404() && is_gone().await) {
+                    tracing::warn!(job = %update.job, repository, %error, "commit status given up");
+                    ledger.clear_status_update(update).await?;
+                } else {
+                    tracing::warn!(job = %update.job, repository, %error, "commit status refused; tried again later");
+                    ledger.postpone_status_update(update, now_ms).await?;
+                }
             }
         }
     }

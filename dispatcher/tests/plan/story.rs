@@ -122,6 +122,7 @@ pub(crate) fn open_launch(id: &str) -> Launch {
         max_lifetime_minutes: 30,
         tags: BTreeMap::new(),
         claimed_ms: NOW_MS,
+        sent_ms: 0,
         tried: vec![],
     }
 }

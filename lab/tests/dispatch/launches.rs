@@ -90,6 +90,10 @@ async fn a_claim_without_its_launch_is_sent_by_the_next_drain_and_only_once() {
     assert_eq!(world.counters().await[&counter_of("base")], 1);
     assert!(world.instances().await.is_empty());
 
+    // As far as anybody knows it is about to send it.
+    world.drain().await;
+    assert!(world.instances().await.is_empty());
+    world.expire_launches().await;
     let nudges = vec![json!({ "action": "drain" }); 4];
     world.invoke_all(nudges, 4, Some("one lease")).await;
     world.drain().await;

@@ -102,6 +102,8 @@ pub enum CallFault {
     DiesBefore,
     /// The function dies when it has taken effect.
     DiesAfter,
+    /// The drain's lease is gone before it is sent, and another drain begins: the two are at work at once.
+    LeaseLost,
 }
 
 /// What is wrong with a machine.
@@ -126,6 +128,8 @@ pub enum Message {
     Nudge,
     /// The scheduled event.
     Tick,
+    /// What a machine asks or says by the runner route.
+    Request,
 }
 
 /// How it comes over.
@@ -137,6 +141,8 @@ pub enum Passage {
     Twice,
     /// So many seconds late.
     Late(u32),
+    /// It comes over, and what is answered does not.
+    AnswerLost,
 }
 
 /// What is to come of a story.
@@ -167,7 +173,13 @@ impl Step {
 }
 
 impl Message {
-    const ALL: [Self; 4] = [Self::Delivery, Self::Event, Self::Nudge, Self::Tick];
+    const ALL: [Self; 5] = [
+        Self::Delivery,
+        Self::Event,
+        Self::Nudge,
+        Self::Tick,
+        Self::Request,
+    ];
 
     /// What stories call it.
     #[must_use]
@@ -177,6 +189,7 @@ impl Message {
             Self::Event => "event",
             Self::Nudge => "nudge",
             Self::Tick => "tick",
+            Self::Request => "request",
         }
     }
 }

@@ -95,6 +95,7 @@ impl fmt::Display for CallFault {
             Self::Slow(seconds) => write!(f, "takes {seconds} s"),
             Self::DiesBefore => f.write_str("the function dies before it"),
             Self::DiesAfter => f.write_str("the function dies after it"),
+            Self::LeaseLost => f.write_str("the lease is lost before it, and another drain begins"),
         }
     }
 }
@@ -115,6 +116,7 @@ impl fmt::Display for Passage {
             Self::Lost => f.write_str("is lost"),
             Self::Twice => f.write_str("comes twice"),
             Self::Late(seconds) => write!(f, "comes {seconds} s late"),
+            Self::AnswerLost => f.write_str("comes over, and its answer is lost"),
         }
     }
 }

@@ -194,6 +194,7 @@ impl FromStr for CallFault {
             Self::AnswerLost,
             Self::DiesBefore,
             Self::DiesAfter,
+            Self::LeaseLost,
         ];
         let found = plain.into_iter().find(|fault| fault.to_string() == text);
         found
@@ -218,7 +219,7 @@ impl FromStr for Passage {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        let plain = [Self::Lost, Self::Twice];
+        let plain = [Self::Lost, Self::Twice, Self::AnswerLost];
         let found = plain
             .into_iter()
             .find(|passage| passage.to_string() == text);
@@ -266,6 +267,7 @@ seed: 7
 02:00  a stranger's runner is called like machine 1, and its job is cancelled
 TransactWriteItems 3: takes effect, and its answer is lost
 RunInstances 1: takes 9 s
+RunInstances 2: the lease is lost before it, and another drain begins
 machine 2: boots in 90 s
 delivery 4: comes 45 s late
 process 2: its clock is 20 s behind
@@ -277,7 +279,7 @@ expect: job 1 says paused
     #[test]
     fn a_story_is_read_as_it_is_printed() {
         let story: Story = TEXT.parse().unwrap();
-        assert_eq!(story.steps.len(), 8);
+        assert_eq!(story.steps.len(), 9);
         assert_eq!(story.to_string(), TEXT);
     }
 

@@ -138,6 +138,13 @@ impl Table {
         partitions.flat_map(|rows| rows.values().map(|row| &row.item))
     }
 
+    /// Removes one item, whoever wrote it.
+    pub fn remove(&mut self, pk: &str, sk: &str) {
+        if let Some(rows) = self.partitions.get_mut(pk) {
+            rows.remove(sk);
+        }
+    }
+
     /// Removes what has expired, and says how much that was. DynamoDB does so late, within days: it is done
     /// when the world says.
     pub fn expire(&mut self, now_ms: u64) -> usize {

@@ -7,7 +7,7 @@ use stacks::pool::{Pool, Scope};
 use crate::aws::{Failure, WriteResult};
 use crate::forge::{ForgeError, SeenJob, SeenState};
 use crate::ledger::{Ask, Birth, Recorded};
-use crate::model::job::{Job, JobEvent, JobKey, JobSource};
+use crate::model::job::{Job, JobKey, JobSource};
 use crate::model::world::WaitingJob;
 use crate::reconcile::context::{Context, Stop};
 use crate::simulation::{Fault, breaks};
@@ -15,10 +15,11 @@ use crate::simulation::{Fault, breaks};
 /// How long before its first reconcile a deployment may have begun, in milliseconds: who deploys pushes
 /// right after.
 const BIRTH_MARGIN_MS: u64 = 5 * 60_000;
-/// How long after a job's start the forge's list is believed that it waits, in milliseconds: longer than
+/// How long after a job's start or end the forge's list is believed that it waits, in milliseconds: longer than
 /// anybody works with one list. From 1.27 on Gitea takes a job back from a runner that went away while
-/// it was given the job, after it has told of the start, and tells nobody.
-const TAKEN_BACK_MS: u64 = 60_000;
+/// it was given the job, after it has told of the start, and tells nobody. Before, the rerun of a job that no
+/// runner ever had is the same to us as that job, and what tells of it may be lost.
+const BELIEVED_AFTER_MS: u64 = 60_000;
 
 /// Puts a job on the list, or refuses it, as a delivery of it would. Says whether it is new there.
 pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> {
@@ -51,13 +52,13 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
         .await?;
     if recorded == Recorded::Before
         && job.source == JobSource::List
-        && let Some(started_ms) = context.ledger.started_ms(&job.key).await?
+        && let Some((event, told_ms)) = context.ledger.why_listed(&job.key).await?
     {
-        // Its start may have come after the list.
-        if now_ms.saturating_sub(started_ms) < TAKEN_BACK_MS {
+        // That may have been told after the list.
+        if now_ms.saturating_sub(told_ms) < BELIEVED_AFTER_MS {
             return Ok(false);
         }
-        let (ledger, event) = (context.ledger, JobEvent::TakenBack);
+        let ledger = context.ledger;
         let again = ledger.record_again(job, &pool.name, event, now_ms);
         if again.await? == WriteResult::Written {
             recorded = Recorded::Alone;

@@ -399,6 +399,7 @@ impl<'a> Play<'a> {
                 self.world.set_time(sk, "until_ms", 1).await;
             }
         }
+        self.world.expire_launches().await;
     }
 
     /// Machines that are launched from now on say that they are so old.

@@ -155,9 +155,18 @@ impl World {
             .unwrap();
     }
 
-    /// The lease of a holder that died runs out.
+    /// The lease of a holder that died runs out, and so does its time for what it was launching.
     pub(crate) async fn expire_lease(&self) {
         self.set_time("lease", "until_ms", 0).await;
+        self.expire_launches().await;
+    }
+
+    /// Whoever was launching has had its time.
+    pub(crate) async fn expire_launches(&self) {
+        for launch in self.live("launch").await {
+            let sk = launch["sk"].as_str().unwrap();
+            self.set_time(sk, "sent_ms", 0).await;
+        }
     }
 
     /// The jobs' time to wait is over.
