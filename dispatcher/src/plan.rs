@@ -113,7 +113,11 @@ pub fn drain(world: &World) -> Plan {
     let mut plan = Plan::default();
     plan.actions.extend(put_back::put_back(world));
     let now_ms = world.now_ms;
-    let open = world.launches.iter().filter(|it| it.is_left(now_ms)).cloned();
+    let open = world
+        .launches
+        .iter()
+        .filter(|it| it.is_left(now_ms))
+        .cloned();
     plan.actions.extend(open.map(Action::Reissue));
     plan.actions.extend(unended(world));
     let superseded = world.superseded.iter().map(claim).map(Action::Supersede);

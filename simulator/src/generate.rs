@@ -1,6 +1,6 @@
 //! A story from a seed: a few runs, and a few things that go wrong, each drawn. What is rare alone and bad
 //! together is drawn together: a burst under a small cap while two drains are at work, a launch that comes to
-//! nothing in the middle of its candidates.
+//! nothing in the middle of its candidates, an image that is broken.
 
 use fastrand::Rng;
 
@@ -46,9 +46,10 @@ pub fn generate(seed: u64) -> Story {
     for _ in 0..rng.u32(1..=6) {
         steps.push(trouble(&mut rng, runs));
     }
-    match rng.u32(..8) {
-        0 => steps.extend(burst(&mut rng)),
-        1 => steps.extend(short_of_capacity(&mut rng)),
+    match rng.u32(..16) {
+        0 | 1 => steps.extend(burst(&mut rng)),
+        2 | 3 => steps.extend(short_of_capacity(&mut rng)),
+        4 => steps.extend((1..=3).map(|nth| Step::Machine(nth, MachineFault::NeverBoots))),
         _ => {}
     }
     // As it is printed: what happens at one moment happens in the order of the lines.
@@ -80,7 +81,8 @@ fn trouble(rng: &mut Rng, runs: u32) -> Step {
     }
 }
 
-/// Jobs of another repository in the same seconds, and a drain that is not alone in the middle of its work.
+/// Jobs of both repositories in the same seconds, and a drain that is not alone in the middle of its work. By
+/// the clock of who records one it may be older than those that were there before.
 fn burst(rng: &mut Rng) -> Vec<Step> {
     let run = |rng: &mut Rng, repository: &str| {
         let act = Act::Run {
@@ -94,7 +96,12 @@ fn burst(rng: &mut Rng) -> Vec<Step> {
     let mut steps = REPOSITORIES.map(|it| run(rng, it)).to_vec();
     for _ in 0..rng.u32(1..=3) {
         let name = ["TransactWriteItems", "Query"][rng.usize(..2)];
-        steps.push(Step::Call(name.to_owned(), rng.u32(1..=24), CallFault::LeaseLost));
+        let most = [8, 24][rng.usize(..2)];
+        let nth = rng.u32(1..=most);
+        steps.push(Step::Call(name.to_owned(), nth, CallFault::LeaseLost));
+    }
+    if rng.bool() {
+        steps.push(Step::Clock(rng.u32(1..=3), rng.i32(-12..0)));
     }
     steps
 }

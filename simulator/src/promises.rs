@@ -339,8 +339,10 @@ fn reason_of(state: &State, job: i64) -> Option<String> {
     let mut reasons = state.table.items().filter_map(|item| {
         let is_its =
             text_of(item, "pk").starts_with("repo#") && text_of(item, "sk").starts_with(&start);
-        let failed = is_its && text_of(item, "job_status") == "failed";
-        failed.then(|| text_of(item, "reason").to_owned())
+        // Its commit is marked, whatever became of that job before it was run again.
+        let is_marked = item.contains_key("refused_ms");
+        let is_told = is_its && (is_marked || text_of(item, "job_status") == "failed");
+        is_told.then(|| text_of(item, "reason").to_owned())
     });
     reasons.next()
 }

@@ -59,10 +59,14 @@ impl Ledger {
 
     /// What must have become of a job that the forge lists as waiting and that is off our list, and when it was
     /// told what that contradicts: that a runner has it, or that it ended before one had it.
-    pub(crate) async fn why_listed(&self, key: &JobKey) -> Result<Option<(JobEvent, u64)>, Failure> {
+    pub(crate) async fn why_listed(
+        &self,
+        key: &JobKey,
+    ) -> Result<Option<(JobEvent, u64)>, Failure> {
         let row = self.item(history_key(key)).await?.unwrap_or_default();
         let word = row.get("job_status").and_then(|word| word.as_s().ok());
-        let is_any = |of: &[JobStatus]| word.is_some_and(|it| of.iter().any(|one| it == one.word()));
+        let is_any =
+            |of: &[JobStatus]| word.is_some_and(|it| of.iter().any(|one| it == one.word()));
         let (has_started, _) = JobEvent::TakenBack.moves();
         Ok(if row.contains_key(INSTANCE_ID) {
             is_any(has_started).then(|| (JobEvent::TakenBack, number_in(&row, "started_ms")))
