@@ -36,7 +36,7 @@ pub struct Outcome {
     pub violations: Vec<String>,
     /// What happened, with its milliseconds since the beginning.
     pub trace: Vec<(u64, String)>,
-    /// How long it took, in the story's own seconds.
+    /// How long it took until it had settled, in the story's own seconds.
     pub seconds: u64,
     /// How many machines were launched.
     pub machines: usize,
@@ -140,13 +140,13 @@ async fn played(story: &Story, playing: Playing) -> Outcome {
             break false;
         }
     };
+    let seconds = world.passed_ms() / 1000;
     if settled && world.state().watch.violations.is_empty() {
         epilogue(&world).await;
     }
     if world.state().watch.violations.is_empty() {
         world.look_at_the_end(settled);
     }
-    let seconds = world.passed_ms() / 1000;
     let mut state = world.state();
     Outcome {
         violations: std::mem::take(&mut state.watch.violations),

@@ -86,22 +86,21 @@ impl World {
 
     /// The ledger's books: what is reserved is what there is.
     pub(crate) fn look_at_table(&self) {
-        let (mut counted, mut reserved) = (None, 0);
+        let (mut counted, mut reserved) = (0, 0);
         {
             let state = self.state();
             for item in state.table.items() {
                 if text_of(item, "pk") != "live" {
                     continue;
                 }
-                let number = |name: &str| -> i64 {
+                // What is below zero is no count, and is told as one that is far off.
+                let number = |name: &str| {
                     let number = item.get(name).and_then(Value::as_number);
-                    number
-                        .and_then(|it| it.to_string().parse().ok())
-                        .unwrap_or_default()
+                    number.map_or(0, |it| it.as_u64().unwrap_or(u64::MAX))
                 };
                 let sk = text_of(item, "sk");
                 if sk == "counter#all" {
-                    counted = Some(number("n"));
+                    counted = number("n");
                 } else if sk.starts_with("launch#") {
                     reserved += number("count");
                 } else if sk.starts_with("runner#") {
@@ -109,10 +108,9 @@ impl World {
                 }
             }
         }
-        if counted.unwrap_or_default() != reserved {
+        if counted != reserved {
             self.violated(format!(
-                "the counter says {}, and {reserved} are launched or run",
-                counted.unwrap_or_default()
+                "the counter says {counted}, and {reserved} are launched or run"
             ));
         }
     }
@@ -183,7 +181,8 @@ impl World {
     /// Whether every job has ended or has its reason, and nothing is left.
     pub(crate) fn has_nothing_to_do(&self) -> bool {
         let mut state = self.state();
-        state.living() == 0 && unsettled(&state).is_empty()
+        let runs = state.forge.jobs().any(|job| job.status == "in_progress");
+        !runs && state.living() == 0 && unsettled(&state).is_empty()
     }
 
     /// Bounded: a process that finds nothing to do, and nothing new since it last did, writes nothing.

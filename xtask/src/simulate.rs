@@ -49,6 +49,8 @@ pub struct Report {
     schedules_per_second: f64,
     /// Machines that were launched in all of them.
     machines: usize,
+    /// How long they took by their own clocks.
+    hours: u64,
     /// What was broken: each with the shortest story that shows it.
     violations: Vec<Told>,
     /// How each deliberate fault was found.
@@ -117,6 +119,7 @@ fn play_file(path: &PathBuf) -> Result<Report, Error> {
         seconds,
         schedules_per_second: 1.0 / seconds,
         machines: outcome.machines,
+        hours: outcome.seconds / 3600,
         violations: Vec::from_iter(broken.then(|| told(&story, &outcome))),
         proofs: Vec::new(),
     })
@@ -125,6 +128,7 @@ fn play_file(path: &PathBuf) -> Result<Report, Error> {
 fn play_many(first: u64, schedules: u64) -> Report {
     let begun = Instant::now();
     let (next, machines) = (AtomicU64::new(0), AtomicU64::new(0));
+    let story_seconds = AtomicU64::new(0);
     let enough = AtomicBool::new(false);
     let broken = Mutex::new(Vec::new());
     let work = || {
@@ -136,6 +140,7 @@ fn play_many(first: u64, schedules: u64) -> Report {
             let story = generate(first.wrapping_add(nth));
             let outcome = play(&story, Playing::default());
             machines.fetch_add(outcome.machines as u64, Ordering::Relaxed);
+            story_seconds.fetch_add(outcome.seconds, Ordering::Relaxed);
             if outcome.violations.is_empty() {
                 continue;
             }
@@ -165,7 +170,9 @@ fn play_many(first: u64, schedules: u64) -> Report {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let schedules_per_second = played as f64 / seconds;
     say(&format!(
-        "{played} schedules in {seconds:.0} s, {schedules_per_second:.0} a second: {} machines, {} broken promises",
+        "{played} schedules in {seconds:.0} s, {schedules_per_second:.0} a second: {} hours of their own, {} \
+         machines, {} broken promises",
+        story_seconds.load(Ordering::Relaxed) / 3600,
         machines.load(Ordering::Relaxed),
         broken.len(),
     ));
@@ -175,6 +182,7 @@ fn play_many(first: u64, schedules: u64) -> Report {
         seconds,
         schedules_per_second,
         machines: usize::try_from(machines.into_inner()).unwrap_or(usize::MAX),
+        hours: story_seconds.into_inner() / 3600,
         violations: broken
             .iter()
             .map(|(story, outcome)| told(story, outcome))
@@ -219,6 +227,7 @@ fn prove_all(seed: u64) -> Report {
         seconds,
         schedules_per_second,
         machines: 0,
+        hours: 0,
         violations: Vec::new(),
         proofs: proofs.iter().map(proved).collect(),
     }
