@@ -8,7 +8,8 @@ use crate::account::REPOSITORIES;
 use crate::story::{Act, CallFault, FORGES, MachineFault, Message, Passage, Step, Story};
 
 /// The calls that a story can let go wrong, each as often as it stands here.
-const CALLS: [&str; 16] = [
+const CALLS: [&str; 17] = [
+    "claim",
     "TransactWriteItems",
     "TransactWriteItems",
     "TransactWriteItems",
@@ -81,27 +82,27 @@ fn trouble(rng: &mut Rng, runs: u32) -> Step {
     }
 }
 
-/// Jobs of both repositories in the same seconds, and a drain that is not alone in the middle of its work. By
-/// the clock of who records one it may be older than those that were there before.
+/// Jobs of both repositories within seconds, and a drain that is not alone in the middle of its work. By the
+/// clock of who records one it may be older than those that were there before.
 fn burst(rng: &mut Rng) -> Vec<Step> {
-    let run = |rng: &mut Rng, repository: &str| {
+    let begins = rng.u32(..40);
+    let mut steps = Vec::new();
+    for nth in 0..3 {
         let act = Act::Run {
-            repository: repository.to_owned(),
-            jobs: rng.u32(1..=3),
+            repository: REPOSITORIES[rng.usize(..REPOSITORIES.len())].to_owned(),
+            jobs: rng.u32(1..=2),
             label: "base".to_owned(),
             seconds: 45,
         };
-        Step::At(rng.u32(..3), act)
-    };
-    let mut steps = REPOSITORIES.map(|it| run(rng, it)).to_vec();
-    for _ in 0..rng.u32(1..=3) {
-        let name = ["TransactWriteItems", "Query"][rng.usize(..2)];
-        let most = [8, 24][rng.usize(..2)];
+        steps.push(Step::At(begins + nth, act));
+    }
+    for _ in 0..rng.u32(1..=2) {
+        let (name, most) = [("claim", 3), ("claim", 3), ("TransactWriteItems", 24)][rng.usize(..3)];
         let nth = rng.u32(1..=most);
         steps.push(Step::Call(name.to_owned(), nth, CallFault::LeaseLost));
     }
     if rng.bool() {
-        steps.push(Step::Clock(rng.u32(1..=3), rng.i32(-12..0)));
+        steps.push(Step::Clock(rng.u32(1..=3), rng.i32(-12..-3)));
     }
     steps
 }

@@ -100,10 +100,14 @@ impl World {
         outcome
     }
 
-    /// A process that has nothing to do, or a new one.
+    /// A process that has nothing to do, any of them, or a new one.
     async fn process(self: &Arc<Self>) -> Process {
-        if let Some(idle) = lock(&self.fleet.idle).pop() {
-            return idle;
+        {
+            let mut idle = lock(&self.fleet.idle);
+            let which = self.chance("idle", *lock(&self.fleet.events), idle.len() as u64);
+            if !idle.is_empty() {
+                return idle.swap_remove(usize::try_from(which).unwrap_or_default());
+            }
         }
         let number = {
             let mut begun = lock(&self.fleet.begun);

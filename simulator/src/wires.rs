@@ -20,9 +20,13 @@ use crate::world::World;
 /// Where the names of DynamoDB's and SSM's calls stand.
 const TARGET: &str = "x-amz-target";
 /// How long a call of a drain that has lost its lease takes: another drain does its work meanwhile.
-const OVERTAKEN: Duration = Duration::from_millis(900);
+const OVERTAKEN: Duration = Duration::from_secs(3);
 /// When that one begins: what has come since the first drain looked, it sees.
-const OTHER_BEGINS_MS: u64 = 500;
+const OTHER_BEGINS_MS: u64 = 2_000;
+
+/// What stories call the transaction that claims jobs for a launch, beside its own name: all that has to hold
+/// at once is in it.
+const CLAIM: &str = "claim";
 
 /// Whom a call is for, and what it is called in stories.
 struct Call {
@@ -47,7 +51,11 @@ async fn exchange(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, Box<dyn Error + Send + Sync>> {
     let Call { service, name } = named(&request);
-    let (nth, fault) = world.count_call(&name);
+    let (nth, mut fault) = world.count_call(&name);
+    if is_claim(&request) {
+        let (_, of_claim) = world.count_call(CLAIM);
+        fault = fault.or(of_claim);
+    }
     // While the forge registers nobody, each tick tries whether it does.
     if !is_read(&name) && name != "Register" {
         world.writes(number);
@@ -135,6 +143,12 @@ fn nudge(world: &Arc<World>, event: Value, after_ms: u64) {
             }
         }
     });
+}
+
+/// Whether it writes a launch in all its parts, which nothing else does.
+fn is_claim(request: &Request<Bytes>) -> bool {
+    let part = br#""candidates":{"L""#;
+    request.body().windows(part.len()).any(|it| it == part)
 }
 
 /// Whether a call changes nothing.

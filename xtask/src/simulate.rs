@@ -28,6 +28,9 @@ pub struct Asked {
     /// Play this story instead, and print all that happens.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["schedules", "prove"])]
     play: Option<PathBuf>,
+    /// Play it with this promise broken on purpose, by the name that `--prove` prints.
+    #[arg(long, value_name = "FAULT", requires = "play", value_parser = fault_named)]
+    broken: Option<Fault>,
     /// Break one promise after the other on purpose, and look whether that is found.
     #[arg(long)]
     prove: bool,
@@ -94,7 +97,7 @@ pub enum Error {
 /// Plays, and prints on the way.
 pub fn run(asked: &Asked) -> Result<Report, Error> {
     if let Some(path) = &asked.play {
-        return play_file(path);
+        return play_file(path, asked.broken);
     }
     if asked.prove {
         return Ok(prove_all(asked.seed));
@@ -102,14 +105,27 @@ pub fn run(asked: &Asked) -> Result<Report, Error> {
     Ok(play_many(asked.seed, asked.schedules))
 }
 
-fn play_file(path: &PathBuf) -> Result<Report, Error> {
+fn fault_named(name: &str) -> Result<Fault, String> {
+    let mut all = Fault::ALL.into_iter();
+    all.find(|fault| format!("{fault:?}") == name)
+        .ok_or_else(|| {
+            let names: Vec<String> = Fault::ALL.iter().map(|it| format!("{it:?}")).collect();
+            format!("there are {}", names.join(", "))
+        })
+}
+
+fn play_file(path: &PathBuf, fault: Option<Fault>) -> Result<Report, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::File {
         path: path.display().to_string(),
         source,
     })?;
     let story: Story = text.parse()?;
     let begun = Instant::now();
-    let outcome = play(&story, Playing::default());
+    let playing = Playing {
+        fault,
+        ..Playing::default()
+    };
+    let outcome = play(&story, playing);
     say(&outcome.to_string());
     let seconds = begun.elapsed().as_secs_f64();
     let broken = !outcome.violations.is_empty();
