@@ -14,7 +14,7 @@ use stacks::pool::{CapacityType, ForgeKind, Label, Pool, SERVE_HOST, Scope, Sett
 use crate::story::Story;
 
 /// Minutes after which a machine is ended whatever it does.
-pub(crate) const LIMIT_MINUTES: u32 = 6;
+pub(crate) const LIMIT_MINUTES: u32 = 5;
 /// Minutes within which a machine must have asked for its credential.
 pub(crate) const BOOT_MINUTES: u32 = 3;
 /// Minutes that a machine may wait for a job.

@@ -40,7 +40,7 @@ pub fn generate(seed: u64) -> Story {
             repository: REPOSITORIES[rng.usize(..REPOSITORIES.len())].to_owned(),
             jobs: rng.u32(1..=3),
             label: if rng.u32(..8) == 0 { "gpu" } else { "base" }.to_owned(),
-            seconds: [8, 20, 45, 90, 400][rng.usize(..5)],
+            seconds: [8, 20, 45, 90, 330][rng.usize(..5)],
         };
         steps.push(Step::At(rng.u32(..60), act));
     }

@@ -8,7 +8,7 @@ use http::Response;
 use lab::in_process::{InstanceState, InstanceView, Reason, Stop};
 use serde_json::{Value, json};
 
-use crate::machine::Machine;
+use crate::machine::{Excuse, Machine};
 use crate::runner::live;
 use crate::story::{Message, Step};
 use crate::world::{State, World};
@@ -85,10 +85,9 @@ impl World {
             state.machines.push(Machine {
                 id: id.to_owned(),
                 credentials: 0,
-                unanswered: false,
                 job: None,
                 busy: false,
-                excused: false,
+                excuse: None,
                 launched_ms,
                 runner: None,
                 life: None,
@@ -106,7 +105,7 @@ impl World {
             | Step::Clock(..) => None,
         });
         if let (Some(_), Some(machine)) = (fault, self.state().machine(id)) {
-            machine.excused = true;
+            machine.excuse = Some(Excuse::Fault);
         }
         let life = tokio::spawn(live(Arc::clone(self), number, id.to_owned(), fault));
         if let Some(machine) = self.state().machine(id) {
@@ -183,7 +182,7 @@ impl World {
     pub(crate) fn spot_takes(self: &Arc<Self>, nth: u32) {
         let Some(id) = self.nth(nth) else { return };
         if let Some(machine) = self.state().machine(&id) {
-            machine.excused = true;
+            machine.excuse = Some(Excuse::Fault);
         }
         let warning = json!({
             "source": "aws.ec2",
@@ -220,7 +219,7 @@ impl World {
     pub(crate) fn host_dies(self: &Arc<Self>, nth: u32) {
         let Some(id) = self.nth(nth) else { return };
         if let Some(machine) = self.state().machine(&id) {
-            machine.excused = true;
+            machine.excuse = Some(Excuse::Fault);
         }
         self.end_by(&id, Reason::Host);
     }

@@ -24,10 +24,10 @@ const STACK_BYTES: usize = 32 << 20;
 const SETTLES_WITHIN_S: u64 = 40 * 60;
 /// How often it is asked whether it has.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long it must have settled, in milliseconds: the next tick has to find nothing to do either.
-const SETTLED_MS: u64 = 75_000;
+/// How many ticks must have found nothing to do in the end.
+const IDLE_TICKS: u32 = 1;
 /// The same while a job waits at the forge in vain: each tick sees it, and none may do anything about it.
-const SETTLED_BESIDE_MS: u64 = 135_000;
+const IDLE_TICKS_BESIDE: u32 = 2;
 
 /// What came of a story.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,6 @@ async fn played(story: &Story, playing: Playing) -> Outcome {
     tokio::spawn(tick(Arc::clone(&world)));
     world.begin();
     let until_ms = until_s(story) * 1000;
-    let mut settled_ms = None;
     let settled = loop {
         tokio::time::sleep(LOOK).await;
         world.look_at_waiting();
@@ -123,18 +122,16 @@ async fn played(story: &Story, playing: Playing) -> Outcome {
             break true;
         }
         let passed_ms = world.passed_ms();
-        let since_ms = *settled_ms.get_or_insert(passed_ms);
         if !world.is_settled() {
-            settled_ms = None;
+            world.state().watch.idle_ticks = 0;
+        }
+        let needed = if world.some_wait() {
+            IDLE_TICKS_BESIDE
         } else {
-            let settled_for = if world.some_wait() {
-                SETTLED_BESIDE_MS
-            } else {
-                SETTLED_MS
-            };
-            if passed_ms - since_ms >= settled_for {
-                break true;
-            }
+            IDLE_TICKS
+        };
+        if world.state().watch.idle_ticks >= needed {
+            break true;
         }
         if passed_ms > until_ms {
             break false;

@@ -62,7 +62,7 @@ impl World {
                     // Whoever looks knows the time as well as its clock does.
                     let age_ms = (now_ms + skew_ms).saturating_sub(machine.launched_ms);
                     let is_over = age_ms > u64::from(LIMIT_MINUTES) * 60_000;
-                    if machine.busy && runs && !is_over && !machine.excused && !machine.off {
+                    if machine.busy && runs && !is_over && !machine.is_faulty() && !machine.off {
                         broken = Some(format!("{id} was ended in the middle of its job"));
                     }
                 }
@@ -187,7 +187,11 @@ impl World {
 
     /// Bounded: a process that finds nothing to do, and nothing new since it last did, writes nothing.
     pub(crate) fn look_at_idle_tick(&self, wires: &Wires) {
-        let jobs = self.state().queued.len();
+        let jobs = {
+            let mut state = self.state();
+            state.watch.idle_ticks += 1;
+            state.queued.len()
+        };
         let before = lock(&wires.idle_at).replace(jobs);
         let writes = *lock(&wires.writes);
         if before == Some(jobs) && writes > 0 {

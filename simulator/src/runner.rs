@@ -12,6 +12,7 @@ use stacks::route::{LINE_RUNNER, REFUSED};
 use tokio::time::Instant;
 
 use crate::account::{BOOT_MINUTES, IDLE_MINUTES, LIMIT_MINUTES};
+use crate::machine::Excuse;
 use crate::story::{MachineFault, Message, Passage};
 use crate::world::World;
 
@@ -71,7 +72,7 @@ impl World {
             && is_lost
             && let Some(machine) = self.state().machine(id)
         {
-            machine.unanswered = true;
+            machine.excuse.get_or_insert(Excuse::Unanswered);
         }
         (status, text)
     }
@@ -234,7 +235,7 @@ async fn run(
     let task = loop {
         if Instant::now() >= idle_until {
             if let Some(machine) = world.state().machine(id).filter(|_| was_silent) {
-                machine.unanswered = true;
+                machine.excuse.get_or_insert(Excuse::Unanswered);
             }
             return ("ending", "no job came".to_owned());
         }

@@ -15,6 +15,8 @@ pub(crate) struct Watch {
     pub(crate) stalled_since_ms: Option<u64>,
     /// When something last went wrong or was done.
     pub(crate) disturbed_ms: u64,
+    /// How many ticks in a row have found nothing to do.
+    pub(crate) idle_ticks: u32,
     /// What was broken.
     pub(crate) violations: Vec<String>,
     /// What DynamoDB was asked, in order: operation, body, time.
