@@ -159,7 +159,7 @@ async fn who_takes_the_deployment_down_is_told_what_stays_registered() {
 }
 
 /// A forge that lets the token do nothing.
-async fn refusing() -> String {
+pub(crate) async fn refusing() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let words = r#"{"message":"token does not have at least one of required scope(s)"}"#;

@@ -5,6 +5,7 @@ use stacks::pool::Pool;
 
 use crate::delivery::{Job, delivery};
 use crate::log;
+use crate::owed::refusing;
 use crate::replaced::ONE_JOB;
 use crate::world::{NO_FORGE, Shape, World, now_ms};
 
@@ -197,11 +198,11 @@ async fn a_word_that_the_forge_refuses_waits_and_is_forgotten_after_a_day() {
     let Some(world) = World::up().await else {
         return;
     };
-    // The forge knows no such repository.
-    let mut job = Job::new(1).on(&["gpu"]);
-    job.repository = "acme/gone".to_owned();
+    let job = Job::new(1).on(&["gpu"]);
     assert_eq!(world.deliver(&job.queued()).await, "refused");
-    world.drain().await;
+    let handler = world.cold(&refusing().await);
+    let drain = json!({ "action": "drain" });
+    world.invoke(&handler, &drain).await.unwrap();
     let notice = world.live("status-update").await.remove(0);
     assert!(notice["not_before_ms"].as_u64().unwrap() > now_ms() + 50_000);
 
@@ -209,6 +210,20 @@ async fn a_word_that_the_forge_refuses_waits_and_is_forgotten_after_a_day() {
     let yesterday = now_ms() - 24 * 3_600_000 - 1;
     world.set_time(sk, "since_ms", yesterday).await;
     world.set_time(sk, "not_before_ms", 0).await;
+    world.invoke(&handler, &drain).await.unwrap();
+    assert_eq!(world.live("status-update").await, Vec::<Value>::new());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_about_a_repository_that_is_gone_is_forgotten_at_once() {
+    let Some(world) = World::up().await else {
+        return;
+    };
+    let mut job = Job::new(1).on(&["gpu"]);
+    job.repository = "acme/gone".to_owned();
+    assert_eq!(world.deliver(&job.queued()).await, "refused");
+    assert_eq!(world.live("status-update").await.len(), 1);
     world.drain().await;
     assert_eq!(world.live("status-update").await, Vec::<Value>::new());
     world.end().await;
