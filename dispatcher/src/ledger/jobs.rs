@@ -16,6 +16,18 @@ use crate::model::job::{ForgeRunner, Job, JobEvent, JobKey, JobSource, JobStatus
 use crate::model::world::WaitingJob;
 use crate::plan::Claim;
 
+/// What became of a job that the forge lists as waiting, and that our list has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhyListed {
+    /// Nothing of ours serves it, which its owner was told.
+    InVain,
+    /// This, of which nobody told; and when we were told what it contradicts: that a runner has it, or that it
+    /// has ended without one.
+    Again(JobEvent, u64),
+    /// Its row has just changed: the next look tells.
+    Unsure,
+}
+
 impl Ledger {
     /// Records a job that waits for `pool` and puts it on the list, once. On a machine without containers
     /// its services are to be looked into.
@@ -57,23 +69,22 @@ impl Ledger {
         Ok(ended && !row.contains_key(INSTANCE_ID))
     }
 
-    /// What must have become of a job that the forge lists as waiting and that is off our list, and when it was
-    /// told what that contradicts: that a runner has it, or that it ended before one had it.
-    pub(crate) async fn why_listed(
-        &self,
-        key: &JobKey,
-    ) -> Result<Option<(JobEvent, u64)>, Failure> {
+    /// What must have become of a job that the forge lists as waiting and that is off our list.
+    pub(crate) async fn why_listed(&self, key: &JobKey) -> Result<WhyListed, Failure> {
         let row = self.item(history_key(key)).await?.unwrap_or_default();
         let word = row.get("job_status").and_then(|word| word.as_s().ok());
         let is_any =
             |of: &[JobStatus]| word.is_some_and(|it| of.iter().any(|one| it == one.word()));
         let (has_started, _) = JobEvent::TakenBack.moves();
-        Ok(if row.contains_key(INSTANCE_ID) {
-            is_any(has_started).then(|| (JobEvent::TakenBack, number_in(&row, "started_ms")))
-        } else {
-            // One that we refused waits at the forge all along.
-            is_any(&[JobStatus::Completed, JobStatus::Cancelled])
-                .then(|| (JobEvent::Requeued, number_in(&row, "ended_ms")))
+        Ok(match row.contains_key(INSTANCE_ID) {
+            true if is_any(has_started) => {
+                WhyListed::Again(JobEvent::TakenBack, number_in(&row, "started_ms"))
+            }
+            false if is_any(&[JobStatus::Completed, JobStatus::Cancelled]) => {
+                WhyListed::Again(JobEvent::Requeued, number_in(&row, "ended_ms"))
+            }
+            false if is_any(&[JobStatus::Failed]) => WhyListed::InVain,
+            true | false => WhyListed::Unsure,
         })
     }
 

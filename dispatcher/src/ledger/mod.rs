@@ -46,6 +46,7 @@ use lease::Lease;
 pub(crate) use birth::Birth;
 
 pub(crate) use history::Note;
+pub(crate) use jobs::WhyListed;
 pub(crate) use lease::{Ask, RENEW, Recorded};
 pub(crate) use pending_events::{Expected, ExpectedState, PendingEvent, event_id};
 pub(crate) use runners::RunnerNote;

@@ -93,6 +93,8 @@ fn places(pool: &Pool, max: usize) -> Vec<(&str, &str)> {
     kept.into_iter().map(named).collect()
 }
 
+/// The word of who is at work on a launch no longer.
+pub(crate) const NOT_SENT: u64 = 0;
 /// Longest time from the word that a launch is sent until the request is, in milliseconds.
 pub(crate) const SENT_WITHIN_MS: u64 = 4_000;
 /// Longest time from that word until EC2 has answered, in milliseconds: the request itself may take 15 s.

@@ -13,7 +13,7 @@ use super::context::{Context, Progress};
 use crate::aws::{Failure, LaunchResult, WriteResult};
 use crate::ledger::Note;
 use crate::model::job::{JobEvent, JobKey};
-use crate::model::launch::SENT_WITHIN_MS;
+use crate::model::launch::{NOT_SENT, SENT_WITHIN_MS};
 use crate::model::launch_error::{LaunchErrorClass, REQUESTS_EXCEEDED};
 use crate::model::runner::{Ending, Runner, RunnerState};
 use crate::model::world::{Instance, Launch, World};
@@ -28,7 +28,7 @@ const ASK_AGAIN_MS: u64 = 700;
 /// Longest such wait, in milliseconds.
 const ASK_AGAIN_MAX_MS: u64 = 5_000;
 /// Most tries of one candidate in one drain: some 15 seconds, so that no launch keeps the others
-/// waiting. The next drain goes on with the same token. What a candidate refuses for good costs none
+/// waiting. The next round or drain goes on with the same token. What a candidate refuses for good costs none
 /// of them: the list of candidates has an end.
 const TRIES_MAX: u32 = 8;
 /// How long nothing under a token means that we may not see it yet, in milliseconds: EC2 shows new
@@ -167,6 +167,10 @@ impl Context<'_> {
             let _unrecorded = self.aws.run_instances(&launch).await;
         }
         let turn = self.rate_limit.claiming.lock().await;
+        let launch = Launch {
+            sent_ms: self.now_ms(),
+            ..launch
+        };
         let claimed = match lead {
             None => {
                 self.ledger
@@ -207,49 +211,65 @@ impl Context<'_> {
 
     /// Says that the launch is sent now; `false` if another has said so.
     async fn send(&self, launch: &mut Launch) -> Result<bool, Failure> {
-        let now_ms = self.now_ms();
+        // One millisecond on at least: what was said before is another word.
+        let now_ms = self.now_ms().max(launch.sent_ms + 1);
         let said = self.ledger.send_launch(launch, now_ms).await?;
         launch.sent_ms = now_ms;
         Ok(said == WriteResult::Written)
     }
 
     /// Sends a launch until the answer is definite or the time is out. A launch that is left open
-    /// is sent again by a later drain, word for word.
+    /// is sent again by the next round or drain, word for word.
     async fn issue(&self, mut launch: Launch) -> Result<Progress, Failure> {
+        let issued = self.try_candidates(&mut launch).await;
+        if matches!(issued, Ok(Progress::Waits) | Err(_))
+            && let Err(failure) = self.ledger.send_launch(&launch, NOT_SENT).await
+        {
+            tracing::warn!(launch = launch.id, error = %failure, "launch not handed on; it is sent again when its sender has had its time");
+        }
+        issued
+    }
+
+    async fn try_candidates(&self, launch: &mut Launch) -> Result<Progress, Failure> {
         let (mut tries, mut wait_ms) = (0, ASK_AGAIN_MS);
         while tries < TRIES_MAX && !self.out_of_time() {
             self.rate_limit.turn().await;
-            let is_old = self.now_ms().saturating_sub(launch.sent_ms) > SENT_WITHIN_MS;
-            if is_old && !self.send(&mut launch).await? {
-                return Ok(Progress::Changed);
+            // The word may have taken long itself.
+            while self.now_ms().saturating_sub(launch.sent_ms) > SENT_WITHIN_MS {
+                if self.out_of_time() {
+                    return Ok(Progress::Waits);
+                }
+                if !self.send(launch).await? {
+                    return Ok(Progress::Changed);
+                }
             }
-            let (class, Failure { code, message, .. }) = match self.aws.run_instances(&launch).await
+            let (class, Failure { code, message, .. }) = match self.aws.run_instances(launch).await
             {
-                LaunchResult::Launched(made) => return self.record(&launch, &made).await,
+                LaunchResult::Launched(made) => return self.record(launch, &made).await,
                 LaunchResult::Unknown(failure) => {
-                    log_refusal(&launch, &failure, "RunInstances without a definite answer");
+                    log_refusal(launch, &failure, "RunInstances without a definite answer");
                     (LaunchErrorClass::AskAgain, failure)
                 }
                 LaunchResult::Refused(class, failure) => {
-                    log_refusal(&launch, &failure, "RunInstances refused");
+                    log_refusal(launch, &failure, "RunInstances refused");
                     (class, failure)
                 }
             };
             let elsewhere = match class {
                 LaunchErrorClass::TooMany(_) if launch.count > 1 => {
-                    return self.split(&launch, &code).await;
+                    return self.split(launch, &code).await;
                 }
                 LaunchErrorClass::Next(elsewhere) | LaunchErrorClass::TooMany(Some(elsewhere)) => {
                     Some(elsewhere)
                 }
                 LaunchErrorClass::TooMany(None) | LaunchErrorClass::Hold => {
-                    return self.give_back(&launch, &format!("{code}: {message}")).await;
+                    return self.give_back(launch, &format!("{code}: {message}")).await;
                 }
                 LaunchErrorClass::LookUp => {
                     let made = self.aws.instances_of_token(&launch.token()).await?;
                     // EC2 shows new instances late: nothing yet is no answer.
-                    if !made.is_empty() || self.can_be_seen(&launch) {
-                        return self.record(&launch, &made).await;
+                    if !made.is_empty() || self.can_be_seen(launch) {
+                        return self.record(launch, &made).await;
                     }
                     None
                 }
@@ -263,13 +283,13 @@ impl Context<'_> {
             if let Some(elsewhere) = elsewhere {
                 let Some(next) = launch.next(elsewhere, self.now_ms()) else {
                     let why = format!("no machine anywhere: {code}: {message}");
-                    return self.give_back(&launch, &why).await;
+                    return self.give_back(launch, &why).await;
                 };
                 let moved = if breaks(Fault::OutcomeNotPersisted) {
                     WriteResult::Written
                 } else {
                     let now_ms = self.now_ms();
-                    let moved = self.ledger.next_candidate(&launch, next, (&code, now_ms));
+                    let moved = self.ledger.next_candidate(launch, next, (&code, now_ms));
                     let moved = moved.await?;
                     launch.sent_ms = now_ms;
                     moved
@@ -293,7 +313,7 @@ impl Context<'_> {
         tracing::warn!(
             launch = launch.id,
             pool = launch.pool,
-            "launch left open; a later drain sends it again"
+            "launch left open; the next drain sends it again"
         );
         Ok(Progress::Waits)
     }

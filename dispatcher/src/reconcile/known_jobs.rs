@@ -1,5 +1,5 @@
-//! Jobs that the ledger knows and that are not on its list: refused, given up or served. The forge may
-//! list them as waiting for a day, and each look at it would write, in vain, what was written before.
+//! Jobs that the ledger knows and that are not on its list: refused or given up. The forge may list them as
+//! waiting for a day, and each look at it would write, in vain, what was written before.
 //!
 //! Only a saving: what a new process does not know yet, the conditions of its writes tell it.
 

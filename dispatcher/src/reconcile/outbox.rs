@@ -60,8 +60,9 @@ async fn set_statuses(context: Context<'_>, updates: &[StatusUpdate]) -> Result<
             }
             Err(Stop::Forge(error)) => {
                 let (ledger, repository) = (context.ledger, &update.job.repository);
+                let may_be_gone = error.is_own_404() && !context.out_of_time();
                 let is_gone = || context.config.forge.is_gone(repository);
-                if update.is_expired(now_ms) || (error.is_own_404() && is_gone().await) {
+                if update.is_expired(now_ms) || (may_be_gone && is_gone().await) {
                     tracing::warn!(job = %update.job, repository, %error, "commit status given up");
                     ledger.clear_status_update(update).await?;
                 } else {

@@ -177,7 +177,6 @@ async fn a_launch_that_was_claimed_and_not_sent_is_sent_by_whoever_comes_next() 
     let state = world.end_smoke().await;
     assert!(state.open && state.end.is_none(), "{state:?}");
     world.bench.faults(&entries());
-    world.expire_launches().await;
     world.drain().await;
     let instance = world.the_instance().await;
     assert_eq!(world.look(&instance).await.instance, instance);

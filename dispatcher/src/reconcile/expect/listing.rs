@@ -6,7 +6,7 @@ use stacks::pool::{Pool, Scope};
 
 use crate::aws::{Failure, WriteResult};
 use crate::forge::{ForgeError, SeenJob, SeenState};
-use crate::ledger::{Ask, Birth, Recorded};
+use crate::ledger::{Ask, Birth, Recorded, WhyListed};
 use crate::model::job::{Job, JobKey, JobSource};
 use crate::model::world::WaitingJob;
 use crate::reconcile::context::{Context, Stop};
@@ -46,27 +46,29 @@ pub(super) async fn list(context: Context<'_>, job: &Job) -> Result<bool, Stop> 
             return Ok(false);
         }
     };
-    let mut recorded = context
-        .ledger
+    let ledger = context.ledger;
+    let mut recorded = ledger
         .record_waiting(job, pool, Ask::Nobody, now_ms)
         .await?;
-    if recorded == Recorded::Before
-        && job.source == JobSource::List
-        && let Some((event, told_ms)) = context.ledger.why_listed(&job.key).await?
-    {
-        // That may have been told after the list.
-        if now_ms.saturating_sub(told_ms) < BELIEVED_AFTER_MS {
-            return Ok(false);
-        }
-        let ledger = context.ledger;
-        let again = ledger.record_again(job, &pool.name, event, now_ms);
-        if again.await? == WriteResult::Written {
-            recorded = Recorded::Alone;
+    if recorded == Recorded::Before && job.source == JobSource::List {
+        match ledger.why_listed(&job.key).await? {
+            WhyListed::InVain => context.known_jobs.add(&job.key),
+            // That may have been told after the list.
+            WhyListed::Again(event, told_ms)
+                if now_ms.saturating_sub(told_ms) >= BELIEVED_AFTER_MS =>
+            {
+                let again = ledger.record_again(job, &pool.name, event, now_ms);
+                if again.await? == WriteResult::Written {
+                    recorded = Recorded::Alone;
+                }
+            }
+            WhyListed::Again(..) | WhyListed::Unsure => {}
         }
     }
-    if recorded == Recorded::Before {
+    if recorded == Recorded::Before && job.source != JobSource::List {
         context.known_jobs.add(&job.key);
-    } else {
+    }
+    if recorded != Recorded::Before {
         tracing::info!(job = %job.key, repository = job.key.repository, name = job.name, pool = pool.name, source = ?job.source, "job recorded");
     }
     Ok(recorded != Recorded::Before)
