@@ -318,7 +318,9 @@ fn unsettled(state: &State) -> Vec<String> {
         }
     }
     for runner in state.forge.runners() {
-        if runner.name.starts_with("i-") && state.machines.iter().any(|it| it.id == runner.name) {
+        // A stranger's may have the name of ours, and other labels.
+        let is_ours = runner.labels.iter().any(|label| label == "base");
+        if is_ours && state.machines.iter().any(|it| it.id == runner.name) {
             left.push(format!("{} stays registered", runner.name));
         }
     }
