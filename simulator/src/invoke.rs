@@ -63,14 +63,16 @@ impl World {
         event: Value,
     ) -> Result<Value, Unserved> {
         let process = self.process().await;
-        let id = {
+        let event_number = {
             let mut events = lock(&self.fleet.events);
             *events += 1;
-            format!("event-{events:04}")
+            *events
         };
+        let id = format!("event-{event_number:04}");
         *lock(&process.wires.calls) = 0;
         *lock(&process.wires.writes) = 0;
-        let had_nothing_to_do = what == TICK && self.has_nothing_to_do();
+        let is_alone = self.state().running.is_empty();
+        let had_nothing_to_do = what == TICK && is_alone && self.has_nothing_to_do();
         self.running(&process.wires);
         let deadline = Instant::now() + TIMEOUT - RESERVE;
         let served = within(
@@ -88,7 +90,9 @@ impl World {
         if calls > CALLS_MAX {
             self.violated(format!("{what}: {calls} calls for one event"));
         }
-        if had_nothing_to_do && outcome.is_ok() && self.has_nothing_to_do() {
+        let stayed_alone = *lock(&self.fleet.events) == event_number;
+        let was_idle = had_nothing_to_do && stayed_alone && outcome.is_ok();
+        if was_idle && self.has_nothing_to_do() {
             self.look_at_idle_tick(&process.wires);
         }
         match outcome {
